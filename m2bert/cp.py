@@ -1,0 +1,109 @@
+"""Compound-Word (CP) notes: the vocabulary, and the way from notes in ticks to ids.
+
+A CP note is four ids, (Bar, Position, Pitch, Duration), so a song is an array (notes, 4) uint8.
+Pure functions on arrays; `docs/METHOD.md`, "Tokens", tells the rules in words.
+"""
+
+import numpy as np
+
+FIELDS = ("Bar", "Position", "Pitch", "Duration")
+
+# Each field has ordinary ids from 0, then one id for padding and one for masking.
+ORDINARY_SIZES = (2, 16, 86, 64)
+PAD = (2, 16, 86, 64)
+MASK = (3, 17, 87, 65)
+VOCABULARY_SIZES = (4, 18, 88, 66)
+
+BAR_NEW, BAR_CONTINUE = 0, 1
+LOWEST_PITCH, HIGHEST_PITCH = 22, 107  # MIDI numbers; what lies outside is clipped
+
+TICKS_PER_BEAT = 480
+TICKS_PER_BAR = 4 * TICKS_PER_BEAT
+TICKS_PER_POSITION = TICKS_PER_BEAT // 4  # a 16th note
+TICKS_PER_DURATION = TICKS_PER_BEAT // 8  # a 32nd note
+
+# Shorter notes are slips of a transcription. The tolerance keeps 64th notes that were rounded down.
+SHORTEST_NOTE_BEATS = 1 / 16 - 0.0001
+
+
+def vocabulary() -> dict[str, dict[str, int]]:
+    """The names of all ids, field by field: `{"Bar": {"Bar New": 0, "Bar Continue": 1, ...`.
+
+    Position ids are the 16ths of a 4/4 bar, pitch ids start at MIDI 22, and duration ids count
+    32nd notes in ticks of 1/480 beat.
+    """
+    ordinary = {
+        "Bar": ["New", "Continue"],
+        "Position": [f"{i + 1}/16" for i in range(16)],
+        "Pitch": range(LOWEST_PITCH, HIGHEST_PITCH + 1),
+        "Duration": range(64),
+    }
+    return {
+        field: {f"{field} {value}": i for i, value in enumerate([*values, "<PAD>", "<MASK>"])}
+        for field, values in ordinary.items()
+    }
+
+
+def cp_notes(
+    start: np.ndarray,
+    end: np.ndarray,
+    pitch: np.ndarray,
+    track: np.ndarray,
+    ticks_per_beat: int,
+) -> np.ndarray:
+    """Notes in ticks -> CP notes, (kept notes, 4) uint8, ordered by onset.
+
+    `start`, `end` (ticks), `pitch` (MIDI numbers) and `track` (index in file order) are integer
+    arrays of one length, in the file's order; drums are notes like any other. Music is cut in bars
+    of four beats. Too short notes are dropped, so the result can be empty.
+
+    As the original does (`docs/METHOD.md`, "Tokens"): notes of one onset stay in track order, then
+    by pitch; onsets move to the nearest 16th that lies before the last onset, so that the last
+    onset is never on its own 16th; empty bars leave no trace. Other than the original, a song whose
+    only onset is tick 0 stays where it is.
+    """
+    keep = (end - start) / ticks_per_beat >= SHORTEST_NOTE_BEATS
+    start, end, pitch, track = start[keep], end[keep], pitch[keep], track[keep]
+    if len(start) == 0:
+        return np.empty((0, 4), np.uint8)
+
+    onset = rescale_ticks(start, ticks_per_beat)
+    length = rescale_ticks(end, ticks_per_beat) - onset
+    order = np.lexsort((pitch, start, track, onset))
+    onset, length, pitch = onset[order], length[order], pitch[order]
+
+    last_sixteenth = max(onset[-1] - 1, 0) // TICKS_PER_POSITION
+    sixteenth = np.minimum(nearest_multiple(onset, TICKS_PER_POSITION), last_sixteenth)
+    bar, position = np.divmod(sixteenth, TICKS_PER_BAR // TICKS_PER_POSITION)
+
+    notes = np.empty((len(onset), 4), np.uint8)
+    notes[:, 0] = bar_ids(bar)
+    notes[:, 1] = position
+    notes[:, 2] = pitch_ids(pitch)
+    notes[:, 3] = duration_ids(length)
+    return notes
+
+
+def rescale_ticks(ticks: np.ndarray, ticks_per_beat: int) -> np.ndarray:
+    """Ticks of a file -> int64 ticks of 1/480 beat, truncated."""
+    return (ticks * TICKS_PER_BEAT / ticks_per_beat).astype(np.int64)
+
+
+def nearest_multiple(ticks: np.ndarray, step: int) -> np.ndarray:
+    """k such that k * step is nearest to `ticks` (integers or floats); ties go to the lower k."""
+    return -((step // 2 - ticks) // step)
+
+
+def bar_ids(bar: np.ndarray) -> np.ndarray:
+    """Bar numbers of notes in order -> Bar ids: New where the number changes, else Continue."""
+    return np.where(np.diff(bar, prepend=bar[:1] - 1) != 0, BAR_NEW, BAR_CONTINUE)
+
+
+def pitch_ids(pitch: np.ndarray) -> np.ndarray:
+    """MIDI pitches -> Pitch ids, clipped to the vocabulary's range."""
+    return np.clip(pitch, LOWEST_PITCH, HIGHEST_PITCH) - LOWEST_PITCH
+
+
+def duration_ids(length: np.ndarray) -> np.ndarray:
+    """Lengths in ticks of 1/480 beat -> Duration ids: the nearest of 1 to 64 32nd notes."""
+    return np.clip(nearest_multiple(length, TICKS_PER_DURATION) - 1, 0, 63)

@@ -1,0 +1,25 @@
+"""The one exception that means "the user can mend this", and how a command shows it."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Bad input or a bad setting: one sentence that says what is wrong, where, and what to do."""
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command's `main` and leave with its exit status.
+
+    A `UserError`, an error of the operating system (a full disk, a folder that may not be written)
+    and Ctrl-C end it with one sentence on the standard error and a non-zero status.
+    """
+    try:
+        sys.exit(main() or 0)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was finished is kept; the same command goes on", file=sys.stderr)
+        sys.exit(130)
