@@ -1,0 +1,73 @@
+"""How fast do MIDI files become CP notes on one core, and where does the time go?
+
+python -m benchmarks.tokenising FOLDER [--files 60]
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from miditoolkit import MidiFile
+
+from data_creation.corpora import find_midi_files
+from m2bert.cp import cp_notes
+from m2bert.errors import run_command
+from m2bert.midi import RejectedMidi, notes_of, read_midi
+
+RUNS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="every MIDI file below it counts")
+    parser.add_argument("--files", type=int, default=60, help="take this many, evenly spaced")
+    arguments = parser.parse_args()
+
+    folder, names = find_midi_files("benchmark", arguments.folder)
+    step = max(1, len(names) // arguments.files)
+    paths = [folder / name for name in names[::step] if is_readable(folder / name)]
+    parse_s, parsed = timed(lambda: [MidiFile(str(path)) for path in paths])
+    arrays_s, songs = timed(lambda: [notes_of(midi) for midi in parsed])
+    tokens_s, tokens = timed(
+        lambda: [
+            cp_notes(song.start, song.end, song.pitch, song.track, song.ticks_per_beat)
+            for song in songs
+        ]
+    )
+
+    notes = sum(len(song.start) for song in songs)
+    kept = sum(map(len, tokens))
+    print(f"{len(paths)} files, {notes:,} notes, {kept:,} of them kept; medians of {RUNS} runs")
+    print(f"{'step':<34}{'s':>8}{'files/s':>11}{'notes/s':>13}")
+    for step_name, seconds in [
+        ("parsing (miditoolkit)", parse_s),
+        ("its notes -> arrays", arrays_s),
+        ("arrays -> CP notes", tokens_s),
+        ("all", parse_s + arrays_s + tokens_s),
+    ]:
+        print(f"{step_name:<34}{seconds:8.4f}{len(paths) / seconds:11.0f}{notes / seconds:13,.0f}")
+
+
+def is_readable(path: Path) -> bool:
+    try:
+        read_midi(path)
+    except RejectedMidi:
+        return False
+    return True
+
+
+def timed(step: Callable[[], Any]) -> tuple[float, Any]:
+    """The median duration of a step in seconds, and its result."""
+    seconds = []
+    for _ in range(RUNS):
+        begin = perf_counter()
+        result = step()
+        seconds.append(perf_counter() - begin)
+    return median(seconds), result
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,94 @@
+"""Where the MIDI files of a pre-training corpus lie: the six published ones, and any folder."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from m2bert.errors import UserError
+from m2bert.published_npy import read_items
+
+
+@dataclass(frozen=True)
+class MidiCorpus:
+    """A published corpus: MIDI files below `folder`, by pattern or by a list.
+
+    `folder` and `listing` are relative to the data sets' folder. `listing` is a pickled list of
+    paths relative to `folder`.
+    """
+
+    folder: str
+    patterns: tuple[str, ...] = ()
+    listing: str | None = None
+
+
+# Adding a corpus is adding a row (`docs/METHOD.md`, "Corpora").
+CORPORA = {
+    "pop909": MidiCorpus("pop909_processed", ("train/*.mid", "valid/*.mid", "test/*.mid")),
+    "pianist8": MidiCorpus(
+        "joann8512-Pianist8-ab9f541", ("train/*/*.mid", "valid/*/*.mid", "test/*/*.mid")
+    ),
+    "pop1k7": MidiCorpus("Pop1K7", ("midi_transcribed/*/*.midi",)),
+    "ASAP": MidiCorpus("asap-dataset", listing="ASAP_song.pkl"),
+    "emopia": MidiCorpus("EMOPIA_1.0", ("train/*.mid", "valid/*.mid", "test/*.mid")),
+    "lmd": MidiCorpus("lmd_matched", ("*/*/*/*/*.mid",)),
+}
+MIDI_SUFFIXES = (".mid", ".midi")
+
+
+def find_midi_files(
+    name: str, dataset_dir: Path, lmd_dir: Path | None = None
+) -> tuple[Path, list[str]]:
+    """The folder of corpus `name` and its MIDI files, sorted, relative to that folder.
+
+    For one of `CORPORA` the folder lies below `dataset_dir` (`lmd_dir` replaces LMD's); for any
+    other name it is `dataset_dir` itself, and every `.mid` and `.midi` below it counts, capitals
+    or not. Raises `UserError` if the folder or its files are not there.
+    """
+    corpus = CORPORA.get(name)
+    if corpus is None:
+        folder, wanted = dataset_dir, "*.mid, *.midi"
+    else:
+        folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder
+        wanted = corpus.listing or ", ".join(corpus.patterns)
+    if not folder.is_dir():
+        raise UserError(f"{name}: there is no folder {folder}")
+
+    if corpus is None:
+        files = _all_midi_files(folder)
+    elif corpus.listing:
+        files = _listed_files(dataset_dir / corpus.listing)
+    else:
+        files = _matching_files(folder, corpus.patterns)
+    if not files:
+        raise UserError(f"{name}: no MIDI files in {folder} (looked for {wanted})")
+    return folder, sorted(files)
+
+
+def _matching_files(folder: Path, patterns: Iterable[str]) -> list[str]:
+    paths = (path for pattern in patterns for path in folder.glob(pattern))
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _all_midi_files(folder: Path) -> list[str]:
+    return [
+        Path(parent, file).relative_to(folder).as_posix()
+        for parent, _, files in os.walk(folder)
+        for file in files
+        if file.lower().endswith(MIDI_SUFFIXES)
+    ]
+
+
+def _listed_files(listing: Path) -> list[str]:
+    if not listing.is_file():
+        raise UserError(f"there is no list of files {listing}")
+    files = list(read_items(listing))
+    for file in files:
+        if not isinstance(file, str) or not file or _leaves_folder(file):
+            raise UserError(f"{listing} lists {file!r}, which is not a path below the data set")
+    return files
+
+
+def _leaves_folder(file: str) -> bool:
+    path = PurePosixPath(file)
+    return path.is_absolute() or ".." in path.parts

@@ -1,0 +1,218 @@
+"""Entry: MIDI folders -> corpora for pre-training.
+
+    python -m data_creation.prepare_pretrain --dataset_dir dataset_dir --output_dir data/pretrain
+
+makes all six published corpora; with `--dataset NAME` only those named. Any name other than the
+six takes every MIDI file below `--dataset_dir`. Killed at any time, the same command continues.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from tqdm import tqdm
+
+from data_creation.corpora import CORPORA, find_midi_files
+from data_creation.worker_pool import map_in_processes
+from m2bert.corpus import CorpusWriter, finish_replacement, open_flat
+from m2bert.errors import UserError, run_command
+from m2bert.midi import RejectedMidi, read_cp_notes
+
+SECONDS_PER_FILE = 120  # far above what the slowest real file takes
+REJECTS_SHOWN = 10
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # in a log, errors stand where they happened
+    missing = []
+    for name in arguments.dataset:
+        try:
+            make_corpus(
+                name,
+                arguments.dataset_dir,
+                arguments.output_dir,
+                workers=arguments.num_workers,
+                overwrite=arguments.overwrite,
+                lmd_dir=arguments.lmd_dir,
+            )
+        except UserError as error:
+            missing.append(name)
+            print(f"error: {error}", file=sys.stderr)
+    if missing and len(arguments.dataset) > 1:
+        print(f"not made: {', '.join(missing)} (see above)", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_creation.prepare_pretrain",
+        description="Turn folders of MIDI files into corpora for pre-training. A corpus that is "
+        "complete is left alone; one that was interrupted is continued.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--dataset",
+        nargs="+",
+        metavar="NAME",
+        type=corpus_name,
+        default=list(CORPORA),
+        help="corpora to make; a name of your own takes every .mid and .midi below --dataset_dir",
+    )
+    parser.add_argument(
+        "--dataset_dir",
+        type=Path,
+        default=Path("dataset_dir"),
+        help="holds the data sets' folders, or your own MIDI files",
+    )
+    parser.add_argument(
+        "--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir"
+    )
+    parser.add_argument("--output_dir", type=Path, default=Path("data/pretrain"))
+    parser.add_argument(
+        "--num_workers", type=number_of_workers, default=os.cpu_count(), help="worker processes"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="make complete corpora anew; the old one stays until the new one is complete",
+    )
+    return parser.parse_args()
+
+
+def corpus_name(text: str) -> str:
+    """Check a corpus's name, which becomes a file name."""
+    if not re.fullmatch(r"\w[\w-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} has signs other than letters, digits, _ and -")
+    for known in CORPORA:
+        if text.lower() == known.lower() and text != known:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a corpus; did you mean {known}?")
+    return text
+
+
+def number_of_workers(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1")
+    return int(text)
+
+
+def make_corpus(
+    name: str,
+    dataset_dir: Path,
+    output_dir: Path,
+    *,
+    workers: int,
+    overwrite: bool = False,
+    lmd_dir: Path | None = None,
+) -> None:
+    """Make one corpus below `output_dir`, continue it, or leave it alone if it is complete.
+
+    Files that give no song are skipped, counted and listed with the reason in `NAME.json`.
+    Raises `UserError` if there are no MIDI files, or no usable one among them.
+    """
+    if not overwrite and is_complete(output_dir, name):
+        return
+    folder, files = find_midi_files(name, dataset_dir, lmd_dir)
+    print(f"{name}: {len(files):,} MIDI files in {folder}")
+    begin = monotonic()
+    with CorpusWriter(output_dir, name, fingerprint(folder, files)) as writer:
+        already_done = writer.done
+        if already_done:
+            print(f"  continuing: {already_done:,} of them were done before")
+        tokenise_files(folder, files, writer, workers)
+        print_summary(writer, len(files) - already_done, monotonic() - begin)
+        if writer.songs == 0:
+            print_rejects(writer)
+            writer.discard()
+            raise UserError(f"{name}: none of the {len(files)} MIDI files in {folder} is usable")
+        writer.finish()
+    print(f"  written to {output_dir / name}.npy, .offsets.npy and .json (songs, skipped files)")
+
+
+def is_complete(output_dir: Path, name: str) -> bool:
+    """Whether the corpus is there and whole, said in a sentence if it is there.
+
+    Raises `UserError` if a file that is not ours has its place.
+    """
+    finish_replacement(output_dir, name)
+    path = output_dir / f"{name}.npy"
+    if not (output_dir / f"{name}.json").exists():
+        if path.exists():
+            raise UserError(
+                f"{path} is there, but was not made here (no {name}.json beside it); "
+                "choose another --output_dir, or replace it with --overwrite"
+            )
+        return False
+    try:
+        corpus = open_flat(output_dir, name)
+    except UserError as error:
+        print(f"{name}: making it anew, as it is damaged: {error}")
+        return False
+    print(
+        f"{name}: complete in {output_dir} ({len(corpus):,} songs, {len(corpus.notes):,} notes); "
+        "--overwrite makes it anew"
+    )
+    return True
+
+
+def fingerprint(folder: Path, files: list[str]) -> str:
+    """Identify files by names, sizes and times, so that an interrupted corpus fits or does not."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            status = (folder / file).stat()
+            facts = f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        except OSError:  # listed but not there: it will be skipped
+            facts = f"{file}\n"
+        digest.update(facts.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def tokenise_files(folder: Path, files: list[str], writer: CorpusWriter, workers: int) -> None:
+    """Tokenise what `writer` does not have yet, in parallel, and hand it over in order."""
+    bar = tqdm(total=len(files), initial=writer.done, desc=writer.name, unit=" files", disable=None)
+    todo = files[writer.done :]
+    songs = map_in_processes(partial(tokenise, folder), todo, workers, SECONDS_PER_FILE)
+    with bar, closing(songs):
+        for file, song in zip(todo, songs, strict=True):
+            if isinstance(song, np.ndarray):
+                writer.add(file, song)
+            else:
+                writer.skip(file, song.reason, song.detail)
+            bar.update()
+            bar.set_postfix(notes=writer.notes, skipped=len(writer.skipped), refresh=False)
+
+
+def tokenise(folder: Path, file: str) -> np.ndarray | RejectedMidi:
+    """One file -> CP notes by the rules of pre-training, or why there are none."""
+    try:
+        return read_cp_notes(folder / file, check_signature=True)
+    except RejectedMidi as rejection:
+        return rejection
+
+
+def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
+    print(
+        f"  {writer.songs:,} songs, {writer.notes:,} notes; {files:,} files in {seconds:.1f} s "
+        f"({files / max(seconds, 1e-9):.0f} files/s)"
+    )
+    reasons = [f"{reason} {count:,}" for reason, count in writer.skipped_by_reason().items()]
+    print(f"  skipped {len(writer.skipped):,} files: {', '.join(reasons) or 'none'}")
+
+
+def print_rejects(writer: CorpusWriter) -> None:
+    for entry in writer.skipped[:REJECTS_SHOWN]:
+        print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
+    if len(writer.skipped) > REJECTS_SHOWN:
+        print(f"    and {len(writer.skipped) - REJECTS_SHOWN:,} more")
+
+
+if __name__ == "__main__":
+    run_command(main)

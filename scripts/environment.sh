@@ -1,0 +1,22 @@
+# Sourced by the scripts: which Python they run, where it finds the packages, and how arguments are
+# read. The folder that the user is in stays as it is, so that relative paths mean what they say.
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
+if [[ -x "$repository/.venv/bin/python" ]]; then
+    PYTHON="$repository/.venv/bin/python"
+else
+    PYTHON=python3
+fi
+
+# split_arguments N ARGUMENT...: sets `folders` to at most N leading arguments that are no flags,
+# and `flags` to the rest.
+split_arguments() {
+    local most=$1
+    shift
+    folders=()
+    while [[ $# -gt 0 && $1 != -* && ${#folders[@]} -lt $most ]]; do
+        folders+=("$1")
+        shift
+    done
+    flags=("$@")
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Usage: bash scripts/prepare_pretrain_data.sh [dataset_dir] [lmd_dir] [output_data_root] [flags]
+#
+# Makes the corpora for pre-training from the published folder layouts:
+#   dataset_dir       holds pop909_processed, EMOPIA_1.0, ... (default: dataset_dir)
+#   lmd_dir           LMD's folder (default: lmd_matched)
+#   output_data_root  where the corpora go (default: data/pretrain)
+# Further flags go to `python -m data_creation.prepare_pretrain` (--help lists them). A data set
+# that is not there is named, the others are made, and the exit status is 1.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+split_arguments 3 "$@"
+
+exec "$PYTHON" -m data_creation.prepare_pretrain \
+    --dataset_dir "${folders[0]:-dataset_dir}" \
+    --lmd_dir "${folders[1]:-lmd_matched}" \
+    --output_dir "${folders[2]:-data/pretrain}" \
+    "${flags[@]}"
