@@ -1,0 +1,209 @@
+"""Models and training states on disk, and the original's checkpoints in both directions.
+
+Nothing here can run code: safetensors, JSON, and torch's weights-only reader.
+
+    python -m m2bert.checkpoint FOLDER OUT.ckpt      writes a checkpoint for the original's code
+"""
+
+import argparse
+import json
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from m2bert.errors import UserError, run_command
+from m2bert.files import replacing, write_json
+from m2bert.model import M2BertConfig, M2BertForPreTraining
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+FORMAT_VERSION = 1
+
+BACKBONE_PREFIX = "backbone."
+HEADS_PREFIX = "mask_lm."
+FINAL_NORM = "note_bert1.final_norm.weight"
+"""In the original's checkpoints, never trained and read by nothing: dropped, written as ones."""
+
+
+# Tensors and JSON in one file ----------------------------------------------------------------
+
+
+def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> None:
+    """Write tensors and a JSON record as one safetensors file, in one step as seen by a reader."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(contiguous, temporary, metadata={"record": json.dumps(record)})
+        except SafetensorError as error:
+            raise OSError(f"{path} could not be written: {error}") from error
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Read what `save_tensors` wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {}).get("record", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{path} is damaged or no safetensors file ({error}): restore it or delete it"
+        ) from error
+
+
+# Model folders -------------------------------------------------------------------------------
+
+
+def save_model(folder: Path | str, model: M2BertForPreTraining, record: dict) -> None:
+    """Write a model as a folder of `config.json` and `model.safetensors`.
+
+    record: how it was trained (epoch, losses, accuracies); it is kept with the weights.
+    """
+    folder = Path(folder)
+    config = {"format_version": FORMAT_VERSION, **model.config.as_dict()}
+    write_json(folder / CONFIG_FILE, config)
+    save_tensors(folder / WEIGHTS_FILE, model.state_dict(), record)
+
+
+def load_model(folder: Path | str) -> tuple[M2BertForPreTraining, dict]:
+    """Read a folder written by `save_model`; returns the model and the record kept with it."""
+    folder = Path(folder)
+    model = M2BertForPreTraining(read_config(folder))
+    tensors, record = load_tensors(folder / WEIGHTS_FILE)
+    load_strictly(model, tensors, folder / WEIGHTS_FILE)
+    return model, record
+
+
+def read_config(folder: Path) -> M2BertConfig:
+    """Read a model folder's configuration."""
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{path} has format version {version}, this code reads {FORMAT_VERSION}: "
+                "use the release that wrote it"
+            )
+        return M2BertConfig(**values)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} holds no model: there is no {CONFIG_FILE} in it") from error
+    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is no configuration of an M2BERT model ({error})") from error
+
+
+def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: Path | str) -> None:
+    """Copy `tensors` into `module`; the names and shapes must be exactly the module's."""
+    wanted = module.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - wanted.keys())
+    reshaped = [
+        f"{name} is {tuple(tensors[name].shape)} where {tuple(wanted[name].shape)} is needed"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    problems = (
+        [f"{name} is missing" for name in missing]
+        + [f"{name} is unknown" for name in unknown]
+        + reshaped
+    )
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise UserError(
+            f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: "
+            "choose the --preset and --pianoroll that it was trained with"
+        )
+    module.load_state_dict(tensors)
+
+
+# The original's checkpoints ------------------------------------------------------------------
+
+
+def load_published(path: Path | str, model: M2BertForPreTraining) -> dict:
+    """Copy the weights of a `.ckpt` of the original's pre-training into `model`.
+
+    Returns its record: epoch, best_acc, valid_acc, valid_loss, train_loss. Its optimiser's state
+    is not used: the original does not resume either.
+    """
+    checkpoint = read_published(path)
+    backbone = dict(checkpoint.pop("state_dict"))
+    backbone.pop(FINAL_NORM, None)
+    heads = checkpoint.pop("mask_lm")
+    tensors = {BACKBONE_PREFIX + name: tensor for name, tensor in backbone.items()}
+    tensors |= {HEADS_PREFIX + name: tensor for name, tensor in heads.items()}
+    load_strictly(model, tensors, path)
+    checkpoint.pop("optimizer", None)
+    return checkpoint
+
+
+def read_published(path: Path | str) -> dict:
+    """Read a `.ckpt` of the original with torch's reader for weights, which runs no code."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no checkpoint {path}") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} holds more than weights and was not read, since it could run code"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"{path} is no readable torch checkpoint ({error})") from error
+    if not (isinstance(checkpoint, dict) and {"state_dict", "mask_lm"} <= checkpoint.keys()):
+        raise UserError(
+            f"{path} is no pre-training checkpoint of the original: "
+            "it lacks the keys state_dict and mask_lm"
+        )
+    return checkpoint
+
+
+def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
+    """Start `model` from a folder written by `save_model` or from a `.ckpt` of the original."""
+    if not Path(path).is_dir():
+        load_published(path, model)
+        return
+    tensors, _ = load_tensors(Path(path) / WEIGHTS_FILE)
+    load_strictly(model, tensors, path)
+
+
+def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:
+    """Write `model` as a `.ckpt` that the original's code loads.
+
+    It gets every key that the original's own files have; the optimiser's state is empty.
+    """
+    backbone = dict(model.backbone.state_dict())
+    backbone[FINAL_NORM] = torch.ones(model.config.hidden_size)
+    heads = {f"proj.{name}": t for name, t in model.mask_lm["proj"].state_dict().items()}
+    checkpoint = {
+        "epoch": record.get("epoch", 0),
+        "state_dict": backbone,
+        "mask_lm": heads,
+        "best_acc": record.get("score", 0.0),
+        "valid_acc": record.get("valid_acc", [0.0] * 4),
+        "valid_loss": record.get("valid_loss", 0.0),
+        "train_loss": record.get("train_loss", 0.0),
+        "optimizer": {"state": {}, "param_groups": []},
+    }
+    with replacing(path) as temporary:
+        torch.save(checkpoint, temporary)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.checkpoint",
+        description="Write a pre-trained model as a checkpoint that the original's code loads.",
+    )
+    parser.add_argument("folder", type=Path, help="a model folder, e.g. SAVE_DIR/model_best")
+    parser.add_argument("out", type=Path, help="the file to write, e.g. model_best.ckpt")
+    args = parser.parse_args()
+    model, record = load_model(args.folder)
+    save_published(args.out, model, record)
+    print(f"wrote {args.out} ({args.out.stat().st_size:,} bytes)")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,194 @@
+"""The M2BERT encoder and its pre-training heads (docs/METHOD.md, "Model")."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from transformers import ModernBertConfig, ModernBertModel
+
+from m2bert.cp import VOCABULARY_SIZES
+from m2bert.objectives import PIANOROLL_BINS, POSITIONS_PER_BAR
+
+EMBEDDING_WIDTH = 256
+
+# The first multi-threaded cos/sin of a process is off by up to 1.5e-4 on some of torch's CPU
+# builds, and the first one in a run would be the rotary table. A throw-away call takes its place.
+torch.linspace(0, 300, 64).cos()
+
+
+@dataclass(frozen=True)
+class M2BertConfig:
+    """What a model is built from; the defaults are the paper's (`--preset base`)."""
+
+    hidden_size: int = 768
+    intermediate_size: int = 1152
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    local_attention: int = 128
+    global_attn_every_n_layers: int = 3
+    dropout: float = 0.1
+    pianoroll: str = "full"
+
+    @property
+    def pianoroll_width(self) -> int:
+        """Outputs of the pianoroll head: a bar of 16 rows and the row of the note's own slot."""
+        return (POSITIONS_PER_BAR + 1) * PIANOROLL_BINS[self.pianoroll]
+
+    @property
+    def head_sizes(self) -> tuple[int, ...]:
+        """Outputs of each pre-training head, pianoroll last if there is one."""
+        pianoroll = (self.pianoroll_width,) if self.pianoroll_width else ()
+        return VOCABULARY_SIZES + pianoroll
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+PRESETS = {
+    "base": M2BertConfig(),
+    "tiny": M2BertConfig(
+        hidden_size=128,
+        intermediate_size=192,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        dropout=0.0,
+    ),
+}
+
+
+def preset(name: str, pianoroll: str = "full") -> M2BertConfig:
+    """Return the configuration called `name` with the chosen pianoroll objective."""
+    return replace(PRESETS[name], pianoroll=pianoroll)
+
+
+class M2BertModel(nn.Module):
+    """CP embedding and ModernBERT encoder.
+
+    Submodules carry the names of the published checkpoint's keys: `word_emb.{0..3}.lut`,
+    `in_linear`, `note_bert1`.
+    """
+
+    def __init__(self, config: M2BertConfig):
+        super().__init__()
+        self.config = config
+        self.word_emb = nn.ModuleList(
+            nn.ModuleDict({"lut": nn.Embedding(size, EMBEDDING_WIDTH)}) for size in VOCABULARY_SIZES
+        )
+        self.in_linear = nn.Linear(len(VOCABULARY_SIZES) * EMBEDDING_WIDTH, config.hidden_size)
+        self.note_bert1 = ModernBertModel(encoder_config(config))
+        # The original's heads read the residual stream before the final norm (docs/METHOD.md,
+        # "Model"), so neither the norm nor the encoder's own vocabulary table is ever trained.
+        self.note_bert1.final_norm = nn.Identity()
+        self.note_bert1.embeddings.tok_embeddings.weight.requires_grad_(False)
+
+    def embed(self, notes: Tensor) -> Tensor:
+        """CP notes (batch, notes, 4), any integer dtype -> (batch, notes, hidden_size)."""
+        ids = notes.long()
+        fields = [table["lut"](ids[..., i]) for i, table in enumerate(self.word_emb)]
+        return self.in_linear(torch.cat(fields, dim=-1) * math.sqrt(EMBEDDING_WIDTH))
+
+    def hidden_states(self, notes: Tensor, real: Tensor | None = None) -> Sequence[Tensor]:
+        """All hidden states, each (batch, notes, hidden_size): the embeddings after their norm,
+        then one a layer; the last is the residual stream before any final norm.
+
+        `real` (batch, notes) bool marks the notes that may be attended to; None means all.
+        """
+        return self._encode(notes, real, output_hidden_states=True).hidden_states
+
+    def forward(self, notes: Tensor, real: Tensor | None = None) -> Tensor:
+        """The last of `hidden_states`, without keeping the others."""
+        return self._encode(notes, real).last_hidden_state
+
+    def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
+        masks = attention_masks(notes.shape[1], real, self.config.local_attention, notes.device)
+        return self.note_bert1(inputs_embeds=self.embed(notes), attention_mask=masks, **kwargs)
+
+
+class M2BertForPreTraining(nn.Module):
+    """The encoder with one linear head a CP field and one for the pianoroll.
+
+    `mask_lm.proj` is the published checkpoint's name for the heads.
+    """
+
+    def __init__(self, config: M2BertConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = M2BertModel(config)
+        heads = (nn.Linear(config.hidden_size, size) for size in config.head_sizes)
+        self.mask_lm = nn.ModuleDict({"proj": nn.ModuleList(heads)})
+
+    def forward(self, notes: Tensor, real: Tensor | None = None) -> list[Tensor]:
+        """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor a head."""
+        hidden = self.backbone(notes, real)
+        return [head(hidden) for head in self.mask_lm["proj"]]
+
+
+def attention_masks(
+    length: int, real: Tensor | None, local_attention: int, device: torch.device
+) -> dict[str, Tensor | None]:
+    """The masks of global and local layers, True where attention is allowed.
+
+    They are made here because transformers' own would ask the device whether there is any padding,
+    which makes the host wait at every step. Every note sees itself, so that padding far from any
+    real note is not a row without a key (nothing reads what comes out there).
+    """
+    place = torch.arange(length, device=device)
+    band = (place[:, None] - place).abs() <= local_attention // 2
+    if real is None:
+        return {"full_attention": None, "sliding_attention": band[None, None]}
+    keys = real[:, None, None, :]
+    itself = torch.eye(length, dtype=torch.bool, device=device)
+    return {"full_attention": keys, "sliding_attention": (band & keys) | itself}
+
+
+def encoder_config(config: M2BertConfig) -> ModernBertConfig:
+    """transformers' configuration of the encoder, built here: nothing is looked up on a hub."""
+    return ModernBertConfig(
+        vocab_size=10,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        hidden_activation="gelu",
+        norm_eps=1e-5,
+        norm_bias=False,
+        attention_bias=False,
+        mlp_bias=False,
+        attention_dropout=config.dropout,
+        mlp_dropout=config.dropout,
+        local_attention=config.local_attention,
+        global_attn_every_n_layers=config.global_attn_every_n_layers,
+        global_rope_theta=160000.0,
+        local_rope_theta=10000.0,
+        initializer_range=0.02,
+        initializer_cutoff_factor=2.0,
+        pad_token_id=None,
+        bos_token_id=None,
+        eos_token_id=None,
+        cls_token_id=None,
+        sep_token_id=None,
+        attn_implementation="sdpa",
+    )
+
+
+def published_parameter_count(model: M2BertForPreTraining) -> int:
+    """Parameters as the original counts them, with the final norm that ours leaves out."""
+    return sum(p.numel() for p in model.parameters()) + model.config.hidden_size
+
+
+def training_flops_per_note(config: M2BertConfig, length: int) -> float:
+    """Floating-point operations of forward and backward for one note of a `length`-note segment.
+
+    Matrix products only; a local layer counts the keys inside its window; backward is twice
+    forward. 421 million for the paper's model at 1024 notes.
+    """
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    weights = layers * width * (3 * width + width + 2 * inner + inner)
+    weights += len(VOCABULARY_SIZES) * EMBEDDING_WIDTH * width + width * sum(config.head_sizes)
+    reach = min(config.local_attention // 2, length - 1)
+    local_keys = 2 * reach + 1 - reach * (reach + 1) / length
+    global_layers = math.ceil(layers / config.global_attn_every_n_layers)
+    keys = global_layers * length + (layers - global_layers) * local_keys
+    return 3 * (2 * weights + 4 * width * keys)

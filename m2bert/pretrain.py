@@ -1,0 +1,388 @@
+"""Pre-training: corpora in, a model folder out (docs/METHOD.md, "Training").
+
+    python -m m2bert.pretrain --save_dir runs/base --data_root data/pretrain
+
+The same command again goes on where the run was stopped. Several processes (`torchrun`,
+`accelerate launch`) train the same global batches together.
+"""
+
+import argparse
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor
+from tqdm import tqdm
+
+from m2bert.checkpoint import load_initial_weights
+from m2bert.corpus import open_corpus
+from m2bert.cp import FIELDS
+from m2bert.curves import draw_curves
+from m2bert.errors import UserError, run_command
+from m2bert.meter import Meter, measure_peak, steps_line
+from m2bert.model import PRESETS, M2BertForPreTraining, preset, published_parameter_count
+from m2bert.objectives import PIANOROLL_BINS, Objective
+from m2bert.run_folder import RunFolder, log_line, save_bad_batch
+from m2bert.segments import (
+    VALIDATION_EPOCH,
+    Batches,
+    Share,
+    Songs,
+    draw_segments,
+    load_batches,
+    read_names,
+    split_songs,
+)
+from m2bert.trainer import Trainer, epoch_record, name_figures
+
+REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
+PATIENCE = 30
+"""Epochs without a better one after which a run ends."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.pretrain",
+        description="Pre-train M2BERT; the same command again continues a run.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--save_dir", type=Path, required=True, help="folder of the run")
+    add("--data_root", type=Path, required=True, help="folder of the corpora (NAME.npy)")
+    add("--datasets", nargs="+", default=REDUCED, help="names of the corpora")
+    add("--exclude_songs", type=Path, help="file naming songs to leave out, one a line")
+    add("--preset", choices=PRESETS, default="base", help="size of the model")
+    add("--init_ckpt", type=Path, help="model folder or .ckpt of the original to start from")
+    add("--pianoroll", choices=PIANOROLL_BINS, default="full", help="pianoroll objective")
+    add("--corruption", choices=("rc", "mlm"), default="rc", help="how notes are corrupted")
+    add("--rc_range", type=int, nargs=3, default=[4, 12, 12], help="greatest moves under rc")
+    add("--mask_percent", type=float, default=0.3, help="share of the notes that is corrupted")
+    add("--max_seq_len", type=int, default=1024, help="notes of a segment")
+    add("--batch_size", type=int, default=12, help="segments of a step, all processes together")
+    add("--accumulation_steps", type=int, default=1, help="parts that a step is computed in")
+    add("--epochs", type=int, default=150, help="most epochs")
+    add("--max_steps", type=int, help="stop after so many steps in all, to go on later")
+    add("--lr", type=float, default=2e-5, help="learning rate")
+    add("--seed", type=int, default=2021, help="seed of everything random")
+    add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
+    add("--compile", action="store_true", help="compile the model with torch.compile")
+    add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
+    add("--num_workers", type=int, default=1, help="processes that read batches ahead")
+    add("--log_steps", type=int, default=50, help="steps between two lines of figures")
+    add("--save_minutes", type=float, default=10, help="minutes between two savings of the state")
+    args = parser.parse_args()
+    for name in ("max_seq_len", "batch_size", "accumulation_steps", "epochs", "log_steps"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+    if not 0 < args.mask_percent <= 1:
+        parser.error("--mask_percent must be above 0 and at most 1")
+    if min(args.rc_range) < 1:
+        parser.error("--rc_range must be three numbers of at least 1")
+    return args
+
+
+def start_accelerator(args: argparse.Namespace) -> Accelerator:
+    """Precision and processes. Of accelerators only CUDA's are used."""
+    has_gpu = torch.cuda.is_available() and not args.cpu
+    if args.precision is None:
+        args.precision = "bf16" if has_gpu and torch.cuda.is_bf16_supported() else "fp32"
+    accelerator = Accelerator(
+        cpu=not has_gpu,
+        mixed_precision={"fp32": "no", "bf16": "bf16"}[args.precision],
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    parts = accelerator.num_processes * args.accumulation_steps
+    if args.batch_size % parts:
+        raise UserError(
+            f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
+            f"({accelerator.num_processes} processes times --accumulation_steps)"
+        )
+    return accelerator
+
+
+def open_songs(args: argparse.Namespace, accelerator: Accelerator) -> tuple[Songs, np.ndarray]:
+    """Open and check the corpora; returns all songs, and the numbers of those to use."""
+    with accelerator.main_process_first():  # a published corpus is converted once, not by each
+        songs = Songs([open_corpus(args.data_root, name) for name in args.datasets])
+    songs.check()
+    used = np.arange(len(songs))
+    if args.exclude_songs:
+        used = used[~songs.excluded(read_names(args.exclude_songs))]
+    return songs, used
+
+
+def settings_of(args: argparse.Namespace, songs: Songs, used: np.ndarray) -> dict:
+    """Everything that a run's figures depend on, as it is compared when the run goes on."""
+    names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
+    names += ["max_seq_len", "batch_size", "lr", "seed", "precision"]
+    return {name: getattr(args, name) for name in names} | {
+        "init_ckpt": str(args.init_ckpt) if args.init_ckpt else None,
+        "songs": len(used),
+        "notes": int(songs.lengths[used].sum()),
+    }
+
+
+def make_trainer(args: argparse.Namespace, accelerator: Accelerator) -> Trainer:
+    """Build the model, from a seed or a checkpoint, and what trains it."""
+    torch.manual_seed(args.seed)
+    model = M2BertForPreTraining(preset(args.preset, args.pianoroll))
+    if args.init_ckpt:
+        load_initial_weights(args.init_ckpt, model)
+    objective = Objective(args.corruption, args.mask_percent, tuple(args.rc_range), args.pianoroll)
+    return Trainer(
+        model,
+        objective,
+        accelerator,
+        lr=args.lr,
+        seed=args.seed,
+        accumulation_steps=args.accumulation_steps,
+        compiled=args.compile,
+    )
+
+
+class Stop:
+    """Ctrl-C or a scheduler's SIGTERM asks for a stop after the step under way; a second one ends
+    the process at once.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __enter__(self) -> "Stop":
+        self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _frame: object) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+class Run:
+    """A run in its folder: the loop over epochs and steps."""
+
+    def __init__(self, args: argparse.Namespace, accelerator: Accelerator):
+        self.args, self.accelerator = args, accelerator
+        self.is_main = accelerator.is_main_process
+        self.share = Share(args.batch_size, accelerator.process_index, accelerator.num_processes)
+        self.songs, used = open_songs(args, accelerator)
+        self.train_songs, self.valid_songs = split_songs(used, args.seed)
+        if not len(self.train_songs):
+            raise UserError(
+                f"{len(used)} songs are too few to train on some and validate on others"
+            )
+        self.folder = RunFolder(args.save_dir, settings_of(args, self.songs, used))
+        self.trainer = make_trainer(args, accelerator)
+        self.progress, running = self.folder.load_state(self.trainer.model, self.trainer.optimiser)
+        self.running = self.zeros() if running is None else running.to(accelerator.device)
+        accelerator.wait_for_everyone()
+        if self.is_main:
+            self.folder.begin(self.progress)
+        peak = measure_peak(accelerator.device, args.precision)
+        self.meter = Meter(
+            self.trainer.model.config, args.max_seq_len, accelerator.num_processes, peak
+        )
+        self.saved_at = time.monotonic()
+
+    def go(self) -> int:
+        """Train until the run is finished or stopped; returns the exit status."""
+        self.introduce()
+        valid = self.batches(self.valid_songs, VALIDATION_EPOCH)
+        with Stop() as stop:
+            while not self.finished:
+                train = self.batches(self.train_songs, self.progress.epoch)
+                if not self.train_epoch(train, stop):
+                    return self.halt(stop)
+                means = self.validate(valid, stop)
+                if means is None:
+                    return self.halt(stop)
+                self.end_epoch(self.running / len(train), means)
+        self.conclude()
+        return 0
+
+    @property
+    def finished(self) -> bool:
+        progress = self.progress
+        return progress.epoch > self.args.epochs or progress.epochs_without_gain >= PATIENCE
+
+    @property
+    def at_max_steps(self) -> bool:
+        return self.args.max_steps is not None and self.progress.steps >= self.args.max_steps
+
+    def train_epoch(self, train: Batches, stop: Stop) -> bool:
+        """Take the steps that are left of an epoch; False if the run is to stop before its end."""
+        progress = self.progress
+        self.meter.restart()
+        for batch in self.load(train, progress.epoch_step, f"epoch {progress.epoch}"):
+            if stop.signal or self.at_max_steps:
+                return False
+            figures = self.trainer.train_step(batch, progress.steps)
+            progress.epoch_step += 1
+            progress.steps += 1
+            self.running += figures
+            self.meter.add(figures, batch["real"])
+            if progress.steps % self.args.log_steps == 0:
+                self.log_steps(train)
+            if self.is_main and time.monotonic() - self.saved_at >= 60 * self.args.save_minutes:
+                self.save_state()
+        return True
+
+    def validate(self, valid: Batches, stop: Stop) -> Tensor | None:
+        """Mean figures of the validation batches; None if the run is to stop before their end."""
+        summed = self.zeros()
+        for batch in self.load(valid, 0, "validation"):
+            if stop.signal:
+                return None
+            summed += self.trainer.valid_step(batch)
+        return summed / len(valid)
+
+    def end_epoch(self, train: Tensor, valid: Tensor) -> None:
+        self.refuse_bad_steps()
+        progress = self.progress
+        before = progress.best
+        record = {"epoch": progress.epoch, "step": progress.steps, **epoch_record(train, valid)}
+        progress.history.append(record)
+        progress.epoch += 1
+        progress.epoch_step = 0
+        self.running = self.zeros()
+        if not self.is_main:
+            return
+        is_best = before is None or record["score"] > before["score"]
+        # In this order a run that is killed in between does the epoch's end again, and the same.
+        self.folder.save_models(self.trainer.model, record, is_best)
+        self.save_state()
+        self.folder.log_epoch(progress)
+        self.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
+
+    # Reading ---------------------------------------------------------------------------------
+
+    def batches(self, songs: np.ndarray, epoch: int) -> Batches:
+        args, lengths = self.args, self.songs.lengths[songs]
+        shuffle = epoch != VALIDATION_EPOCH
+        draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
+        return Batches(self.songs, draws, self.share, args.max_seq_len, args.mask_percent)
+
+    def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
+        on_gpu = self.accelerator.device.type == "cuda"
+        loaded = load_batches(batches, first, self.args.num_workers, pin_memory=on_gpu)
+        total, hidden = len(batches), not self.is_main
+        yield from tqdm(
+            loaded, title, total, initial=first, disable=hidden, leave=False, dynamic_ncols=True
+        )
+
+    def zeros(self) -> Tensor:
+        """Sums of figures before the first batch."""
+        figures = 1 + len(self.trainer.model.config.head_sizes) + len(FIELDS)
+        return torch.zeros(figures, dtype=torch.float64, device=self.accelerator.device)
+
+    # Saving ----------------------------------------------------------------------------------
+
+    def save_state(self) -> None:
+        self.refuse_bad_steps()
+        trainer = self.trainer
+        self.folder.save_state(trainer.model, trainer.optimiser, self.progress, self.running)
+        self.saved_at = time.monotonic()
+
+    def refuse_bad_steps(self) -> None:
+        """Stop if a loss or gradient was not finite; the last saved state is from before that."""
+        step = int(self.trainer.first_bad_step)
+        if step < 0:
+            return
+        train = self.batches(self.train_songs, self.progress.epoch)
+        draws = train.draws_of(step - (self.progress.steps - self.progress.epoch_step))
+        path = self.args.save_dir / "bad_batch.json"
+        if self.is_main:
+            save_bad_batch(path, step, self.songs.describe(draws))
+        raise UserError(
+            f"loss or gradient was not finite at step {step}: the songs and offsets of its batch "
+            f"are in {path}; the state saved before it is kept. Try a lower --lr or --precision "
+            "fp32 in another --save_dir"
+        )
+
+    def halt(self, stop: Stop) -> int:
+        """Keep the state of a run that stops before its end."""
+        steps = self.progress.steps
+        if self.is_main:
+            self.save_state()
+            if not stop.signal:
+                record = {"epoch": self.progress.epoch, "step": steps}
+                self.folder.save_models(self.trainer.model, record, is_best=False)
+            self.say(
+                f"Stopped after step {steps} (epoch {self.progress.epoch}, step "
+                f"{self.progress.epoch_step} of it); state kept in {self.args.save_dir}. "
+                + ("The same command goes on." if stop.signal else "A larger --max_steps goes on.")
+            )
+        return 128 + stop.signal if stop.signal else 0
+
+    # Telling ---------------------------------------------------------------------------------
+
+    def say(self, line: str) -> None:
+        if self.is_main:
+            tqdm.write(line)
+
+    def introduce(self) -> None:
+        model, songs, progress = self.trainer.model, self.songs, self.progress
+        self.say(
+            f"{published_parameter_count(model):,} parameters ({self.args.preset}), "
+            f"{self.accelerator.num_processes} x {self.accelerator.device.type}, "
+            f"{self.args.precision}"
+        )
+        for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
+            notes = int(songs.lengths[chosen].sum())
+            self.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
+        if progress.steps:
+            self.say(
+                f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "
+                f"after step {progress.steps}"
+            )
+
+    def log_steps(self, train: Batches) -> None:
+        self.refuse_bad_steps()
+        figures, speed = self.meter.read()
+        progress = self.progress
+        record = {"epoch": progress.epoch, "step": progress.steps, **name_figures(figures), **speed}
+        if self.is_main:
+            self.folder.log_steps(record)
+            place = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
+            self.say(f"{place}: {steps_line(record)}")
+
+    def conclude(self) -> None:
+        if not self.is_main:
+            return
+        progress, folder = self.progress, self.args.save_dir
+        drawn = draw_curves(progress.history, folder / "curves.png")
+        self.say(
+            f"Finished: {len(progress.history)} epochs, the best was epoch "
+            f"{progress.best['epoch']} (score {progress.best['score']:.4f}). "
+            "Validation, first epoch to last (accuracies at corrupted notes):"
+        )
+        for line in change_lines(progress.history):
+            self.say(line)
+        self.say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
+        self.say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
+        self.say(f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}")
+
+
+def change_lines(history: list[dict]) -> list[str]:
+    """What changed in validation from the first epoch to the last."""
+    first, last = history[0], history[-1]
+    names = [("loss", first["valid_loss"], last["valid_loss"])]
+    names += zip(FIELDS, first["valid_acc"], last["valid_acc"], strict=True)
+    return [f"  {name:<9} {before:.3f} -> {after:.3f}" for name, before, after in names]
+
+
+def main() -> int:
+    args = parse_arguments()
+    return Run(args, start_accelerator(args)).go()
+
+
+if __name__ == "__main__":
+    run_command(main)

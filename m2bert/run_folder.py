@@ -1,0 +1,207 @@
+"""What a pre-training run keeps in its folder, so that it can be read, compared and continued.
+
+settings.json       what the run was started with
+state.safetensors   weights, optimiser and progress: the run goes on from here
+model/              the model after the last epoch; model_best/ after the best one
+log                 a line an epoch, in the original's format
+metrics.jsonl       a line an epoch and one every --log_steps steps
+tensorboard/        where tensorboard is installed
+curves.png          at the end, where matplotlib is installed
+"""
+
+import fcntl
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from m2bert.checkpoint import load_strictly, load_tensors, save_model, save_tensors
+from m2bert.errors import UserError
+from m2bert.files import remove_temporaries, write_json, write_text
+from m2bert.model import M2BertForPreTraining
+from m2bert.optimiser import StableAdamW
+
+WEIGHT, AVERAGE, SQUARE, RUNNING = "weight.", "exp_avg.", "exp_avg_sq.", "running"
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    epoch: int = 1
+    """The epoch under way, from 1."""
+    epoch_step: int = 0
+    """Steps done in that epoch."""
+    steps: int = 0
+    """Steps done in all."""
+    history: list[dict] = field(default_factory=list)
+    """One record a finished epoch."""
+
+    @property
+    def best(self) -> dict | None:
+        """The first of the epochs with the highest score."""
+        return max(self.history, key=lambda record: record["score"], default=None)
+
+    @property
+    def epochs_without_gain(self) -> int:
+        return len(self.history) - self.best["epoch"] if self.best else 0
+
+
+class RunFolder:
+    """The files of one run; only the main process writes."""
+
+    def __init__(self, path: Path, settings: dict):
+        """Take the folder for a run; raises `UserError` if it holds one with other settings."""
+        self.path, self.settings = path, settings
+        self._state = path / "state.safetensors"
+        self._settings = path / "settings.json"
+        self._log = path / "log"
+        self._metrics = path / "metrics.jsonl"
+        self._tensorboard = None
+        self._refuse_other_settings()
+
+    def _refuse_other_settings(self) -> None:
+        if not self._settings.exists():
+            if self._state.exists():
+                raise UserError(f"{self._state} has no {self._settings.name} beside it")
+            return
+        earlier = json.loads(self._settings.read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(self.settings))
+        differing = [
+            f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
+            for name in sorted(earlier.keys() | now.keys())
+            if earlier.get(name) != now.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"{self.path} holds a run with other settings ({'; '.join(differing)}): "
+                "use these or another --save_dir"
+            )
+
+    def _lock(self) -> None:
+        """Keep a second run out of the folder while this process lives."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._held = (self.path / ".lock").open("w")
+        try:
+            # a record lock: unlike flock's it is not inherited by the processes that read batches,
+            # which outlive a killed run by some seconds
+            fcntl.lockf(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is training in {self.path}") from error
+
+    # State ---------------------------------------------------------------------------------
+
+    def load_state(
+        self, model: M2BertForPreTraining, optimiser: StableAdamW
+    ) -> tuple[Progress, Tensor | None]:
+        """Put the saved state into model and optimiser; returns progress and running sums.
+
+        Without a saved state the run begins, and nothing is changed.
+        """
+        if not self._state.exists():
+            return Progress(), None
+        tensors, record = load_tensors(self._state)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            named = ((n, t) for n, t in tensors.items() if n.startswith(prefix))
+            return {name.removeprefix(prefix): tensor for name, tensor in named}
+
+        load_strictly(model, part(WEIGHT), self._state)
+        progress = Progress(**record)
+        optimiser.load(model, part(AVERAGE), part(SQUARE), progress.steps)
+        return progress, tensors[RUNNING]
+
+    def save_state(
+        self,
+        model: M2BertForPreTraining,
+        optimiser: StableAdamW,
+        progress: Progress,
+        running: Tensor,
+    ) -> None:
+        """Replace the saved state in one step."""
+        averages, squares = optimiser.averages(model)
+        tensors = {WEIGHT + name: t for name, t in model.state_dict().items()}
+        tensors |= {AVERAGE + name: t for name, t in averages.items()}
+        tensors |= {SQUARE + name: t for name, t in squares.items()}
+        save_tensors(self._state, tensors | {RUNNING: running}, asdict(progress))
+
+    # Models --------------------------------------------------------------------------------
+
+    def save_models(self, model: M2BertForPreTraining, record: dict, is_best: bool) -> None:
+        """Write the model of an epoch; the best one also under its own name."""
+        for name in ("model", "model_best") if is_best else ("model",):
+            save_model(self.path / name, model, record)
+
+    # Logs ----------------------------------------------------------------------------------
+
+    def begin(self, progress: Progress) -> None:
+        """Note the settings and bring the logs to where the saved state is.
+
+        A killed run may have written lines for steps that are now done again.
+        """
+        self._lock()
+        remove_temporaries(self.path)
+        write_json(self._settings, self.settings)
+        self._write_log(progress)
+        kept = [line for line in self._metric_lines() if line["step"] <= progress.steps]
+        kept = [line for line in kept if line["kind"] != "epoch"]
+        kept += [{"kind": "epoch", **record} for record in progress.history]
+        kept.sort(key=lambda line: (line["step"], line["kind"] == "epoch"))
+        write_text(self._metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        self._tensorboard = open_tensorboard(self.path / "tensorboard", progress.steps)
+
+    def _metric_lines(self) -> list[dict]:
+        if not self._metrics.exists():
+            return []
+        lines = []
+        for line in self._metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                break  # the run was killed while it wrote this line
+        return lines
+
+    def log_steps(self, record: dict) -> None:
+        """Add the line of an interval of steps."""
+        self._add({"kind": "steps", **record})
+
+    def log_epoch(self, progress: Progress) -> None:
+        """Add the lines of the epoch that has just ended."""
+        self._add({"kind": "epoch", **progress.history[-1]})
+        self._write_log(progress)
+
+    def _add(self, line: dict) -> None:
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._tensorboard:
+            for name, value in line.items():
+                if isinstance(value, float):
+                    self._tensorboard.add_scalar(f"{line['kind']}/{name}", value, line["step"])
+
+    def _write_log(self, progress: Progress) -> None:
+        write_text(self._log, "".join(log_line(record) for record in progress.history))
+
+
+def log_line(record: dict) -> str:
+    """One epoch in the original's format."""
+    return (
+        f"Epoch {record['epoch']}: train_loss={record['train_loss']}, "
+        f"train_acc={record['train_acc']}, valid_loss={record['valid_loss']}, "
+        f"valid_acc={record['valid_acc']}\n"
+    )
+
+
+def open_tensorboard(folder: Path, step: int):
+    """A TensorBoard writer that forgets what was written after `step`; None if not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step)
+
+
+def save_bad_batch(path: Path, step: int, segments: list[dict]) -> None:
+    """Write which songs and offsets made up the batch of `step`."""
+    write_json(path, {"step": step, "torch": torch.__version__, "segments": segments})

@@ -1,0 +1,319 @@
+"""Pre-training from the command line: killed, resumed, shared between processes, refused."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from m2bert.checkpoint import load_model, load_tensors, save_model, save_published
+from m2bert.cp import FIELDS
+from m2bert.model import M2BertForPreTraining, preset
+from m2bert.pretrain import main
+from tests.synthetic import patterned_song, write_corpus
+
+SMALL = ["--preset", "tiny", "--max_seq_len", "64", "--batch_size", "4", "--lr", "1e-3"]
+TIME_LIMIT = 240
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name in ("first", "second"):
+        songs = [patterned_song(rng, int(n)) for n in rng.integers(20, 150, 20)]
+        write_corpus(folder, name, songs)
+    return folder
+
+
+def arguments(data_root: Path, save_dir: Path, *more: str) -> list[str]:
+    places = ["--data_root", str(data_root), "--save_dir", str(save_dir)]
+    return [*places, "--datasets", "first", "second", "--cpu", *SMALL, "--log_steps", "3", *more]
+
+
+def command(*args, program=("-m", "m2bert.pretrain")) -> list[str]:
+    return [sys.executable, *program, *arguments(*args)]
+
+
+def run(line: list[str], **kwargs) -> subprocess.CompletedProcess:
+    return subprocess.run(line, capture_output=True, text=True, timeout=TIME_LIMIT, **kwargs)
+
+
+def assert_one_sentence(done: subprocess.CompletedProcess, *words: str) -> None:
+    assert done.returncode not in (0, None), done.stdout
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    for word in words:
+        assert word in last
+
+
+def epochs_in(save_dir: Path) -> list[dict]:
+    lines = (save_dir / "metrics.jsonl").read_text().splitlines()
+    return [r for r in map(json.loads, lines) if r["kind"] == "epoch"]
+
+
+def steps_done(save_dir: Path) -> int:
+    state = save_dir / "state.safetensors"
+    return load_tensors(state)[1]["steps"] if state.exists() else 0
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert (one / "log").read_text() == (other / "log").read_text()
+    assert epochs_in(one) == epochs_in(other)
+    for name in ("model", "model_best"):
+        (mine, record), (theirs, other_record) = load_model(one / name), load_model(other / name)
+        assert record == other_record
+        weights = theirs.state_dict()
+        assert all(torch.equal(t, weights[n]) for n, t in mine.state_dict().items())
+    state, other_state = (load_tensors(folder / "state.safetensors")[0] for folder in (one, other))
+    assert state.keys() == other_state.keys()
+    assert all(torch.equal(tensor, other_state[name]) for name, tensor in state.items())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data_root, tmp_path_factory) -> Path:
+    save_dir = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    done = run(command(data_root, save_dir, "--epochs", "3"))
+    assert done.returncode == 0, done.stderr
+    return save_dir
+
+
+def test_a_run_leaves_what_it_promises(uninterrupted):
+    log = (uninterrupted / "log").read_text().splitlines()
+    assert [line.split(":")[0] for line in log] == ["Epoch 1", "Epoch 2", "Epoch 3"]
+    epochs = epochs_in(uninterrupted)
+    assert epochs[-1]["valid_loss"] < epochs[0]["valid_loss"]
+    best = max(epochs, key=lambda record: record["score"])
+    assert load_model(uninterrupted / "model_best")[1]["epoch"] == best["epoch"]
+    assert load_model(uninterrupted / "model")[1]["epoch"] == 3
+    assert (uninterrupted / "curves.png").stat().st_size > 1000
+
+
+def test_killed_at_any_moment_a_run_ends_with_the_same_bits(data_root, tmp_path, uninterrupted):
+    line = command(data_root, tmp_path, "--epochs", "3", "--save_minutes", "0")
+    for target in (2, 14, 23):
+        with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+            deadline = time.monotonic() + TIME_LIMIT
+            while steps_done(tmp_path) < target and killed.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            killed.kill()
+    assert run(line).returncode == 0
+    assert_same_run(tmp_path, uninterrupted)
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+DIES_WHILE_SAVING = """
+import os, signal, sys
+import m2bert.files
+from m2bert.pretrain import main
+
+flush, flushed = m2bert.files.flush_to_disk, 0
+
+def die(path):
+    global flushed
+    flushed += path.name.startswith(".state.safetensors")
+    if flushed == int(os.environ["DIES_AT"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    flush(path)
+
+m2bert.files.flush_to_disk = die
+sys.exit(main())
+"""
+
+
+def test_killed_while_saving_a_run_ends_with_the_same_bits(data_root, tmp_path, uninterrupted):
+    script = tmp_path / "dies.py"
+    script.write_text(DIES_WHILE_SAVING)
+    save_dir = tmp_path / "run"
+    line = command(data_root, save_dir, "--epochs", "3", "--save_minutes", "0", program=[script])
+    for saving, steps in (("4", 3), ("6", 3 + 5)):
+        environment = os.environ | {"DIES_AT": saving, "PYTHONPATH": os.getcwd()}
+        assert run(line, env=environment).returncode == -signal.SIGKILL
+        assert list(save_dir.rglob(".*.tmp"))
+        assert steps_done(save_dir) == steps
+    assert run(command(data_root, save_dir, "--epochs", "3")).returncode == 0
+    assert_same_run(save_dir, uninterrupted)
+
+
+def test_ctrl_c_keeps_the_step_under_way(data_root, tmp_path, uninterrupted):
+    line = command(data_root, tmp_path, "--epochs", "3", "--save_minutes", "0")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run_:
+        while steps_done(tmp_path) < 5:
+            time.sleep(0.01)
+        run_.send_signal(signal.SIGINT)
+        out, err = run_.communicate(timeout=TIME_LIMIT)
+    assert run_.returncode == 130
+    assert "Traceback" not in err
+    assert "The same command goes on" in out
+    assert f"after step {steps_done(tmp_path)} " in out
+    done = run(command(data_root, tmp_path, "--epochs", "3"))
+    assert "Continuing" in done.stdout
+    assert_same_run(tmp_path, uninterrupted)
+
+
+def test_one_folder_is_for_one_process_at_a_time(data_root, tmp_path):
+    line = command(data_root, tmp_path, "--epochs", "10000", "--save_minutes", "0")
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        while steps_done(tmp_path) < 1:
+            time.sleep(0.01)
+        assert_one_sentence(run(line), "another process is training")
+        assert first.poll() is None
+        first.kill()
+    # the processes that read batches may outlive it, but do not hold the folder
+    assert run([*line, "--max_steps", "1"]).returncode == 0
+
+
+def test_max_steps_ends_early_and_can_be_raised(data_root, tmp_path, uninterrupted):
+    for limit in ("4", "4", "11"):
+        done = run(command(data_root, tmp_path, "--epochs", "3", "--max_steps", limit))
+        assert done.returncode == 0
+        assert f"Stopped after step {limit} " in done.stdout
+        assert load_model(tmp_path / "model")[1]["step"] == int(limit)
+    assert run(command(data_root, tmp_path, "--epochs", "3")).returncode == 0
+    assert_same_run(tmp_path, uninterrupted)
+
+
+def test_a_finished_run_is_not_done_again(data_root, uninterrupted):
+    before = (uninterrupted / "state.safetensors").stat().st_mtime_ns
+    done = run(command(data_root, uninterrupted, "--epochs", "3"))
+    assert done.returncode == 0
+    assert "Finished: 3 epochs" in done.stdout
+    assert (uninterrupted / "state.safetensors").stat().st_mtime_ns == before
+
+
+def test_two_processes_train_as_one(data_root, tmp_path):
+    script = Path(__file__).with_name("gradients.py")
+    files = []
+    for processes in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
+        launcher += ["--master_port", "29611"]
+        out = tmp_path / f"{processes}.safetensors"
+        environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+        line = [sys.executable, *launcher, script, data_root, out]
+        done = run([str(word) for word in line], env=environment)
+        assert done.returncode == 0, done.stderr
+        files.append(load_tensors(out)[0])
+    alone, together = files
+    assert alone.keys() == together.keys()
+    gradients = [name for name in alone if name.startswith("gradient")]
+    assert len(gradients) == 4
+    for name in gradients:
+        difference = (alone[name] - together[name]).norm() / alone[name].norm()
+        assert difference < 1e-6, name
+    torch.testing.assert_close(alone["figures"], together["figures"], rtol=1e-5, atol=0)
+
+
+def test_torchrun_pretrains(data_root, tmp_path, uninterrupted):
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29612"]
+    program = [*launcher, "-m", "m2bert.pretrain"]
+    done = run(command(data_root, tmp_path, "--epochs", "1", program=program))
+    assert done.returncode == 0, done.stderr
+    mine, alone = epochs_in(tmp_path)[0], epochs_in(uninterrupted)[0]
+    assert mine["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-3)
+    assert mine["valid_loss"] == pytest.approx(alone["valid_loss"], rel=1e-3)
+    # and one process goes on where two stopped
+    assert run(command(data_root, tmp_path, "--epochs", "2")).returncode == 0
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+# What is refused
+
+
+def in_process(monkeypatch, data_root, save_dir, *more) -> int:
+    monkeypatch.setattr(sys, "argv", ["pretrain", *arguments(data_root, save_dir, *more)])
+    return main()
+
+
+def test_a_run_of_other_settings_is_not_touched(data_root, uninterrupted):
+    before = sorted((p, p.stat().st_mtime_ns) for p in uninterrupted.rglob("*"))
+    more = ["--epochs", "3", "--rc_range", "2", "6", "6", "--seed", "1"]
+    done = run(command(data_root, uninterrupted, *more))
+    assert_one_sentence(done, "other settings", "rc_range", "seed was 2021 and is now 1")
+    assert sorted((p, p.stat().st_mtime_ns) for p in uninterrupted.rglob("*")) == before
+
+
+def test_a_nan_stops_the_run_and_says_where(data_root, tmp_path):
+    more = ["--epochs", "1", "--save_minutes", "0", "--lr", "1e30"]
+    done = run(command(data_root, tmp_path, *more))
+    assert_one_sentence(done, "not finite at step", "bad_batch.json")
+    bad = json.loads((tmp_path / "bad_batch.json").read_text())
+    assert len(bad["segments"]) == 4
+    assert {"corpus", "file", "first_note", "notes"} <= bad["segments"][0].keys()
+    # what was saved last is from before
+    assert steps_done(tmp_path) <= bad["step"]
+    tensors, _ = load_tensors(tmp_path / "state.safetensors")
+    assert all(t.isfinite().all() for n, t in tensors.items() if n.startswith("exp_avg."))
+
+
+def test_a_full_disk_leaves_the_last_state(data_root, tmp_path):
+    assert run(command(data_root, tmp_path, "--max_steps", "3")).returncode == 0
+    before = (tmp_path / "state.safetensors").read_bytes()
+
+    def allow_one_megabyte() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    line = command(data_root, tmp_path, "--max_steps", "6")
+    assert_one_sentence(run(line, preexec_fn=allow_one_megabyte), "state.safetensors")
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    assert not list(tmp_path.rglob(".*.tmp"))
+    assert run(line).returncode == 0
+
+
+def test_missing_corpora_and_uneven_batches_are_refused(data_root, tmp_path):
+    done = run(command(data_root, tmp_path, "--datasets", "first", "third"))
+    assert_one_sentence(done, "third")
+    assert_one_sentence(run(command(data_root, tmp_path, "--accumulation_steps", "3")), "evenly")
+    assert not list(tmp_path.iterdir())
+
+
+# Choices
+
+
+@pytest.mark.parametrize(
+    ("flags", "losses"),
+    [
+        (["--pianoroll", "full", "--corruption", "mlm", "--mask_percent", "0.15"], 5),
+        (["--pianoroll", "nochroma"], 5),
+        (["--pianoroll", "none", "--accumulation_steps", "2"], 4),
+    ],
+)
+def test_ablations_train(monkeypatch, data_root, tmp_path, flags, losses):
+    assert in_process(monkeypatch, data_root, tmp_path, "--max_steps", "3", *flags) == 0
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    terms = [name for name in line if name.endswith("_loss")]
+    assert len(terms) == losses
+    assert all(f"{field.lower()}_acc" in line for field in FIELDS)
+
+
+@pytest.mark.parametrize("kind", ["folder", "ckpt"])
+def test_starting_from_a_checkpoint(monkeypatch, data_root, tmp_path, kind):
+    torch.manual_seed(5)
+    model = M2BertForPreTraining(preset("tiny"))
+    start = tmp_path / f"start.{kind}"
+    if kind == "folder":
+        save_model(start, model, {})
+    else:
+        save_published(start, model, {})
+    more = ["--init_ckpt", str(start), "--max_steps", "1", "--lr", "1e-9"]
+    assert in_process(monkeypatch, data_root, tmp_path / "run", *more) == 0
+    trained, _ = load_model(tmp_path / "run/model")
+    weights = model.state_dict()
+    for name, tensor in trained.state_dict().items():
+        torch.testing.assert_close(tensor, weights[name], atol=1e-7, rtol=1e-6)
+
+
+def test_excluded_songs_are_left_out(monkeypatch, capsys, data_root, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"song_{i}.mid\n" for i in range(18)))
+    more = ["--exclude_songs", str(names), "--max_steps", "1"]
+    assert in_process(monkeypatch, data_root, tmp_path / "run", *more) == 0
+    assert "training: 3 songs" in capsys.readouterr().out
