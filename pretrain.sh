@@ -14,4 +14,4 @@ exec "$PYTHON" -m m2bert.pretrain \
     --save_dir "${folders[0]:-runs/pretrain}" \
     --data_root "${folders[1]:-data/pretrain}" \
     --datasets pop909 pianist8 pop1k7 ASAP emopia \
-    "${flags[@]}"
+    ${flags[@]+"${flags[@]}"}

@@ -11,4 +11,4 @@ source "$here/scripts/environment.sh"
 split_arguments 2 "$@"
 
 exec bash "$here/pretrain.sh" "${folders[0]:-runs/pretrain_full}" "${folders[1]:-data/pretrain}" \
-    --datasets pop909 pianist8 pop1k7 ASAP emopia lmd "${flags[@]}"
+    --datasets pop909 pianist8 pop1k7 ASAP emopia lmd ${flags[@]+"${flags[@]}"}

@@ -4,20 +4,15 @@ python -m benchmarks.tokenising FOLDER [--files 60]
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from time import perf_counter
-from typing import Any
 
 from miditoolkit import MidiFile
 
+from benchmarks.timing import RUNS, median_seconds
 from data_creation.corpora import find_midi_files
 from m2bert.cp import cp_notes
 from m2bert.errors import run_command
 from m2bert.midi import RejectedMidi, notes_of, read_midi
-
-RUNS = 3
 
 
 def main() -> None:
@@ -29,9 +24,9 @@ def main() -> None:
     folder, names = find_midi_files("benchmark", arguments.folder)
     step = max(1, len(names) // arguments.files)
     paths = [folder / name for name in names[::step] if is_readable(folder / name)]
-    parse_s, parsed = timed(lambda: [MidiFile(str(path)) for path in paths])
-    arrays_s, songs = timed(lambda: [notes_of(midi) for midi in parsed])
-    tokens_s, tokens = timed(
+    parse_s, parsed = median_seconds(lambda: [MidiFile(str(path)) for path in paths])
+    arrays_s, songs = median_seconds(lambda: [notes_of(midi) for midi in parsed])
+    tokens_s, tokens = median_seconds(
         lambda: [
             cp_notes(song.start, song.end, song.pitch, song.track, song.ticks_per_beat)
             for song in songs
@@ -57,16 +52,6 @@ def is_readable(path: Path) -> bool:
     except RejectedMidi:
         return False
     return True
-
-
-def timed(step: Callable[[], Any]) -> tuple[float, Any]:
-    """The median duration of a step in seconds, and its result."""
-    seconds = []
-    for _ in range(RUNS):
-        begin = perf_counter()
-        result = step()
-        seconds.append(perf_counter() - begin)
-    return median(seconds), result
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def find_midi_files(
     if corpus is None:
         files = _all_midi_files(folder)
     elif corpus.listing:
-        files = _listed_files(dataset_dir / corpus.listing)
+        files = _listed_files(name, dataset_dir / corpus.listing)
     else:
         files = _matching_files(folder, corpus.patterns)
     if not files:
@@ -79,9 +79,9 @@ def _all_midi_files(folder: Path) -> list[str]:
     ]
 
 
-def _listed_files(listing: Path) -> list[str]:
+def _listed_files(name: str, listing: Path) -> list[str]:
     if not listing.is_file():
-        raise UserError(f"there is no list of files {listing}")
+        raise UserError(f"{name}: there is no list of its files, {listing}")
     files = list(read_items(listing))
     for file in files:
         if not isinstance(file, str) or not file or _leaves_folder(file):

@@ -189,7 +189,8 @@ def write_demo(output_dir: Path | str, songs: int = 100, seed: int = 0) -> dict:
 
     write_json(output_dir / UNFINISHED, {"settings": settings})
     plans = list(_planned(songs, seed))
-    records = [_write_song(output_dir, plan) for plan in tqdm(plans, "composing", unit="song")]
+    bar = tqdm(plans, "composing", unit=" songs", disable=None)
+    records = [_write_song(output_dir, plan) for plan in bar]
     _write_asap_list(output_dir, plans)
     demo = {"settings": settings, "corpora": _totals(records), "songs": records}
     write_json(output_dir / FINISHED, demo)

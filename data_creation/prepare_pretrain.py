@@ -31,7 +31,8 @@ REJECTS_SHOWN = 10
 
 def main() -> int:
     arguments = parse_arguments()
-    sys.stdout.reconfigure(line_buffering=True)  # in a log, errors stand where they happened
+    # in a log, errors stand where they happened; file names may be in any encoding
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     missing = []
     for name in arguments.dataset:
         try:

@@ -8,6 +8,7 @@ Nothing here can run code: safetensors, JSON, and torch's weights-only reader.
 import argparse
 import json
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from m2bert.errors import UserError, run_command
-from m2bert.files import replacing, write_json
+from m2bert.files import read_json, replacing, write_json
 from m2bert.model import M2BertConfig, M2BertForPreTraining
 
 CONFIG_FILE = "config.json"
@@ -36,8 +37,11 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> 
     """Write tensors and a JSON record as one safetensors file, in one step as seen by a reader."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             save_file(contiguous, temporary, metadata={"record": json.dumps(record)})
+            temporary.chmod(mode)  # safetensors makes files that only their owner can read
         except SafetensorError as error:
             raise OSError(f"{path} could not be written: {error}") from error
 
@@ -50,9 +54,9 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged or no safetensors file ({error}): restore it or delete it"
+            f"{path} is damaged or no safetensors file ({error}): restore it"
         ) from error
 
 
@@ -65,7 +69,7 @@ def save_model(folder: Path | str, model: M2BertForPreTraining, record: dict) ->
     record: how it was trained (epoch, losses, accuracies); it is kept with the weights.
     """
     folder = Path(folder)
-    config = {"format_version": FORMAT_VERSION, **model.config.as_dict()}
+    config = {"format_version": FORMAT_VERSION, **asdict(model.config)}
     write_json(folder / CONFIG_FILE, config)
     save_tensors(folder / WEIGHTS_FILE, model.state_dict(), record)
 
@@ -82,18 +86,21 @@ def load_model(folder: Path | str) -> tuple[M2BertForPreTraining, dict]:
 def read_config(folder: Path) -> M2BertConfig:
     """Read a model folder's configuration."""
     path = folder / CONFIG_FILE
+    if not path.exists():
+        raise UserError(
+            f"{folder} holds no model: there is no {CONFIG_FILE} in it (a run's models are in its "
+            "folders model_best and model)"
+        )
+    values = read_json(path)
+    version = values.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {version}, this code reads {FORMAT_VERSION}: "
+            "use the release that wrote it"
+        )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values.pop("format_version", None)
-        if version != FORMAT_VERSION:
-            raise UserError(
-                f"{path} has format version {version}, this code reads {FORMAT_VERSION}: "
-                "use the release that wrote it"
-            )
         return M2BertConfig(**values)
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} holds no model: there is no {CONFIG_FILE} in it") from error
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"{path} is no configuration of an M2BERT model ({error})") from error
 
 
@@ -149,7 +156,8 @@ def read_published(path: Path | str) -> dict:
         raise UserError(f"there is no checkpoint {path}") from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} holds more than weights and was not read, since it could run code"
+            f"{path} is no torch checkpoint of weights alone and was not read: what else it holds "
+            "could run code"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{path} is no readable torch checkpoint ({error})") from error
@@ -158,6 +166,10 @@ def read_published(path: Path | str) -> dict:
             f"{path} is no pre-training checkpoint of the original: "
             "it lacks the keys state_dict and mask_lm"
         )
+    for part in ("state_dict", "mask_lm"):
+        weights = checkpoint[part]
+        if not (isinstance(weights, dict) and all(map(torch.is_tensor, weights.values()))):
+            raise UserError(f"{path} is no checkpoint of the original: {part} is not all tensors")
     return checkpoint
 
 
@@ -189,7 +201,10 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
         "optimizer": {"state": {}, "param_groups": []},
     }
     with replacing(path) as temporary:
-        torch.save(checkpoint, temporary)
+        try:
+            torch.save(checkpoint, temporary)
+        except RuntimeError as error:  # a full disk, among others
+            raise OSError(f"{path} could not be written: {error}") from error
 
 
 def main() -> None:

@@ -23,14 +23,17 @@ from tqdm import tqdm
 
 from m2bert.cp import FIELDS, ORDINARY_SIZES
 from m2bert.errors import UserError
-from m2bert.files import flush_to_disk, write_json
+from m2bert.files import flush_to_disk, read_json, write_json
 from m2bert.published_npy import is_pickled, read_songs
 
 PARTS = (".npy", ".offsets.npy", ".json")
 HEADER_BYTES = 128
 SECONDS_BETWEEN_CHECKPOINTS = 2.0
 
-_MAKE_AGAIN = "make the corpus again with `python -m data_creation.prepare_pretrain --overwrite`"
+_MAKE_AGAIN = (
+    "make the corpus again with "
+    "`python -m data_creation.prepare_pretrain --dataset NAME --overwrite`"
+)
 
 
 # Reading
@@ -59,7 +62,7 @@ class Corpus:
     def song_names(self) -> list[str]:
         """The source files of the songs, in order, relative to the data set's folder."""
         path = self.folder / f"{self.name}.json"
-        names = _read_json(path).get("files")
+        names = read_json(path).get("files")
         if not isinstance(names, list) or len(names) != len(self):
             raise UserError(f"{path} does not name the {len(self)} songs; {_MAKE_AGAIN}")
         return names
@@ -73,7 +76,7 @@ def open_corpus(data_root: Path | str, name: str) -> Corpus:
 
     A published `NAME.npy` (a pickled array of lists) is first turned into the flat form, once,
     below `data_root/flat`. Raises `UserError` if there is no such corpus or it is damaged; the
-    values of the notes are not looked at (`check_notes` does that where they are read).
+    values of the notes are not looked at (`check_notes` does that).
     """
     data_root = Path(data_root)
     path = data_root / f"{name}.npy"
@@ -110,14 +113,14 @@ def open_flat(folder: Path | str, name: str) -> Corpus:
 def check_notes(notes: np.ndarray, where: str) -> None:
     """Raise `UserError` if CP notes (..., 4) hold an id outside the ordinary vocabulary.
 
-    Cheap enough for every crop that training reads. `where` names the notes in the message.
+    `where` names the notes in the message.
     """
     wrong = (notes >= np.array(ORDINARY_SIZES, np.uint8)).reshape(-1, 4)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise UserError(
             f"{where} holds {FIELDS[column]} {notes.reshape(-1, 4)[row, column]} at note {row}, "
-            f"outside 0..{ORDINARY_SIZES[column] - 1}; {_MAKE_AGAIN}"
+            f"outside 0..{ORDINARY_SIZES[column] - 1}: the file is damaged"
         )
 
 
@@ -135,21 +138,13 @@ def _map_array(path: Path, dtype: type, expected: str, row_shape: tuple[int, ...
     return array.view(np.ndarray)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); {_MAKE_AGAIN}") from error
-    return content if isinstance(content, dict) else {}
-
-
 def _open_published(path: Path) -> Corpus:
     folder, name = path.parent / "flat", path.stem
     status = path.stat()
     inputs = f"{path.name}, {status.st_size} bytes, changed at {status.st_mtime_ns} ns"
     json_path = folder / f"{name}.json"
     finish_replacement(folder, name)
-    if not json_path.exists() or _read_json(json_path).get("inputs") != inputs:
+    if not json_path.exists() or read_json(json_path).get("inputs") != inputs:
         print(f"{path} is in the published form: writing it once in flat form to {folder}")
         _flatten_published(path, folder, name, inputs)
     return open_flat(folder, name)
@@ -157,7 +152,7 @@ def _open_published(path: Path) -> Corpus:
 
 def _flatten_published(path: Path, folder: Path, name: str, inputs: str) -> None:
     with CorpusWriter(folder, name, inputs) as writer:
-        songs = enumerate(tqdm(read_songs(path), desc=name, unit=" songs"))
+        songs = enumerate(tqdm(read_songs(path), desc=name, unit=" songs", disable=None))
         for index, song in islice(songs, writer.done, None):
             check_notes(song, f"{path}, song {index},")
             if len(song):

@@ -26,24 +26,6 @@ TICKS_PER_DURATION = TICKS_PER_BEAT // 8  # a 32nd note
 SHORTEST_NOTE_BEATS = 1 / 16 - 0.0001
 
 
-def vocabulary() -> dict[str, dict[str, int]]:
-    """The names of all ids, field by field: `{"Bar": {"Bar New": 0, "Bar Continue": 1, ...`.
-
-    Position ids are the 16ths of a 4/4 bar, pitch ids start at MIDI 22, and duration ids count
-    32nd notes in ticks of 1/480 beat.
-    """
-    ordinary = {
-        "Bar": ["New", "Continue"],
-        "Position": [f"{i + 1}/16" for i in range(16)],
-        "Pitch": range(LOWEST_PITCH, HIGHEST_PITCH + 1),
-        "Duration": range(64),
-    }
-    return {
-        field: {f"{field} {value}": i for i, value in enumerate([*values, "<PAD>", "<MASK>"])}
-        for field, values in ordinary.items()
-    }
-
-
 def cp_notes(
     start: np.ndarray,
     end: np.ndarray,

@@ -1,11 +1,14 @@
-"""Writing files so that a reader sees the old content or the new one, never a half of either."""
+"""Reading and writing files: what is written shows as a whole or not at all."""
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from m2bert.errors import UserError
 
 
 @contextmanager
@@ -28,9 +31,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left behind below `folder`."""
-    for leftover in folder.rglob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+    """Remove what killed processes left behind in `folder` while they were `replacing` a file."""
+    for leftover in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", leftover.name):
+            leftover.unlink(missing_ok=True)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -51,3 +55,14 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write a JSON file in one step, as seen by a reader."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Read a JSON object; raises `UserError` if it is not there or is damaged."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error})") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds something other than a JSON object")
+    return value

@@ -54,6 +54,8 @@ def measure_peak(device: torch.device, precision: str) -> float | None:
         torch.mm(a, b)
     end.record()
     end.synchronize()
+    del a, b
+    torch.cuda.empty_cache()
     return repeats * 2 * size**3 / (begin.elapsed_time(end) / 1000)
 
 
@@ -67,5 +69,5 @@ def steps_line(record: dict) -> str:
     line = f"loss {record['loss']:.3f} ({', '.join(losses)}), acc [{accuracies}]"
     line += f", {record['notes_per_second']:,.0f} notes/s"
     if "share_of_peak" in record:
-        line += f", {record['share_of_peak']:.1%} of peak"
+        line += f", {record['share_of_peak']:.1%} of measured peak"
     return line

@@ -50,7 +50,7 @@ def read_midi(path: Path | str) -> Notes:
     try:
         midi = MidiFile(str(path))
     except Exception as error:  # the parser raises whatever a damaged file leads it to
-        raise RejectedMidi(UNREADABLE, f"{type(error).__name__}: {error}") from error
+        raise RejectedMidi(UNREADABLE, f"{type(error).__name__}: {error}"[:200]) from error
     if midi.ticks_per_beat <= 0:
         raise RejectedMidi(UNREADABLE, "it counts time in frames, not in beats")
     return notes_of(midi)

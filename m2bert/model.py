@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,10 @@ class M2BertConfig:
     dropout: float = 0.1
     pianoroll: str = "full"
 
+    def __post_init__(self) -> None:
+        if self.pianoroll not in PIANOROLL_BINS:
+            raise ValueError(f"pianoroll {self.pianoroll!r} is none of {', '.join(PIANOROLL_BINS)}")
+
     @property
     def pianoroll_width(self) -> int:
         """Outputs of the pianoroll head: a bar of 16 rows and the row of the note's own slot."""
@@ -41,9 +45,6 @@ class M2BertConfig:
         """Outputs of each pre-training head, pianoroll last if there is one."""
         pianoroll = (self.pianoroll_width,) if self.pianoroll_width else ()
         return VOCABULARY_SIZES + pianoroll
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 PRESETS = {

@@ -162,7 +162,7 @@ def pianoroll_targets(notes: Tensor, pianoroll: str, bars: int) -> Pianoroll:
 
     notes: (batch, notes, 4), any integer dtype, padding at the end; pianoroll: "full" (12 chroma
     bins, then 86 pitch bins) or "nochroma"; bars: at least the greatest number of token bars of a
-    segment (`count_bars`), given so that shapes do not depend on what is on the device.
+    segment, given so that shapes do not depend on what is on the device.
 
     A token bar ends where a later note opens a new one, and empty bars have no notes: what reaches
     over the end of a bar goes on in the next bar that has notes, and no further (docs/METHOD.md,

@@ -7,14 +7,16 @@ The same command again goes on where the run was stopped. Several processes (`to
 """
 
 import argparse
+import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 from tqdm import tqdm
 
@@ -37,7 +39,7 @@ from m2bert.segments import (
     read_names,
     split_songs,
 )
-from m2bert.trainer import Trainer, epoch_record, name_figures
+from m2bert.trainer import MIXED_PRECISION, Trainer, epoch_record, name_figures
 
 REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
 PATIENCE = 30
@@ -59,41 +61,63 @@ def parse_arguments() -> argparse.Namespace:
     add("--init_ckpt", type=Path, help="model folder or .ckpt of the original to start from")
     add("--pianoroll", choices=PIANOROLL_BINS, default="full", help="pianoroll objective")
     add("--corruption", choices=("rc", "mlm"), default="rc", help="how notes are corrupted")
-    add("--rc_range", type=int, nargs=3, default=[4, 12, 12], help="greatest moves under rc")
+    add("--rc_range", type=count, nargs=3, default=[4, 12, 12], help="greatest moves under rc")
     add("--mask_percent", type=float, default=0.3, help="share of the notes that is corrupted")
-    add("--max_seq_len", type=int, default=1024, help="notes of a segment")
-    add("--batch_size", type=int, default=12, help="segments of a step, all processes together")
-    add("--accumulation_steps", type=int, default=1, help="parts that a step is computed in")
-    add("--epochs", type=int, default=150, help="most epochs")
-    add("--max_steps", type=int, help="stop after so many steps in all, to go on later")
-    add("--lr", type=float, default=2e-5, help="learning rate")
-    add("--seed", type=int, default=2021, help="seed of everything random")
+    add("--max_seq_len", type=count, default=1024, help="notes of a segment")
+    add("--batch_size", type=count, default=12, help="segments of a step, all processes together")
+    add("--accumulation_steps", type=count, default=1, help="parts that a step is computed in")
+    add("--epochs", type=count, default=150, help="most epochs")
+    add("--max_steps", type=count, help="stop after so many steps in all, to go on later")
+    add("--lr", type=not_negative, default=2e-5, help="learning rate")
+    add("--seed", type=whole, default=2021, help="seed of everything random")
     add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the model with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
-    add("--num_workers", type=int, default=1, help="processes that read batches ahead")
-    add("--log_steps", type=int, default=50, help="steps between two lines of figures")
-    add("--save_minutes", type=float, default=10, help="minutes between two savings of the state")
+    add("--num_workers", type=whole, default=1, help="processes that read batches ahead")
+    add("--log_steps", type=count, default=50, help="steps between two lines of figures")
+    add(
+        "--save_minutes",
+        type=not_negative,
+        default=10,
+        help="minutes between two savings of the state",
+    )
     args = parser.parse_args()
-    for name in ("max_seq_len", "batch_size", "accumulation_steps", "epochs", "log_steps"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1")
     if not 0 < args.mask_percent <= 1:
         parser.error("--mask_percent must be above 0 and at most 1")
-    if min(args.rc_range) < 1:
-        parser.error("--rc_range must be three numbers of at least 1")
+    if len(set(args.datasets)) < len(args.datasets):
+        parser.error("--datasets names a corpus twice")
     return args
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def not_negative(text: str) -> float:
+    if float(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is negative")
+    return float(text)
+
+
+def whole(text: str) -> int:
+    return int(not_negative(text))
 
 
 def start_accelerator(args: argparse.Namespace) -> Accelerator:
     """Precision and processes. Of accelerators only CUDA's are used."""
     has_gpu = torch.cuda.is_available() and not args.cpu
     if args.precision is None:
-        args.precision = "bf16" if has_gpu and torch.cuda.is_bf16_supported() else "fp32"
+        args.precision = "bf16" if has_gpu and has_bf16() else "fp32"
     accelerator = Accelerator(
         cpu=not has_gpu,
-        mixed_precision={"fp32": "no", "bf16": "bf16"}[args.precision],
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        mixed_precision=MIXED_PRECISION[args.precision],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False),
+            # the others wait while one process writes a large published corpus in flat form
+            InitProcessGroupKwargs(timeout=timedelta(hours=3)),
+        ],
     )
     parts = accelerator.num_processes * args.accumulation_steps
     if args.batch_size % parts:
@@ -102,6 +126,11 @@ def start_accelerator(args: argparse.Namespace) -> Accelerator:
             f"({accelerator.num_processes} processes times --accumulation_steps)"
         )
     return accelerator
+
+
+def has_bf16() -> bool:
+    """Whether the GPU computes in bfloat16 itself; older ones can only imitate it, slowly."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def open_songs(args: argparse.Namespace, accelerator: Accelerator) -> tuple[Songs, np.ndarray]:
@@ -120,18 +149,16 @@ def settings_of(args: argparse.Namespace, songs: Songs, used: np.ndarray) -> dic
     names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
     names += ["max_seq_len", "batch_size", "lr", "seed", "precision"]
     return {name: getattr(args, name) for name in names} | {
-        "init_ckpt": str(args.init_ckpt) if args.init_ckpt else None,
+        "init_ckpt": str(args.init_ckpt.resolve()) if args.init_ckpt else None,
         "songs": len(used),
         "notes": int(songs.lengths[used].sum()),
     }
 
 
 def make_trainer(args: argparse.Namespace, accelerator: Accelerator) -> Trainer:
-    """Build the model, from a seed or a checkpoint, and what trains it."""
+    """Build the model from the seed, and what trains it."""
     torch.manual_seed(args.seed)
     model = M2BertForPreTraining(preset(args.preset, args.pianoroll))
-    if args.init_ckpt:
-        load_initial_weights(args.init_ckpt, model)
     objective = Objective(args.corruption, args.mask_percent, tuple(args.rc_range), args.pianoroll)
     return Trainer(
         model,
@@ -144,13 +171,18 @@ def make_trainer(args: argparse.Namespace, accelerator: Accelerator) -> Trainer:
     )
 
 
+def new_cpu_group() -> torch.distributed.ProcessGroup:
+    """A way for processes to agree that does not wait for their GPUs."""
+    return torch.distributed.new_group(backend="gloo")
+
+
 class Stop:
     """Ctrl-C or a scheduler's SIGTERM asks for a stop after the step under way; a second one ends
     the process at once.
     """
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self.signal = 0
 
     def __enter__(self) -> "Stop":
         self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
@@ -164,6 +196,7 @@ class Stop:
         if self.signal:
             raise KeyboardInterrupt
         self.signal = number
+        os.write(2, b"\nstopping after the step under way; once more stops at once\n")
 
 
 class Run:
@@ -180,10 +213,16 @@ class Run:
                 f"{len(used)} songs are too few to train on some and validate on others"
             )
         self.folder = RunFolder(args.save_dir, settings_of(args, self.songs, used))
+        if self.is_main:
+            self.folder.lock()
         self.trainer = make_trainer(args, accelerator)
+        if args.init_ckpt and not self.folder.has_state:
+            load_initial_weights(args.init_ckpt, self.trainer.model)
         self.progress, running = self.folder.load_state(self.trainer.model, self.trainer.optimiser)
         self.running = self.zeros() if running is None else running.to(accelerator.device)
-        accelerator.wait_for_everyone()
+        self.group = new_cpu_group() if accelerator.num_processes > 1 else None
+        if self.progress.steps != self.greatest(self.progress.steps):
+            raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
         if self.is_main:
             self.folder.begin(self.progress)
         peak = measure_peak(accelerator.device, args.precision)
@@ -205,7 +244,8 @@ class Run:
                 if means is None:
                     return self.halt(stop)
                 self.end_epoch(self.running / len(train), means)
-        self.conclude()
+        if self.is_main:
+            self.conclude()
         return 0
 
     @property
@@ -220,10 +260,10 @@ class Run:
     def train_epoch(self, train: Batches, stop: Stop) -> bool:
         """Take the steps that are left of an epoch; False if the run is to stop before its end."""
         progress = self.progress
+        if self.at_max_steps:
+            return False
         self.meter.restart()
         for batch in self.load(train, progress.epoch_step, f"epoch {progress.epoch}"):
-            if stop.signal or self.at_max_steps:
-                return False
             figures = self.trainer.train_step(batch, progress.steps)
             progress.epoch_step += 1
             progress.steps += 1
@@ -231,17 +271,19 @@ class Run:
             self.meter.add(figures, batch["real"])
             if progress.steps % self.args.log_steps == 0:
                 self.log_steps(train)
-            if self.is_main and time.monotonic() - self.saved_at >= 60 * self.args.save_minutes:
+            if self.greatest(self.is_main and self.saving_is_due):
                 self.save_state()
+            if self.is_stopped(stop) or (self.at_max_steps and progress.epoch_step < len(train)):
+                return False
         return True
 
     def validate(self, valid: Batches, stop: Stop) -> Tensor | None:
         """Mean figures of the validation batches; None if the run is to stop before their end."""
         summed = self.zeros()
         for batch in self.load(valid, 0, "validation"):
-            if stop.signal:
-                return None
             summed += self.trainer.valid_step(batch)
+            if self.is_stopped(stop):
+                return None
         return summed / len(valid)
 
     def end_epoch(self, train: Tensor, valid: Tensor) -> None:
@@ -253,14 +295,31 @@ class Run:
         progress.epoch += 1
         progress.epoch_step = 0
         self.running = self.zeros()
-        if not self.is_main:
-            return
         is_best = before is None or record["score"] > before["score"]
         # In this order a run that is killed in between does the epoch's end again, and the same.
-        self.folder.save_models(self.trainer.model, record, is_best)
+        if self.is_main:
+            self.folder.save_models(self.trainer.model, record, is_best)
         self.save_state()
-        self.folder.log_epoch(progress)
+        if self.is_main:
+            self.folder.log_epoch(progress)
         self.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
+
+    # Agreeing --------------------------------------------------------------------------------
+
+    def greatest(self, value: int) -> int:
+        """The greatest value that any process gives; costs nothing where there is only one."""
+        if self.group is None:
+            return value
+        shared = torch.tensor(int(value))
+        torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX, group=self.group)
+        return int(shared)
+
+    def is_stopped(self, stop: Stop) -> bool:
+        """Whether any process was asked to stop: all must leave after the same step."""
+        asked = self.greatest(stop.signal)
+        if asked:  # else a signal of this very moment would be forgotten
+            stop.signal = asked
+        return asked > 0
 
     # Reading ---------------------------------------------------------------------------------
 
@@ -273,9 +332,9 @@ class Run:
     def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
         on_gpu = self.accelerator.device.type == "cuda"
         loaded = load_batches(batches, first, self.args.num_workers, pin_memory=on_gpu)
-        total, hidden = len(batches), not self.is_main
+        hidden = None if self.is_main else True  # None: shown on a terminal only
         yield from tqdm(
-            loaded, title, total, initial=first, disable=hidden, leave=False, dynamic_ncols=True
+            loaded, title, len(batches), initial=first, disable=hidden, leave=False, ncols=80
         )
 
     def zeros(self) -> Tensor:
@@ -285,10 +344,16 @@ class Run:
 
     # Saving ----------------------------------------------------------------------------------
 
+    @property
+    def saving_is_due(self) -> bool:
+        return time.monotonic() - self.saved_at >= 60 * self.args.save_minutes
+
     def save_state(self) -> None:
+        """Called by all processes, so that all see a bad step; the main one writes."""
         self.refuse_bad_steps()
         trainer = self.trainer
-        self.folder.save_state(trainer.model, trainer.optimiser, self.progress, self.running)
+        if self.is_main:
+            self.folder.save_state(trainer.model, trainer.optimiser, self.progress, self.running)
         self.saved_at = time.monotonic()
 
     def refuse_bad_steps(self) -> None:
@@ -309,17 +374,16 @@ class Run:
 
     def halt(self, stop: Stop) -> int:
         """Keep the state of a run that stops before its end."""
-        steps = self.progress.steps
-        if self.is_main:
-            self.save_state()
-            if not stop.signal:
-                record = {"epoch": self.progress.epoch, "step": steps}
-                self.folder.save_models(self.trainer.model, record, is_best=False)
-            self.say(
-                f"Stopped after step {steps} (epoch {self.progress.epoch}, step "
-                f"{self.progress.epoch_step} of it); state kept in {self.args.save_dir}. "
-                + ("The same command goes on." if stop.signal else "A larger --max_steps goes on.")
-            )
+        progress = self.progress
+        self.save_state()
+        if self.is_main and progress.epoch_step and not stop.signal:
+            record = {"epoch": progress.epoch, "step": progress.steps}
+            self.folder.save_models(self.trainer.model, record, is_best=False)
+        self.say(
+            f"Stopped after step {progress.steps} (epoch {progress.epoch}, step "
+            f"{progress.epoch_step} of it); state kept in {self.args.save_dir}. "
+            + ("The same command goes on." if stop.signal else "A larger --max_steps goes on.")
+        )
         return 128 + stop.signal if stop.signal else 0
 
     # Telling ---------------------------------------------------------------------------------
@@ -355,8 +419,6 @@ class Run:
             self.say(f"{place}: {steps_line(record)}")
 
     def conclude(self) -> None:
-        if not self.is_main:
-            return
         progress, folder = self.progress, self.args.save_dir
         drawn = draw_curves(progress.history, folder / "curves.png")
         self.say(
@@ -381,7 +443,17 @@ def change_lines(history: list[dict]) -> list[str]:
 
 def main() -> int:
     args = parse_arguments()
-    return Run(args, start_accelerator(args)).go()
+    accelerator = start_accelerator(args)
+    run = Run(args, accelerator)
+    try:
+        status = run.go()
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "the GPU's memory is too small for this step: --accumulation_steps computes it in parts"
+        ) from error
+    run.folder.close()
+    accelerator.end_training()
+    return status
 
 
 if __name__ == "__main__":

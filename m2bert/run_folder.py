@@ -19,7 +19,7 @@ from torch import Tensor
 
 from m2bert.checkpoint import load_strictly, load_tensors, save_model, save_tensors
 from m2bert.errors import UserError
-from m2bert.files import remove_temporaries, write_json, write_text
+from m2bert.files import read_json, remove_temporaries, write_json, write_text
 from m2bert.model import M2BertForPreTraining
 from m2bert.optimiser import StableAdamW
 
@@ -67,7 +67,7 @@ class RunFolder:
             if self._state.exists():
                 raise UserError(f"{self._state} has no {self._settings.name} beside it")
             return
-        earlier = json.loads(self._settings.read_text(encoding="utf-8"))
+        earlier = read_json(self._settings)
         now = json.loads(json.dumps(self.settings))
         differing = [
             f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
@@ -80,7 +80,7 @@ class RunFolder:
                 "use these or another --save_dir"
             )
 
-    def _lock(self) -> None:
+    def lock(self) -> None:
         """Keep a second run out of the folder while this process lives."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._held = (self.path / ".lock").open("w")
@@ -100,8 +100,28 @@ class RunFolder:
 
         Without a saved state the run begins, and nothing is changed.
         """
-        if not self._state.exists():
+        if not self.has_state:
+            if self._log.exists() and self._log.read_text(encoding="utf-8"):
+                raise UserError(
+                    f"{self.path} has a log of finished epochs, but {self._state.name} is gone: "
+                    "restore it, or choose another --save_dir"
+                )
             return Progress(), None
+        try:
+            return self._load_state(model, optimiser)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"{self._state} is not the state of such a run ({error}): restore it, or choose "
+                "another --save_dir"
+            ) from error
+
+    @property
+    def has_state(self) -> bool:
+        return self._state.exists()
+
+    def _load_state(
+        self, model: M2BertForPreTraining, optimiser: StableAdamW
+    ) -> tuple[Progress, Tensor]:
         tensors, record = load_tensors(self._state)
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -141,8 +161,8 @@ class RunFolder:
 
         A killed run may have written lines for steps that are now done again.
         """
-        self._lock()
-        remove_temporaries(self.path)
+        for folder in (self.path, self.path / "model", self.path / "model_best"):
+            remove_temporaries(folder)
         write_json(self._settings, self.settings)
         self._write_log(progress)
         kept = [line for line in self._metric_lines() if line["step"] <= progress.steps]
@@ -172,6 +192,11 @@ class RunFolder:
         self._add({"kind": "epoch", **progress.history[-1]})
         self._write_log(progress)
 
+    def close(self) -> None:
+        """Write out what TensorBoard's writer still holds."""
+        if self._tensorboard:
+            self._tensorboard.close()
+
     def _add(self, line: dict) -> None:
         with self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -193,13 +218,13 @@ def log_line(record: dict) -> str:
     )
 
 
-def open_tensorboard(folder: Path, step: int):
+def open_tensorboard(folder: Path, step: int) -> "SummaryWriter | None":  # noqa: F821
     """A TensorBoard writer that forgets what was written after `step`; None if not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=step)
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def save_bad_batch(path: Path, step: int, segments: list[dict]) -> None:

@@ -4,6 +4,8 @@ Everything random is a function of (seed, epoch, place in the epoch): the number
 processes or of GPUs changes nothing, and a run can go on at any step (docs/METHOD.md, "Training").
 """
 
+import signal
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,16 +61,26 @@ class Songs:
         return described
 
     def excluded(self, names: set[str]) -> np.ndarray:
-        """Mark the songs whose source file (as in the corpus's JSON) is in `names`: (songs,) bool.
+        """Mark the songs that `names` names, as FILE or CORPUS/FILE with a source file as in the
+        corpus's JSON: (songs,) bool.
 
-        Raises `UserError` for a name that no corpus has, so that a typing error excludes nothing
-        in silence.
+        Raises `UserError` for a name that no song or more than one has, so that a typing error
+        excludes neither nothing nor too much in silence.
         """
-        files = [file for corpus in self.corpora for file in corpus.song_names()]
-        unknown = sorted(names - set(files))
-        if unknown:
-            raise UserError(f"no corpus has the song {unknown[0]} that is to be excluded")
-        return np.array([file in names for file in files])
+        named: dict[str, list[int]] = defaultdict(list)
+        files = [(c.name, file) for c in self.corpora for file in c.song_names()]
+        for song, (corpus, file) in enumerate(files):
+            named[file].append(song)
+            named[f"{corpus}/{file}"].append(song)
+        marked = np.zeros(len(self), bool)
+        for name in sorted(names):
+            if len(named[name]) != 1:
+                raise UserError(
+                    f"{len(named[name])} songs are called {name}, which is to be excluded; "
+                    "names are those of the corpus's JSON, CORPUS/FILE if two corpora share one"
+                )
+            marked[named[name]] = True
+        return marked
 
     def check(self) -> None:
         """Look at every note once, so that a damaged corpus stops a run before it starts."""
@@ -208,8 +220,18 @@ class Batches(Dataset):
 def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -> Iterator[dict]:
     """Read the batches from step `first` on, ahead of time in `workers` background processes."""
     steps: Iterable[int] = range(first, len(batches))
-    return iter(
-        DataLoader(
-            batches, batch_size=None, sampler=steps, num_workers=workers, pin_memory=pin_memory
-        )
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_the_parent,
     )
+    return iter(loader)
+
+
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    """Ctrl-C on a terminal reaches all processes; those that read must outlive the last step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

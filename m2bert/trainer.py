@@ -12,6 +12,9 @@ from m2bert.model import M2BertForPreTraining
 from m2bert.objectives import Objective, Sums, loss_terms, total_loss
 from m2bert.optimiser import StableAdamW
 
+MIXED_PRECISION = {"fp32": "no", "bf16": "bf16"}
+"""accelerate's name of each `--precision`; weights and optimiser are fp32 in both."""
+
 GREATEST_NORM = 3.0
 DECIMALS = 3
 
@@ -21,7 +24,7 @@ class Trainer:
 
     `figures` below are a float64 tensor on the device: the total loss, its terms and the four
     accuracies of a *global* batch; `name_figures` gives them names. Nothing here makes the host
-    wait for the device but `check`.
+    wait for the device.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Trainer:
                 part = self.sums(batch, index)
                 loss = total_loss(loss_terms(part.losses, batch["selected"], batch["real"]))
                 # gradients are averaged over processes, the loss is a sum over them
-                self.accelerator.backward(loss * self.accelerator.num_processes)
+                (loss * self.accelerator.num_processes).backward()
                 sums.append(torch.cat([part.losses.detach(), part.correct]))
         norm = torch.nn.utils.clip_grad_norm_(self.weights, GREATEST_NORM)
         self.optimiser.step()

@@ -18,5 +18,5 @@ split_arguments() {
         folders+=("$1")
         shift
     done
-    flags=("$@")
+    flags=("$@") # expanded as ${flags[@]+"${flags[@]}"}, since old versions of bash take none as unset
 }

@@ -15,4 +15,4 @@ exec "$PYTHON" -m data_creation.prepare_pretrain \
     --dataset_dir "${folders[0]:-dataset_dir}" \
     --lmd_dir "${folders[1]:-lmd_matched}" \
     --output_dir "${folders[2]:-data/pretrain}" \
-    "${flags[@]}"
+    ${flags[@]+"${flags[@]}"}

@@ -1,4 +1,9 @@
 import torch
+from hypothesis import settings
 
 # The tensors of these tests are so small that threads only wait for each other.
 torch.set_num_threads(1)
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")

@@ -1,6 +1,6 @@
 """Run by torchrun: train some steps without dropout and keep the gradients.
 
-python tests/gradients.py DATA_ROOT OUT
+python tests/gradients.py DATA_ROOT ACCUMULATION_STEPS OUT
 """
 
 import sys
@@ -17,10 +17,17 @@ from m2bert.trainer import Trainer
 
 BATCH_SIZE, LENGTH = 6, 64
 
-data_root, out = sys.argv[1:]
+data_root, accumulation_steps, out = sys.argv[1:]
 accelerator = Accelerator(cpu=True)
 torch.manual_seed(0)
-trainer = Trainer(M2BertForPreTraining(preset("tiny")), Objective(), accelerator, lr=1e-4, seed=1)
+trainer = Trainer(
+    M2BertForPreTraining(preset("tiny")),
+    Objective(),
+    accelerator,
+    lr=1e-4,
+    seed=1,
+    accumulation_steps=int(accumulation_steps),
+)
 songs = Songs([open_corpus(data_root, name) for name in ("first", "second")])
 draws = draw_segments(range(len(songs)), songs.lengths, LENGTH, seed=1, epoch=1, shuffle=True)
 share = Share(BATCH_SIZE, accelerator.process_index, accelerator.num_processes)

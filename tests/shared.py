@@ -1,8 +1,11 @@
-"""Where the reference data lies that is not part of the repository."""
+"""Where the original's figures lie, which are not part of the repository."""
 
 from pathlib import Path
 
 import pytest
+
+from m2bert.checkpoint import load_published
+from m2bert.model import M2BertConfig, M2BertForPreTraining
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = SHARED / "golden"
@@ -10,3 +13,14 @@ GOLDEN = SHARED / "golden"
 needs_golden = pytest.mark.skipif(
     not GOLDEN.is_dir(), reason=f"the reference implementation's figures are not at {GOLDEN}"
 )
+
+GOLDEN_CONFIG = M2BertConfig(
+    hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4
+)
+
+
+def golden_model() -> M2BertForPreTraining:
+    """The small model whose outputs and training the original's figures are of."""
+    model = M2BertForPreTraining(GOLDEN_CONFIG)
+    load_published(GOLDEN / "tiny_reference.ckpt", model)
+    return model

@@ -17,7 +17,7 @@ from m2bert.checkpoint import (
 )
 from m2bert.errors import UserError
 from m2bert.model import M2BertConfig, M2BertForPreTraining
-from tests.shared import GOLDEN, needs_golden
+from tests.shared import GOLDEN, golden_model, needs_golden
 
 CONFIG = M2BertConfig(
     hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
@@ -64,13 +64,8 @@ def test_a_checkpoint_for_the_original_comes_back(tmp_path):
 @needs_golden
 def test_keys_and_shapes_are_the_originals(tmp_path):
     manifest = json.loads((GOLDEN / "model/manifest.json").read_text())
-    config = M2BertConfig(
-        hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4
-    )
     original = torch.load(GOLDEN / "tiny_reference.ckpt", weights_only=True)
-    model = make_model(0, config)
-    load_published(GOLDEN / "tiny_reference.ckpt", model)
-    save_published(tmp_path / "out.ckpt", model, RECORD)
+    save_published(tmp_path / "out.ckpt", golden_model(), RECORD)
     written = torch.load(tmp_path / "out.ckpt", weights_only=True)
     assert written.keys() == original.keys()
     for part in ("state_dict", "mask_lm"):

@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 
@@ -8,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from m2bert.checkpoint import load_published
 from m2bert.model import (
     M2BertConfig,
     M2BertForPreTraining,
@@ -18,7 +16,7 @@ from m2bert.model import (
     training_flops_per_note,
 )
 from m2bert.objectives import real_notes
-from tests.shared import GOLDEN, needs_golden
+from tests.shared import GOLDEN, golden_model, needs_golden
 from tests.synthetic import random_segments
 
 SMALL = M2BertConfig(
@@ -160,40 +158,22 @@ def test_pianoroll_head(pianoroll, width):
 # The original's figures
 
 
-@pytest.fixture(scope="module")
-def golden_model() -> M2BertForPreTraining:
-    sizes = json.loads((GOLDEN / "model/manifest.json").read_text())["config"]
-    config = M2BertConfig(
-        **{
-            name: sizes[name]
-            for name in (
-                "hidden_size",
-                "intermediate_size",
-                "num_hidden_layers",
-                "num_attention_heads",
-            )
-        },
-    )
-    model = M2BertForPreTraining(config)
-    load_published(GOLDEN / "tiny_reference.ckpt", model)
-    return model.eval()
-
-
 @needs_golden
 @torch.no_grad()
-def test_model_equals_the_original(golden_model):
+def test_model_equals_the_original():
+    model = golden_model().eval()
     golden = {k: torch.from_numpy(v) for k, v in np.load(GOLDEN / "model/outputs.npz").items()}
     notes, real = golden["tokens"], golden["attention"] > 0
-    states = golden_model.backbone.hidden_states(notes, real)
+    states = model.backbone.hidden_states(notes, real)
     for index, name in ((-1, "hidden_last"), (-2, "hidden_second_last"), (0, "hidden_first")):
         torch.testing.assert_close(states[index][real], golden[name][real], atol=1e-5, rtol=0)
     # the final norm would show: what comes out is not what the original has after it
     normed = golden["last_hidden_state_after_final_norm"]
     assert (states[-1] - normed)[real].abs().max() > 0.1
     torch.testing.assert_close(
-        golden_model.backbone(notes), golden["hidden_last_all_ones_mask"], atol=1e-5, rtol=0
+        model.backbone(notes), golden["hidden_last_all_ones_mask"], atol=1e-5, rtol=0
     )
-    outputs = golden_model(notes, real)
+    outputs = model(notes, real)
     for output, name in zip(outputs, ("bar", "position", "pitch", "duration"), strict=False):
         torch.testing.assert_close(output[real], golden[f"head_{name}"][real], atol=1e-5, rtol=0)
     row, place = golden["head_pianoroll_rows"].T

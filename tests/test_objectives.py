@@ -98,7 +98,7 @@ def test_pianoroll_equals_the_original():
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.15, 0.3, 0.5]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_number_of_selected_notes_and_support(seed, percent):
     rng = np.random.default_rng(seed)
     notes = torch.from_numpy(random_segments(rng, 8, 50)).long()
@@ -226,8 +226,7 @@ def test_corruption_has_the_originals_support_and_counts():
 
 
 @needs_golden
-def test_loss_and_accuracies_equal_the_original():
-    """The outputs come from a model elsewhere tested; here only what is made of them counts."""
+def test_loss_terms_of_outputs_that_are_all_zero():
     batch = np.load(GOLDEN / "training_step/batch.npz")
     notes, selected = torch.from_numpy(batch["original"]), torch.from_numpy(batch["selected"])
     assert torch.equal(real_notes(notes), torch.from_numpy(batch["attention"]) > 0)

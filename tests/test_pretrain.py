@@ -7,19 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from m2bert.checkpoint import load_model, load_tensors, save_model, save_published
+from m2bert.checkpoint import load_model, load_tensors, save_model, save_published, save_tensors
 from m2bert.cp import FIELDS
 from m2bert.model import M2BertForPreTraining, preset
 from m2bert.pretrain import main
 from tests.synthetic import patterned_song, write_corpus
 
 SMALL = ["--preset", "tiny", "--max_seq_len", "64", "--batch_size", "4", "--lr", "1e-3"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 TIME_LIMIT = 240
 
 
@@ -65,6 +68,22 @@ def steps_done(save_dir: Path) -> int:
     return load_tensors(state)[1]["steps"] if state.exists() else 0
 
 
+@contextmanager
+def running_until(line: list[str], save_dir: Path, steps: int) -> Iterator[subprocess.Popen]:
+    """A run in the background that has saved its state after `steps` steps; killed at the end."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(line, start_new_session=True, **pipes)
+    try:
+        deadline = time.monotonic() + TIME_LIMIT
+        while steps_done(save_dir) < steps and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def assert_same_run(one: Path, other: Path) -> None:
     assert (one / "log").read_text() == (other / "log").read_text()
     assert epochs_in(one) == epochs_in(other)
@@ -100,11 +119,7 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
 def test_killed_at_any_moment_a_run_ends_with_the_same_bits(data_root, tmp_path, uninterrupted):
     line = command(data_root, tmp_path, "--epochs", "3", "--save_minutes", "0")
     for target in (2, 14, 23):
-        with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
-            deadline = time.monotonic() + TIME_LIMIT
-            while steps_done(tmp_path) < target and killed.poll() is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+        with running_until(line, tmp_path, target) as killed:
             killed.kill()
     assert run(line).returncode == 0
     assert_same_run(tmp_path, uninterrupted)
@@ -144,40 +159,62 @@ def test_killed_while_saving_a_run_ends_with_the_same_bits(data_root, tmp_path, 
     assert_same_run(save_dir, uninterrupted)
 
 
-def test_ctrl_c_keeps_the_step_under_way(data_root, tmp_path, uninterrupted):
-    line = command(data_root, tmp_path, "--epochs", "3", "--save_minutes", "0")
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run_:
-        while steps_done(tmp_path) < 5:
-            time.sleep(0.01)
-        run_.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_ctrl_c_keeps_the_step_under_way(data_root, tmp_path, uninterrupted, processes):
+    program = ["-m", "m2bert.pretrain"]
+    if processes > 1:
+        program = [*TORCHRUN, str(processes), *program]
+    # as many epochs as it takes to be interrupted in
+    more = ["--epochs", "10000", "--save_minutes", "0"]
+    with running_until(command(data_root, tmp_path, *more, program=program), tmp_path, 5) as run_:
+        os.killpg(run_.pid, signal.SIGINT)  # as a terminal does
         out, err = run_.communicate(timeout=TIME_LIMIT)
-    assert run_.returncode == 130
-    assert "Traceback" not in err
+    steps = steps_done(tmp_path)
+    assert f"Stopped after step {steps} " in out
     assert "The same command goes on" in out
-    assert f"after step {steps_done(tmp_path)} " in out
-    done = run(command(data_root, tmp_path, "--epochs", "3"))
-    assert "Continuing" in done.stdout
-    assert_same_run(tmp_path, uninterrupted)
+    if processes == 1:
+        assert run_.returncode == 130
+        assert "Traceback" not in err
+    done = run(command(data_root, tmp_path, "--epochs", "10000", "--max_steps", str(steps + 2)))
+    assert f"after step {steps}\n" in done.stdout
+    assert f"Stopped after step {steps + 2} " in done.stdout
 
 
 def test_one_folder_is_for_one_process_at_a_time(data_root, tmp_path):
     line = command(data_root, tmp_path, "--epochs", "10000", "--save_minutes", "0")
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
-        while steps_done(tmp_path) < 1:
-            time.sleep(0.01)
+    with running_until(line, tmp_path, 1) as first:
         assert_one_sentence(run(line), "another process is training")
         assert first.poll() is None
-        first.kill()
     # the processes that read batches may outlive it, but do not hold the folder
     assert run([*line, "--max_steps", "1"]).returncode == 0
 
 
+def test_a_lost_or_damaged_state_does_not_cost_the_rest(data_root, tmp_path):
+    line = command(data_root, tmp_path, "--epochs", "1")
+    assert run(line).returncode == 0
+    log, state = (tmp_path / "log").read_text(), tmp_path / "state.safetensors"
+    whole = state.read_bytes()
+    state.write_bytes(whole[:-1000])
+    assert_one_sentence(run(line), "state.safetensors", "damaged")
+    save_tensors(state, {"a": torch.ones(1)}, {})
+    assert_one_sentence(run(line), "state.safetensors")
+    state.unlink()
+    assert_one_sentence(run(line), "state.safetensors is gone")
+    (tmp_path / "settings.json").write_text("[]")
+    assert_one_sentence(run(line), "settings.json")
+    assert (tmp_path / "log").read_text() == log
+
+
 def test_max_steps_ends_early_and_can_be_raised(data_root, tmp_path, uninterrupted):
-    for limit in ("4", "4", "11"):
+    # 9 steps are an epoch: its record is complete
+    for limit, keys in (("4", 2), ("4", 2), ("9", 9)):
         done = run(command(data_root, tmp_path, "--epochs", "3", "--max_steps", limit))
         assert done.returncode == 0
         assert f"Stopped after step {limit} " in done.stdout
-        assert load_model(tmp_path / "model")[1]["step"] == int(limit)
+        record = load_model(tmp_path / "model")[1]
+        assert record["step"] == int(limit)
+        assert record["epoch"] == 1
+        assert len(record) == keys
     assert run(command(data_root, tmp_path, "--epochs", "3")).returncode == 0
     assert_same_run(tmp_path, uninterrupted)
 
@@ -190,15 +227,13 @@ def test_a_finished_run_is_not_done_again(data_root, uninterrupted):
     assert (uninterrupted / "state.safetensors").stat().st_mtime_ns == before
 
 
-def test_two_processes_train_as_one(data_root, tmp_path):
+def test_two_processes_that_split_their_batches_train_as_one(data_root, tmp_path):
     script = Path(__file__).with_name("gradients.py")
     files = []
-    for processes in (1, 2):
-        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-        launcher += ["--master_port", "29611"]
+    for processes, accumulation_steps in ((1, 1), (2, 3)):
         out = tmp_path / f"{processes}.safetensors"
         environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-        line = [sys.executable, *launcher, script, data_root, out]
+        line = [sys.executable, *TORCHRUN, processes, script, data_root, accumulation_steps, out]
         done = run([str(word) for word in line], env=environment)
         assert done.returncode == 0, done.stderr
         files.append(load_tensors(out)[0])
@@ -213,8 +248,7 @@ def test_two_processes_train_as_one(data_root, tmp_path):
 
 
 def test_torchrun_pretrains(data_root, tmp_path, uninterrupted):
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29612"]
-    program = [*launcher, "-m", "m2bert.pretrain"]
+    program = [*TORCHRUN, "2", "-m", "m2bert.pretrain"]
     done = run(command(data_root, tmp_path, "--epochs", "1", program=program))
     assert done.returncode == 0, done.stderr
     mine, alone = epochs_in(tmp_path)[0], epochs_in(uninterrupted)[0]
@@ -223,6 +257,12 @@ def test_torchrun_pretrains(data_root, tmp_path, uninterrupted):
     # and one process goes on where two stopped
     assert run(command(data_root, tmp_path, "--epochs", "2")).returncode == 0
     assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def test_training_needs_no_midi_library_and_no_pictures():
+    blocked = ["miditoolkit", "mido", "matplotlib", "sklearn", "tensorboard"]
+    script = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import m2bert.pretrain"
+    assert run([sys.executable, "-c", script]).returncode == 0
 
 
 # What is refused
@@ -313,7 +353,8 @@ def test_starting_from_a_checkpoint(monkeypatch, data_root, tmp_path, kind):
 
 def test_excluded_songs_are_left_out(monkeypatch, capsys, data_root, tmp_path):
     names = tmp_path / "names.txt"
-    names.write_text("".join(f"song_{i}.mid\n" for i in range(18)))
+    corpora = ("first", "second")
+    names.write_text("".join(f"{c}/song_{i}.mid\n" for c in corpora for i in range(18)))
     more = ["--exclude_songs", str(names), "--max_steps", "1"]
     assert in_process(monkeypatch, data_root, tmp_path / "run", *more) == 0
     assert "training: 3 songs" in capsys.readouterr().out

@@ -21,7 +21,7 @@ from tests.shared import GOLDEN, needs_golden
 
 PROTOCOLS = [2, 3, 4, 5]
 NOT_FIXTURES = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -55,7 +55,7 @@ def test_large_results_pass():
 
 def test_a_bad_item_costs_that_item_and_nothing_else():
     items = [1, "exit", 2, "kill", "crash", 3, "raise", "hang", 4, 5, "exit", 6]
-    outcome = dict(zip(items, run(items, timeout_s=1.0), strict=True))
+    outcome = dict(zip(items, run(items, timeout_s=5.0), strict=True))
     failures = {item: outcome.pop(item) for item in set(items) if isinstance(item, str)}
     assert outcome == {number: number * number for number in range(1, 7)}
     assert failures == {
@@ -63,15 +63,15 @@ def test_a_bad_item_costs_that_item_and_nothing_else():
         "kill": WorkerFailure(DIED, "by SIGKILL"),
         "crash": WorkerFailure(DIED, "by SIGSEGV"),
         "raise": WorkerFailure(RAISED, "ValueError: no such thing"),
-        "hang": WorkerFailure(TIMED_OUT, "more than 1 s"),
+        "hang": WorkerFailure(TIMED_OUT, "more than 5 s"),
     }
 
 
 def test_a_slow_consumer_is_not_a_slow_worker():
     results = []
-    for result in map_in_processes(act, range(6), 1, 0.5):
+    for result in map_in_processes(act, range(6), 1, 2.0):
         results.append(result)
-        time.sleep(0.3)
+        time.sleep(0.5)
     assert results == [0, 1, 4, 9, 16, 25]
 
 
@@ -143,12 +143,12 @@ def test_workers_end_with_their_parent(tmp_path, send):
         os.killpg(process.pid, send)
     else:
         process.send_signal(send)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert errors.count("Traceback") == (
         send == signal.SIGINT
     )  # the parent's own, none of a worker
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while processes_with(marker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_with(marker) == []
