@@ -1,1 +1,7 @@
 """M2BERT: pre-training and fine-tuning of a ModernBERT encoder on Compound-Word notes."""
+
+import os
+
+# Large tensors on a CPU get huge pages: torch allocates them anew at every step, and the first
+# touch of ordinary pages takes longer than what is computed on them. Read at torch's first use.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -205,8 +205,9 @@ def _normalised(sounding: Tensor, pianoroll: str) -> Tensor:
     octaves = -(-PITCH_BINS // CHROMA_BINS)
     padded = F.pad(sounding, (0, octaves * CHROMA_BINS - PITCH_BINS))
     chroma = padded.unflatten(-1, (octaves, CHROMA_BINS)).sum(-2)
+    # Twice a row over its sum (at least 0.1): the chroma bins are half of that sum.
     row = torch.cat((chroma, sounding), dim=-1)
-    return row / row.sum(-1, keepdim=True).clamp(min=0.1) * 2
+    return row.div_(chroma.sum(-1, keepdim=True).clamp(min=0.05))
 
 
 # Loss ----------------------------------------------------------------------------------------
