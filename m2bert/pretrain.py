@@ -402,7 +402,7 @@ class Run:
         for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
             notes = int(songs.lengths[chosen].sum())
             self.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
-        if progress.steps:
+        if progress.steps and not self.finished:
             self.say(
                 f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "
                 f"after step {progress.steps}"

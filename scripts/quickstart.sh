@@ -17,8 +17,9 @@ echo "== 2 of 3: MIDI -> corpora of CP notes -> $work/corpora"
 bash scripts/prepare_pretrain_data.sh "$work/midi" "$work/midi/lmd_matched" "$work/corpora"
 
 echo "== 3 of 3: pre-training of the tiny preset -> $work/pretrain"
-bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 30 \
-    --max_seq_len 256 --batch_size 12 --lr 1e-3 --log_steps 100
+# Epochs of a few steps are not worth a process that reads ahead (--num_workers).
+bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 50 \
+    --max_seq_len 256 --lr 1e-3 --num_workers 0 --log_steps 110
 
 cat <<END
 
