@@ -49,6 +49,8 @@ def read_midi(path: Path | str) -> Notes:
     """Read a MIDI file. Raises `RejectedMidi` if the parser cannot."""
     try:
         midi = MidiFile(str(path))
+    except EOFError as error:
+        raise RejectedMidi(UNREADABLE, "the file ends too early") from error
     except Exception as error:  # the parser raises whatever a damaged file leads it to
         raise RejectedMidi(UNREADABLE, f"{type(error).__name__}: {error}"[:200]) from error
     if midi.ticks_per_beat <= 0:
