@@ -7,8 +7,6 @@ The same command again goes on where the run was stopped. Several processes (`to
 """
 
 import argparse
-import os
-import signal
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -39,6 +37,7 @@ from m2bert.segments import (
     read_names,
     split_songs,
 )
+from m2bert.stop import Stop
 from m2bert.trainer import MIXED_PRECISION, Trainer, epoch_record, name_figures
 
 REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
@@ -89,20 +88,22 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
+def whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if whole(text) == 0:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
     return int(text)
 
 
 def not_negative(text: str) -> float:
-    if float(text) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is negative")
+    if not float(text) >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return float(text)
-
-
-def whole(text: str) -> int:
-    return int(not_negative(text))
 
 
 def start_accelerator(args: argparse.Namespace) -> Accelerator:
@@ -174,29 +175,6 @@ def make_trainer(args: argparse.Namespace, accelerator: Accelerator) -> Trainer:
 def new_cpu_group() -> torch.distributed.ProcessGroup:
     """A way for processes to agree that does not wait for their GPUs."""
     return torch.distributed.new_group(backend="gloo")
-
-
-class Stop:
-    """Ctrl-C or a scheduler's SIGTERM asks for a stop after the step under way; a second one ends
-    the process at once.
-    """
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    def __enter__(self) -> "Stop":
-        self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _frame: object) -> None:
-        if self.signal:
-            raise KeyboardInterrupt
-        self.signal = number
-        os.write(2, b"\nstopping after the step under way; once more stops at once\n")
 
 
 class Run:
