@@ -1,5 +1,6 @@
 """The one exception that means "the user can mend this", and how a command shows it."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     A `UserError`, an error of the operating system (a full disk, a folder that may not be written)
     and Ctrl-C end it with one sentence on the standard error and a non-zero status.
     """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(main() or 0)
     except UserError as error:

@@ -180,6 +180,21 @@ def test_ctrl_c_keeps_the_step_under_way(data_root, tmp_path, uninterrupted, pro
     assert f"Stopped after step {steps + 2} " in done.stdout
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc")
+def test_ctrl_c_while_starting_is_one_sentence(data_root, tmp_path):
+    line = command(data_root, tmp_path)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as starting:
+        maps = Path(f"/proc/{starting.pid}/maps")
+        while "libtorch" not in maps.read_text():  # then it is importing for some time yet
+            assert starting.poll() is None
+            time.sleep(0.01)
+        starting.send_signal(signal.SIGINT)
+        _, errors = starting.communicate(timeout=TIME_LIMIT)
+    assert starting.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+
+
 def test_one_folder_is_for_one_process_at_a_time(data_root, tmp_path):
     line = command(data_root, tmp_path, "--epochs", "10000", "--save_minutes", "0")
     with running_until(line, tmp_path, 1) as first:
