@@ -43,7 +43,7 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> 
             save_file(contiguous, temporary, metadata={"record": json.dumps(record)})
             temporary.chmod(mode)  # safetensors makes files that only their owner can read
         except SafetensorError as error:
-            raise OSError(f"{path} could not be written: {error}") from error
+            raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
@@ -204,7 +204,7 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
         try:
             torch.save(checkpoint, temporary)
         except RuntimeError as error:  # a full disk, among others
-            raise OSError(f"{path} could not be written: {error}") from error
+            raise OSError(str(error)) from error
 
 
 def main() -> None:

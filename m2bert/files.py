@@ -26,6 +26,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         flush_to_disk(temporary)
         temporary.replace(path)
         flush_to_disk(path.parent)
+    except OSError as error:  # by itself a full disk's error names no file
+        raise OSError(f"{path} could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
