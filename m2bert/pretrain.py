@@ -26,7 +26,7 @@ from m2bert.errors import UserError, run_command
 from m2bert.meter import Meter, measure_peak, steps_line
 from m2bert.model import PRESETS, M2BertForPreTraining, preset, published_parameter_count
 from m2bert.objectives import PIANOROLL_BINS, Objective
-from m2bert.run_folder import RunFolder, log_line, save_bad_batch
+from m2bert.run_folder import RunFolder, log_line
 from m2bert.segments import (
     VALIDATION_EPOCH,
     Batches,
@@ -341,13 +341,12 @@ class Run:
             return
         train = self.batches(self.train_songs, self.progress.epoch)
         draws = train.draws_of(step - (self.progress.steps - self.progress.epoch_step))
-        path = self.args.save_dir / "bad_batch.json"
         if self.is_main:
-            save_bad_batch(path, step, self.songs.describe(draws))
+            self.folder.save_bad_batch(step, self.songs.describe(draws))
         raise UserError(
             f"loss or gradient was not finite at step {step}: the songs and offsets of its batch "
-            f"are in {path}; the state saved before it is kept. Try a lower --lr or --precision "
-            "fp32 in another --save_dir"
+            f"are in {self.folder.bad_batch}; the state saved before it is kept. "
+            "Try a lower --lr or --precision fp32 in another --save_dir"
         )
 
     def halt(self, stop: Stop) -> int:

@@ -5,6 +5,7 @@ state.safetensors   weights, optimiser and progress: the run goes on from here
 model/              the model after the last epoch; model_best/ after the best one
 log                 a line an epoch, in the original's format
 metrics.jsonl       a line an epoch and one every --log_steps steps
+bad_batch.json      if a loss was not finite: the songs and offsets of its batch
 tensorboard/        where tensorboard is installed
 curves.png          at the end, where matplotlib is installed
 """
@@ -55,6 +56,7 @@ class RunFolder:
     def __init__(self, path: Path, settings: dict):
         """Take the folder for a run; raises `UserError` if it holds one with other settings."""
         self.path, self.settings = path, settings
+        self.bad_batch = path / "bad_batch.json"
         self._state = path / "state.safetensors"
         self._settings = path / "settings.json"
         self._log = path / "log"
@@ -147,6 +149,11 @@ class RunFolder:
         tensors |= {SQUARE + name: t for name, t in squares.items()}
         save_tensors(self._state, tensors | {RUNNING: running}, asdict(progress))
 
+    def save_bad_batch(self, step: int, segments: list[dict]) -> None:
+        """Write which songs and offsets made up the batch of `step`."""
+        record = {"step": step, "torch": torch.__version__, "segments": segments}
+        write_json(self.bad_batch, record)
+
     # Models --------------------------------------------------------------------------------
 
     def save_models(self, model: M2BertForPreTraining, record: dict, is_best: bool) -> None:
@@ -225,8 +232,3 @@ def open_tensorboard(folder: Path, step: int) -> "SummaryWriter | None":  # noqa
     except ImportError:
         return None
     return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-def save_bad_batch(path: Path, step: int, segments: list[dict]) -> None:
-    """Write which songs and offsets made up the batch of `step`."""
-    write_json(path, {"step": step, "torch": torch.__version__, "segments": segments})

@@ -46,6 +46,7 @@ class Songs:
 
     def describe(self, draws: "Draws") -> list[dict]:
         """Say in words which notes the segments of `draws` are."""
+        names = {corpus.name: corpus.song_names() for corpus in self.corpora}
         described = []
         for song, start, length in zip(draws.song, draws.start, draws.length, strict=True):
             corpus, index = self.locate(song)
@@ -53,7 +54,7 @@ class Songs:
                 {
                     "corpus": corpus.name,
                     "song": index,
-                    "file": corpus.song_names()[index],
+                    "file": names[corpus.name][index],
                     "first_note": int(start),
                     "notes": int(length),
                 }
