@@ -6,9 +6,11 @@ Nothing here can run code: safetensors, JSON, and torch's weights-only reader.
 """
 
 import argparse
+import hashlib
 import json
 import pickle
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from m2bert.classifiers import Classifier
 from m2bert.errors import UserError, run_command
 from m2bert.files import read_json, replacing, write_json
-from m2bert.model import M2BertConfig, M2BertForPreTraining
+from m2bert.model import M2BertConfig, M2BertForPreTraining, M2BertModel
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -104,8 +107,16 @@ def read_config(folder: Path) -> M2BertConfig:
         raise UserError(f"{path} is no configuration of an M2BERT model ({error})") from error
 
 
-def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: Path | str) -> None:
-    """Copy `tensors` into `module`; the names and shapes must be exactly the module's."""
+def load_strictly(
+    module: nn.Module,
+    tensors: dict[str, Tensor],
+    source: Path | str,
+    advice: str = "choose the --preset and --pianoroll that it was trained with",
+) -> None:
+    """Copy `tensors` into `module`; the names and shapes must be exactly the module's.
+
+    advice: what the user can do about tensors that don't fit.
+    """
     wanted = module.state_dict()
     missing = sorted(wanted.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - wanted.keys())
@@ -122,8 +133,7 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: Path | 
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise UserError(
-            f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: "
-            "choose the --preset and --pianoroll that it was trained with"
+            f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: {advice}"
         )
     module.load_state_dict(tensors)
 
@@ -180,6 +190,79 @@ def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
         return
     tensors, _ = load_tensors(Path(path) / WEIGHTS_FILE)
     load_strictly(model, tensors, path)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pre-trained encoder without its heads.
+
+    Attributes:
+        config: what its model is built from.
+        tensors: its weights, by the names of `M2BertModel`.
+        path: the file or folder they come from.
+        epoch: epochs of pre-training, if it says so.
+        sha256: of the file of weights, in hexadecimal digits.
+    """
+
+    config: M2BertConfig
+    tensors: dict[str, Tensor]
+    path: Path
+    epoch: int | None
+    sha256: str
+
+
+def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
+    """Read the encoder of a pre-trained model.
+
+    path: a model folder, the folder of a run that has `model_best`, a `.ckpt` of the original, or a
+        folder with `model_best.ckpt` in it.
+    config: what a `.ckpt` is to be built as; a model folder says so itself.
+    """
+    path = _find_model(Path(path))
+    if path.is_dir():
+        weights = path / WEIGHTS_FILE
+        config = read_config(path)
+        tensors, record = load_tensors(weights)
+        prefix = BACKBONE_PREFIX
+    else:
+        weights = path
+        record = read_published(path)
+        tensors = dict(record["state_dict"])
+        tensors.pop(FINAL_NORM, None)
+        prefix = ""
+    backbone = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    advice = "choose the --preset that it was trained with"
+    load_strictly(M2BertModel(config), backbone, path, advice)
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Backbone(config, backbone, path, record.get("epoch"), sha256)
+
+
+def _find_model(path: Path) -> Path:
+    if not path.exists():
+        raise UserError(f"there is no checkpoint {path}")
+    if path.is_dir() and not (path / CONFIG_FILE).exists():
+        for name in ("model_best", "model_best.ckpt"):
+            if (path / name).exists():
+                return path / name
+    return path
+
+
+def save_classifier(
+    folder: Path | str, classifier: Classifier, task: str, level: str, classes: Sequence[str]
+) -> None:
+    """Write a fine-tuned model as a folder of `config.json` and `model.safetensors`."""
+    folder = Path(folder)
+    config = {
+        "format_version": FORMAT_VERSION,
+        "task": task,
+        "level": level,
+        "index_layer": classifier.index_layer,
+        "id2label": dict(enumerate(classes)),
+        **asdict(classifier.config),
+    }
+    write_json(folder / CONFIG_FILE, config)
+    save_tensors(folder / WEIGHTS_FILE, classifier.state_dict(), {"task": task})
 
 
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:

@@ -1,0 +1,101 @@
+"""The encoder with a head for one task, and the loss it is fine-tuned with
+(docs/METHOD.md, "Fine-tuning")."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from m2bert.model import M2BertConfig, M2BertModel
+from m2bert.objectives import real_notes
+
+ATTENTION_WIDTH, ASPECTS = 128, 4
+LAST_LAYER = 12
+"""The `index_layer` that means the last layer, whatever their number; 11 is the one before it."""
+
+
+class Classifier(nn.Module):
+    """The encoder's states of one layer, for a head to read.
+
+    index_layer: `LAST_LAYER` is the last layer of the encoder, and so downwards.
+    """
+
+    def __init__(self, config: M2BertConfig, index_layer: int = LAST_LAYER):
+        super().__init__()
+        lowest = LAST_LAYER - config.num_hidden_layers
+        if not lowest <= index_layer <= LAST_LAYER:
+            raise ValueError(
+                f"index_layer {index_layer} is not in {lowest}..{LAST_LAYER}, the states of a "
+                f"model of {config.num_hidden_layers} layers ({LAST_LAYER} is the last)"
+            )
+        self.config, self.index_layer = config, index_layer
+        self.backbone = M2BertModel(config)
+
+    def states(self, notes: Tensor, real: Tensor | None) -> Tensor:
+        """States of the chosen layer, (batch, notes, hidden_size)."""
+        if self.index_layer == LAST_LAYER:
+            return self.backbone(notes, real)
+        return self.backbone.hidden_states(notes, real)[self.index_layer - LAST_LAYER - 1]
+
+
+class NoteClassifier(Classifier):
+    """A class for every note: one linear layer on the note's state."""
+
+    def __init__(self, config: M2BertConfig, classes: int, index_layer: int = LAST_LAYER):
+        super().__init__(config, index_layer)
+        self.classifier = nn.Sequential(nn.Linear(config.hidden_size, classes))
+
+    def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
+        """CP notes (batch, notes, 4) -> logits (batch, notes, classes).
+
+        `padded` False promises that there is no padding, which saves its mask.
+        """
+        return self.classifier(self.states(notes, real_notes(notes) if padded else None))
+
+
+class PieceClassifier(Classifier):
+    """A class for every segment, by self-attention pooling: four weighted means of its notes'
+    states, side by side, and a linear layer.
+
+    Padding is attended to and pooled like notes, as in the original.
+    """
+
+    def __init__(self, config: M2BertConfig, classes: int, index_layer: int = LAST_LAYER):
+        super().__init__(config, index_layer)
+        width = config.hidden_size
+        self.attention = nn.ModuleDict(
+            {
+                "ws1": nn.Linear(width, ATTENTION_WIDTH, bias=False),
+                "ws2": nn.Linear(ATTENTION_WIDTH, ASPECTS, bias=False),
+            }
+        )
+        self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, classes))
+
+    def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
+        """CP notes (batch, notes, 4) -> logits (batch, classes)."""
+        states = self.states(notes, None)
+        weights = self.attention["ws2"](torch.tanh(self.attention["ws1"](states))).softmax(1)
+        pooled = weights.transpose(1, 2) @ states
+        return self.classifier(pooled.flatten(1))
+
+
+CLASSIFIERS = {"note": NoteClassifier, "piece": PieceClassifier}
+"""The classifier of each level of tasks."""
+
+
+def loss_sums(logits: Tensor, labels: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of every segment, summed over its counted notes, and how many there are.
+
+    logits (batch, notes, classes), labels and counted (batch, notes); for piece tasks the same
+    without notes. Returns two float32 tensors (batch,).
+    """
+    losses = F.cross_entropy(logits.float().movedim(-1, 1), labels.long(), reduction="none")
+    weights = counted.float()
+    return (losses * weights).view(len(losses), -1).sum(1), weights.view(len(losses), -1).sum(1)
+
+
+def counted_in_loss(notes: Tensor, labels: Tensor, loss_on: str) -> Tensor:
+    """Mark what a task's loss is about (`Task.loss_on`), as labels: bool."""
+    if labels.ndim == 1:
+        return torch.ones_like(labels, dtype=torch.bool)
+    real = real_notes(notes)
+    return real if loss_on == "notes" else real & (labels > 0)

@@ -1,0 +1,243 @@
+"""The 12 tasks of SMCBenchmark as data (docs/METHOD.md, "Tasks").
+
+Adding a task is adding a row to `TASKS` and files in the documented format (README, "A task of
+your own").
+"""
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "valid", "test")
+
+HIGH_RESOURCE = (2021,)
+MID_RESOURCE = (2021, 2022)
+LOW_RESOURCE = (2021, 2022, 2023, 2024)
+"""Seeds of a task, the more the smaller its data."""
+
+# The names of chord roots and keys in the order of their classes, which begin at 1. Sharps are `#`,
+# flats `-`; minor keys are in small letters.
+# fmt: off
+CHORD_ROOTS = (
+    "C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B",
+    "B#", "D-", "E--", "E-", "F-", "E#", "G-", "A--", "A-", "B--", "B-", "C-",
+    "D--", "B##", "C##", "F--", "D##", "G--", "E##", "F##", "G##", "C--", "A##",
+)
+LOCAL_KEYS = (
+    "b", "A-", "f", "c", "D-", "d", "F", "A", "E", "C", "B-", "a", "c#", "D", "G-", "G", "e-",
+    "E-", "g", "b-", "F#", "d#", "B", "f#", "C-", "e", "a-", "g#", "d-", "D#", "C#", "a#", "b#",
+    "e#", "g-", "G#", "F-",
+)
+COMPOSERS = (
+    "Bethel", "Clayderman", "Einaudi", "Hancock", "Hillsong", "Hisaishi", "Ryuichi", "Yiruma",
+)
+# fmt: on
+
+PADDING = "padding"
+"""Name of class 0 where a label 0 stands for no note at all."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: which files it is trained and tested on, how it is scored, how often it is run.
+
+    Attributes:
+        acronym: its name in tables.
+        title: its name in words.
+        corpus: name of the data set; files are `CORPUS_SPLIT.npy` and `CORPUS_SPLIT_LABELSans.npy`.
+        labels: the `LABELS` of these file names, and the task's name everywhere else.
+        level: "note" (a label a note) or "piece" (a label a segment, that of its piece).
+        classes: names of the classes, from label 0.
+        metric: a key of `metrics.METRICS`.
+        seeds: the runs that the benchmark's policy asks for.
+        folds: parts of a cross-validation; 0 for a task with training, validation and test files.
+        loss_on: the notes that a note task is trained on: "notes" (all that are no padding) or
+            "labelled" (those whose label is not 0).
+        moved_to_validation: so many segments at the end of the training file are used for
+            validation instead (of small data: at most a quarter).
+    """
+
+    acronym: str
+    title: str
+    corpus: str
+    labels: str
+    level: str
+    classes: tuple[str, ...]
+    metric: str
+    seeds: tuple[int, ...]
+    folds: int = 0
+    loss_on: str = "notes"
+    moved_to_validation: int = 0
+
+    @property
+    def segment_length(self) -> int:
+        """Notes of a segment."""
+        return {"note": 1024, "piece": 512}[self.level]
+
+    @property
+    def batch_size(self) -> int:
+        """Segments of a batch, in training and where the metric depends on it."""
+        return {"note": 6, "piece": 12}[self.level]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the data, as they stand in file names."""
+        return tuple(f"fold_{k}" for k in range(self.folds)) or SPLITS
+
+    def file_names(self, part: str) -> tuple[str, str]:
+        """Names of a part's files: of its notes and of its labels."""
+        stem = f"{self.corpus}_{part}"
+        return f"{stem}.npy", f"{stem}_{self.labels}ans.npy"
+
+
+def key_name(key: str) -> str:
+    """A key in words: "B- major" for `B-`, "F# minor" for `f#`."""
+    return f"{key[0].upper()}{key[1:]} {'minor' if key[0].islower() else 'major'}"
+
+
+def fingering_name(label: int) -> str:
+    """A violin fingering in words; string, position and finger are numbered together from 2."""
+    string, within = divmod(label - 2, 60)
+    position, finger = divmod(within, 5)
+    return f"string {'GDAE'[string]}, position {position + 1}, finger {finger}"
+
+
+_ROWS = (
+    Task(
+        acronym="SGC",
+        title="genre",
+        corpus="tagatraum",
+        labels="genre",
+        level="piece",
+        classes=tuple(f"genre {number}" for number in range(5)),
+        metric="piece_accuracy",
+        seeds=HIGH_RESOURCE,
+    ),
+    Task(
+        acronym="BP",
+        title="beats",
+        corpus="pm2s",
+        labels="beat",
+        level="note",
+        classes=(PADDING, "no beat", "beat"),
+        metric="f1",
+        seeds=HIGH_RESOURCE,
+        moved_to_validation=500,
+    ),
+    Task(
+        acronym="DbP",
+        title="downbeats",
+        corpus="pm2s",
+        labels="downbeat",
+        level="note",
+        classes=(PADDING, "no downbeat", "downbeat"),
+        metric="f1",
+        seeds=HIGH_RESOURCE,
+        moved_to_validation=500,
+    ),
+    Task(
+        acronym="CR",
+        title="chord roots",
+        corpus="augnet",
+        labels="chordroot",
+        level="note",
+        classes=(PADDING, *CHORD_ROOTS),
+        metric="grid_accuracy",
+        seeds=MID_RESOURCE,
+    ),
+    Task(
+        acronym="LK",
+        title="local keys",
+        corpus="augnet",
+        labels="localkey",
+        level="note",
+        classes=(PADDING, *map(key_name, LOCAL_KEYS)),
+        metric="grid_accuracy",
+        seeds=MID_RESOURCE,
+    ),
+    Task(
+        acronym="ME",
+        title="melody",
+        corpus="pop909",
+        labels="melody",
+        level="note",
+        classes=(PADDING, "melody", "bridge", "accompaniment"),
+        metric="note_accuracy",
+        seeds=MID_RESOURCE,
+    ),
+    Task(
+        acronym="VE",
+        title="velocity",
+        corpus="pop909",
+        labels="velocity",
+        level="note",
+        classes=(PADDING, "0-31", "32-47", "48-63", "64-79", "80-95", "96-127"),
+        metric="note_accuracy",
+        seeds=MID_RESOURCE,
+    ),
+    Task(
+        acronym="OTC",
+        title="orchestral texture",
+        corpus="orch",
+        labels="texture",
+        level="note",
+        # the label is 4 x melody + 2 x rhythm + harmony
+        classes=(
+            "no role",
+            "harmony",
+            "rhythm",
+            "rhythm+harmony",
+            "melody",
+            "melody+harmony",
+            "melody+rhythm",
+            "melody+rhythm+harmony",
+        ),
+        metric="bar_start_accuracy",
+        seeds=MID_RESOURCE,
+        loss_on="labelled",
+    ),
+    Task(
+        acronym="PS",
+        title="composer",
+        corpus="pianist8",
+        labels="composer",
+        level="piece",
+        classes=COMPOSERS,
+        metric="piece_accuracy",
+        seeds=MID_RESOURCE,
+        folds=5,
+    ),
+    Task(
+        acronym="ER",
+        title="emotion",
+        corpus="emopia",
+        labels="emotion",
+        level="piece",
+        classes=("Q1", "Q2", "Q3", "Q4"),
+        metric="piece_accuracy",
+        seeds=MID_RESOURCE,
+        folds=5,
+    ),
+    Task(
+        acronym="VF",
+        title="violin fingering",
+        corpus="tnua",
+        labels="violin_all",
+        level="note",
+        classes=("no fingering", "unused", *map(fingering_name, range(2, 241))),
+        metric="note_accuracy",
+        seeds=LOW_RESOURCE,
+    ),
+    Task(
+        acronym="MNID",
+        title="motif notes",
+        corpus="bps_motif",
+        labels="mnid",
+        level="note",
+        classes=(PADDING, "no motif", "motif"),
+        metric="f1",
+        seeds=MID_RESOURCE,
+        folds=5,
+    ),
+)
+
+TASKS = {task.labels: task for task in _ROWS}
+"""Every task by its name, in the order of the published table."""
