@@ -1,12 +1,13 @@
 """Reading and writing files: what is written shows as a whole or not at all."""
 
+import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from m2bert.errors import UserError
 
@@ -37,6 +38,21 @@ def remove_temporaries(folder: Path) -> None:
     for leftover in folder.glob(".*.tmp"):
         if re.fullmatch(r"\..+\.\d+\.tmp", leftover.name):
             leftover.unlink(missing_ok=True)
+
+
+def try_lock(path: Path) -> IO | None:
+    """Lock the file at `path` for as long as the returned file is open and this process lives;
+    None if another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        # a record lock: unlike flock's it is not inherited by the processes that read batches,
+        # which outlive a killed run by some seconds
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def flush_to_disk(path: Path) -> None:

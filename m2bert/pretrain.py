@@ -18,10 +18,12 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGr
 from torch import Tensor
 from tqdm import tqdm
 
+from m2bert.arguments import count, not_negative, whole
 from m2bert.checkpoint import load_initial_weights
 from m2bert.corpus import open_corpus
 from m2bert.cp import FIELDS
 from m2bert.curves import draw_curves
+from m2bert.devices import choose_device, choose_precision
 from m2bert.errors import UserError, run_command
 from m2bert.meter import Meter, measure_peak, steps_line
 from m2bert.model import PRESETS, M2BertForPreTraining, preset, published_parameter_count
@@ -88,31 +90,12 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def count(text: str) -> int:
-    if whole(text) == 0:
-        raise argparse.ArgumentTypeError("at least 1 is needed")
-    return int(text)
-
-
-def not_negative(text: str) -> float:
-    if not float(text) >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return float(text)
-
-
 def start_accelerator(args: argparse.Namespace) -> Accelerator:
-    """Precision and processes. Of accelerators only CUDA's are used."""
-    has_gpu = torch.cuda.is_available() and not args.cpu
-    if args.precision is None:
-        args.precision = "bf16" if has_gpu and has_bf16() else "fp32"
+    """Precision and processes."""
+    device = choose_device(args.cpu)
+    args.precision = choose_precision(args.precision, device)
     accelerator = Accelerator(
-        cpu=not has_gpu,
+        cpu=device.type == "cpu",
         mixed_precision=MIXED_PRECISION[args.precision],
         kwargs_handlers=[
             DistributedDataParallelKwargs(broadcast_buffers=False),
@@ -127,11 +110,6 @@ def start_accelerator(args: argparse.Namespace) -> Accelerator:
             f"({accelerator.num_processes} processes times --accumulation_steps)"
         )
     return accelerator
-
-
-def has_bf16() -> bool:
-    """Whether the GPU computes in bfloat16 itself; older ones can only imitate it, slowly."""
-    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def open_songs(args: argparse.Namespace, accelerator: Accelerator) -> tuple[Songs, np.ndarray]:

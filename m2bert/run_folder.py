@@ -10,7 +10,6 @@ tensorboard/        where tensorboard is installed
 curves.png          at the end, where matplotlib is installed
 """
 
-import fcntl
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,9 +19,10 @@ from torch import Tensor
 
 from m2bert.checkpoint import load_strictly, load_tensors, save_model, save_tensors
 from m2bert.errors import UserError
-from m2bert.files import read_json, remove_temporaries, write_json, write_text
+from m2bert.files import remove_temporaries, try_lock, write_json, write_text
 from m2bert.model import M2BertForPreTraining
 from m2bert.optimiser import StableAdamW
+from m2bert.settings import SETTINGS_FILE, refuse_other_settings
 
 WEIGHT, AVERAGE, SQUARE, RUNNING = "weight.", "exp_avg.", "exp_avg_sq.", "running"
 
@@ -58,40 +58,19 @@ class RunFolder:
         self.path, self.settings = path, settings
         self.bad_batch = path / "bad_batch.json"
         self._state = path / "state.safetensors"
-        self._settings = path / "settings.json"
+        self._settings = path / SETTINGS_FILE
         self._log = path / "log"
         self._metrics = path / "metrics.jsonl"
         self._tensorboard = None
-        self._refuse_other_settings()
-
-    def _refuse_other_settings(self) -> None:
-        if not self._settings.exists():
-            if self._state.exists():
-                raise UserError(f"{self._state} has no {self._settings.name} beside it")
-            return
-        earlier = read_json(self._settings)
-        now = json.loads(json.dumps(self.settings))
-        differing = [
-            f"{name} was {earlier.get(name)!r} and is now {now.get(name)!r}"
-            for name in sorted(earlier.keys() | now.keys())
-            if earlier.get(name) != now.get(name)
-        ]
-        if differing:
-            raise UserError(
-                f"{self.path} holds a run with other settings ({'; '.join(differing)}): "
-                "use these or another --save_dir"
-            )
+        if self._state.exists() and not self._settings.exists():
+            raise UserError(f"{self._state} has no {self._settings.name} beside it")
+        refuse_other_settings(path, settings, "--save_dir")
 
     def lock(self) -> None:
         """Keep a second run out of the folder while this process lives."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._held = (self.path / ".lock").open("w")
-        try:
-            # a record lock: unlike flock's it is not inherited by the processes that read batches,
-            # which outlive a killed run by some seconds
-            fcntl.lockf(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process is training in {self.path}") from error
+        self._held = try_lock(self.path / ".lock")
+        if self._held is None:
+            raise UserError(f"another process is training in {self.path}")
 
     # State ---------------------------------------------------------------------------------
 
