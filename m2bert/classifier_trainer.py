@@ -1,0 +1,161 @@
+"""Training and scoring of a classifier on one task, epoch by epoch
+(docs/METHOD.md, "Fine-tuning")."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2bert.classifiers import counted_in_loss, loss_sums
+from m2bert.errors import UserError
+from m2bert.labelled_segments import LabelledSegments
+from m2bert.metrics import METRICS
+from m2bert.optimiser import AdamW
+from m2bert.tasks import Task
+from m2bert.trainer import seed_of_step
+
+DECIMALS = 4
+
+Batches = Callable[[list[np.ndarray], str], Iterator[np.ndarray]]
+"""Passes batches (segment numbers each) on one by one, with a progress bar of the given title; it
+may end the run between two of them by an exception."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What came out of one pass over a set.
+
+    Attributes:
+        loss: mean of the batches' losses.
+        score: of the task's metric.
+        predictions: the predicted classes, shaped as the labels, int16.
+    """
+
+    loss: float
+    score: float
+    predictions: Tensor
+
+
+class SegmentSet:
+    """A set of segments on the device, with what the host needs to know of it."""
+
+    def __init__(self, task: Task, segments: LabelledSegments, device: torch.device):
+        self.lengths = segments.lengths.numpy()
+        counted = counted_in_loss(segments.notes, segments.labels, task.loss_on)
+        self.in_loss = counted.view(len(segments), -1).sum(1).numpy()
+        """Notes of each segment that the loss is about, (segments,)."""
+        on_device = segments.to(device)
+        self.notes, self.labels = on_device.notes, on_device.labels
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class ClassifierTrainer:
+    """A classifier, its optimiser, and the task that they are for.
+
+    Notes and labels lie on the device from the start (a few bytes a note); what comes back to the
+    host is two figures an epoch.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        task: Task,
+        *,
+        batch_size: int,
+        lr: float,
+        seed: int,
+        device: torch.device,
+        precision: str,
+    ):
+        self.model, self.task, self.metric = model.to(device), task, METRICS[task.metric]
+        self.batch_size, self.seed, self.device = batch_size, seed, device
+        self.precision = precision
+        self.optimiser = AdamW([w for w in model.parameters() if w.requires_grad], lr=lr)
+        self.steps = 0
+
+    def train_epoch(self, data: SegmentSet, epoch: int, batches: Batches) -> Scores:
+        """Go once through the training set in an order made from the seed and the epoch."""
+        self.model.train()
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
+        parts = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        predictions = torch.zeros_like(data.labels)
+        losses = []
+        for rows in batches(parts, f"epoch {epoch}"):
+            # Dropout takes no generator of its own: a step's noise is made a function of the step.
+            torch.manual_seed(seed_of_step(self.seed, self.steps, 0))
+            self.steps += 1
+            sums, counts = self.forward(data, rows, predictions)
+            if not data.in_loss[rows].any():  # a batch without a labelled note teaches nothing
+                continue
+            loss = sums.sum() / counts.sum()
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            losses.append(loss.detach())
+        return self.scored(data, torch.stack(losses).double().mean(), predictions, training=True)
+
+    @torch.no_grad()
+    def evaluate(self, data: SegmentSet, title: str, batches: Batches) -> Scores:
+        """Score a set. The order in which it is read changes nothing: it goes by length, so that
+        little padding is computed."""
+        self.model.eval()
+        order = np.argsort(-data.lengths, kind="stable")
+        parts = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        predictions = torch.zeros_like(data.labels)
+        sums, counts = torch.zeros(2, len(data), dtype=torch.float64, device=self.device)
+        for rows in batches(parts, title):
+            losses, counted = self.forward(data, rows, predictions)
+            sums[rows], counts[rows] = losses.double(), counted.double()
+        return self.scored(data, self.mean_of_batches(sums, counts), predictions)
+
+    def forward(
+        self, data: SegmentSet, rows: np.ndarray, predictions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Summed losses of some segments and how many notes these are of, (rows,) each; puts the
+        predicted classes into `predictions`.
+
+        For note tasks a batch ends with its longest segment: nothing looks at padding.
+        """
+        lengths = data.lengths[rows]
+        index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+        notes, labels = data.notes[index], data.labels[index]
+        if self.task.level == "note":
+            notes, labels = notes[:, : lengths.max()], labels[:, : lengths.max()]
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        ):
+            logits = self.model(notes, padded=bool(lengths.min() < notes.shape[1]))
+        classes = logits.detach().argmax(-1).to(predictions.dtype)
+        if self.task.level == "note":
+            predictions[index, : lengths.max()] = classes
+        else:
+            predictions[index] = classes
+        counted = counted_in_loss(notes, labels, self.task.loss_on)
+        return loss_sums(logits, labels, counted)
+
+    def mean_of_batches(self, sums: Tensor, counts: Tensor) -> Tensor:
+        """Mean loss of batches in file order, of those that have something to count."""
+        batch = torch.arange(len(sums), device=self.device) // self.batch_size
+        summed, counted = torch.zeros(
+            2, int(batch[-1]) + 1, dtype=torch.float64, device=self.device
+        )
+        summed.index_add_(0, batch, sums)
+        counted.index_add_(0, batch, counts)
+        return (summed[counted > 0] / counted[counted > 0]).mean()
+
+    def scored(
+        self, data: SegmentSet, loss: Tensor, predictions: Tensor, training: bool = False
+    ) -> Scores:
+        score = self.metric.training_score if training else self.metric.score
+        value = score(data.notes, data.labels, predictions, self.batch_size)
+        loss_value, score_value = torch.stack([loss, value]).tolist()
+        if not np.isfinite(loss_value):
+            raise UserError(
+                f"{self.task.labels}: the loss is not finite any more; "
+                "try a lower --lr or --precision fp32 with another --save_root"
+            )
+        return Scores(round(loss_value, DECIMALS), round(score_value, DECIMALS), predictions)

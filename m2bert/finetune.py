@@ -1,0 +1,303 @@
+"""Fine-tuning: a pre-trained model and the benchmark's data in, a result for every run out
+(docs/METHOD.md, "Fine-tuning").
+
+    python -m m2bert.finetune --ckpt runs/pretrain --data_root data/finetune --task melody
+
+A run is a task, a seed and, in a cross-validation, a fold. The same command again keeps the runs
+that have finished and goes on with the others; several processes with the same command share them.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from m2bert.arguments import count, not_negative, whole
+from m2bert.checkpoint import Backbone, load_backbone
+from m2bert.classifiers import CLASSIFIERS, LAST_LAYER, Classifier
+from m2bert.devices import choose_device, choose_precision
+from m2bert.errors import UserError, run_command
+from m2bert.files import try_lock, write_json, write_text
+from m2bert.finetuning_run import FineTuningRun, Options
+from m2bert.labelled_segments import LabelledSegments, has_data, read_parts, split
+from m2bert.model import PRESETS, M2BertConfig
+from m2bert.result_files import (
+    FORMAT_VERSION,
+    RESULT_FILE,
+    folder_of_run,
+)
+from m2bert.settings import SETTINGS_FILE, refuse_other_settings
+from m2bert.tasks import TASKS, Task
+
+SOME_TASKS_FAILED = 3
+"""Exit status where the other tasks were trained."""
+
+LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn")
+
+
+class PlannedRun(NamedTuple):
+    """A run that is asked for; fold is None where there is no cross-validation."""
+
+    task: Task
+    seed: int
+    fold: int | None
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.task.labels}, seed {self.seed}{fold}"
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.folder / RESULT_FILE).exists()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.finetune",
+        description="Fine-tune a pre-trained model on tasks of SMCBenchmark. The same command "
+        "again keeps finished runs and goes on with the others.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--task", nargs="+", metavar="NAME", help=f"tasks: {', '.join(TASKS)} (default: all)")
+    add("--ckpt", type=Path, help="model folder, pre-training run, or .ckpt of the original")
+    add("--nopretrain", action="store_true", help="start from random weights")
+    add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
+    add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
+    add("--seed", type=whole, nargs="+", help="seeds (default: those of each task)")
+    add("--preset", choices=PRESETS, default="base", help="size of a .ckpt or of random weights")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read; 12 is the last")
+    add("--class_num", type=count, help="number of classes, if it is not the task's")
+    add("--epochs", type=count, default=10, help="epochs of a run")
+    add("--batch_size", type=count, help="segments of a batch (default: each task's)")
+    add("--lr", type=not_negative, default=2e-5, help="learning rate")
+    add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")
+    add("--save_minutes", type=not_negative, default=10, help="minutes between two savings")
+    add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
+    add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
+    add("--num_workers", type=whole, default=0, help="accepted, not needed: data is in memory")
+    args = parser.parse_args()
+    unknown = [name for name in args.task or () if name not in TASKS]
+    if unknown:
+        parser.error(f"there is no task {unknown[0]}; the tasks are {', '.join(TASKS)}")
+    for flag in ("task", "seed"):
+        values = getattr(args, flag) or []
+        if len(set(values)) < len(values):
+            parser.error(f"--{flag} names one twice")
+    if args.ckpt is None and not args.nopretrain:
+        parser.error("give a pre-trained model with --ckpt, or --nopretrain")
+    return args
+
+
+def main() -> int:
+    sys.stdout.reconfigure(line_buffering=True)
+    args = parse_arguments()
+    device = choose_device(args.cpu)
+    args.precision = choose_precision(args.precision, device)
+    backbone = load_backbone(args.ckpt, PRESETS[args.preset]) if args.ckpt else None
+    config = backbone.config if backbone else PRESETS[args.preset]
+    if args.nopretrain:
+        backbone = None
+    check_index_layer(args.index_layer, config)
+    settings = settings_of(args, config, backbone)
+    refuse_other_settings(args.save_root, settings, "--save_root")
+    runs = plan_runs(args)
+    write_json(args.save_root / SETTINGS_FILE, settings)
+    introduce(args, runs, config, backbone, device)
+    options = Options(
+        epochs=args.epochs,
+        lr=args.lr,
+        batch_size=args.batch_size,
+        device=device,
+        precision=args.precision,
+        save_ckpt=args.save_ckpt,
+        save_seconds=60 * args.save_minutes,
+    )
+    return fine_tune(args, runs, config, backbone, options)
+
+
+# What is to be done --------------------------------------------------------------------------
+
+
+def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
+    """All runs that are asked for, finished or not, task by task."""
+    names = args.task or [name for name in TASKS if has_data(TASKS[name], args.data_root)]
+    if not names:
+        folders = " or ".join(map(str, args.data_root))
+        raise UserError(
+            f"there is no data of any task in {folders}: make it with "
+            "scripts/prepare_smc_benckmark.sh"
+        )
+    return [
+        PlannedRun(task, seed, fold, folder_of_run(args.save_root, name, seed, fold))
+        for name in names
+        for task in [with_classes(TASKS[name], args.class_num)]
+        for seed in args.seed or task.seeds
+        for fold in (range(task.folds) if task.folds else [None])
+    ]
+
+
+def with_classes(task: Task, class_num: int | None) -> Task:
+    """The task with another number of classes; those that it has no name for get a number."""
+    if class_num is None:
+        return task
+    names = [*task.classes, *(f"class {k}" for k in range(len(task.classes), class_num))]
+    return replace(task, classes=tuple(names[:class_num]))
+
+
+def settings_of(args: argparse.Namespace, config: M2BertConfig, backbone: Backbone | None) -> dict:
+    """Everything but task, seed and fold that a result depends on."""
+    names = ("index_layer", "class_num", "epochs", "batch_size", "lr", "precision")
+    return {
+        "pretrained": backbone is not None,
+        "checkpoint_sha256": backbone.sha256 if backbone else None,
+        "model": asdict(replace(config, pianoroll="none")),
+        **{name: getattr(args, name) for name in names},
+    }
+
+
+def check_index_layer(index_layer: int, config: M2BertConfig) -> None:
+    lowest = LAST_LAYER - config.num_hidden_layers
+    if not lowest <= index_layer <= LAST_LAYER:
+        raise UserError(
+            f"--index_layer {index_layer} is not in {lowest}..{LAST_LAYER}: the model has "
+            f"{config.num_hidden_layers} layers, {LAST_LAYER} is the last, {lowest} the embeddings"
+        )
+
+
+def seed_of_run(seed: int, fold: int | None) -> int:
+    """The seed of everything random in a run; folds don't depend on the folds before them."""
+    if fold is None:
+        return seed
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
+
+
+# Doing it ------------------------------------------------------------------------------------
+
+
+def fine_tune(
+    args: argparse.Namespace,
+    runs: list[PlannedRun],
+    config: M2BertConfig,
+    backbone: Backbone | None,
+    options: Options,
+) -> int:
+    """Do the runs that neither are finished nor under way elsewhere; returns the exit status."""
+    under_way, failed = [], []
+    parts: tuple[str, dict[str, LabelledSegments]] = ("", {})
+    for run in runs:
+        if run.is_finished or run.task.labels in failed:
+            continue
+        lock = try_lock(run.folder / ".lock")
+        if lock is None:
+            under_way.append(run)
+            continue
+        with lock:
+            if run.is_finished:  # by another process, a moment ago
+                continue
+            try:
+                if parts[0] != run.task.labels:
+                    parts = (run.task.labels, read_parts(run.task, args.data_root))
+                do_run(run, parts[1], args, config, backbone, options)
+            except UserError as error:
+                failed.append(run.task.labels)
+                print(f"error: {error}", file=sys.stderr)
+    for run in under_way:
+        print(f"{run.name}: under way in another process")
+    finished = sum(run.is_finished for run in runs)
+    print(f"{finished} of {len(runs)} runs are finished; results are in {args.save_root}")
+    print(f"the table: python -m m2bert.results {args.save_root}")
+    return SOME_TASKS_FAILED if failed else 0
+
+
+def do_run(
+    run: PlannedRun,
+    parts: dict[str, LabelledSegments],
+    args: argparse.Namespace,
+    config: M2BertConfig,
+    backbone: Backbone | None,
+    options: Options,
+) -> None:
+    """Train and score one run, and write its result."""
+    task = run.task
+    data = split(task, parts, run.fold)
+
+    def new_model() -> Classifier:
+        model = CLASSIFIERS[task.level](config, len(task.classes), args.index_layer)
+        if backbone:
+            model.backbone.load_state_dict(backbone.tensors)
+        return model
+
+    source = str(backbone.path) if backbone else "nothing (random weights)"
+    seed = seed_of_run(run.seed, run.fold)
+    training = FineTuningRun(run.folder, task, data, new_model, options, seed, source)
+    sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
+    again = f"; going on after epoch {len(training.epochs)}" if training.epochs else ""
+    print(f"{run.name}: notes {sizes}; log: {run.folder / 'log'}{again}")
+    figures = training.go()
+    result = {
+        "format_version": FORMAT_VERSION,
+        "task": task.labels,
+        "seed": run.seed,
+        "fold": run.fold,
+        "settings": settings_of(args, config, backbone),
+        **figures,
+        "checkpoint": {"path": str(backbone.path), "epoch": backbone.epoch} if backbone else None,
+        "device": device_name(options.device),
+        "precision": options.precision,
+        "attention": "sdpa",
+        "versions": versions(),
+    }
+    write_text(run.folder / RESULT_FILE, json.dumps(result) + "\n")
+    training.finish()
+    print(
+        f"  best epoch {result['best_epoch']}: validation {result['valid_score']:.4f}, "
+        f"test {result['test_score']:.4f} (commonest class "
+        f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
+        f"{result['notes_per_second']:,.0f} notes/s"
+    )
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def introduce(
+    args: argparse.Namespace,
+    runs: list[PlannedRun],
+    config: M2BertConfig,
+    backbone: Backbone | None,
+    device: torch.device,
+) -> None:
+    start = f"pre-trained: {backbone.path}" if backbone else "random weights"
+    print(
+        f"{config.num_hidden_layers} layers of width {config.hidden_size}, {start}; "
+        f"{device_name(device)}, {args.precision}"
+    )
+    tasks = {run.task.labels for run in runs}
+    done = sum(run.is_finished for run in runs)
+    print(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
+    for name in missing_tasks(args, tasks):
+        print(f"no data of {name} ({TASKS[name].file_names(TASKS[name].parts[0])[1]}): left out")
+
+
+def missing_tasks(args: argparse.Namespace, planned: set[str]) -> Iterator[str]:
+    return (name for name in TASKS if args.task is None and name not in planned)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,258 @@
+"""One run of fine-tuning in its folder: a task, a seed and, in a cross-validation, a fold.
+
+log                 a line an epoch, in the original's format
+result.json         all figures, written when the run has ended
+state.safetensors   until then: weights, optimiser and figures after a finished epoch
+model/              the weights of the best epoch, with --save_ckpt
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from torch import Tensor
+from tqdm import tqdm
+
+from m2bert.checkpoint import load_strictly, load_tensors, save_classifier, save_tensors
+from m2bert.classifier_trainer import DECIMALS, ClassifierTrainer, Scores, SegmentSet
+from m2bert.classifiers import Classifier, counted_in_loss
+from m2bert.errors import UserError
+from m2bert.files import remove_temporaries, write_text
+from m2bert.labelled_segments import LabelledSegments, TaskData
+from m2bert.metrics import METRICS
+from m2bert.run_folder import AVERAGE, SQUARE, WEIGHT
+from m2bert.tasks import Task
+
+STATE_FILE = "state.safetensors"
+BEST = "best."
+PREDICTIONS = "predictions"
+SETS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is the same for all runs of a command.
+
+    Attributes:
+        batch_size: None takes each task's own.
+        save_seconds: least time between two savings of the state.
+    """
+
+    epochs: int
+    lr: float
+    batch_size: int | None
+    device: torch.device
+    precision: str
+    save_ckpt: bool
+    save_seconds: float
+
+
+class FineTuningRun:
+    """The loop over epochs of one run; `go` trains what is left of it and returns its figures."""
+
+    def __init__(
+        self,
+        folder: Path,
+        task: Task,
+        data: TaskData,
+        new_model: Callable[[], Classifier],
+        options: Options,
+        seed: int,
+        source: str,
+    ):
+        """seed: of everything random in this run; source: the name of the pre-trained model."""
+        self.folder, self.task, self.data, self.options = folder, task, data, options
+        self.source = source
+        self.sets = [SegmentSet(task, getattr(data, name), options.device) for name in SETS]
+        self.summaries = {name: getattr(data, name).summary() for name in SETS}
+        torch.manual_seed(seed)
+        self.trainer = ClassifierTrainer(
+            new_model(),
+            task,
+            batch_size=options.batch_size or task.batch_size,
+            lr=options.lr,
+            seed=seed,
+            device=options.device,
+            precision=options.precision,
+        )
+        self.epochs: list[dict] = []
+        self.best: dict[str, Tensor] = {}
+        """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
+        remove_temporaries(folder)
+        self.load_state()
+
+    def go(self) -> dict:
+        saved_at = time.monotonic()
+        self.write_log()
+        while len(self.epochs) < self.options.epochs:
+            self.epochs.append(self.run_epoch(len(self.epochs) + 1))
+            self.write_log()
+            if time.monotonic() - saved_at >= self.options.save_seconds:
+                self.save_state()
+                saved_at = time.monotonic()
+        if self.options.save_ckpt:
+            self.save_model()
+        return self.figures()
+
+    def finish(self) -> None:
+        """Remove what is needed only until the result is written."""
+        (self.folder / STATE_FILE).unlink(missing_ok=True)
+
+    def run_epoch(self, epoch: int) -> dict:
+        begun = time.perf_counter()
+        train_set, valid_set, test_set = self.sets
+        train = self.trainer.train_epoch(train_set, epoch, show_progress)
+        trained = time.perf_counter()
+        valid = self.trainer.evaluate(valid_set, "validation", show_progress)
+        test = self.trainer.evaluate(test_set, "test", show_progress)
+        if valid.score >= max((record["valid_acc"] for record in self.epochs), default=0.0):
+            self.keep_best(test)
+        return {
+            "epoch": epoch,
+            **{f"{n}_loss": s.loss for n, s in zip(SETS, (train, valid, test), strict=True)},
+            **{f"{n}_acc": s.score for n, s in zip(SETS, (train, valid, test), strict=True)},
+            "train_seconds": round(trained - begun, 3),
+            "seconds": round(time.perf_counter() - begun, 3),
+        }
+
+    def keep_best(self, test: Scores) -> None:
+        self.best = {PREDICTIONS: test.predictions}
+        if self.options.save_ckpt:
+            weights = self.trainer.model.state_dict()
+            self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
+
+    # Files -----------------------------------------------------------------------------------
+
+    def write_log(self) -> None:
+        lines = [f"Loading pre-trained model from {self.source}", *map(epoch_line, self.epochs)]
+        write_text(self.folder / "log", "\n".join(lines) + "\n")
+
+    def save_state(self) -> None:
+        trainer = self.trainer
+        averages, squares = trainer.optimiser.averages(trainer.model)
+        tensors = {WEIGHT + name: t for name, t in trainer.model.state_dict().items()}
+        tensors |= {AVERAGE + name: t for name, t in averages.items()}
+        tensors |= {SQUARE + name: t for name, t in squares.items()}
+        tensors |= {BEST + name: t for name, t in self.best.items()}
+        record = {
+            "epochs": self.epochs,
+            "steps": trainer.steps,
+            "optimiser_steps": trainer.optimiser.param_groups[0]["step"],
+            "data": self.summaries,
+        }
+        save_tensors(self.folder / STATE_FILE, tensors, record)
+
+    def load_state(self) -> None:
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        tensors, record = load_tensors(path)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            named = ((n, t) for n, t in tensors.items() if n.startswith(prefix))
+            return {name.removeprefix(prefix): tensor for name, tensor in named}
+
+        if record.get("data") != self.summaries:
+            raise UserError(
+                f"{path} was saved while training on other data: remove it, or use another "
+                "--save_root"
+            )
+        trainer = self.trainer
+        load_strictly(trainer.model, part(WEIGHT), path, "remove it, or use another --save_root")
+        trainer.steps, self.epochs = record["steps"], record["epochs"]
+        steps = record["optimiser_steps"]
+        trainer.optimiser.load(trainer.model, part(AVERAGE), part(SQUARE), steps)
+        self.best = {name: tensor.to(self.options.device) for name, tensor in part(BEST).items()}
+
+    def save_model(self) -> None:
+        best = {n.removeprefix(WEIGHT): t for n, t in self.best.items() if n.startswith(WEIGHT)}
+        self.trainer.model.load_state_dict(best)
+        task = self.task
+        save_classifier(
+            self.folder / "model", self.trainer.model, task.labels, task.level, task.classes
+        )
+
+    # Figures ---------------------------------------------------------------------------------
+
+    def figures(self) -> dict:
+        """What the result says of this run; docs/METHOD.md, "Results", explains it."""
+        metric, test = METRICS[self.task.metric], self.sets[-1]
+        best = best_epoch(self.epochs)
+        predictions = self.best[PREDICTIONS]
+        seconds = sum(record["train_seconds"] for record in self.epochs)
+        notes = self.summaries["train"]["notes"] * len(self.epochs)
+        clean = metric.clean_score
+        return {
+            "metric": self.task.metric,
+            "data": self.summaries,
+            "epochs": self.epochs,
+            "best_epoch": best["epoch"],
+            "valid_score": best["valid_acc"],
+            "test_score": best["test_acc"],
+            "clean_test_score": self.score_test(clean, predictions) if clean else None,
+            "commonest_class": self.commonest_class(),
+            **confusion(self.task, test, predictions),
+            "seconds": round(sum(record["seconds"] for record in self.epochs), 2),
+            "notes_per_second": round(notes / seconds, 1),
+        }
+
+    def commonest_class(self) -> dict:
+        """The commonest class of the training set, and what always answering it scores."""
+        label = commonest_label(self.task, self.data.train)
+        answers = torch.full_like(self.sets[-1].labels, label)
+        score = self.score_test(METRICS[self.task.metric].score, answers)
+        return {"label": label, "name": self.task.classes[label], "test_score": score}
+
+    def score_test(self, score: Callable, predictions: Tensor) -> float:
+        test = self.sets[-1]
+        value = score(test.notes, test.labels, predictions, self.trainer.batch_size)
+        return round(value.item(), DECIMALS)
+
+
+def show_progress(batches: list[np.ndarray], title: str) -> Iterator[np.ndarray]:
+    """Pass batches on with a progress bar, on a terminal."""
+    yield from tqdm(batches, title, disable=None, leave=False, ncols=80)
+
+
+def best_epoch(epochs: list[dict]) -> dict:
+    """The epoch with the highest validation score; of equal ones the latest, as in the original."""
+    return max(reversed(epochs), key=lambda record: record["valid_acc"])
+
+
+def epoch_line(record: dict) -> str:
+    """One epoch in the original's format."""
+    names = [f"{part}_{figure}" for figure in ("loss", "acc") for part in SETS]
+    return f"Epoch {record['epoch']}: " + ", ".join(f"{name}={record[name]}" for name in names)
+
+
+def commonest_label(task: Task, train: LabelledSegments) -> int:
+    """The commonest label of the notes (or segments) that a task is trained on."""
+    counted = counted_in_loss(train.notes, train.labels, task.loss_on)
+    return int(torch.bincount(train.labels[counted].long()).argmax())
+
+
+def confusion(task: Task, data: SegmentSet, predictions: Tensor) -> dict:
+    """The confusion matrix, as its cells that are not 0, and the scores of every class in it."""
+    counted = METRICS[task.metric].counted(data.notes, data.labels)
+    true, predicted = (t[counted].cpu().numpy() for t in (data.labels, predictions))
+    present = np.union1d(true, predicted)
+    matrix = confusion_matrix(true, predicted, labels=present)
+    rows, columns = np.nonzero(matrix)
+    cells = zip(present[rows], present[columns], matrix[rows, columns], strict=True)
+    scores = precision_recall_fscore_support(true, predicted, labels=present, zero_division=0.0)
+    names = ("precision", "recall", "f1", "support")
+    return {
+        "confusion": [[int(value) for value in cell] for cell in cells],
+        "per_class": [
+            {
+                "label": int(label),
+                "name": task.classes[label],
+                **{n: round(float(v), DECIMALS) for n, v in zip(names, values, strict=True)},
+            }
+            for label, *values in zip(present, *scores, strict=True)
+        ],
+    }

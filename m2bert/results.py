@@ -1,0 +1,75 @@
+"""From the results of fine-tuning to the table (docs/METHOD.md, "Results").
+
+python -m m2bert.results runs/base
+python -m m2bert.results --compare runs/scratch runs/base
+"""
+
+import argparse
+from pathlib import Path
+
+from m2bert.comparison import comparison_table
+from m2bert.errors import run_command
+from m2bert.files import write_text
+from m2bert.result_files import read_results
+from m2bert.result_plots import plot_comparison, plot_confusions, plot_scores
+from m2bert.score_table import score_table
+from m2bert.tables import Table, csv_text, markdown_text, terminal_text
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.results",
+        description="Make the benchmark's table of a folder of results, or compare two folders.",
+    )
+    add = parser.add_argument
+    add("runs_dir", type=Path, nargs="?", help="folder of results (--save_root of fine-tuning)")
+    add("--compare", type=Path, nargs=2, metavar=("A", "B"), help="two such folders to compare")
+    add("--save_dir", type=Path, help="folder for tables and pictures; default: RUNS_DIR or B")
+    add("--plot", action="store_true", help="also draw what the table shows")
+    args = parser.parse_args()
+    if (args.runs_dir is None) == (args.compare is None):
+        parser.error("give either one folder of results, or --compare and two of them")
+    return args
+
+
+def show_scores(runs_dir: Path, save_dir: Path, plot: bool) -> None:
+    """The table of one folder: printed, as `results.md` and `results.csv`, as pictures."""
+    results = read_results(runs_dir)
+    table = score_table(results, runs_dir)
+    publish(table, save_dir / "results")
+    if plot:
+        plot_scores(table.records, save_dir / "plots" / "scores.png")
+        plot_confusions(results, save_dir / "plots")
+        print(f"drawn: {save_dir / 'plots'}")
+
+
+def show_comparison(folder_a: Path, folder_b: Path, save_dir: Path, plot: bool) -> None:
+    """The comparison of two folders: printed, as `comparison.md` and `.csv`, as a picture."""
+    table = comparison_table(read_results(folder_a), read_results(folder_b), folder_a, folder_b)
+    publish(table, save_dir / "comparison")
+    if plot:
+        picture = save_dir / "plots" / "comparison.png"
+        plot_comparison(table.records, table.heading, picture)
+        print(f"drawn: {picture}")
+
+
+def publish(table: Table, path: Path) -> None:
+    """Print the table and write it to `path` with the endings .md and .csv."""
+    print(terminal_text(table), flush=True)
+    markdown, figures = path.with_suffix(".md"), path.with_suffix(".csv")
+    write_text(markdown, markdown_text(table))
+    write_text(figures, csv_text(table))
+    print(f"written: {markdown}, {figures}")
+
+
+def main() -> None:
+    args = parse_arguments()
+    if args.compare:
+        folder_a, folder_b = args.compare
+        show_comparison(folder_a, folder_b, args.save_dir or folder_b, args.plot)
+    else:
+        show_scores(args.runs_dir, args.save_dir or args.runs_dir, args.plot)
+
+
+if __name__ == "__main__":
+    run_command(main)

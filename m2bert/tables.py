@@ -1,0 +1,89 @@
+"""Tables as text: aligned for a terminal, Markdown, CSV."""
+
+import csv
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+
+WIDTH = 120
+"""Columns of the terminal that tables and their notes are made for."""
+
+TEXT_CELL = 18
+"""Most characters of a text cell in a terminal: the names of one's own tasks may be long."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and what is said with it.
+
+    Attributes:
+        heading: one line above it.
+        titles: of the columns; a title may have two lines.
+        cells: strings, a list a row.
+        notes: sentences below it.
+        records: the same rows for machines, all with the same keys; None is an absent figure.
+        texts: so many of the first columns are texts, aligned to the left; the others are figures.
+    """
+
+    heading: str
+    titles: Sequence[str]
+    cells: Sequence[Sequence[str]]
+    notes: Sequence[str]
+    records: Sequence[dict]
+    texts: int = 3
+
+
+def terminal_text(table: Table) -> str:
+    """The table aligned for a terminal, with heading and notes. Long text cells are cut."""
+    split = [title.split("\n") for title in table.titles]
+    height = max(map(len, split))
+    header = list(zip(*([""] * (height - len(lines)) + lines for lines in split), strict=True))
+    body = [[*map(_cut, row[: table.texts]), *row[table.texts :]] for row in table.cells]
+    widths = [max(map(len, column)) for column in zip(*header, *body, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        texts = map(str.ljust, cells[: table.texts], widths)
+        figures = map(str.rjust, cells[table.texts :], widths[table.texts :])
+        return "  ".join([*texts, *figures]).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    notes = [
+        textwrap.fill(
+            note, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for note in table.notes
+    ]
+    return "\n".join([table.heading, "", *map(line, header), rule, *map(line, body), "", *notes])
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= TEXT_CELL else f"{cell[: TEXT_CELL - 3]}..."
+
+
+def markdown_text(table: Table) -> str:
+    """The table in Markdown, with heading and notes."""
+
+    def line(cells: Sequence[str]) -> str:
+        escaped = [cell.replace("|", r"\|") for cell in cells]
+        return f"| {' | '.join(escaped)} |"
+
+    titles = [title.replace("\n", " ") for title in table.titles]
+    rule = ["---"] * table.texts + ["---:"] * (len(titles) - table.texts)
+    lines = map(line, [titles, rule, *table.cells])
+    notes = (f"- {note}" for note in table.notes)
+    return "\n".join([f"# {table.heading}", "", *lines, "", *notes]) + "\n"
+
+
+def csv_text(table: Table) -> str:
+    """The table's records as CSV; an absent figure is an empty cell."""
+    out = StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(table.records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table.records)
+    return out.getvalue()
+
+
+def figure(value: float | None, absent: str = "", sign: str = "") -> str:
+    """A score with three decimals, as scores are published."""
+    return absent if value is None else f"{value:{sign}.3f}"

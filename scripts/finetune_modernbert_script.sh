@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Usage: bash scripts/finetune_modernbert_script.sh [ckpt_dir] [note_data_root] [seq_data_root] [flags]
+#
+# Fine-tunes a pre-trained model on every task of SMCBenchmark whose data is there, with the seeds
+# of the benchmark's policy (47 trainings with all data), and ends with the table of results. Run
+# again, it keeps the finished trainings and goes on with the others.
+#   ckpt_dir        a pre-training run, a model folder, or a folder with the original's
+#                   model_best.ckpt (default: runs/pretrain)
+#   note_data_root  files of the tasks that label notes (default: data/finetune)
+#   seq_data_root   files of the tasks that label pieces (default: note_data_root)
+# JOBS=4 in front of it does so many trainings at a time. Further flags go to
+# `python -m m2bert.finetune` (--help lists them); results go to --save_root (runs/finetune).
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+split_arguments 3 "$@"
+note_data_root="${folders[1]:-data/finetune}"
+jobs=${JOBS:-1}
+
+save_root=runs/finetune
+for ((i = 0; i < ${#flags[@]}; i++)); do
+    case ${flags[i]} in
+        --save_root) save_root=${flags[i + 1]:-} ;;
+        --save_root=*) save_root=${flags[i]#*=} ;;
+    esac
+done
+
+fine_tune() {
+    "$PYTHON" -m m2bert.finetune \
+        --ckpt "${folders[0]:-runs/pretrain}" \
+        --data_root "$note_data_root" "${folders[2]:-$note_data_root}" \
+        ${flags[@]+"${flags[@]}"}
+}
+
+status=0
+if [[ $jobs == 1 ]]; then
+    fine_tune || status=$?
+else
+    # The processes share the trainings among themselves, and the CPU's cores.
+    cores=$(getconf _NPROCESSORS_ONLN)
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + jobs - 1) / jobs))} TQDM_DISABLE=1
+    processes=()
+    trap 'kill "${processes[@]}" 2>/dev/null; wait; exit 130' INT TERM
+    for ((i = 0; i < jobs; i++)); do
+        fine_tune &
+        processes+=($!)
+    done
+    for process in "${processes[@]}"; do
+        wait "$process" || status=$?
+    done
+fi
+if ((status != 0 && status != 3)); then # 3: some tasks could not be trained, the others were
+    exit "$status"
+fi
+
+"$PYTHON" -m m2bert.results "$save_root" || status=$?
+exit "$status"

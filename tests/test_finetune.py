@@ -1,0 +1,314 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from m2bert import finetune
+from m2bert.checkpoint import load_model, load_tensors, save_published
+from m2bert.classifiers import NoteClassifier
+from m2bert.errors import UserError
+from m2bert.finetuning_run import FineTuningRun, best_epoch, commonest_label
+from m2bert.labelled_segments import LabelledSegments, read_parts
+from m2bert.metrics import METRICS
+from m2bert.result_files import read_results
+from m2bert.tasks import TASKS
+from tests.task_files import SMALL, write_checkpoint, write_task
+
+REPOSITORY = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+MEASURED = {"seconds", "train_seconds", "notes_per_second"}
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory) -> Path:
+    """A folder with a pre-trained model and the data of three tasks."""
+    folder = tmp_path_factory.mktemp("given")
+    write_checkpoint(folder / "pretrained")
+    for name in ("melody", "composer", "localkey"):
+        write_task(folder / "data", name)
+    return folder
+
+
+def command(given: Path, *flags: str | Path) -> list[str]:
+    fixed = ["--ckpt", given / "pretrained", "--data_root", given / "data", "--epochs", 2]
+    return [str(word) for word in [*fixed, *flags]]
+
+
+def run_here(monkeypatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["finetune", *words])
+    return finetune.main()
+
+
+def run(*words: str) -> subprocess.CompletedProcess:
+    program = [sys.executable, "-m", "m2bert.finetune", *words]
+    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+
+
+def figures(save_root: Path) -> dict:
+    """All results without what is measured anew in each run."""
+
+    def without(value):
+        if isinstance(value, dict):
+            return {k: without(v) for k, v in value.items() if k not in MEASURED}
+        return [without(v) for v in value] if isinstance(value, list) else value
+
+    return {run: without(result) for run, result in read_results(save_root).items()}
+
+
+def test_a_run_leaves_a_result_a_log_and_the_best_weights(given, tmp_path, monkeypatch, capsys):
+    words = command(given, "--task", "melody", "--seed", 7, "--save_root", tmp_path, "--save_ckpt")
+    assert run_here(monkeypatch, *words, "--lr", "1e-2", "--epochs", "4") == 0
+    assert "1 of 1 runs are finished" in capsys.readouterr().out
+    folder = tmp_path / "seed_7/melody"
+    result = json.loads((folder / "result.json").read_text())
+    lines = (folder / "log").read_text().splitlines()
+    assert lines[0] == f"Loading pre-trained model from {given / 'pretrained/model_best'}"
+    assert len(lines) == 5
+    for line, epoch in zip(lines[1:], result["epochs"], strict=True):
+        names = ["train_loss", "valid_loss", "test_loss", "train_acc", "valid_acc", "test_acc"]
+        expected = ", ".join(f"{name}={epoch[name]}" for name in names)
+        assert line == f"Epoch {epoch['epoch']}: {expected}"
+
+    # the score is that of the best epoch's weights, which are kept
+    parts = read_parts(TASKS["melody"], [given / "data"])
+    classifier = NoteClassifier(SMALL, 4).eval()
+    tensors, _ = load_tensors(folder / "model/model.safetensors")
+    classifier.load_state_dict(tensors)
+    test = parts["test"]
+    predictions = classifier(test.notes).argmax(-1)
+    score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)
+    assert result["test_score"] == round(score.item(), 4)
+    assert result["best_epoch"] == best_epoch(result["epochs"])["epoch"]
+    assert result["test_score"] == result["epochs"][result["best_epoch"] - 1]["test_acc"]
+    config = json.loads((folder / "model/config.json").read_text())
+    assert config["id2label"]["3"] == "accompaniment"
+
+    # the confusion matrix counts every note once
+    cells = np.array(result["confusion"])
+    assert cells[:, 2].sum() == int(test.lengths.sum())
+    right = cells[cells[:, 0] == cells[:, 1], 2].sum()
+    assert right / cells[:, 2].sum() == pytest.approx(result["test_score"], abs=1e-4)
+    always = (test.labels == result["commonest_class"]["label"]).sum() / test.lengths.sum()
+    assert result["commonest_class"]["test_score"] == pytest.approx(always.item(), abs=1e-4)
+
+
+def test_what_can_be_learnt_is_learnt(given, tmp_path, monkeypatch):
+    for name in ("melody", "composer"):
+        write_task(tmp_path / "data", name, segments=24)
+    words = ["--task", "melody", "composer", "--seed", "1", "--save_root", str(tmp_path / "out")]
+    words += ["--data_root", str(tmp_path / "data"), "--lr", "1e-2", "--epochs", "8"]
+    run_here(monkeypatch, *command(given), *words)
+    results = read_results(tmp_path / "out")
+    assert len(results) == 1 + 5
+    for name, least in (("melody", 0.95), ("composer", 0.6)):
+        found = [result for run, result in results.items() if run.task == name]
+        assert np.mean([result["test_score"] for result in found]) > least
+        assert np.mean([result["commonest_class"]["test_score"] for result in found]) < 0.5
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_does_not(given, tmp_path, monkeypatch):
+    for name, flags in (("a", []), ("b", ["--num_workers", "3"]), ("c", ["--nopretrain"])):
+        words = ["--task", "localkey", "--seed", "5", "6", "--save_root", str(tmp_path / name)]
+        run_here(monkeypatch, *command(given), *words, *flags)
+    a, b, c = (figures(tmp_path / name) for name in "abc")
+    assert a == b
+    losses = {
+        tuple(epoch["train_loss"] for epoch in result["epochs"])
+        for results in (a, c)
+        for result in results.values()
+    }
+    assert len(losses) == 4
+
+
+def test_folds_do_not_depend_on_each_other(given, tmp_path, monkeypatch):
+    words = command(given, "--task", "composer", "--seed", 2, "--save_root", tmp_path)
+    run_here(monkeypatch, *words)
+    before = figures(tmp_path)
+    for path in tmp_path.glob("seed_2/composer_fold_[34]/result.json"):
+        path.unlink()
+    run_here(monkeypatch, *words)
+    assert figures(tmp_path) == before
+    seeds = [finetune.seed_of_run(seed, fold) for seed in (1, 2) for fold in (None, 0, 1)]
+    assert len(set(seeds)) == 6
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_figures(given, tmp_path, monkeypatch):
+    words = ["--task", "melody", "--seed", "3", "--epochs", "30", "--save_minutes", "0"]
+    run_here(monkeypatch, *command(given), *words, "--save_root", str(tmp_path / "whole"))
+    words = [*command(given), *words, "--save_root", str(tmp_path / "killed")]
+    program = [sys.executable, "-m", "m2bert.finetune", *words]
+    process = subprocess.Popen(program, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    log = tmp_path / "killed/seed_3/melody/log"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and "Epoch 3:" in log.read_text()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (log.parent / "result.json").exists()
+    assert (log.parent / "state.safetensors").exists()
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert "going on after epoch" in done.stdout
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    assert not (log.parent / "state.safetensors").exists()
+
+
+def test_the_script_does_every_task_shares_it_and_ends_with_the_table(given, tmp_path):
+    script = ["bash", REPOSITORY / "scripts/finetune_modernbert_script.sh"]
+    folders = [given / "pretrained", given / "data", given / "data"]
+    flags = ["--epochs", "1", "--seed", "2021", "--save_root", tmp_path / "out"]
+    call = [str(word) for word in [*script, *folders, *flags]]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    options = {"capture_output": True, "text": True, "timeout": 300, "cwd": tmp_path}
+    environment = ENVIRONMENT | {"PATH": path, "JOBS": "2"}
+    done = subprocess.run(call, env=environment, **options)
+    assert done.returncode == 0, done.stderr
+    results = read_results(tmp_path / "out")
+    assert sorted(results) == sorted(
+        [("melody", 2021, None), ("localkey", 2021, None)]
+        + [("composer", 2021, fold) for fold in range(5)]
+    )
+    assert done.stdout.count("best epoch 1:") == 7  # each run once
+    assert "no data of genre" in done.stdout
+    assert (tmp_path / "out/results.csv").exists()
+
+    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*/*/result.json")}
+    again = subprocess.run(call, env=environment | {"JOBS": "1"}, **options)
+    assert again.returncode == 0, again.stderr
+    assert "7 of them finished before" in again.stdout
+    assert "best epoch" not in again.stdout
+    assert written == {p: p.stat().st_mtime_ns for p in written}
+    assert again.stdout.rstrip().splitlines()[-1] == done.stdout.rstrip().splitlines()[-1]
+
+
+def test_the_originals_checkpoint_gives_what_the_model_folder_gives(given, tmp_path, monkeypatch):
+    model, record = load_model(given / "pretrained/model_best")
+    save_published(tmp_path / "model_best.ckpt", model, record)
+    monkeypatch.setitem(finetune.PRESETS, "tiny", SMALL)
+    words = ["--task", "localkey", "--seed", "5", "--preset", "tiny"]
+    scores = []
+    for name, ckpt in (("a", given / "pretrained"), ("b", tmp_path / "model_best.ckpt")):
+        places = ["--ckpt", str(ckpt), "--save_root", str(tmp_path / name)]
+        run_here(monkeypatch, *command(given), *words, *places)
+        (result,) = figures(tmp_path / name).values()
+        scores.append(result["epochs"])
+        assert result["checkpoint"]["epoch"] == 3
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--index_layer 9", r"--index_layer 9 is not in 10\.\.12"),
+        ("--ckpt {tmp}/nothing", r"there is no checkpoint .*nothing"),
+        ("--ckpt {tmp}/narrow.ckpt --preset tiny", r"narrow\.ckpt does not fit .*--preset"),
+        ("--data_root {tmp} --task", r"there is no data of any task in"),
+        ("--lr 1", r"begun with other settings \(lr was 2e-05 and is now 1\.0\)"),
+        ("--nopretrain", r"begun with other settings .*pretrained was True and is now False"),
+    ],
+)
+def test_a_command_that_cannot_be_done_is_refused(given, tmp_path, monkeypatch, flags, message):
+    model, record = load_model(given / "pretrained/model_best")
+    save_published(tmp_path / "narrow.ckpt", model, record)
+    words = command(given, "--save_root", tmp_path / "out", "--seed", 1, "--task", "melody")
+    run_here(monkeypatch, *words)
+    result = tmp_path / "out/seed_1/melody/result.json"
+    before = result.read_bytes()
+    if "--task" in flags:
+        flags, words = flags.removesuffix(" --task"), words[:-2]
+    with pytest.raises(UserError, match=message):
+        run_here(monkeypatch, *words, *flags.format(tmp=tmp_path).split())
+    assert result.read_bytes() == before
+
+
+def test_bad_words_end_with_one_sentence(given, tmp_path):
+    done = run(*command(given, "--save_root", tmp_path), "--task", "melodie")
+    assert done.returncode == 2
+    assert "there is no task melodie; the tasks are genre, beat" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--seed 1 1", "--seed names one twice"),
+        ("--task melody melody", "--task names one twice"),
+        ("--epochs 0", "at least 1 is needed"),
+        ("--lr nan", "'nan' is not a number of at least 0"),
+    ],
+)
+def test_flags_that_mean_nothing_are_refused(given, monkeypatch, capsys, flags, message):
+    with pytest.raises(SystemExit) as left:
+        run_here(monkeypatch, *command(given), *flags.split())
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_task_with_bad_data_does_not_keep_others_from_training(
+    given, tmp_path, monkeypatch, capsys
+):
+    write_task(tmp_path / "data", "melody")
+    write_task(tmp_path / "data", "composer")
+    (tmp_path / "data/pianist8_fold_2.npy").unlink()
+    words = ["--data_root", str(tmp_path / "data"), "--save_root", str(tmp_path / "out")]
+    words += ["--seed", "1", "--epochs", "1"]
+    status = run_here(monkeypatch, *command(given), *words)
+    assert status == finetune.SOME_TASKS_FAILED
+    assert "error: there is no pianist8_fold_2.npy" in capsys.readouterr().err
+    assert [run.task for run in read_results(tmp_path / "out")] == ["melody"]
+
+
+def test_a_batch_without_labelled_notes_changes_no_weight(tmp_path, monkeypatch, given):
+    write_task(tmp_path / "data", "texture", segments=12)
+    labels_path = tmp_path / "data/orch_train_textureans.npy"
+    labels = np.load(labels_path)
+    labels[1:] = 0  # with one segment a batch only the first teaches anything
+    np.save(labels_path, labels)
+    words = ["--data_root", str(tmp_path / "data"), "--task", "texture", "--seed", "1"]
+    words += ["--batch_size", "1", "--epochs", "1", "--save_root", str(tmp_path / "out")]
+    steps = []
+
+    def note_steps(run: FineTuningRun) -> None:
+        steps.append(run.trainer.optimiser.param_groups[0]["step"])
+
+    monkeypatch.setattr(FineTuningRun, "finish", note_steps)
+    run_here(monkeypatch, *command(given), *words)
+    assert steps == [1]
+
+
+def test_class_num_gives_room_for_more_classes(given, tmp_path, monkeypatch):
+    write_task(tmp_path / "data", "melody")
+    path = tmp_path / "data/pop909_train_melodyans.npy"
+    labels = np.load(path)
+    labels[labels == 3] = 5
+    np.save(path, labels)
+    words = ["--data_root", str(tmp_path / "data"), "--task", "melody", "--seed", "1"]
+    words += ["--save_root", str(tmp_path / "out")]
+    assert run_here(monkeypatch, *command(given), *words) == finetune.SOME_TASKS_FAILED
+    words[-1] += "6"
+    assert run_here(monkeypatch, *command(given), *words, "--class_num", "6") == 0
+
+
+def test_of_equal_epochs_the_latest_is_best():
+    epochs = [{"epoch": k, "valid_acc": v} for k, v in enumerate([0.1, 0.5, 0.3, 0.5, 0.2], 1)]
+    assert best_epoch(epochs)["epoch"] == 4
+
+
+def test_the_commonest_label_is_of_the_notes_that_are_trained_on():
+    notes = torch.zeros(1, 5, 4, dtype=torch.uint8)
+    notes[0, 4, 0] = 2  # padding
+    labels = torch.tensor([[0, 0, 2, 2, 0]], dtype=torch.int16)
+    labels[0, 1] = 2
+    train = LabelledSegments(notes, labels)
+    assert commonest_label(TASKS["melody"], train) == 2
+    labels[0, :3] = 0
+    assert commonest_label(TASKS["melody"], LabelledSegments(notes, labels)) == 0
+    assert commonest_label(TASKS["texture"], LabelledSegments(notes, labels)) == 2
