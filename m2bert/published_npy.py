@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -31,6 +32,13 @@ _LONGEST = 1 << 24  # bytes of one string
 _DEEPEST = 16  # lists within lists
 _LONGEST_REPEATED = 64  # values of one row that is written once and referred to later
 
+# How the values of a row are written where all rows are alike, and can be read as one array: as
+# numpy's format of BININT1's or BINFLOAT's argument.
+RowLayout = tuple[str, ...]
+_CP_ROW = ("u1", "u1", "u1", "u1")
+_BEATS_ROW = (">f8", ">f8", "u1")
+_BARE = ()  # no rows: the values stand in the item itself
+
 
 def read_items(path: Path | str) -> Iterator[list | tuple | int | float | str | None]:
     """Yield the items of a pickled object array, a pickled list or a plain numeric array.
@@ -43,7 +51,7 @@ def read_items(path: Path | str) -> Iterator[list | tuple | int | float | str | 
         UserError: for a file of another kind, cut short or damaged, one that names code, or one
             that refers back from one item to another.
     """
-    return _read(Path(path), notes_as_blocks=False)
+    return _read(Path(path), None)
 
 
 def read_songs(path: Path | str) -> Iterator[np.ndarray]:
@@ -56,8 +64,34 @@ def read_songs(path: Path | str) -> Iterator[np.ndarray]:
         UserError: as `read_items`, and for a song that is not a list of four whole numbers from
             0 to 255 a note.
     """
-    for index, song in enumerate(_read(Path(path), notes_as_blocks=True)):
+    for index, song in enumerate(_read(Path(path), _CP_ROW)):
         yield _as_notes(song, f"song {index} (counted from 0) of {path}")
+
+
+def read_note_lists(path: Path | str) -> Iterator[np.ndarray]:
+    """Yield the items of a benchmark's note file, each (notes, 3) float64.
+
+    The file holds an object array of items, each a list of [onset, offset, pitch]
+    (`docs/METHOD.md`, "Benchmark data"). Whether the numbers make sense is not checked here.
+
+    Raises:
+        UserError: as `read_items`, and for an item that is not a list of three numbers a note.
+    """
+    for index, item in enumerate(_read(Path(path), _BEATS_ROW)):
+        yield _as_table(item, len(_BEATS_ROW), f"item {index} (counted from 0) of {path}")
+
+
+def read_labels(path: Path | str) -> Iterator[np.ndarray]:
+    """Yield the items of a benchmark's label file, each int64: (labels,), or () of a sole label.
+
+    The file holds an object array of lists of whole numbers, a label a note, or an array of whole
+    numbers, a label a piece. Whether there is such a class is not checked here.
+
+    Raises:
+        UserError: as `read_items`, and for an item that is neither.
+    """
+    for index, item in enumerate(_read(Path(path), _BARE)):
+        yield _as_integers(item, f"item {index} (counted from 0) of {path}")
 
 
 def is_pickled(path: Path | str) -> bool:
@@ -66,18 +100,18 @@ def is_pickled(path: Path | str) -> bool:
         return _read_header(Path(path), file)[2].hasobject
 
 
-def _read(path: Path, notes_as_blocks: bool) -> Iterator[Any]:
+def _read(path: Path, blocks_of: RowLayout | None) -> Iterator[Any]:
     with open(path, "rb", buffering=_BUFFER) as file:
         start = file.read(len(_NPY_MAGIC))
         file.seek(0)
         if start[:1] == _PICKLE_MAGIC:
-            yield from _Interpreter(path, file, None, notes_as_blocks).items()
+            yield from _Interpreter(path, file, None, blocks_of).items()
             return
         if start != _NPY_MAGIC:
             raise UserError(f"{path} is neither a .npy file nor a pickle of protocol 2 or later")
         shape, fortran_order, dtype = _read_header(path, file)
         if dtype == np.dtype(object):
-            yield from _Interpreter(path, file, shape, notes_as_blocks).items()
+            yield from _Interpreter(path, file, shape, blocks_of).items()
         else:
             yield from _read_numeric(path, file.tell(), shape, fortran_order, dtype)
 
@@ -129,6 +163,50 @@ def _as_notes(song: Any, name: str) -> np.ndarray:
         message = f"{name} is not a list of notes, each four whole numbers from 0 to 255"
         raise UserError(message) from None
     return np.frombuffer(values, np.uint8).reshape(-1, 4)
+
+
+def _as_table(item: Any, width: int, name: str) -> np.ndarray:
+    """Join an item's rows, lists of numbers or blocks (rows, width), to (rows, width) float64."""
+
+    def as_block(rows: list) -> np.ndarray:
+        if any(len(row) != width for row in rows):
+            raise ValueError
+        values = list(chain.from_iterable(rows))
+        if not {int, float}.issuperset(map(type, values)):
+            raise TypeError
+        return np.array(values, float).reshape(-1, width)
+
+    try:
+        return np.concatenate([np.empty((0, width)), *_blocks(item, as_block)])
+    except (OverflowError, TypeError, ValueError):
+        raise UserError(f"{name} is not a list of notes, each {width} numbers") from None
+
+
+def _as_integers(item: Any, name: str) -> np.ndarray:
+    """Join an item's integers, some in blocks, to (integers,) int64; a sole integer to ()."""
+
+    def as_block(values: list) -> np.ndarray:
+        if not {int}.issuperset(map(type, values)):
+            raise TypeError
+        return np.array(values, np.int64)
+
+    try:
+        if type(item) is int:
+            return as_block([item])[0]
+        return np.concatenate([np.empty(0, np.int64), *_blocks(item, as_block)])
+    except (OverflowError, TypeError, ValueError):
+        raise UserError(f"{name} is neither a whole number nor a list of them") from None
+
+
+def _blocks(item: Any, as_block: Callable[[list], np.ndarray]) -> Iterator[np.ndarray]:
+    """The blocks of an item, and what stands between them as blocks."""
+    if not isinstance(item, list | tuple):
+        raise TypeError
+    for are_blocks, values in groupby(item, lambda value: type(value) is np.ndarray):
+        if are_blocks:
+            yield from values
+        else:
+            yield as_block(list(values))
 
 
 # What a pickle of numpy objects is made of besides values. None of it may end up in a list.
@@ -200,17 +278,18 @@ _VALUES = _SIMPLE | {list, tuple, np.ndarray}
 class _Interpreter:
     """Goes through one pickle's instructions, each a function of `_INSTRUCTIONS`.
 
-    `header_shape` is the array's shape by the file's header, None for a pickle without one. With
-    `notes_as_blocks`, rows of four small numbers may come as blocks, (rows, 4) uint8, in a song.
+    `header_shape` is the array's shape by the file's header, None for a pickle without one. Rows of
+    the layout `blocks_of` may come as blocks, (rows, values), in an item; with `_BARE`, integers
+    may come as blocks, (integers,).
     """
 
     def __init__(
-        self, path: Path, file: BinaryIO, header_shape: Shape | None, notes_as_blocks: bool
+        self, path: Path, file: BinaryIO, header_shape: Shape | None, blocks_of: RowLayout | None
     ):
         self.path = path
         self.file = file
         self.header_shape = header_shape
-        self.notes_as_blocks = notes_as_blocks
+        self.blocks_of = blocks_of
         self.stack: list = []  # what was built since the last mark
         self.marks: list[list] = []  # the stacks below it
         self.outermost: list = []  # stays empty: what is put in it is handed out
@@ -343,8 +422,8 @@ class _Interpreter:
     def recall(self, index: int) -> Any:
         if index in self.constants:
             return self.constants[index]
-        for indexes, notes in self.runs:
-            self.memo.update(zip(indexes, notes.tolist(), strict=True))
+        for indexes, block in self.runs:
+            self.memo.update(zip(np.array(indexes).tolist(), block.tolist(), strict=True))
         self.runs.clear()
         if index not in self.memo:
             raise UserError(
@@ -361,41 +440,86 @@ class _Interpreter:
             return value[:]
         return value
 
-    def take_notes(self) -> bool:
-        """Push the run of notes that begins here as one block (notes, 4) uint8, if there is one.
+    def take_rows(self) -> bool:
+        """Push the run of rows that begins here as one block, (rows, values), if there is one.
 
-        The fast path: a note, with the EMPTY_LIST that has just been read, is always the same
-        instructions, so a run of notes is an array with a fixed stride.
+        The fast path: a row, with the EMPTY_LIST that has just been read, is always the same
+        instructions, so a run of rows is an array with a fixed stride.
         """
         buffered = self.file.peek()
-        index_bytes, pattern = _NOTE_RUNS.get(buffered[:1], _NO_RUN)
-        run = pattern.match(buffered)
-        if run is None:
+        run = _ROW_RUNS.get((self.blocks_of, buffered[:1]))
+        taken = run.pattern.match(buffered) if run else None
+        if taken is None:
             return False
-        self.file.read(run.end())
-        rows = np.frombuffer(b"]" + run[0], np.uint8).reshape(-1, 12 + index_bytes)
-        if index_bytes:
-            indexes = rows[:, 2:6].copy().view("<u4").ravel().tolist()
+        self.file.read(taken.end())
+        rows = np.frombuffer(b"]" + taken[0], run.row)
+        if "index" in run.row.names:
+            indexes = rows["index"]
         else:
             indexes = range(self.memoized, self.memoized + len(rows))
             self.memoized += len(rows)
-        notes = rows[:, -8::2].copy()
-        self.runs.append((indexes, notes))
-        self.stack.append(notes)
+        block = np.stack([rows[column] for column in run.columns], axis=1)
+        self.runs.append((indexes, block))
+        self.stack.append(block)
         return True
 
+    def take_small_integers(self) -> None:
+        """Push the integers of the run of BININT1 that begins here; the fast path for labels."""
+        taken = _SMALL_INTEGERS.match(self.file.peek())
+        if taken is None:
+            return
+        values = self.file.read(taken.end())[1::2]
+        if self.blocks_of == _BARE and self.stack is not self.batch:
+            self.stack.append(np.frombuffer(values, np.uint8))
+        else:
+            self.stack += values
 
-def _note_run(memoize: bytes) -> re.Pattern:
-    note = memoize + rb"\(K.K.K.K.e"  # MARK, four times BININT1, APPENDS
-    return re.compile(note + rb"(?:\]" + note + rb")*+", re.DOTALL)
+
+@dataclass(frozen=True)
+class _RowRun:
+    """A run of rows of one layout: `pattern` finds it, after its first EMPTY_LIST.
+
+    `row` says where in a row's bytes the values lie, and the index in the memo if it is written.
+    """
+
+    pattern: re.Pattern
+    row: np.dtype
+    columns: list[str]
 
 
-# By the instruction that gives a list its place in the memo: the bytes of an explicit index.
-_NOTE_RUNS = {
-    b"\x94": (0, _note_run(rb"\x94")),  # MEMOIZE, protocol 4 and later
-    b"r": (4, _note_run(rb"r....")),  # LONG_BINPUT, before
+def _row_run(layout: RowLayout, memoize: bytes, index_format: str | None) -> _RowRun:
+    values = [(_INSTRUCTION_OF[number_format], number_format) for number_format in layout]
+    # EMPTY_LIST, its place in the memo, MARK, the values, APPENDS
+    instructions = [(b"]", None), (memoize, index_format), (b"(", None), *values, (b"e", None)]
+    expression, offsets, formats = b"", [], []
+    offset = 0
+    for code, number_format in instructions:
+        size = np.dtype(number_format).itemsize if number_format else 0
+        expression += re.escape(code) + b"." * size
+        if number_format:
+            offsets.append(offset + 1)
+            formats.append(number_format)
+        offset += 1 + size
+    columns = [f"value {number}" for number in range(len(layout))]
+    names = ["index", *columns] if index_format else columns
+    row = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": offset})
+    first = expression.removeprefix(re.escape(b"]"))
+    return _RowRun(re.compile(first + b"(?:" + expression + b")*+", re.DOTALL), row, columns)
+
+
+_INSTRUCTION_OF = {"u1": b"K", ">f8": b"G"}  # BININT1, BINFLOAT
+# By the layout and the instruction that gives a list its place in the memo.
+_ROW_RUNS = {
+    (layout, memoize): _row_run(layout, memoize, index_format)
+    for layout in (_CP_ROW, _BEATS_ROW)
+    for memoize, index_format in [
+        (b"\x94", None),  # MEMOIZE, protocol 4 and later
+        (b"r", "<u4"),  # LONG_BINPUT, before
+        (b"q", "u1"),  # BINPUT, for the first 256
+    ]
 }
-_NO_RUN = (0, re.compile(rb"(?!)"))
+_SMALL_INTEGERS = re.compile(rb"(?:K.)++", re.DOTALL)  # BININT1
+_SHORT = 4  # values of a row; where there are more, a run of integers may follow
 
 
 def _check_values(values: list) -> None:
@@ -461,6 +585,12 @@ def _number(number_format: str) -> Callable[[_Interpreter], None]:
     return push
 
 
+def _small_integer(machine: _Interpreter) -> None:
+    machine.stack.append(machine.read(1)[0])
+    if len(machine.stack) > _SHORT:
+        machine.take_small_integers()
+
+
 def _long(machine: _Interpreter) -> None:
     machine.stack.append(int.from_bytes(machine.read_string("B"), "little", signed=True))
 
@@ -476,7 +606,7 @@ def _text(length_format: str) -> Callable[[_Interpreter], None]:
 def _empty_list(machine: _Interpreter) -> None:
     if not machine.opened:
         machine.open_outermost()
-    elif not (machine.notes_as_blocks and machine.take_notes()):
+    elif not (machine.blocks_of and machine.take_rows()):
         machine.stack.append([])
 
 
@@ -571,7 +701,7 @@ _BY_NAME = {
     "NEWFALSE": _constant(False),
     "EMPTY_TUPLE": _constant(()),
     "BININT": _number("<i"),
-    "BININT1": _number("B"),
+    "BININT1": _small_integer,
     "BININT2": _number("<H"),
     "BINFLOAT": _number(">d"),
     "LONG1": _long,

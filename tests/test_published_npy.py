@@ -16,10 +16,17 @@ from hypothesis import strategies as st
 
 from m2bert import published_npy
 from m2bert.errors import UserError
-from m2bert.published_npy import is_pickled, read_items, read_songs
+from m2bert.published_npy import (
+    is_pickled,
+    read_items,
+    read_labels,
+    read_note_lists,
+    read_songs,
+)
 from tests.shared import GOLDEN, needs_golden
 
 PROTOCOLS = [2, 3, 4, 5]
+READERS = [read_items, read_songs, read_note_lists, read_labels]
 NOT_FIXTURES = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -205,7 +212,7 @@ def test_songs_by_the_fast_path_equal_what_was_written_and_the_general_path(
         content = npy_around(pickle._dumps(object_array(songs), protocol), (len(songs),))
     path = written(content)
     fast = list(read_songs(path))
-    monkeypatch.setattr(published_npy, "_NOTE_RUNS", {})
+    monkeypatch.setattr(published_npy, "_ROW_RUNS", {})
     general = list(read_songs(path))
     for read in (fast, general):
         assert [song.tolist() for song in read] == songs
@@ -309,6 +316,174 @@ def test_items_that_are_notes_themselves_are_no_songs(written):
         list(read_songs(written(npy_bytes(object_array([[1, 2, 3, 4], [5, 6, 7, 8], [9]])))))
 
 
+# ---- note lists and labels
+
+
+def random_note_lists(rng, lengths):
+    return [
+        [
+            [onset, onset + length, pitch]
+            for onset, length, pitch in zip(
+                rng.normal(0, 1e3, count).tolist(),
+                rng.random(count).tolist(),
+                rng.integers(0, 256, count).tolist(),
+                strict=True,
+            )
+        ]
+        for count in lengths
+    ]
+
+
+def count_calls(monkeypatch, instruction):
+    """The list to which each run of an instruction of the general path adds an entry."""
+    run, calls = published_npy._INSTRUCTIONS[instruction], []
+
+    def count_and_run(machine):
+        calls.append(1)
+        run(machine)
+
+    monkeypatch.setitem(published_npy._INSTRUCTIONS, instruction, count_and_run)
+    return calls
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("dump", ["C", "Python"])
+def test_note_lists_by_the_fast_path_equal_what_was_written_and_the_general_path(
+    written, monkeypatch, protocol, dump
+):
+    items = random_note_lists(np.random.default_rng(protocol), [1, 2, 999, 1001, 0, 7001, 5])
+    content = npy_bytes(object_array(items), protocol)
+    if dump == "Python":
+        content = npy_around(pickle._dumps(object_array(items), protocol), (len(items),))
+    path = written(content)
+    fast = list(read_note_lists(path))
+    with monkeypatch.context() as patch:
+        patch.setattr(published_npy, "_ROW_RUNS", {})
+        general = list(read_note_lists(path))
+    for read in (fast, general):
+        assert [item.tolist() for item in read] == items
+        for item in read:
+            assert item.dtype == np.float64
+            assert item.shape[1:] == (3,)
+    pushed = count_calls(monkeypatch, b"G")
+    list(read_note_lists(path))
+    assert len(pushed) < 200  # of 18,016
+
+
+@NOT_FIXTURES
+@given(
+    items=st.lists(
+        st.lists(
+            st.lists(
+                st.one_of(
+                    st.floats(allow_nan=False), st.integers(0, 255), st.integers(-(2**40), 2**40)
+                ),
+                min_size=3,
+                max_size=3,
+            ),
+            max_size=12,
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    protocol=st.sampled_from(PROTOCOLS),
+    buffer=st.integers(2, 90),
+)
+def test_note_lists_of_floats_and_integers_survive_any_buffer_boundary(
+    written, items, protocol, buffer
+):
+    path = written(npy_bytes(object_array(items), protocol))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(published_npy, "_BUFFER", buffer)
+        assert [item.tolist() for item in read_note_lists(path)] == items
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_rows_of_note_lists_may_be_referred_to_again(written, protocol):
+    (rows,) = random_note_lists(np.random.default_rng(8), [1500])
+    items = object_array([rows[:2], [*rows[2:], rows[700], [1.0, 2.0, 3], rows[1499]]])
+    path = written(npy_bytes(items, protocol))
+    assert [item.tolist() for item in read_note_lists(path)] == items.tolist()
+
+
+def test_note_lists_of_numpy_numbers_arrays_and_tuples_are_read(written):
+    rows = [[0.5, 1.0, 60.0], [1.0, 2.5, 62.0]]
+    kinds = [[[np.float64(v) for v in row] for row in rows], [tuple(row) for row in rows]]
+    kinds += [np.array(rows), [[np.float32(0.5), 1, np.int64(60)], rows[1]]]
+    for item in read_note_lists(written(npy_bytes(object_array(kinds)))):
+        assert item.tolist() == rows
+    file = io.BytesIO()
+    np.save(file, np.array([rows, rows]), allow_pickle=False)
+    assert [item.tolist() for item in read_note_lists(written(file.getvalue()))] == [rows, rows]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        [[0.0, 1.0]],
+        [[0.0, 1.0, 60, 1]],
+        [[0.0, 1.0, "60"]],
+        ["abc"],
+        [[0.0, 1.0, None]],
+        [[0.0, 1.0, True]],
+        [[[0.0], 1.0, 60]],
+        [[0.0, 1.0, 10**400]],
+        [[[0.0, 1.0, 60], [0.0, 1.0, 60]], [0.0, 1.0, 60]],
+        [[[0.0, 1.0, 60], [0.0, 1.0, 60], [0.0, 1.0, 60]]],
+        [0.0, 1.0, 60],
+        7,
+        None,
+    ],
+)
+def test_an_item_that_is_no_note_list_is_an_error_that_names_it(written, item):
+    path = written(
+        npy_bytes(object_array([*random_note_lists(np.random.default_rng(9), [2]), item]))
+    )
+    with pytest.raises(UserError, match=r"item 1 .* is not a list of notes") as caught:
+        list(read_note_lists(path))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_labels_come_back_whatever_their_size(written, monkeypatch, protocol):
+    rng = np.random.default_rng(protocol)
+    items = [rng.integers(0, 256, n).tolist() for n in (1, 4, 5, 6, 999, 1000, 1001, 0, 40_000)]
+    items += [[1, 2, 3, 4, 5, 6, 300, 7, 8, -9, 10, 2**40, 11], [*range(250, 260)] * 3]
+    items += [7, 2**62, [np.int64(3), np.uint8(4)], tuple(range(9))]
+    path = written(npy_bytes(object_array(items), protocol))
+    pushed = count_calls(monkeypatch, b"K")
+    read = list(read_labels(path))
+    assert [item.tolist() for item in read] == [np.array(item).tolist() for item in items]
+    assert all(item.dtype == np.int64 for item in read)
+    assert [item.ndim for item in read[-4:]] == [0, 0, 1, 1]
+    assert len(pushed) < 1000  # of 43,000
+
+
+def test_labels_of_pieces_are_read_from_every_kind_of_array(written):
+    for labels in (np.arange(2000) % 8, np.array([3])):
+        file = io.BytesIO()
+        np.save(file, labels, allow_pickle=False)
+        objects = npy_bytes(labels.astype(object))
+        as_list = pickle.dumps(labels.tolist(), 4)
+        for content in (file.getvalue(), objects, as_list):
+            read = list(read_labels(written(content)))
+            assert [label.tolist() for label in read] == labels.tolist()
+            assert {label.shape for label in read} == {()}
+    columns = np.arange(600).reshape(300, 2)
+    read = list(read_labels(written(npy_bytes(columns.astype(object)))))
+    assert [item.tolist() for item in read] == columns.tolist()
+
+
+@pytest.mark.parametrize(
+    "item", [1.0, "1", None, True, 2**63, [1.0], ["1"], [None], [True], [[1]], [1, [2]], [2**63]]
+)
+def test_labels_that_are_no_whole_numbers_are_an_error_that_names_them(written, item):
+    path = written(npy_bytes(object_array([[1, 2], item, [3]])))
+    with pytest.raises(UserError, match=r"item 1 .* neither a whole number nor a list") as caught:
+        list(read_labels(path))
+    assert str(path) in str(caught.value)
+
+
 # ---- memory
 
 
@@ -316,7 +491,7 @@ def test_items_that_are_notes_themselves_are_no_songs(written):
 @pytest.mark.parametrize("fast", [True, False])
 def test_memory_does_not_grow_with_the_file(written, monkeypatch, protocol, fast):
     if not fast:
-        monkeypatch.setattr(published_npy, "_NOTE_RUNS", {})
+        monkeypatch.setattr(published_npy, "_ROW_RUNS", {})
     songs = random_songs(np.random.default_rng(3), [200] * 400)
     path = written(npy_bytes(object_array(songs), protocol))
     del songs
@@ -329,6 +504,24 @@ def test_memory_does_not_grow_with_the_file(written, monkeypatch, protocol, fast
         tracemalloc.stop()
     assert notes == 80_000
     assert peak < 600_000  # as lists, all songs take 20 times as much
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_memory_does_not_grow_with_the_file_of_a_benchmark(written, monkeypatch, fast):
+    if not fast:
+        monkeypatch.setattr(published_npy, "_ROW_RUNS", {})
+    items = random_note_lists(np.random.default_rng(3), [200] * 400)
+    notes_path = written(npy_bytes(object_array(items), 3))
+    labels_path = written(npy_bytes(object_array([[n % 256] * 20_000 for n in range(20)]), 3))
+    del items
+    tracemalloc.start()
+    try:
+        assert sum(map(len, read_note_lists(notes_path))) == 80_000
+        assert sum(map(len, read_labels(labels_path))) == 400_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 800_000
 
 
 def test_items_of_numpy_numbers_are_not_kept(written):
@@ -389,7 +582,7 @@ def test_a_claimed_length_is_not_allocated(written, claim):
         lambda n: b"](]q\x00" + b"(" + b"h\x00h\x00eq\x00(" * n + b"e",
     ],
 )
-@pytest.mark.parametrize("read", [read_items, read_songs])
+@pytest.mark.parametrize("read", READERS)
 def test_deep_nesting_is_refused(written, nest, read):
     with pytest.raises(UserError):
         list(read(written(b"\x80\x04" + nest(100_000) + b".")))
@@ -427,7 +620,7 @@ class Bomb:
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("place", ["bare", "item", "value"])
-@pytest.mark.parametrize("read", [read_items, read_songs])
+@pytest.mark.parametrize("read", READERS)
 def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, place, read):
     flag = tmp_path / "went_off"
     bomb = Bomb(os.system, f"touch {flag}")
@@ -517,6 +710,7 @@ def small_files():
         "songs2": npy_bytes(object_array(songs), 2),
         "one song": npy_bytes(np.array(songs[:1], dtype=object), 4),
         "benchmark": npy_bytes(object_array(benchmark), 3),
+        "labels": npy_bytes(object_array([[*range(20)], [1, 2, 300]]), 3),
         "numpy": npy_bytes(object_array([[np.int64(3), np.float64(2)], np.arange(6)]), 4),
         "paths": pickle.dumps(["a/b.mid", "c/d.mid", "e/f.mid"], 2),
         "numeric": numeric.getvalue(),
@@ -526,9 +720,15 @@ def small_files():
 SMALL = small_files()
 
 
-@pytest.mark.parametrize("kind", SMALL)
-@pytest.mark.parametrize("read", [read_items, read_songs])
-def test_a_file_cut_short_anywhere_is_an_error(written, kind, read):
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [
+        *itertools.product((read_items, read_songs), SMALL),
+        (read_note_lists, "benchmark"),
+        (read_labels, "labels"),
+    ],
+)
+def test_a_file_cut_short_anywhere_is_an_error(written, read, kind):
     whole = SMALL[kind]
     path = written(b"")
     for length in range(len(whole)):
@@ -552,7 +752,7 @@ def test_a_damaged_file_gives_plain_values_or_an_error(written, data, kind):
         place = data.draw(st.integers(start, len(content) - 1))
         content[place] = data.draw(st.integers(0, 255))
     path = written(bytes(content))
-    for read in (read_items, read_songs):
+    for read in READERS:
         with contextlib.suppress(UserError):
             for item in itertools.islice(read(path), 1000):
                 assert_plain(item if read is read_items else item.tolist())
@@ -569,7 +769,7 @@ NAMES = [b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"X\x02\x00\x0
 @given(pieces=st.lists(st.sampled_from(OPCODES + NAMES + [b"K\x05", b"q\x00", b"h\x00"])))
 def test_any_program_gives_plain_values_or_an_error(written, pieces):
     path = written(b"\x80\x04](" + b"".join(pieces) + b"e.")
-    for read in (read_items, read_songs):
+    for read in READERS:
         with contextlib.suppress(UserError):
             for item in itertools.islice(read(path), 1000):
                 assert_plain(item if read is read_items else item.tolist())
@@ -588,7 +788,7 @@ def test_a_header_whose_shape_is_not_the_datas_is_an_error(written, shape):
     for content in (npy_around(pickle.dumps(array, 4), shape), numeric.getvalue() + b"\0" * 8):
         if shape in ((0,), (0, 0)) and content[:80].count(b"<i8"):
             continue  # an empty numeric array is one
-        for read in (read_items, read_songs):
+        for read in READERS:
             with pytest.raises(UserError):
                 list(read(written(content)))
 

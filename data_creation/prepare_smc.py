@@ -1,0 +1,214 @@
+"""Entry: SMCBenchmark's arrays -> fine-tuning data, in segments of CP notes.
+
+    python -m data_creation.prepare_smc --smc_dir SMC --output_dir data/finetune
+
+makes the data sets of all tasks; with `--dataset NAME` only those named. For each part of a data
+set (train, valid, test, or fold_0 to fold_4) there is then
+
+    NAME_PART.npy             CP notes, uint8 (segments, 1024, 4), of piece tasks (segments, 512, 4)
+    NAME_PART_LABELSans.npy   labels, uint8 (segments, 1024), of piece tasks (segments,)
+
+and NAME.json with counts: of each part, and of what the original's conversion would change in it.
+NAME.json is written last: where it is, the data set is complete. Killed at any time, the same
+command goes on with the data sets that are not.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from tqdm import tqdm
+
+from data_creation.benchmark_parts import Converted, convert_part, missing_files
+from data_creation.benchmark_sets import DATA_SETS, DataSet
+from m2bert.errors import UserError, run_command
+from m2bert.files import read_json, replacing, write_json
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # in a log, errors stand where they happened
+    if not arguments.smc_dir.is_dir():
+        raise UserError(f"there is no folder {arguments.smc_dir}: give SMCBenchmark's --smc_dir")
+    records, failed = [], []
+    for name in arguments.dataset:
+        try:
+            record = make_data_set(
+                DATA_SETS[name],
+                arguments.smc_dir,
+                arguments.output_dir,
+                as_published=arguments.as_published,
+                overwrite=arguments.overwrite,
+            )
+            records.append(record)
+        except UserError as error:
+            failed.append(name)
+            print(f"error: {error}", file=sys.stderr)
+    if records:
+        print_table(records)
+        print(f"in {arguments.output_dir}: NAME_PART.npy, NAME_PART_LABELSans.npy, NAME.json")
+    if failed and len(arguments.dataset) > 1:
+        print(f"not made: {', '.join(failed)} (see above)", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_creation.prepare_smc",
+        description="Turn SMCBenchmark's arrays into fine-tuning data. A data set that is complete "
+        "is left alone; one that was interrupted is made again.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--smc_dir", type=Path, default=Path("SMC"), help="holds downstream_note, downstream_seq"
+    )
+    parser.add_argument("--output_dir", type=Path, default=Path("data/finetune"))
+    parser.add_argument(
+        "--dataset",
+        nargs="+",
+        metavar="NAME",
+        choices=DATA_SETS,
+        default=list(DATA_SETS),
+        help=f"data sets to make, of {', '.join(DATA_SETS)}",
+    )
+    parser.add_argument(
+        "--as_published",
+        action="store_true",
+        help="notes and labels as the original makes them, with its losses and mix-ups",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="make complete data sets anew; the old files stay until the new ones are converted",
+    )
+    return parser.parse_args()
+
+
+def make_data_set(
+    data_set: DataSet,
+    smc_dir: Path,
+    output_dir: Path,
+    *,
+    as_published: bool = False,
+    overwrite: bool = False,
+) -> dict:
+    """Make one data set below `output_dir`, or leave it alone if it is complete.
+
+    Returns what its NAME.json holds. Raises `UserError` if a file is missing or is bad, and if
+    files that this would replace were made in another way.
+    """
+    if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
+        raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
+    previous = previous_record(data_set, output_dir)
+    if previous and not overwrite and is_complete(previous, data_set, output_dir, as_published):
+        return previous
+    if not previous and not overwrite:
+        check_nothing_is_replaced(data_set, output_dir)
+    missing = missing_files(data_set, smc_dir)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(f"{data_set.name} is missing: there is no {missing[0]}{more}")
+
+    begin = monotonic()
+    parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
+    converted = {part: convert_part(data_set, part, smc_dir, as_published) for part in parts}
+    record = {"data_set": data_set.name, "as_published": as_published, "parts": {}}
+    # Old files are touched from here on, when nothing can fail any more but the disk.
+    (output_dir / f"{data_set.name}.json").unlink(missing_ok=True)
+    for part, content in converted.items():
+        record["parts"][part] = write_part(output_dir, data_set.files(part), content)
+    write_json(output_dir / f"{data_set.name}.json", record)
+
+    notes = sum(content.counts["notes"] for content in converted.values())
+    seconds = monotonic() - begin
+    print(f"{data_set.name}: {notes:,} notes in {seconds:.1f} s ({notes / seconds:,.0f} notes/s)")
+    return record
+
+
+def previous_record(data_set: DataSet, output_dir: Path) -> dict | None:
+    """What is known of a data set that was made before; None if it was not, or not to the end.
+
+    Raises `UserError` if the file in the place of its record is something else.
+    """
+    path = output_dir / f"{data_set.name}.json"
+    if not path.exists():
+        return None
+    record = read_json(path)
+    if not {"as_published", "parts"} <= record.keys():
+        raise UserError(f"{path} is of something other than fine-tuning data: give another folder")
+    return record
+
+
+def is_complete(record: dict, data_set: DataSet, output_dir: Path, as_published: bool) -> bool:
+    """Whether all files that `record` lists are there, which is said in a sentence.
+
+    Raises `UserError` if they were made in another way.
+    """
+    if record["as_published"] is not as_published:
+        was, give = ("without", "leave it away") if as_published else ("with", "give it as well")
+        raise UserError(
+            f"{data_set.name} in {output_dir} was made {was} --as_published: {give}, choose "
+            "another --output_dir, or replace it with --overwrite"
+        )
+    shapes = {
+        part: {name: shape_of(output_dir / name) for name in data_set.files(part)}
+        for part in data_set.parts
+    }
+    if {part: entry["files"] for part, entry in record["parts"].items()} != shapes:
+        print(f"{data_set.name}: making it anew, as files in {output_dir} are missing or changed")
+        return False
+    print(f"{data_set.name}: complete in {output_dir}; --overwrite makes it anew")
+    return True
+
+
+def check_nothing_is_replaced(data_set: DataSet, output_dir: Path) -> None:
+    """Raise `UserError` if a file that was not made here has the place of one of the data set's."""
+    for part in data_set.parts:
+        for path in (output_dir / name for name in data_set.files(part)):
+            if path.exists() and shape_of(path) is None:
+                raise UserError(
+                    f"{path} is there, but was not made here; choose another --output_dir, or "
+                    "replace it with --overwrite"
+                )
+
+
+def shape_of(path: Path) -> list[int] | None:
+    """The shape of an array that was made here; None for any other file."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")  # never unpickles: refuses objects
+    except (OSError, ValueError, EOFError):
+        return None
+    return list(array.shape) if array.dtype == np.uint8 else None
+
+
+def write_part(output_dir: Path, names: list[str], content: Converted) -> dict:
+    """Write the arrays of a part; returns what the record says about it."""
+    files = {}
+    for name, array in zip(names, (content.notes, *content.labels), strict=True):
+        with replacing(output_dir / name) as temporary, temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        files[name] = list(array.shape)
+    return {**content.counts, "published_way": content.published, "files": files}
+
+
+def print_table(records: list[dict]) -> None:
+    print(f"\n{'data set':<11}{'part':<8}{'items':>7}{'notes':>12}{'segments':>10}")
+    for record in records:
+        for part, entry in record["parts"].items():
+            counts = f"{entry['items']:7,}{entry['notes']:12,}{entry['segments']:10,}"
+            print(f"{record['data_set']:<11}{part:<8}{counts}")
+    print("\nThe original's way with the same items:")
+    differences = [
+        f"  {record['data_set']:<11}{part:<8}{count:,} {what}"
+        for record in records
+        for part, entry in record["parts"].items()
+        for what, count in entry["published_way"].items()
+        if count
+    ]
+    print("\n".join(differences or ["  no difference"]), end="\n\n")
+
+
+if __name__ == "__main__":
+    run_command(main)

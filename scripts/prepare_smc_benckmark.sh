@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Usage: bash scripts/prepare_smc_benckmark.sh [SMC_directory] [output_data_root] [flags]
+#
+# Makes the fine-tuning data of all tasks from SMCBenchmark's arrays:
+#   SMC_directory     holds downstream_note and downstream_seq (default: SMC)
+#   output_data_root  where the arrays go (default: data/finetune)
+# Further flags go to `python -m data_creation.prepare_smc` (--help lists them). A data set that is
+# not there is named, the others are made, and the exit status is 1.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+split_arguments 2 "$@"
+
+exec "$PYTHON" -m data_creation.prepare_smc \
+    --smc_dir "${folders[0]:-SMC}" \
+    --output_dir "${folders[1]:-data/finetune}" \
+    ${flags[@]+"${flags[@]}"}
