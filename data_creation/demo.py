@@ -11,13 +11,18 @@ that runs on them runs on it:
     DIR/Pop1K7/midi_transcribed/src_00N/N.midi
     DIR/asap-dataset/Demo/Sonata_N/midi_score.mid            and their list in DIR/ASAP_song.pkl
     DIR/lmd_matched/A/A/A/TRAAA.../HASH.mid
+    DIR/smc/downstream_{note,seq}/                           the benchmark (100 songs or more)
     DIR/annotations/.../NAME.npz                             what is known about each note
     DIR/demo.json                                            what is known about each song
 
-`demo.json`, written last, holds `settings`, for each corpus its `files` and `notes`, and `songs`: a
-list with `path`, `annotations`, `corpus`, `style`, `composer` (a name or null), `emotion` (Q1..Q4
-or null), `genre` (0..4: pop, rock, jazz, country, latin; or null), `key` (as in `local_key`, by
-name), `tempo` (quarter notes a minute), `bars` and `notes`.
+The benchmark's data sets for the twelve tasks, as `data_creation.demo_benchmark` describes them,
+are labelled parts of the same music.
+
+`demo.json`, written last, holds `settings`; `corpora`, for each its `files` and `notes`;
+`benchmark`, for each data set and part its `files`, its `notes` and the `songs` of its items; and
+`songs`, a list with `path`, `annotations`, `corpus`, `style`, `composer` (a name or null),
+`emotion` (Q1..Q4 or null), `genre` (0..4: pop, rock, jazz, country, latin; or null), `key` (as in
+`local_key`, by name), `tempo` (quarter notes a minute), `bars` and `notes`.
 
 An annotation file (`numpy.load`) has one column per name, each `(notes,)`; row i is note i of the
 MIDI file, tracks in file order and the notes of each sorted by (start, pitch):
@@ -27,8 +32,8 @@ MIDI file, tracks in file order and the notes of each sorted by (start, pitch):
     track             number of the track in the MIDI file, from 0
     part              0 melody, 1 bridge, 2 accompaniment
     bar               number of the bar, from 0; bars without notes count
-    chord_root        1..35, place of the root's name in `demo_harmony.CHORD_ROOTS`
-    local_key         1..37, place of the key's name in `demo_harmony.LOCAL_KEYS`
+    chord_root        1..35, place of the root's name in `m2bert.tasks.CHORD_ROOTS`
+    local_key         1..37, place of the key's name in `m2bert.tasks.LOCAL_KEYS`
     is_beat           1 for a note written on a beat, however it was played
     is_downbeat       1 for a note written on the first beat of a bar
     is_motif          1 for a note of the song's main motif
@@ -52,6 +57,7 @@ import miditoolkit
 import numpy as np
 from tqdm import tqdm
 
+from data_creation.demo_benchmark import FEWEST_LABELLED_SONGS, SPLITS_IN_TURN, write_benchmark
 from data_creation.demo_music import NOTE, Performance, Song, compose, perform
 from data_creation.demo_styles import CLASSICAL, COMPOSERS, EMOTIONS, GENRES, STYLES
 from m2bert.errors import UserError, run_command
@@ -59,9 +65,6 @@ from m2bert.files import replacing, write_json
 
 FINISHED, UNFINISHED = "demo.json", "demo.unfinished.json"
 FEWEST_SONGS = 20  # one or more in every corpus
-
-# Of five songs of a style; of the four that a style has in POP909's place, two are for training.
-SPLITS = ("train", "test", "valid", "train", "train")
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,12 @@ def write_demo(output_dir: Path | str, songs: int = 100, seed: int = 0) -> dict:
     bar = tqdm(plans, "composing", unit=" songs", disable=None)
     records = [_write_song(output_dir, plan) for plan in bar]
     _write_asap_list(output_dir, plans)
-    demo = {"settings": settings, "corpora": _totals(records), "songs": records}
+    demo = {
+        "settings": settings,
+        "corpora": _totals(records),
+        "benchmark": write_benchmark(output_dir, records),
+        "songs": records,
+    }
     write_json(output_dir / FINISHED, demo)
     (output_dir / UNFINISHED).unlink()
     return demo
@@ -210,8 +218,11 @@ def _finished(output_dir: Path, settings: dict) -> dict | None:
             there = " ".join(f"--{flag} {value}" for flag, value in demo["settings"].items())
             raise UserError(f"{output_dir} holds a demo of {there}: give that or another folder")
         paths = [song[key] for song in demo.get("songs", ()) for key in ("path", "annotations")]
-        complete = name == FINISHED and all((output_dir / path).exists() for path in paths)
-        return demo if complete else None
+        parts = [part for parts in demo.get("benchmark", {}).values() for part in parts.values()]
+        paths += [path for part in parts for path in part["files"]]
+        # Earlier releases wrote no benchmark.
+        whole = "benchmark" in demo and all((output_dir / path).exists() for path in paths)
+        return demo if whole else None
     if output_dir.is_dir() and any(path.name[0] != "." for path in output_dir.iterdir()):
         raise UserError(f"{output_dir} holds other files: give an empty or a new folder")
     return None
@@ -236,7 +247,7 @@ def _planned(songs: int, seed: int) -> Iterator[Plan]:
             nth = i // len(corpus.styles)  # of its style
             track = f"TRA{chr(65 + i // 26 % 26)}{chr(65 + i % 26)}DEMO{i:09d}"
             path = corpus.path.format(
-                split=SPLITS[nth % len(SPLITS)],
+                split=SPLITS_IN_TURN[nth % len(SPLITS_IN_TURN)],
                 style=style,
                 number=i + 1,
                 source=i % 4 + 1,
@@ -317,13 +328,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed, other music")
     args = parser.parse_args()
     demo = write_demo(args.output_dir, args.songs, args.seed)
+    _print_table(args.output_dir, demo)
+
+
+def _print_table(output_dir: Path, demo: dict) -> None:
     print(f"{'corpus':10}{'files':>6}{'notes':>8}  folder")
     for name, total in demo["corpora"].items():
-        folder = args.output_dir / CORPORA[name].path.partition("/")[0]
+        folder = output_dir / CORPORA[name].path.partition("/")[0]
         print(f"{name:10}{total['files']:6}{total['notes']:8}  {folder}")
     notes = sum(total["notes"] for total in demo["corpora"].values())
-    print(f"{'all':10}{len(demo['songs']):6}{notes:8}  {args.output_dir}")
-    print(f"labels of every note: {args.output_dir / 'annotations'}; of songs: {FINISHED} there")
+    print(f"{'all':10}{len(demo['songs']):6}{notes:8}  {output_dir}")
+    print(f"labels of every note: {output_dir / 'annotations'}; of songs: {FINISHED} there")
+    if not demo["benchmark"]:
+        print(f"labels for the twelve tasks: only from --songs {FEWEST_LABELLED_SONGS} on")
+        return
+    print(f"\n{'data set':10}{'items':>6}{'notes':>8}  folder")
+    for name, parts in demo["benchmark"].items():
+        items = sum(len(part["songs"]) for part in parts.values())
+        notes = sum(part["notes"] for part in parts.values())
+        folder = output_dir / Path(next(iter(parts.values()))["files"][0]).parent
+        print(f"{name:10}{items:6}{notes:8}  {folder}")
 
 
 if __name__ == "__main__":

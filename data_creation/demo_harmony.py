@@ -7,20 +7,8 @@ G- in D- major.
 
 from dataclasses import dataclass
 
-# The names of chord roots and keys in the order of the benchmark's classes; class 0 is padding.
-# Sharps are `#`, flats `-`; minor keys are in small letters.
-# fmt: off
-CHORD_ROOTS = (
-    "C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B",
-    "B#", "D-", "E--", "E-", "F-", "E#", "G-", "A--", "A-", "B--", "B-", "C-",
-    "D--", "B##", "C##", "F--", "D##", "G--", "E##", "F##", "G##", "C--", "A##",
-)
-LOCAL_KEYS = (
-    "b", "A-", "f", "c", "D-", "d", "F", "A", "E", "C", "B-", "a", "c#", "D", "G-", "G", "e-",
-    "E-", "g", "b-", "F#", "d#", "B", "f#", "C-", "e", "a-", "g#", "d-", "D#", "C#", "a#", "b#",
-    "e#", "g-", "G#", "F-",
-)
-# fmt: on
+from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
+
 CHORD_ROOT_CLASS = {name: number for number, name in enumerate(CHORD_ROOTS, start=1)}
 LOCAL_KEY_CLASS = {name: number for number, name in enumerate(LOCAL_KEYS, start=1)}
 

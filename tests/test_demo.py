@@ -15,9 +15,7 @@ import pytest
 
 from data_creation.demo import CORPORA, FEWEST_SONGS, write_demo
 from data_creation.demo_harmony import (
-    CHORD_ROOTS,
     CHORDS,
-    LOCAL_KEYS,
     Chord,
     Key,
     harmonise,
@@ -36,6 +34,7 @@ from data_creation.demo_styles import (
     STYLES,
 )
 from m2bert.errors import UserError
+from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 from tests.shared import GOLDEN, needs_golden
 
 PATTERNS = {
