@@ -106,10 +106,10 @@ class ClassifierTrainer:
         order = np.argsort(-data.lengths, kind="stable")
         parts = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         predictions = torch.zeros_like(data.labels)
+        read = [self.forward(data, rows, predictions) for rows in batches(parts, title)]
         sums, counts = torch.zeros(2, len(data), dtype=torch.float64, device=self.device)
-        for rows in batches(parts, title):
-            losses, counted = self.forward(data, rows, predictions)
-            sums[rows], counts[rows] = losses.double(), counted.double()
+        index = torch.from_numpy(order).to(self.device)
+        sums[index], counts[index] = (torch.cat(t).double() for t in zip(*read, strict=True))
         return self.scored(data, self.mean_of_batches(sums, counts), predictions)
 
     def forward(
@@ -140,9 +140,8 @@ class ClassifierTrainer:
     def mean_of_batches(self, sums: Tensor, counts: Tensor) -> Tensor:
         """Mean loss of batches in file order, of those that have something to count."""
         batch = torch.arange(len(sums), device=self.device) // self.batch_size
-        summed, counted = torch.zeros(
-            2, int(batch[-1]) + 1, dtype=torch.float64, device=self.device
-        )
+        batches = -(-len(sums) // self.batch_size)
+        summed, counted = torch.zeros(2, batches, dtype=torch.float64, device=self.device)
         summed.index_add_(0, batch, sums)
         counted.index_add_(0, batch, counts)
         return (summed[counted > 0] / counted[counted > 0]).mean()

@@ -59,48 +59,45 @@ def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size
     As published: the last note of a segment stands for all slots up to the end of the *longest*
     segment of its batch, so the score depends on how segments are batched.
     """
-    rows = torch.arange(len(notes), device=notes.device) // batch_size
-    bars = _bar_counts(notes)
-    longest = torch.zeros_like(bars).scatter_reduce_(0, rows, bars, "amax")
-    return _grid_accuracy(notes, labels, predictions, longest[rows])
+    batch = torch.arange(len(notes), device=notes.device) // batch_size
+
+    def longest_of_batch(bars: Tensor) -> Tensor:
+        return torch.zeros_like(bars).scatter_reduce_(0, batch, bars, "amax")[batch]
+
+    return _grid_accuracy(notes, labels, predictions, longest_of_batch)
 
 
 def clean_grid_accuracy(
     notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
 ) -> Tensor:
     """As `grid_accuracy`, but every segment's grid ends with the segment's own last bar."""
-    return _grid_accuracy(notes, labels, predictions, _bar_counts(notes))
+    return _grid_accuracy(notes, labels, predictions, lambda bars: bars)
 
 
 def _accuracy(labels: Tensor, predictions: Tensor, counted: Tensor) -> Tensor:
     return ((labels == predictions) & counted).sum().double() / counted.sum()
 
 
-def _bar_numbers(notes: Tensor) -> Tensor:
-    """Bars from 0 that the notes of a segment lie in; its first note always opens one."""
-    opens = notes[..., 0] == BAR_NEW
-    opens[:, 0] = True
-    return opens.cumsum(1) - 1
+def _grid_accuracy(
+    notes: Tensor, labels: Tensor, predictions: Tensor, grid_bars: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Share of right slots; those whose true label is 0 don't count.
 
-
-def _bar_counts(notes: Tensor) -> Tensor:
-    """Bars of every segment, (segments,); 0 for one of padding only."""
-    return ((_bar_numbers(notes) + 1) * real_notes(notes)).amax(1)
-
-
-def _grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, bars: Tensor) -> Tensor:
-    """Score grids of `bars` (segments,) bars each; slots whose true label is 0 don't count.
+    grid_bars: from the bars of every segment, (segments,), how many its grid has.
 
     A note writes its label from its slot to the end of the grid, and a later note writes over it.
     What it keeps are the slots before the lowest one of all later notes, so no grid is needed.
     """
     real = real_notes(notes)
-    end = (POSITIONS_PER_BAR * bars)[:, None]
-    slot = POSITIONS_PER_BAR * _bar_numbers(notes) + notes[..., 1]
-    slot = torch.where(real, slot, end)
+    opens = notes[..., 0] == BAR_NEW
+    opens[:, 0] = True  # the first note of a segment always opens a bar
+    number = opens.cumsum(1, dtype=torch.int32)
+    bars = (number * real).amax(1)
+    end = (POSITIONS_PER_BAR * grid_bars(bars))[:, None]
+    slot = torch.where(real, POSITIONS_PER_BAR * (number - 1) + notes[..., 1], end)
     lowest_from_here = slot.flip(1).cummin(1).values.flip(1)
     next_slot = torch.cat([lowest_from_here[:, 1:], end], dim=1)
-    kept = (next_slot - slot).clamp(min=0) * (labels > 0)
+    kept = (next_slot - slot).clamp_(min=0) * (labels > 0)
     return (kept * (labels == predictions)).sum().double() / kept.sum()
 
 

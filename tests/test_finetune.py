@@ -153,9 +153,11 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_figures(given, tmp_path, mo
     process.wait()
     assert not (log.parent / "result.json").exists()
     assert (log.parent / "state.safetensors").exists()
+    (log.parent / ".result.json.1.tmp").write_text('{"format_ver')  # killed while writing
     done = run(*words)
     assert done.returncode == 0, done.stderr
     assert "going on after epoch" in done.stdout
+    assert not (log.parent / ".result.json.1.tmp").exists()
     assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
     assert not (log.parent / "state.safetensors").exists()
 
