@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -86,6 +86,13 @@ def missing_files(data_set: DataSet, smc_dir: Path) -> list[Path]:
     """The files of a data set that are not there."""
     paths = [path for part in data_set.parts for path in _paths(data_set, part, smc_dir)]
     return [path for path in paths if not path.is_file()]
+
+
+def with_labels(data_set: DataSet, smc_dir: Path) -> DataSet:
+    """The data set with those of its tasks whose files are all there."""
+    alone = {task: replace(data_set, tasks=(task,)) for task in data_set.tasks}
+    present = (task for task, one in alone.items() if not missing_files(one, smc_dir))
+    return replace(data_set, tasks=tuple(present))
 
 
 # Converting

@@ -21,7 +21,7 @@ from time import monotonic
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.benchmark_parts import Converted, convert_part, missing_files
+from data_creation.benchmark_parts import Converted, convert_part, missing_files, with_labels
 from data_creation.benchmark_sets import DATA_SETS, DataSet
 from m2bert.errors import UserError, run_command
 from m2bert.files import read_json, replacing, write_json
@@ -32,6 +32,9 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # in a log, errors stand where they happened
     if not arguments.smc_dir.is_dir():
         raise UserError(f"there is no folder {arguments.smc_dir}: give SMCBenchmark's --smc_dir")
+    for name in arguments.dataset:
+        if name not in DATA_SETS:
+            raise UserError(f"there is no data set {name}; there are {', '.join(DATA_SETS)}")
     records, failed = [], []
     for name in arguments.dataset:
         try:
@@ -69,7 +72,6 @@ def parse_arguments() -> argparse.Namespace:
         "--dataset",
         nargs="+",
         metavar="NAME",
-        choices=DATA_SETS,
         default=list(DATA_SETS),
         help=f"data sets to make, of {', '.join(DATA_SETS)}",
     )
@@ -97,8 +99,15 @@ def make_data_set(
     """Make one data set below `output_dir`, or leave it alone if it is complete.
 
     Returns what its NAME.json holds. Raises `UserError` if a file is missing or is bad, and if
-    files that this would replace were made in another way.
+    files that this would replace were made in another way. If only labels of some tasks are
+    missing, it is made for the others first.
     """
+    missing = missing_files(data_set, smc_dir)
+    labelled = with_labels(data_set, smc_dir)
+    if missing and labelled.tasks:
+        make_data_set(labelled, smc_dir, output_dir, as_published=as_published, overwrite=overwrite)
+        without = ", ".join(t.labels for t in data_set.tasks if t not in labelled.tasks)
+        raise UserError(f"{data_set.name} has no labels of {without}: there is no {missing[0]}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
         raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
     previous = previous_record(data_set, output_dir)
@@ -106,7 +115,6 @@ def make_data_set(
         return previous
     if not previous and not overwrite:
         check_nothing_is_replaced(data_set, output_dir)
-    missing = missing_files(data_set, smc_dir)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(f"{data_set.name} is missing: there is no {missing[0]}{more}")

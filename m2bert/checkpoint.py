@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import pickle
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from m2bert.classifiers import Classifier
 from m2bert.errors import UserError, run_command
 from m2bert.files import read_json, replacing, write_json
 from m2bert.model import M2BertConfig, M2BertForPreTraining, M2BertModel
@@ -59,7 +57,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
         raise UserError(f"there is no file {path}") from error
     except (SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged or no safetensors file ({error}): restore it"
+            f"{path} is damaged or no safetensors file ({error}): restore it, or remove it"
         ) from error
 
 
@@ -94,6 +92,14 @@ def read_config(folder: Path) -> M2BertConfig:
             f"{folder} holds no model: there is no {CONFIG_FILE} in it (a run's models are in its "
             "folders model_best and model)"
         )
+    values = read_values(path)
+    if "task" in values:
+        raise UserError(f"{folder} is a fine-tuned model; the pre-trained one is needed")
+    return build_config(values, path)
+
+
+def read_values(path: Path) -> dict:
+    """Read a `config.json` without its format version, which must be ours."""
     values = read_json(path)
     version = values.pop("format_version", None)
     if version != FORMAT_VERSION:
@@ -101,6 +107,11 @@ def read_config(folder: Path) -> M2BertConfig:
             f"{path} has format version {version}, this code reads {FORMAT_VERSION}: "
             "use the release that wrote it"
         )
+    return values
+
+
+def build_config(values: dict, path: Path) -> M2BertConfig:
+    """Make the configuration that the entries of the file at `path` describe."""
     try:
         return M2BertConfig(**values)
     except (TypeError, ValueError) as error:
@@ -170,7 +181,8 @@ def read_published(path: Path | str) -> dict:
             "could run code"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} is no readable torch checkpoint ({error})") from error
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path} is no readable torch checkpoint ({reason})") from error
     if not (isinstance(checkpoint, dict) and {"state_dict", "mask_lm"} <= checkpoint.keys()):
         raise UserError(
             f"{path} is no pre-training checkpoint of the original: "
@@ -231,7 +243,9 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
         tensors.pop(FINAL_NORM, None)
         prefix = ""
     backbone = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    advice = "choose the --preset that it was trained with"
+    advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
+    if weights == path:
+        advice = "choose the --preset that it was trained with"
     load_strictly(M2BertModel(config), backbone, path, advice)
     with weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -246,23 +260,6 @@ def _find_model(path: Path) -> Path:
             if (path / name).exists():
                 return path / name
     return path
-
-
-def save_classifier(
-    folder: Path | str, classifier: Classifier, task: str, level: str, classes: Sequence[str]
-) -> None:
-    """Write a fine-tuned model as a folder of `config.json` and `model.safetensors`."""
-    folder = Path(folder)
-    config = {
-        "format_version": FORMAT_VERSION,
-        "task": task,
-        "level": level,
-        "index_layer": classifier.index_layer,
-        "id2label": dict(enumerate(classes)),
-        **asdict(classifier.config),
-    }
-    write_json(folder / CONFIG_FILE, config)
-    save_tensors(folder / WEIGHTS_FILE, classifier.state_dict(), {"task": task})
 
 
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:

@@ -13,8 +13,8 @@ from m2bert.errors import UserError
 from m2bert.labelled_segments import LabelledSegments
 from m2bert.metrics import METRICS
 from m2bert.optimiser import AdamW
+from m2bert.seeds import seed_of_step
 from m2bert.tasks import Task
-from m2bert.trainer import seed_of_step
 
 DECIMALS = 4
 
@@ -86,7 +86,7 @@ class ClassifierTrainer:
         losses = []
         for rows in batches(parts, f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
-            torch.manual_seed(seed_of_step(self.seed, self.steps, 0))
+            torch.manual_seed(seed_of_step(self.seed, self.steps))
             self.steps += 1
             sums, counts = self.forward(data, rows, predictions)
             if not data.in_loss[rows].any():  # a batch without a labelled note teaches nothing
@@ -150,7 +150,7 @@ class ClassifierTrainer:
         self, data: SegmentSet, loss: Tensor, predictions: Tensor, training: bool = False
     ) -> Scores:
         score = self.metric.training_score if training else self.metric.score
-        value = score(data.notes, data.labels, predictions, self.batch_size)
+        value = score(data.notes, data.labels, predictions, self.task.batch_size)
         loss_value, score_value = torch.stack([loss, value]).tolist()
         if not np.isfinite(loss_value):
             raise UserError(

@@ -21,12 +21,7 @@ class Classifier(nn.Module):
 
     def __init__(self, config: M2BertConfig, index_layer: int = LAST_LAYER):
         super().__init__()
-        lowest = LAST_LAYER - config.num_hidden_layers
-        if not lowest <= index_layer <= LAST_LAYER:
-            raise ValueError(
-                f"index_layer {index_layer} is not in {lowest}..{LAST_LAYER}, the states of a "
-                f"model of {config.num_hidden_layers} layers ({LAST_LAYER} is the last)"
-            )
+        check_index_layer(config, index_layer)
         self.config, self.index_layer = config, index_layer
         self.backbone = M2BertModel(config)
 
@@ -35,6 +30,17 @@ class Classifier(nn.Module):
         if self.index_layer == LAST_LAYER:
             return self.backbone(notes, real)
         return self.backbone.hidden_states(notes, real)[self.index_layer - LAST_LAYER - 1]
+
+
+def check_index_layer(config: M2BertConfig, index_layer: int) -> None:
+    """Raise `ValueError` if a model of this configuration has no such layer."""
+    lowest = LAST_LAYER - config.num_hidden_layers
+    if not lowest <= index_layer <= LAST_LAYER:
+        raise ValueError(
+            f"index_layer {index_layer} is not in {lowest}..{LAST_LAYER}: a model of "
+            f"{config.num_hidden_layers} layers has the embeddings as {lowest} and its last layer "
+            f"as {LAST_LAYER}"
+        )
 
 
 class NoteClassifier(Classifier):

@@ -15,7 +15,7 @@ from m2bert.tasks import TASKS
 
 CONFIDENCE = 0.95
 
-_MOST_OF_A_NAME = 14
+_MOST_OF_A_NAME = 20
 
 _COLUMNS = {
     "": lambda row: row["acronym"],

@@ -11,30 +11,31 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from m2bert.arguments import count, not_negative, whole
 from m2bert.checkpoint import Backbone, load_backbone
-from m2bert.classifiers import CLASSIFIERS, LAST_LAYER, Classifier
+from m2bert.classifiers import CLASSIFIERS, LAST_LAYER, Classifier, check_index_layer
 from m2bert.devices import choose_device, choose_precision
 from m2bert.errors import UserError, run_command
-from m2bert.files import try_lock, write_json, write_text
-from m2bert.finetuning_run import FineTuningRun, Options
-from m2bert.labelled_segments import LabelledSegments, has_data, read_parts, split
-from m2bert.model import PRESETS, M2BertConfig
+from m2bert.files import try_lock, write_text
+from m2bert.finetuning_run import MODEL_FOLDER, FineTuningRun, Options
+from m2bert.labelled_segments import LabelledSegments, TaskData, has_data, read_parts, split
+from m2bert.model import ATTENTION, PRESETS, M2BertConfig
 from m2bert.result_files import (
     FORMAT_VERSION,
     RESULT_FILE,
     folder_of_run,
+    read_result,
 )
-from m2bert.settings import SETTINGS_FILE, refuse_other_settings
+from m2bert.seeds import seed_of_run
+from m2bert.settings import claim_folder, refuse_other_settings
 from m2bert.tasks import TASKS, Task
 
 SOME_TASKS_FAILED = 3
@@ -57,8 +58,12 @@ class PlannedRun(NamedTuple):
         return f"{self.task.labels}, seed {self.seed}{fold}"
 
     @property
+    def result_file(self) -> Path:
+        return self.folder / RESULT_FILE
+
+    @property
     def is_finished(self) -> bool:
-        return (self.folder / RESULT_FILE).exists()
+        return self.result_file.exists()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,30 +71,26 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m m2bert.finetune",
         description="Fine-tune a pre-trained model on tasks of SMCBenchmark. The same command "
         "again keeps finished runs and goes on with the others.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,  # the script looks for --save_root
     )
     add = parser.add_argument
-    add("--task", nargs="+", metavar="NAME", help=f"tasks: {', '.join(TASKS)} (default: all)")
+    add("--task", nargs="+", metavar="NAME", help=f"tasks: {', '.join(TASKS)} (all)")
     add("--ckpt", type=Path, help="model folder, pre-training run, or .ckpt of the original")
     add("--nopretrain", action="store_true", help="start from random weights")
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
     add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
-    add("--seed", type=whole, nargs="+", help="seeds (default: those of each task)")
-    add("--preset", choices=PRESETS, default="base", help="size of a .ckpt or of random weights")
-    add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read; 12 is the last")
-    add("--class_num", type=count, help="number of classes, if it is not the task's")
-    add("--epochs", type=count, default=10, help="epochs of a run")
-    add("--batch_size", type=count, help="segments of a batch (default: each task's)")
-    add("--lr", type=not_negative, default=2e-5, help="learning rate")
+    add("--seed", type=whole, nargs="+", help="seeds (those of each task)")
+    add("--preset", choices=PRESETS, help="size of a .ckpt or of random weights (base)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
+    add("--class_num", type=count, help="number of classes (that of the task)")
+    add("--epochs", type=count, default=10, help="epochs of a run (10)")
+    add("--batch_size", type=count, help="segments of a training batch (6, of pieces 12)")
+    add("--lr", type=not_negative, default=2e-5, help="learning rate (2e-5)")
     add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")
-    add("--save_minutes", type=not_negative, default=10, help="minutes between two savings")
-    add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
+    add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     add("--num_workers", type=whole, default=0, help="accepted, not needed: data is in memory")
     args = parser.parse_args()
-    unknown = [name for name in args.task or () if name not in TASKS]
-    if unknown:
-        parser.error(f"there is no task {unknown[0]}; the tasks are {', '.join(TASKS)}")
     for flag in ("task", "seed"):
         values = getattr(args, flag) or []
         if len(set(values)) < len(values):
@@ -104,15 +105,10 @@ def main() -> int:
     args = parse_arguments()
     device = choose_device(args.cpu)
     args.precision = choose_precision(args.precision, device)
-    backbone = load_backbone(args.ckpt, PRESETS[args.preset]) if args.ckpt else None
-    config = backbone.config if backbone else PRESETS[args.preset]
-    if args.nopretrain:
-        backbone = None
-    check_index_layer(args.index_layer, config)
+    config, backbone = choose_model(args)
     settings = settings_of(args, config, backbone)
     refuse_other_settings(args.save_root, settings, "--save_root")
     runs = plan_runs(args)
-    write_json(args.save_root / SETTINGS_FILE, settings)
     introduce(args, runs, config, backbone, device)
     options = Options(
         epochs=args.epochs,
@@ -121,19 +117,38 @@ def main() -> int:
         device=device,
         precision=args.precision,
         save_ckpt=args.save_ckpt,
-        save_seconds=60 * args.save_minutes,
     )
-    return fine_tune(args, runs, config, backbone, options)
+    return fine_tune(args, runs, settings, config, backbone, options)
 
 
 # What is to be done --------------------------------------------------------------------------
 
 
+def choose_model(args: argparse.Namespace) -> tuple[M2BertConfig, Backbone | None]:
+    """The configuration of the model, and the pre-trained encoder to start from, if any."""
+    preset = PRESETS[args.preset or "base"]
+    backbone = load_backbone(args.ckpt, preset) if args.ckpt else None
+    config = backbone.config if backbone else preset
+    if args.preset and replace(config, pianoroll=preset.pianoroll) != preset:
+        raise UserError(
+            f"--preset {args.preset} is not what {backbone.path} was built from "
+            f"({config.num_hidden_layers} layers of width {config.hidden_size}): leave it away"
+        )
+    try:
+        check_index_layer(config, args.index_layer)
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
+    return config, None if args.nopretrain else backbone
+
+
 def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     """All runs that are asked for, finished or not, task by task."""
     names = args.task or [name for name in TASKS if has_data(TASKS[name], args.data_root)]
+    for name in names:
+        if name not in TASKS:
+            raise UserError(f"there is no task {name}; the tasks are {', '.join(TASKS)}")
     if not names:
-        folders = " or ".join(map(str, args.data_root))
+        folders = " or ".join(map(str, dict.fromkeys(args.data_root)))
         raise UserError(
             f"there is no data of any task in {folders}: make it with "
             "scripts/prepare_smc_benckmark.sh"
@@ -158,28 +173,14 @@ def with_classes(task: Task, class_num: int | None) -> Task:
 def settings_of(args: argparse.Namespace, config: M2BertConfig, backbone: Backbone | None) -> dict:
     """Everything but task, seed and fold that a result depends on."""
     names = ("index_layer", "class_num", "epochs", "batch_size", "lr", "precision")
+    model = asdict(config)
+    del model["pianoroll"]  # a head that fine-tuning leaves aside
     return {
         "pretrained": backbone is not None,
-        "checkpoint_sha256": backbone.sha256 if backbone else None,
-        "model": asdict(replace(config, pianoroll="none")),
+        "checkpoint_sha256": backbone.sha256[:16] if backbone else None,
+        "model": model,
         **{name: getattr(args, name) for name in names},
     }
-
-
-def check_index_layer(index_layer: int, config: M2BertConfig) -> None:
-    lowest = LAST_LAYER - config.num_hidden_layers
-    if not lowest <= index_layer <= LAST_LAYER:
-        raise UserError(
-            f"--index_layer {index_layer} is not in {lowest}..{LAST_LAYER}: the model has "
-            f"{config.num_hidden_layers} layers, {LAST_LAYER} is the last, {lowest} the embeddings"
-        )
-
-
-def seed_of_run(seed: int, fold: int | None) -> int:
-    """The seed of everything random in a run; folds don't depend on the folds before them."""
-    if fold is None:
-        return seed
-    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
 
 
 # Doing it ------------------------------------------------------------------------------------
@@ -188,49 +189,79 @@ def seed_of_run(seed: int, fold: int | None) -> int:
 def fine_tune(
     args: argparse.Namespace,
     runs: list[PlannedRun],
+    settings: dict,
     config: M2BertConfig,
     backbone: Backbone | None,
     options: Options,
 ) -> int:
     """Do the runs that neither are finished nor under way elsewhere; returns the exit status."""
-    under_way, failed = [], []
-    parts: tuple[str, dict[str, LabelledSegments]] = ("", {})
-    for run in runs:
-        if run.is_finished or run.task.labels in failed:
-            continue
-        lock = try_lock(run.folder / ".lock")
-        if lock is None:
-            under_way.append(run)
-            continue
-        with lock:
-            if run.is_finished:  # by another process, a moment ago
-                continue
-            try:
-                if parts[0] != run.task.labels:
-                    parts = (run.task.labels, read_parts(run.task, args.data_root))
-                do_run(run, parts[1], args, config, backbone, options)
-            except UserError as error:
-                failed.append(run.task.labels)
-                print(f"error: {error}", file=sys.stderr)
-    for run in under_way:
-        print(f"{run.name}: under way in another process")
+    failed = False
+    for _, group in groupby(runs, key=lambda run: run.task.labels):
+        try:
+            of_task = list(group)
+            parts = read_parts(of_task[0].task, args.data_root)
+            for run in of_task:
+                do_unless_done(run, parts, args, settings, config, backbone, options)
+        except UserError as error:
+            failed = True
+            print(f"error: {error}", file=sys.stderr)
     finished = sum(run.is_finished for run in runs)
-    print(f"{finished} of {len(runs)} runs are finished; results are in {args.save_root}")
-    print(f"the table: python -m m2bert.results {args.save_root}")
+    print(
+        f"{finished} of {len(runs)} runs are finished; "
+        f"the table: python -m m2bert.results {args.save_root}"
+    )
     return SOME_TASKS_FAILED if failed else 0
+
+
+def do_unless_done(
+    run: PlannedRun,
+    parts: dict[str, LabelledSegments],
+    args: argparse.Namespace,
+    settings: dict,
+    config: M2BertConfig,
+    backbone: Backbone | None,
+    options: Options,
+) -> None:
+    """Do a run that is neither finished nor under way in another process."""
+    data = split(run.task, parts, run.fold)
+    if run.is_finished:
+        check_finished(run, data, options)
+        return
+    claim_folder(args.save_root, settings, "--save_root")
+    lock = try_lock(run.folder / ".lock")
+    if lock is None:
+        return
+    with lock:
+        if not run.is_finished:  # by another process, a moment ago
+            do_run(run, data, args, settings, config, backbone, options)
+
+
+def check_finished(run: PlannedRun, data: TaskData, options: Options) -> None:
+    """Raise `UserError` if a finished run was not trained on the data which is there now."""
+    trained_on = read_result(run.result_file)["data"]
+    if trained_on != data.summaries():
+        raise UserError(
+            f"{run.folder} was trained on other data than that which is there now: use another "
+            "--save_root, or remove that folder to train it again"
+        )
+    if options.save_ckpt and not (run.folder / MODEL_FOLDER).exists():
+        print(
+            f"{run.name}: finished without --save_ckpt, there are no weights; remove {run.folder} "
+            "to train it again"
+        )
 
 
 def do_run(
     run: PlannedRun,
-    parts: dict[str, LabelledSegments],
+    data: TaskData,
     args: argparse.Namespace,
+    settings: dict,
     config: M2BertConfig,
     backbone: Backbone | None,
     options: Options,
 ) -> None:
     """Train and score one run, and write its result."""
     task = run.task
-    data = split(task, parts, run.fold)
 
     def new_model() -> Classifier:
         model = CLASSIFIERS[task.level](config, len(task.classes), args.index_layer)
@@ -242,26 +273,31 @@ def do_run(
     seed = seed_of_run(run.seed, run.fold)
     training = FineTuningRun(run.folder, task, data, new_model, options, seed, source)
     sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
-    again = f"; going on after epoch {len(training.epochs)}" if training.epochs else ""
-    print(f"{run.name}: notes {sizes}; log: {run.folder / 'log'}{again}")
-    figures = training.go()
+    again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
+    print(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
+    try:
+        figures = training.go()
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{run.name}: the GPU's memory is too small: fewer JOBS or a smaller --batch_size help"
+        ) from error
     result = {
         "format_version": FORMAT_VERSION,
         "task": task.labels,
         "seed": run.seed,
         "fold": run.fold,
-        "settings": settings_of(args, config, backbone),
+        "settings": settings,
         **figures,
         "checkpoint": {"path": str(backbone.path), "epoch": backbone.epoch} if backbone else None,
         "device": device_name(options.device),
         "precision": options.precision,
-        "attention": "sdpa",
+        "attention": ATTENTION,
         "versions": versions(),
     }
-    write_text(run.folder / RESULT_FILE, json.dumps(result) + "\n")
+    write_text(run.result_file, json.dumps(result) + "\n")
     training.finish()
     print(
-        f"  best epoch {result['best_epoch']}: validation {result['valid_score']:.4f}, "
+        f"{run.name}: best epoch {result['best_epoch']}, validation {result['valid_score']:.4f}, "
         f"test {result['test_score']:.4f} (commonest class "
         f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
         f"{result['notes_per_second']:,.0f} notes/s"
@@ -291,12 +327,9 @@ def introduce(
     tasks = {run.task.labels for run in runs}
     done = sum(run.is_finished for run in runs)
     print(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
-    for name in missing_tasks(args, tasks):
-        print(f"no data of {name} ({TASKS[name].file_names(TASKS[name].parts[0])[1]}): left out")
-
-
-def missing_tasks(args: argparse.Namespace, planned: set[str]) -> Iterator[str]:
-    return (name for name in TASKS if args.task is None and name not in planned)
+    missing = [name for name in TASKS if args.task is None and name not in tasks]
+    if missing:
+        print(f"no data, left out: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

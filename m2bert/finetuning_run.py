@@ -17,20 +17,24 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 from tqdm import tqdm
 
-from m2bert.checkpoint import load_strictly, load_tensors, save_classifier, save_tensors
+from m2bert.checkpoint import load_tensors, save_tensors
+from m2bert.classifier_files import save_classifier
 from m2bert.classifier_trainer import DECIMALS, ClassifierTrainer, Scores, SegmentSet
 from m2bert.classifiers import Classifier, counted_in_loss
 from m2bert.errors import UserError
 from m2bert.files import remove_temporaries, write_text
 from m2bert.labelled_segments import LabelledSegments, TaskData
 from m2bert.metrics import METRICS
-from m2bert.run_folder import AVERAGE, SQUARE, WEIGHT
-from m2bert.tasks import Task
+from m2bert.tasks import SPLITS, Task
+from m2bert.training_state import WEIGHT, pack_state, unpack_state, with_prefix
 
 STATE_FILE = "state.safetensors"
+MOST_TIME_SAVING = 0.05
+"""The state is saved after every epoch, unless saving would take a greater share of the time."""
+
+MODEL_FOLDER = "model"
 BEST = "best."
 PREDICTIONS = "predictions"
-SETS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,7 @@ class Options:
     """What is the same for all runs of a command.
 
     Attributes:
-        batch_size: None takes each task's own.
-        save_seconds: least time between two savings of the state.
+        batch_size: of training; None takes each task's own.
     """
 
     epochs: int
@@ -48,7 +51,6 @@ class Options:
     device: torch.device
     precision: str
     save_ckpt: bool
-    save_seconds: float
 
 
 class FineTuningRun:
@@ -67,8 +69,8 @@ class FineTuningRun:
         """seed: of everything random in this run; source: the name of the pre-trained model."""
         self.folder, self.task, self.data, self.options = folder, task, data, options
         self.source = source
-        self.sets = [SegmentSet(task, getattr(data, name), options.device) for name in SETS]
-        self.summaries = {name: getattr(data, name).summary() for name in SETS}
+        self.sets = [SegmentSet(task, getattr(data, name), options.device) for name in SPLITS]
+        self.summaries = data.summaries()
         torch.manual_seed(seed)
         self.trainer = ClassifierTrainer(
             new_model(),
@@ -82,24 +84,31 @@ class FineTuningRun:
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}
         """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
-        remove_temporaries(folder)
+        for leftovers in (folder, folder / MODEL_FOLDER):
+            remove_temporaries(leftovers)
         self.load_state()
 
     def go(self) -> dict:
-        saved_at = time.monotonic()
+        """Train what is left of the run and return its figures."""
         self.write_log()
+        saved_at, saving_took = time.monotonic(), 0.0
         while len(self.epochs) < self.options.epochs:
             self.epochs.append(self.run_epoch(len(self.epochs) + 1))
             self.write_log()
-            if time.monotonic() - saved_at >= self.options.save_seconds:
+            begun = time.monotonic()
+            if begun - saved_at >= saving_took / MOST_TIME_SAVING:
                 self.save_state()
                 saved_at = time.monotonic()
-        if self.options.save_ckpt:
-            self.save_model()
+                saving_took = saved_at - begun
         return self.figures()
 
     def finish(self) -> None:
-        """Remove what is needed only until the result is written."""
+        """Keep the best weights with --save_ckpt, and remove what is no longer needed.
+
+        To be called when the result is written: a full disk must not cost that.
+        """
+        if self.options.save_ckpt:
+            self.save_model()
         (self.folder / STATE_FILE).unlink(missing_ok=True)
 
     def run_epoch(self, epoch: int) -> dict:
@@ -113,8 +122,8 @@ class FineTuningRun:
             self.keep_best(test)
         return {
             "epoch": epoch,
-            **{f"{n}_loss": s.loss for n, s in zip(SETS, (train, valid, test), strict=True)},
-            **{f"{n}_acc": s.score for n, s in zip(SETS, (train, valid, test), strict=True)},
+            **{f"{n}_loss": s.loss for n, s in zip(SPLITS, (train, valid, test), strict=True)},
+            **{f"{n}_acc": s.score for n, s in zip(SPLITS, (train, valid, test), strict=True)},
             "train_seconds": round(trained - begun, 3),
             "seconds": round(time.perf_counter() - begun, 3),
         }
@@ -133,11 +142,8 @@ class FineTuningRun:
 
     def save_state(self) -> None:
         trainer = self.trainer
-        averages, squares = trainer.optimiser.averages(trainer.model)
-        tensors = {WEIGHT + name: t for name, t in trainer.model.state_dict().items()}
-        tensors |= {AVERAGE + name: t for name, t in averages.items()}
-        tensors |= {SQUARE + name: t for name, t in squares.items()}
-        tensors |= {BEST + name: t for name, t in self.best.items()}
+        tensors = pack_state(trainer.model, trainer.optimiser)
+        tensors |= {BEST + name: tensor for name, tensor in self.best.items()}
         record = {
             "epochs": self.epochs,
             "steps": trainer.steps,
@@ -147,33 +153,32 @@ class FineTuningRun:
         save_tensors(self.folder / STATE_FILE, tensors, record)
 
     def load_state(self) -> None:
+        """Go on from the saved state; from the start if it lacks the weights to be kept."""
         path = self.folder / STATE_FILE
         if not path.exists():
             return
         tensors, record = load_tensors(path)
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            named = ((n, t) for n, t in tensors.items() if n.startswith(prefix))
-            return {name.removeprefix(prefix): tensor for name, tensor in named}
-
-        if record.get("data") != self.summaries:
+        if record.keys() != {"epochs", "steps", "optimiser_steps", "data"}:
+            raise UserError(f"{path} is not the state of such a run: remove it to begin anew")
+        if record["data"] != self.summaries:
             raise UserError(
                 f"{path} was saved while training on other data: remove it, or use another "
                 "--save_root"
             )
+        best = with_prefix(tensors, BEST)
+        has_weights = any(name.startswith(WEIGHT) for name in best)
+        if best and self.options.save_ckpt and not has_weights:
+            return
         trainer = self.trainer
-        load_strictly(trainer.model, part(WEIGHT), path, "remove it, or use another --save_root")
+        unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
         trainer.steps, self.epochs = record["steps"], record["epochs"]
-        steps = record["optimiser_steps"]
-        trainer.optimiser.load(trainer.model, part(AVERAGE), part(SQUARE), steps)
-        self.best = {name: tensor.to(self.options.device) for name, tensor in part(BEST).items()}
+        self.best = {name: tensor.to(self.options.device) for name, tensor in best.items()}
 
     def save_model(self) -> None:
-        best = {n.removeprefix(WEIGHT): t for n, t in self.best.items() if n.startswith(WEIGHT)}
-        self.trainer.model.load_state_dict(best)
+        self.trainer.model.load_state_dict(with_prefix(self.best, WEIGHT))
         task = self.task
         save_classifier(
-            self.folder / "model", self.trainer.model, task.labels, task.level, task.classes
+            self.folder / MODEL_FOLDER, self.trainer.model, task.labels, task.level, task.classes
         )
 
     # Figures ---------------------------------------------------------------------------------
@@ -209,7 +214,7 @@ class FineTuningRun:
 
     def score_test(self, score: Callable, predictions: Tensor) -> float:
         test = self.sets[-1]
-        value = score(test.notes, test.labels, predictions, self.trainer.batch_size)
+        value = score(test.notes, test.labels, predictions, self.task.batch_size)
         return round(value.item(), DECIMALS)
 
 
@@ -225,7 +230,7 @@ def best_epoch(epochs: list[dict]) -> dict:
 
 def epoch_line(record: dict) -> str:
     """One epoch in the original's format."""
-    names = [f"{part}_{figure}" for figure in ("loss", "acc") for part in SETS]
+    names = [f"{part}_{figure}" for figure in ("loss", "acc") for part in SPLITS]
     return f"Epoch {record['epoch']}: " + ", ".join(f"{name}={record[name]}" for name in names)
 
 

@@ -20,7 +20,7 @@ from m2bert.cp import FIELDS, PAD
 from m2bert.errors import UserError
 from m2bert.metrics import METRICS
 from m2bert.published_npy import is_pickled, read_items
-from m2bert.tasks import Task
+from m2bert.tasks import SPLITS, Task
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class TaskData:
     valid: LabelledSegments
     test: LabelledSegments
 
+    def summaries(self) -> dict[str, dict]:
+        """What `LabelledSegments.summary` says of each set."""
+        return {name: getattr(self, name).summary() for name in SPLITS}
+
 
 def has_data(task: Task, data_roots: Sequence[Path]) -> bool:
     """Whether any file of the task is in one of the folders."""
@@ -97,7 +101,7 @@ def split(task: Task, parts: dict[str, LabelledSegments], fold: int | None) -> T
         following = (fold + 1) % len(folds)
         others = [folds[k] for k in range(len(folds)) if k not in (fold, following)]
         data = TaskData(_join(others), folds[following], folds[fold])
-    for name in ("train", "valid", "test"):
+    for name in SPLITS:
         _check_scorable(task, name, getattr(data, name))
     return data
 
@@ -150,7 +154,7 @@ def _find(name: str, data_roots: Sequence[Path]) -> Path:
     for root in data_roots:
         if (root / name).exists():
             return root / name
-    folders = " or ".join(map(str, data_roots))
+    folders = " or ".join(map(str, dict.fromkeys(data_roots)))
     raise UserError(
         f"there is no {name} in {folders}: make it with scripts/prepare_smc_benckmark.sh"
     )
@@ -181,7 +185,15 @@ def _check_range(path: Path, values: np.ndarray, greatest: np.ndarray, word: str
 
 
 def _check_padding(path: Path, notes: np.ndarray) -> None:
-    real = notes[..., 0] != PAD[0]
+    padding = notes == np.array(PAD)
+    mixed = padding.any(2) & ~padding.all(2)
+    if mixed.any():
+        segment, note = np.argwhere(mixed)[0].tolist()
+        raise UserError(
+            f"{path}: note {note} of segment {segment} is {notes[segment, note].tolist()}, neither "
+            f"a note nor padding {list(PAD)}"
+        )
+    real = ~padding[..., 0]
     broken = (real[:, 1:] & ~real[:, :-1]).any(1) | ~real[:, 0]
     if broken.any():
         raise UserError(

@@ -43,10 +43,12 @@ def piece_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_siz
 def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
     """F1 of class 2 against class 1.
 
-    As in the original a note that is predicted as class 0, padding, is neither hit nor miss. A
-    denominator of 0 counts as 1e-4.
+    As in the original a note that is predicted as another class, padding among them, is neither
+    hit nor miss. A denominator of 0 counts as 1e-4.
     """
-    counted = real_notes(notes) & (labels > 0) & (predictions > 0)
+    counted = real_notes(notes)
+    for classes in (labels, predictions):
+        counted = counted & ((classes == 1) | (classes == 2))
     hits = (counted & (labels == 2) & (predictions == 2)).sum().double()
     precision = hits / (counted & (predictions == 2)).sum().clamp(min=1e-4)
     recall = hits / (counted & (labels == 2)).sum().clamp(min=1e-4)

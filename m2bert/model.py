@@ -12,6 +12,8 @@ from m2bert.cp import VOCABULARY_SIZES
 from m2bert.objectives import PIANOROLL_BINS, POSITIONS_PER_BAR
 
 EMBEDDING_WIDTH = 256
+ATTENTION = "sdpa"
+"""transformers' name of the implementation of attention."""
 
 # The first multi-threaded cos/sin of a process is off by up to 1.5e-4 on some of torch's CPU
 # builds, and the first one in a run would be the rotary table. A throw-away call takes its place.
@@ -34,6 +36,11 @@ class M2BertConfig:
     def __post_init__(self) -> None:
         if self.pianoroll not in PIANOROLL_BINS:
             raise ValueError(f"pianoroll {self.pianoroll!r} is none of {', '.join(PIANOROLL_BINS)}")
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of twice the "
+                f"{self.num_attention_heads} attention heads"
+            )
 
     @property
     def pianoroll_width(self) -> int:
@@ -170,7 +177,7 @@ def encoder_config(config: M2BertConfig) -> ModernBertConfig:
         eos_token_id=None,
         cls_token_id=None,
         sep_token_id=None,
-        attn_implementation="sdpa",
+        attn_implementation=ATTENTION,
     )
 
 

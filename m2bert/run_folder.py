@@ -17,14 +17,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from m2bert.checkpoint import load_strictly, load_tensors, save_model, save_tensors
+from m2bert.checkpoint import load_tensors, save_model, save_tensors
 from m2bert.errors import UserError
 from m2bert.files import remove_temporaries, try_lock, write_json, write_text
 from m2bert.model import M2BertForPreTraining
 from m2bert.optimiser import StableAdamW
 from m2bert.settings import SETTINGS_FILE, refuse_other_settings
+from m2bert.training_state import pack_state, unpack_state
 
-WEIGHT, AVERAGE, SQUARE, RUNNING = "weight.", "exp_avg.", "exp_avg_sq.", "running"
+RUNNING = "running"
 
 
 @dataclass
@@ -88,31 +89,20 @@ class RunFolder:
                     "restore it, or choose another --save_dir"
                 )
             return Progress(), None
+        tensors, record = load_tensors(self._state)
         try:
-            return self._load_state(model, optimiser)
-        except (KeyError, TypeError, RuntimeError) as error:
+            progress, running = Progress(**record), tensors[RUNNING]
+        except (KeyError, TypeError) as error:
             raise UserError(
                 f"{self._state} is not the state of such a run ({error}): restore it, or choose "
                 "another --save_dir"
             ) from error
+        unpack_state(tensors, model, optimiser, progress.steps, self._state)
+        return progress, running
 
     @property
     def has_state(self) -> bool:
         return self._state.exists()
-
-    def _load_state(
-        self, model: M2BertForPreTraining, optimiser: StableAdamW
-    ) -> tuple[Progress, Tensor]:
-        tensors, record = load_tensors(self._state)
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            named = ((n, t) for n, t in tensors.items() if n.startswith(prefix))
-            return {name.removeprefix(prefix): tensor for name, tensor in named}
-
-        load_strictly(model, part(WEIGHT), self._state)
-        progress = Progress(**record)
-        optimiser.load(model, part(AVERAGE), part(SQUARE), progress.steps)
-        return progress, tensors[RUNNING]
 
     def save_state(
         self,
@@ -122,10 +112,7 @@ class RunFolder:
         running: Tensor,
     ) -> None:
         """Replace the saved state in one step."""
-        averages, squares = optimiser.averages(model)
-        tensors = {WEIGHT + name: t for name, t in model.state_dict().items()}
-        tensors |= {AVERAGE + name: t for name, t in averages.items()}
-        tensors |= {SQUARE + name: t for name, t in squares.items()}
+        tensors = pack_state(model, optimiser)
         save_tensors(self._state, tensors | {RUNNING: running}, asdict(progress))
 
     def save_bad_batch(self, step: int, segments: list[dict]) -> None:

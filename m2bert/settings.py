@@ -1,11 +1,12 @@
 """The settings that a folder's content was made with, so that two kinds are never mixed in it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from m2bert.errors import UserError
-from m2bert.files import read_json
+from m2bert.files import read_json, try_lock, write_json
 
 SETTINGS_FILE = "settings.json"
 
@@ -26,6 +27,18 @@ def refuse_other_settings(folder: Path, settings: dict, flag: str) -> None:
         raise UserError(
             f"{folder} was begun with other settings ({changes}): use these or another {flag}"
         )
+
+
+def claim_folder(folder: Path, settings: dict, flag: str) -> None:
+    """Note the settings in `folder`, or raise `UserError` if it was begun with others.
+
+    Processes that begin one folder at the same moment take turns.
+    """
+    while (lock := try_lock(folder / ".lock")) is None:
+        time.sleep(0.05)
+    with lock:
+        refuse_other_settings(folder, settings, flag)
+        write_json(folder / SETTINGS_FILE, settings)
 
 
 def differences(before: dict, now: dict) -> list[tuple[str, Any, Any]]:

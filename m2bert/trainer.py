@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -11,6 +10,7 @@ from m2bert.cp import FIELDS, VOCABULARY_SIZES
 from m2bert.model import M2BertForPreTraining
 from m2bert.objectives import Objective, Sums, loss_terms, total_loss
 from m2bert.optimiser import StableAdamW
+from m2bert.seeds import seed_of_step
 
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16"}
 """accelerate's name of each `--precision`; weights and optimiser are fp32 in both."""
@@ -95,10 +95,6 @@ class Trainer:
         """Remember the first step whose loss or gradient is not finite, on the device."""
         bad = ~(figures.isfinite().all() & norm.isfinite()) & (self.first_bad_step < 0)
         self.first_bad_step = torch.where(bad, step, self.first_bad_step)
-
-
-def seed_of_step(seed: int, step: int, process: int) -> int:
-    return int(np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def name_figures(figures: list[float]) -> dict[str, float]:

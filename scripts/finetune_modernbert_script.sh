@@ -15,25 +15,33 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 split_arguments 3 "$@"
 note_data_root="${folders[1]:-data/finetune}"
 jobs=${JOBS:-1}
+if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: JOBS is '$jobs', not a number of trainings at a time from 1" >&2
+    exit 2
+fi
 
 save_root=runs/finetune
+checkpoint=(--ckpt "${folders[0]:-runs/pretrain}")
 for ((i = 0; i < ${#flags[@]}; i++)); do
     case ${flags[i]} in
         --save_root) save_root=${flags[i + 1]:-} ;;
         --save_root=*) save_root=${flags[i]#*=} ;;
+        --nopretrain) # a model that is there still says how large the random one is to be
+            if [[ ! -e ${folders[0]:-} ]]; then checkpoint=(); fi ;;
+        -h | --help) exec "$PYTHON" -m m2bert.finetune --help ;;
     esac
 done
 
-fine_tune() {
-    "$PYTHON" -m m2bert.finetune \
-        --ckpt "${folders[0]:-runs/pretrain}" \
+fine_tune() { # in a subshell of its own, which becomes the training process
+    exec "$PYTHON" -m m2bert.finetune \
+        ${checkpoint[@]+"${checkpoint[@]}"} \
         --data_root "$note_data_root" "${folders[2]:-$note_data_root}" \
         ${flags[@]+"${flags[@]}"}
 }
 
 status=0
 if [[ $jobs == 1 ]]; then
-    fine_tune || status=$?
+    (fine_tune) || status=$?
 else
     # The processes share the trainings among themselves, and the CPU's cores.
     cores=$(getconf _NPROCESSORS_ONLN)

@@ -24,7 +24,8 @@ bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 50
 
 
 echo "== 4 of 6: labelled notes of the twelve tasks -> $work/finetune_data"
-bash scripts/prepare_smc_benckmark.sh "$work/midi/smc" "$work/finetune_data"
+bash scripts/prepare_smc_benckmark.sh "$work/midi/smc" "$work/finetune_data" \
+    --dataset tagatraum pm2s augnet pop909 orch pianist8 emopia tnua bps_motif
 
 # One seed and few, small steps: enough to see the tasks being learnt.
 fine_tune() {

@@ -1,9 +1,13 @@
+import contextlib
 import json
+import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +15,16 @@ import pytest
 import torch
 
 from m2bert import finetune
-from m2bert.checkpoint import load_model, load_tensors, save_published
+from m2bert.checkpoint import load_model, save_published
+from m2bert.classifier_files import load_classifier
 from m2bert.classifiers import NoteClassifier
 from m2bert.errors import UserError
 from m2bert.finetuning_run import FineTuningRun, best_epoch, commonest_label
 from m2bert.labelled_segments import LabelledSegments, read_parts
-from m2bert.metrics import METRICS
+from m2bert.metrics import METRICS, grid_accuracy
 from m2bert.result_files import read_results
+from m2bert.seeds import seed_of_run
+from m2bert.settings import claim_folder
 from m2bert.tasks import TASKS
 from tests.task_files import SMALL, write_checkpoint, write_task
 
@@ -51,6 +58,18 @@ def run(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
+def start(*words: str) -> subprocess.Popen:
+    program = [sys.executable, "-m", "m2bert.finetune", *words]
+    return subprocess.Popen(program, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def figures(save_root: Path) -> dict:
     """All results without what is measured anew in each run."""
 
@@ -78,17 +97,14 @@ def test_a_run_leaves_a_result_a_log_and_the_best_weights(given, tmp_path, monke
 
     # the score is that of the best epoch's weights, which are kept
     parts = read_parts(TASKS["melody"], [given / "data"])
-    classifier = NoteClassifier(SMALL, 4).eval()
-    tensors, _ = load_tensors(folder / "model/model.safetensors")
-    classifier.load_state_dict(tensors)
+    classifier, name, classes = load_classifier(folder / "model")
+    assert (name, classes[3]) == ("melody", "accompaniment")
     test = parts["test"]
-    predictions = classifier(test.notes).argmax(-1)
+    predictions = classifier.eval()(test.notes).argmax(-1)
     score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)
     assert result["test_score"] == round(score.item(), 4)
     assert result["best_epoch"] == best_epoch(result["epochs"])["epoch"]
     assert result["test_score"] == result["epochs"][result["best_epoch"] - 1]["test_acc"]
-    config = json.loads((folder / "model/config.json").read_text())
-    assert config["id2label"]["3"] == "accompaniment"
 
     # the confusion matrix counts every note once
     cells = np.array(result["confusion"])
@@ -135,59 +151,190 @@ def test_folds_do_not_depend_on_each_other(given, tmp_path, monkeypatch):
         path.unlink()
     run_here(monkeypatch, *words)
     assert figures(tmp_path) == before
-    seeds = [finetune.seed_of_run(seed, fold) for seed in (1, 2) for fold in (None, 0, 1)]
+    seeds = [seed_of_run(seed, fold) for seed in (1, 2) for fold in (None, 0, 1)]
     assert len(set(seeds)) == 6
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_figures(given, tmp_path, monkeypatch):
-    words = ["--task", "melody", "--seed", "3", "--epochs", "30", "--save_minutes", "0"]
+@pytest.mark.parametrize(("task", "fold"), [("melody", ""), ("composer", "_fold_1")])
+def test_a_killed_run_goes_on_and_ends_with_the_same_figures(
+    given, tmp_path, monkeypatch, task, fold
+):
+    words = ["--task", task, "--seed", "3", "--epochs", "12", "--save_ckpt"]
     run_here(monkeypatch, *command(given), *words, "--save_root", str(tmp_path / "whole"))
-    words = [*command(given), *words, "--save_root", str(tmp_path / "killed")]
-    program = [sys.executable, "-m", "m2bert.finetune", *words]
-    process = subprocess.Popen(program, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-    log = tmp_path / "killed/seed_3/melody/log"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (log.exists() and "Epoch 3:" in log.read_text()):
-        time.sleep(0.01)
+
+    class Killed(BaseException):
+        pass
+
+    run_epoch = FineTuningRun.run_epoch
+
+    def killed_in_epoch_8(run: FineTuningRun, epoch: int) -> dict:
+        if epoch == 8 and run.folder.name == task + fold:
+            run.trainer.train_epoch(run.sets[0], epoch, lambda batches, _: batches[:1])
+            raise Killed
+        return run_epoch(run, epoch)
+
+    monkeypatch.setattr(FineTuningRun, "run_epoch", killed_in_epoch_8)
+    with pytest.raises(Killed):
+        run_here(monkeypatch, *command(given), *words, "--save_root", str(tmp_path / "killed"))
+    folder = tmp_path / f"killed/seed_3/{task}{fold}"
+    assert not (folder / "result.json").exists()
+    (folder / ".result.json.1.tmp").write_text('{"format_ver')  # killed while writing
+    monkeypatch.setattr(FineTuningRun, "run_epoch", run_epoch)
+    run_here(monkeypatch, *command(given), *words, "--save_root", str(tmp_path / "killed"))
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock",
+        "log",
+        "model",
+        "result.json",
+    ]
+    weights = [
+        (tmp_path / f"{name}/seed_3/{task}{fold}/model/model.safetensors").read_bytes()
+        for name in ("whole", "killed")
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_a_process_that_is_killed_loses_its_epoch_alone(given, tmp_path):
+    words = ["--task", "melody", "--seed", "3", "--epochs", "200"]
+    words = [*command(given), *words, "--save_root", str(tmp_path)]
+    process = start(*words)
+    log = tmp_path / "seed_3/melody/log"
+    wait_until(lambda: log.exists() and "Epoch 30:" in log.read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (log.parent / "result.json").exists()
-    assert (log.parent / "state.safetensors").exists()
-    (log.parent / ".result.json.1.tmp").write_text('{"format_ver')  # killed while writing
     done = run(*words)
     assert done.returncode == 0, done.stderr
-    assert "going on after epoch" in done.stdout
-    assert not (log.parent / ".result.json.1.tmp").exists()
-    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
-    assert not (log.parent / "state.safetensors").exists()
+    (epoch,) = re.findall("going on after epoch ([0-9]+)", done.stdout)
+    assert int(epoch) > 15
+    assert len(json.loads((log.parent / "result.json").read_text())["epochs"]) == 200
 
 
-def test_the_script_does_every_task_shares_it_and_ends_with_the_table(given, tmp_path):
-    script = ["bash", REPOSITORY / "scripts/finetune_modernbert_script.sh"]
+def test_weights_asked_for_in_the_middle_of_a_run_begin_it_anew(given, tmp_path, monkeypatch):
+    words = [*command(given), "--task", "melody", "--seed", "3", "--save_root", str(tmp_path)]
+
+    def stop(run: FineTuningRun) -> dict:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FineTuningRun, "figures", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(patched, *words)
+    assert (tmp_path / "seed_3/melody/state.safetensors").exists()
+    assert run_here(monkeypatch, *words, "--save_ckpt") == 0
+    model, task, classes = load_classifier(tmp_path / "seed_3/melody/model")
+    assert (task, classes) == ("melody", TASKS["melody"].classes)
+    assert isinstance(model, NoteClassifier)
+
+
+def script(given: Path, save_root: Path, *flags: str) -> list[str]:
     folders = [given / "pretrained", given / "data", given / "data"]
-    flags = ["--epochs", "1", "--seed", "2021", "--save_root", tmp_path / "out"]
-    call = [str(word) for word in [*script, *folders, *flags]]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    words = ["bash", REPOSITORY / "scripts/finetune_modernbert_script.sh", *folders, *flags]
+    return [str(word) for word in [*words, "--seed", "2021", "--save_root", save_root]]
+
+
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def test_the_script_is_stopped_goes_on_and_ends_with_the_table(given, tmp_path):
+    call = script(given, tmp_path / "out", "--epochs", "150")
+    environment = ENVIRONMENT | {"PATH": PATH, "JOBS": "2"}
+    stopped = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(list((tmp_path / "out").glob("*/*/result.json"))) >= 2)
+    stopped.terminate()
+    assert stopped.wait(timeout=60) == 130
+    assert not processes_that_mention(tmp_path / "out")
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*/*/result.json")}
+    assert 2 <= len(kept) < 7
+
     options = {"capture_output": True, "text": True, "timeout": 300, "cwd": tmp_path}
-    environment = ENVIRONMENT | {"PATH": path, "JOBS": "2"}
     done = subprocess.run(call, env=environment, **options)
     assert done.returncode == 0, done.stderr
-    results = read_results(tmp_path / "out")
-    assert sorted(results) == sorted(
-        [("melody", 2021, None), ("localkey", 2021, None)]
-        + [("composer", 2021, fold) for fold in range(5)]
+    assert sorted(read_results(tmp_path / "out"), key=str) == sorted(
+        [
+            ("melody", 2021, None),
+            ("localkey", 2021, None),
+            *(("composer", 2021, fold) for fold in range(5)),
+        ],
+        key=str,
     )
-    assert done.stdout.count("best epoch 1:") == 7  # each run once
-    assert "no data of genre" in done.stdout
+    assert done.stdout.count("best epoch") == 7 - len(kept)  # each run once
+    assert kept == {p: p.stat().st_mtime_ns for p in kept}
+    assert "no data, left out: genre, beat" in done.stdout
+    assert "PS    composer" in done.stdout
     assert (tmp_path / "out/results.csv").exists()
 
-    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*/*/result.json")}
-    again = subprocess.run(call, env=environment | {"JOBS": "1"}, **options)
-    assert again.returncode == 0, again.stderr
-    assert "7 of them finished before" in again.stdout
-    assert "best epoch" not in again.stdout
-    assert written == {p: p.stat().st_mtime_ns for p in written}
-    assert again.stdout.rstrip().splitlines()[-1] == done.stdout.rstrip().splitlines()[-1]
+
+def processes_that_mention(path: Path) -> list[str]:
+    """Command lines of running processes."""
+    lines = []
+    for command_line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            lines.append(command_line.read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in lines if str(path) in line]
+
+
+@pytest.mark.parametrize("jobs", ["0", "x", "-1"])
+def test_a_number_of_jobs_that_is_none_is_refused(given, tmp_path, jobs):
+    environment = ENVIRONMENT | {"JOBS": jobs}
+    done = subprocess.run(
+        script(given, tmp_path), env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"error: JOBS is '{jobs}', not a number of trainings at a time from 1\n"
+
+
+def test_other_data_than_a_finished_run_was_trained_on_are_refused(
+    given, tmp_path, monkeypatch, capsys
+):
+    write_task(tmp_path / "data", "melody")
+    words = ["--data_root", str(tmp_path / "data"), "--save_root", str(tmp_path / "out")]
+    words = [*command(given), "--task", "melody", "--seed", "1", *words]
+    run_here(monkeypatch, *words)
+    result = tmp_path / "out/seed_1/melody/result.json"
+    before = result.read_bytes()
+    path = tmp_path / "data/pop909_test_melodyans.npy"
+    np.save(path, np.load(path)[::-1])
+    write_task(tmp_path / "data", "melody", segments=9)
+    assert run_here(monkeypatch, *words) == finetune.SOME_TASKS_FAILED
+    assert "melody was trained on other data than that which is there" in capsys.readouterr().err
+    assert result.read_bytes() == before
+
+    write_task(tmp_path / "data", "melody")
+    result.write_bytes(before[:300])
+    assert run_here(monkeypatch, *words) == finetune.SOME_TASKS_FAILED
+    assert "result.json cannot be read" in capsys.readouterr().err
+
+
+def test_the_grid_score_is_of_the_tasks_batches_whatever_the_training_batch(
+    given, tmp_path, monkeypatch
+):
+    parts = read_parts(TASKS["localkey"], [given / "data"])
+    test = parts["test"]
+    for batch_size in ("1", "4"):
+        words = [*command(given), "--task", "localkey", "--seed", "1", "--save_ckpt"]
+        folder = tmp_path / batch_size
+        run_here(monkeypatch, *words, "--batch_size", batch_size, "--save_root", str(folder))
+        (result,) = read_results(folder).values()
+        model, _, _ = load_classifier(folder / "seed_1/localkey/model")
+        predictions = model.eval()(test.notes).argmax(-1)
+        score = grid_accuracy(test.notes, test.labels, predictions, 6)
+        assert result["test_score"] == round(score.item(), 4)
+
+
+def _claim(folder: Path, number: int) -> bool:
+    try:
+        claim_folder(folder, {"lr": number}, "--save_root")
+    except UserError:
+        return False
+    return True
+
+
+def test_of_commands_that_begin_one_folder_at_once_one_wins(tmp_path):
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        won = pool.starmap(_claim, [(tmp_path, number) for number in range(12)])
+    assert sum(won) == 1
+    assert json.loads((tmp_path / "settings.json").read_text()) == {"lr": won.index(True)}
 
 
 def test_the_originals_checkpoint_gives_what_the_model_folder_gives(given, tmp_path, monkeypatch):
@@ -210,6 +357,7 @@ def test_the_originals_checkpoint_gives_what_the_model_folder_gives(given, tmp_p
     [
         ("--index_layer 9", r"--index_layer 9 is not in 10\.\.12"),
         ("--ckpt {tmp}/nothing", r"there is no checkpoint .*nothing"),
+        ("--preset tiny", r"--preset tiny is not what .*model_best was built from"),
         ("--ckpt {tmp}/narrow.ckpt --preset tiny", r"narrow\.ckpt does not fit .*--preset"),
         ("--data_root {tmp} --task", r"there is no data of any task in"),
         ("--lr 1", r"begun with other settings \(lr was 2e-05 and is now 1\.0\)"),
@@ -232,9 +380,9 @@ def test_a_command_that_cannot_be_done_is_refused(given, tmp_path, monkeypatch, 
 
 def test_bad_words_end_with_one_sentence(given, tmp_path):
     done = run(*command(given, "--save_root", tmp_path), "--task", "melodie")
-    assert done.returncode == 2
-    assert "there is no task melodie; the tasks are genre, beat" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no task melodie; the tasks are genre, beat")
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -245,6 +393,7 @@ def test_bad_words_end_with_one_sentence(given, tmp_path):
         ("--task melody melody", "--task names one twice"),
         ("--epochs 0", "at least 1 is needed"),
         ("--lr nan", "'nan' is not a number of at least 0"),
+        ("--save_roo x", "unrecognized arguments: --save_roo x"),
     ],
 )
 def test_flags_that_mean_nothing_are_refused(given, monkeypatch, capsys, flags, message):

@@ -134,6 +134,12 @@ BAD_FILES = {
         lambda path: change(path, lambda notes: notes[:, ::-1]),
         r"segment \d+ begins with padding",
     ),
+    "half a padding note": (
+        "melody",
+        "pop909_valid.npy",
+        lambda path: change(path, lambda notes: np.where(np.arange(4) == 1, PAD[1], notes)),
+        r"note 0 of segment 0 is \[\d, 16, \d+, \d+\], neither a note nor padding",
+    ),
     "numbers with fractions": (
         "melody",
         "pop909_train_melodyans.npy",

@@ -1,0 +1,15 @@
+"""Seeds made from seeds, so that nothing random depends on what was computed before it."""
+
+import numpy as np
+
+
+def seed_of_step(seed: int, step: int, process: int = 0) -> int:
+    """The seed of one training step's dropout in one process."""
+    return int(np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def seed_of_run(seed: int, fold: int | None) -> int:
+    """The seed of everything random in a run of fine-tuning; folds do not share theirs."""
+    if fold is None:
+        return seed
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
