@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,23 @@ def test_the_script_makes_all_data_sets_and_names_the_missing_one(tmp_path, smc)
             assert (notes[padded] == PAD).all()
             if task.level == "note":
                 assert (labels[padded] == 0).all()
+
+
+def test_a_data_set_without_the_labels_of_one_task_is_made_for_the_others(tmp_path, smc):
+    copy = tmp_path / "smc"
+    shutil.copytree(smc, copy)
+    (copy / "downstream_note/pop909_valid_velocityans.npy").unlink()
+    words = ["--smc_dir", copy, "--output_dir", tmp_path / "out", "--dataset", "pop909"]
+    done = prepare(*words)
+    assert done.returncode == 1
+    assert "error: pop909 has no labels of velocity: there is no" in done.stderr
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"pop909.json"} | {
+        name for part in ("train", "valid", "test") for name in TASKS["melody"].file_names(part)
+    }
+    shutil.copytree(smc, copy, dirs_exist_ok=True)
+    assert prepare(*words).returncode == 0
+    assert (tmp_path / "out/pop909_valid_velocityans.npy").exists()
 
 
 def converted_by_loops(data_set, items, labels, as_published):
@@ -293,7 +311,7 @@ def test_a_bad_data_set_loses_nothing_and_the_others_are_made(tmp_path):
 def test_wrong_arguments_are_one_sentence(tmp_path, smc):
     for arguments, words in [
         (("--smc_dir", tmp_path / "nowhere"), "there is no folder"),
-        (("--smc_dir", smc, "--dataset", "pop99"), "invalid choice: 'pop99'"),
+        (("--smc_dir", smc, "--dataset", "pop99"), "there is no data set pop99; there are augnet"),
     ]:
         failed = prepare(*arguments, "--output_dir", tmp_path)
         assert failed.returncode != 0
