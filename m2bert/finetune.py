@@ -11,7 +11,8 @@ import argparse
 import json
 import platform
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -66,6 +67,31 @@ class PlannedRun(NamedTuple):
         return self.result_file.exists()
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What all runs of a command share.
+
+    Attributes:
+        backbone: the pre-trained encoder; None starts from random weights.
+        settings: everything but task, seed and fold that a result depends on.
+    """
+
+    save_root: Path
+    data_roots: list[Path]
+    config: M2BertConfig
+    backbone: Backbone | None
+    index_layer: int
+    options: Options
+    settings: dict
+
+    def new_model(self, task: Task) -> Classifier:
+        """A classifier for a task, its head drawn from torch's current seed."""
+        model = CLASSIFIERS[task.level](self.config, len(task.classes), self.index_layer)
+        if self.backbone:
+            model.backbone.load_state_dict(self.backbone.tensors)
+        return model
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.finetune",
@@ -106,19 +132,28 @@ def main() -> int:
     device = choose_device(args.cpu)
     args.precision = choose_precision(args.precision, device)
     config, backbone = choose_model(args)
-    settings = settings_of(args, config, backbone)
-    refuse_other_settings(args.save_root, settings, "--save_root")
-    runs = plan_runs(args)
-    introduce(args, runs, config, backbone, device)
-    options = Options(
-        epochs=args.epochs,
-        lr=args.lr,
-        batch_size=args.batch_size,
-        device=device,
-        precision=args.precision,
-        save_ckpt=args.save_ckpt,
+    setup = Setup(
+        save_root=args.save_root,
+        data_roots=args.data_root,
+        config=config,
+        backbone=backbone,
+        index_layer=args.index_layer,
+        options=Options(
+            epochs=args.epochs,
+            lr=args.lr,
+            batch_size=args.batch_size,
+            device=device,
+            precision=args.precision,
+            save_ckpt=args.save_ckpt,
+        ),
+        settings=settings_of(args, config, backbone),
     )
-    return fine_tune(args, runs, settings, config, backbone, options)
+    refuse_other_settings(setup.save_root, setup.settings, "--save_root")
+    runs = plan_runs(args)
+    introduce(setup, runs)
+    if args.task is None:
+        name_missing_tasks(runs)
+    return fine_tune(runs, setup)
 
 
 # What is to be done --------------------------------------------------------------------------
@@ -186,57 +221,42 @@ def settings_of(args: argparse.Namespace, config: M2BertConfig, backbone: Backbo
 # Doing it ------------------------------------------------------------------------------------
 
 
-def fine_tune(
-    args: argparse.Namespace,
-    runs: list[PlannedRun],
-    settings: dict,
-    config: M2BertConfig,
-    backbone: Backbone | None,
-    options: Options,
-) -> int:
+def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
     """Do the runs that neither are finished nor under way elsewhere; returns the exit status."""
     failed = False
     for _, group in groupby(runs, key=lambda run: run.task.labels):
         try:
             of_task = list(group)
-            parts = read_parts(of_task[0].task, args.data_root)
+            parts = read_parts(of_task[0].task, setup.data_roots)
             for run in of_task:
-                do_unless_done(run, parts, args, settings, config, backbone, options)
+                do_unless_done(run, parts, setup)
         except UserError as error:
             failed = True
             print(f"error: {error}", file=sys.stderr)
     finished = sum(run.is_finished for run in runs)
     print(
         f"{finished} of {len(runs)} runs are finished; "
-        f"the table: python -m m2bert.results {args.save_root}"
+        f"the table: python -m m2bert.results {setup.save_root}"
     )
     return SOME_TASKS_FAILED if failed else 0
 
 
-def do_unless_done(
-    run: PlannedRun,
-    parts: dict[str, LabelledSegments],
-    args: argparse.Namespace,
-    settings: dict,
-    config: M2BertConfig,
-    backbone: Backbone | None,
-    options: Options,
-) -> None:
+def do_unless_done(run: PlannedRun, parts: dict[str, LabelledSegments], setup: Setup) -> None:
     """Do a run that is neither finished nor under way in another process."""
     data = split(run.task, parts, run.fold)
     if run.is_finished:
-        check_finished(run, data, options)
+        check_finished(run, data, setup.options.save_ckpt)
         return
-    claim_folder(args.save_root, settings, "--save_root")
+    claim_folder(setup.save_root, setup.settings, "--save_root")
     lock = try_lock(run.folder / ".lock")
     if lock is None:
         return
     with lock:
         if not run.is_finished:  # by another process, a moment ago
-            do_run(run, data, args, settings, config, backbone, options)
+            do_run(run, data, setup)
 
 
-def check_finished(run: PlannedRun, data: TaskData, options: Options) -> None:
+def check_finished(run: PlannedRun, data: TaskData, save_ckpt: bool) -> None:
     """Raise `UserError` if a finished run was not trained on the data which is there now."""
     trained_on = read_result(run.result_file)["data"]
     if trained_on != data.summaries():
@@ -244,38 +264,24 @@ def check_finished(run: PlannedRun, data: TaskData, options: Options) -> None:
             f"{run.folder} was trained on other data than that which is there now: use another "
             "--save_root, or remove that folder to train it again"
         )
-    if options.save_ckpt and not (run.folder / MODEL_FOLDER).exists():
+    if save_ckpt and not (run.folder / MODEL_FOLDER).exists():
         print(
             f"{run.name}: finished without --save_ckpt, there are no weights; remove {run.folder} "
             "to train it again"
         )
 
 
-def do_run(
-    run: PlannedRun,
-    data: TaskData,
-    args: argparse.Namespace,
-    settings: dict,
-    config: M2BertConfig,
-    backbone: Backbone | None,
-    options: Options,
-) -> None:
+def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
     """Train and score one run, and write its result."""
-    task = run.task
-
-    def new_model() -> Classifier:
-        model = CLASSIFIERS[task.level](config, len(task.classes), args.index_layer)
-        if backbone:
-            model.backbone.load_state_dict(backbone.tensors)
-        return model
-
+    task, backbone, options = run.task, setup.backbone, setup.options
     source = str(backbone.path) if backbone else "nothing (random weights)"
     seed = seed_of_run(run.seed, run.fold)
-    training = FineTuningRun(run.folder, task, data, new_model, options, seed, source)
-    sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
-    again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
-    print(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
+    new_model = partial(setup.new_model, task)
     try:
+        training = FineTuningRun(run.folder, task, data, new_model, options, seed, source)
+        sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
+        again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
+        print(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
         figures = training.go()
     except torch.OutOfMemoryError as error:
         raise UserError(
@@ -286,7 +292,7 @@ def do_run(
         "task": task.labels,
         "seed": run.seed,
         "fold": run.fold,
-        "settings": settings,
+        "settings": setup.settings,
         **figures,
         "checkpoint": {"path": str(backbone.path), "epoch": backbone.epoch} if backbone else None,
         "device": device_name(options.device),
@@ -312,24 +318,22 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def introduce(
-    args: argparse.Namespace,
-    runs: list[PlannedRun],
-    config: M2BertConfig,
-    backbone: Backbone | None,
-    device: torch.device,
-) -> None:
-    start = f"pre-trained: {backbone.path}" if backbone else "random weights"
+def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
+    config, options = setup.config, setup.options
+    start = f"pre-trained: {setup.backbone.path}" if setup.backbone else "random weights"
     print(
         f"{config.num_hidden_layers} layers of width {config.hidden_size}, {start}; "
-        f"{device_name(device)}, {args.precision}"
+        f"{device_name(options.device)}, {options.precision}"
     )
     tasks = {run.task.labels for run in runs}
     done = sum(run.is_finished for run in runs)
     print(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
-    missing = [name for name in TASKS if args.task is None and name not in tasks]
+
+
+def name_missing_tasks(runs: list[PlannedRun]) -> None:
+    missing = TASKS.keys() - {run.task.labels for run in runs}
     if missing:
-        print(f"no data, left out: {', '.join(missing)}")
+        print(f"no data, left out: {', '.join(name for name in TASKS if name in missing)}")
 
 
 if __name__ == "__main__":
