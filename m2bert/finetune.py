@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import torch
 
+from m2bert import attention
 from m2bert.arguments import count, not_negative, whole
 from m2bert.checkpoint import Backbone, load_backbone
 from m2bert.classifiers import CLASSIFIERS, LAST_LAYER, Classifier, check_index_layer
@@ -28,7 +29,7 @@ from m2bert.errors import UserError, run_command
 from m2bert.files import try_lock, write_text
 from m2bert.finetuning_run import MODEL_FOLDER, FineTuningRun, Options
 from m2bert.labelled_segments import LabelledSegments, TaskData, has_data, read_parts, split
-from m2bert.model import ATTENTION, PRESETS, M2BertConfig
+from m2bert.model import PRESETS, M2BertConfig
 from m2bert.result_files import (
     FORMAT_VERSION,
     RESULT_FILE,
@@ -297,7 +298,7 @@ def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
         "checkpoint": {"path": str(backbone.path), "epoch": backbone.epoch} if backbone else None,
         "device": device_name(options.device),
         "precision": options.precision,
-        "attention": ATTENTION,
+        "attention": attention.NAME,
         "versions": versions(),
     }
     write_text(run.result_file, json.dumps(result) + "\n")

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from transformers import ModernBertConfig, ModernBertModel
 
+from m2bert import attention
 from m2bert.cp import VOCABULARY_SIZES
 from m2bert.objectives import PIANOROLL_BINS, POSITIONS_PER_BAR
 
 EMBEDDING_WIDTH = 256
-ATTENTION = "sdpa"
-"""transformers' name of the implementation of attention."""
 
 # The first multi-threaded cos/sin of a process is off by up to 1.5e-4 on some of torch's CPU
 # builds, and the first one in a run would be the rotary table. A throw-away call takes its place.
@@ -110,7 +109,8 @@ class M2BertModel(nn.Module):
         return self._encode(notes, real).last_hidden_state
 
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
-        masks = attention_masks(notes.shape[1], real, self.config.local_attention, notes.device)
+        reach = self.config.local_attention // 2
+        masks = attention.attention_masks(notes.shape[1], real, reach, notes.device)
         return self.note_bert1(inputs_embeds=self.embed(notes), attention_mask=masks, **kwargs)
 
 
@@ -131,24 +131,6 @@ class M2BertForPreTraining(nn.Module):
         """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor a head."""
         hidden = self.backbone(notes, real)
         return [head(hidden) for head in self.mask_lm["proj"]]
-
-
-def attention_masks(
-    length: int, real: Tensor | None, local_attention: int, device: torch.device
-) -> dict[str, Tensor | None]:
-    """The masks of global and local layers, True where attention is allowed.
-
-    They are made here because transformers' own would ask the device whether there is any padding,
-    which makes the host wait at every step. Every note sees itself, so that padding far from any
-    real note is not a row without a key (nothing reads what comes out there).
-    """
-    place = torch.arange(length, device=device)
-    band = (place[:, None] - place).abs() <= local_attention // 2
-    if real is None:
-        return {"full_attention": None, "sliding_attention": band[None, None]}
-    keys = real[:, None, None, :]
-    itself = torch.eye(length, dtype=torch.bool, device=device)
-    return {"full_attention": keys, "sliding_attention": (band & keys) | itself}
 
 
 def encoder_config(config: M2BertConfig) -> ModernBertConfig:
@@ -177,7 +159,7 @@ def encoder_config(config: M2BertConfig) -> ModernBertConfig:
         eos_token_id=None,
         cls_token_id=None,
         sep_token_id=None,
-        attn_implementation=ATTENTION,
+        attn_implementation=attention.NAME,
     )
 
 
