@@ -23,6 +23,7 @@ from data_creation.benchmark_sets import DATA_SETS, DataSet
 from m2bert.cp import HIGHEST_PITCH, LOWEST_PITCH
 from m2bert.errors import UserError, run_command
 from m2bert.published_npy import read_labels, read_note_lists
+from tests.benchmark_files import object_array, random_item
 
 NOTE_SETS = [name for name, data_set in DATA_SETS.items() if data_set.level == "note"]
 NOTES_PER_ITEM = 1500
@@ -107,25 +108,11 @@ def write_made_up_items(data_set: DataSet, smc_dir: Path, count: int) -> None:
     (smc_dir / data_set.folder).mkdir()
     notes_name, *label_names = data_set.files(data_set.parts[0])
     lengths = rng.integers(NOTES_PER_ITEM // 2, NOTES_PER_ITEM * 3 // 2, count).tolist()
-    write_objects(smc_dir / data_set.folder / notes_name, [made_up_item(rng, n) for n in lengths])
+    items = [random_item(rng, length) for length in lengths]
+    np.save(smc_dir / data_set.folder / notes_name, object_array(items))
     for name in label_names:
         labels = [rng.integers(1, 3, length).tolist() for length in lengths]
-        write_objects(smc_dir / data_set.folder / name, labels)
-
-
-def made_up_item(rng: np.random.Generator, notes: int) -> list[list]:
-    onset = np.sort(rng.integers(0, 4 * notes, notes)) / 12
-    offset = onset + rng.integers(1, 48, notes) / 12
-    pitch = rng.integers(30, 90, notes)
-    order = np.lexsort((pitch, onset))
-    columns = (column[order].tolist() for column in (onset, offset, pitch))
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def write_objects(path: Path, items: list) -> None:
-    array = np.empty(len(items), object)
-    array[:] = items
-    np.save(path, array)
+        np.save(smc_dir / data_set.folder / name, object_array(labels))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,11 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
         ) from error
 
 
+def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
 # Model folders -------------------------------------------------------------------------------
 
 
@@ -128,6 +133,14 @@ def load_strictly(
 
     advice: what the user can do about tensors that don't fit.
     """
+    refuse_misfits(module, tensors, source, advice)
+    module.load_state_dict(tensors)
+
+
+def refuse_misfits(
+    module: nn.Module, tensors: dict[str, Tensor], source: Path | str, advice: str
+) -> None:
+    """Raise `UserError` unless names and shapes of `tensors` are exactly the module's."""
     wanted = module.state_dict()
     missing = sorted(wanted.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - wanted.keys())
@@ -146,7 +159,6 @@ def load_strictly(
         raise UserError(
             f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: {advice}"
         )
-    module.load_state_dict(tensors)
 
 
 # The original's checkpoints ------------------------------------------------------------------
@@ -235,18 +247,16 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
         weights = path / WEIGHTS_FILE
         config = read_config(path)
         tensors, record = load_tensors(weights)
-        prefix = BACKBONE_PREFIX
+        backbone = with_prefix(tensors, BACKBONE_PREFIX)
+        advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
     else:
         weights = path
         record = read_published(path)
-        tensors = dict(record["state_dict"])
-        tensors.pop(FINAL_NORM, None)
-        prefix = ""
-    backbone = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
-    if weights == path:
+        backbone = dict(record["state_dict"])
+        backbone.pop(FINAL_NORM, None)
         advice = "choose the --preset that it was trained with"
-    load_strictly(M2BertModel(config), backbone, path, advice)
+    with torch.device("meta"):  # only names and shapes are looked at
+        refuse_misfits(M2BertModel(config), backbone, path, advice)
     with weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Backbone(config, backbone, path, record.get("epoch"), sha256)

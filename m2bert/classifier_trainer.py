@@ -81,10 +81,9 @@ class ClassifierTrainer:
         """Go once through the training set in an order made from the seed and the epoch."""
         self.model.train()
         order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
-        parts = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         predictions = torch.zeros_like(data.labels)
         losses = []
-        for rows in batches(parts, f"epoch {epoch}"):
+        for rows in batches(self.cut(order), f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
             torch.manual_seed(seed_of_step(self.seed, self.steps))
             self.steps += 1
@@ -104,13 +103,16 @@ class ClassifierTrainer:
         little padding is computed."""
         self.model.eval()
         order = np.argsort(-data.lengths, kind="stable")
-        parts = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         predictions = torch.zeros_like(data.labels)
-        read = [self.forward(data, rows, predictions) for rows in batches(parts, title)]
+        read = [self.forward(data, rows, predictions) for rows in batches(self.cut(order), title)]
         sums, counts = torch.zeros(2, len(data), dtype=torch.float64, device=self.device)
         index = torch.from_numpy(order).to(self.device)
         sums[index], counts[index] = (torch.cat(t).double() for t in zip(*read, strict=True))
         return self.scored(data, self.mean_of_batches(sums, counts), predictions)
+
+    def cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Segment numbers in order -> batches of them."""
+        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
     def forward(
         self, data: SegmentSet, rows: np.ndarray, predictions: Tensor

@@ -17,7 +17,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 from tqdm import tqdm
 
-from m2bert.checkpoint import load_tensors, save_tensors
+from m2bert.checkpoint import load_tensors, save_tensors, with_prefix
 from m2bert.classifier_files import save_classifier
 from m2bert.classifier_trainer import DECIMALS, ClassifierTrainer, Scores, SegmentSet
 from m2bert.classifiers import Classifier, counted_in_loss
@@ -26,7 +26,7 @@ from m2bert.files import remove_temporaries, write_text
 from m2bert.labelled_segments import LabelledSegments, TaskData
 from m2bert.metrics import METRICS
 from m2bert.tasks import SPLITS, Task
-from m2bert.training_state import WEIGHT, pack_state, unpack_state, with_prefix
+from m2bert.training_state import WEIGHT, pack_state, unpack_state
 
 STATE_FILE = "state.safetensors"
 MOST_TIME_SAVING = 0.05

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from m2bert.checkpoint import load_strictly
+from m2bert.checkpoint import load_strictly, with_prefix
 from m2bert.errors import UserError
 from m2bert.optimiser import Adam
 
@@ -35,8 +35,3 @@ def unpack_state(
         optimiser.load(model, averages, squares, steps)
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{source} is not the state of such a run ({error}): {advice}") from error
-
-
-def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

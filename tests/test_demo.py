@@ -51,18 +51,6 @@ KEYS_OF_PIECES = [
 
 
 @pytest.fixture(scope="module")
-def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "data"
-    write_demo(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def demo(demo_dir: Path) -> dict:
-    return json.loads((demo_dir / "demo.json").read_text())
-
-
-@pytest.fixture(scope="module")
 def annotations(demo_dir: Path, demo: dict) -> dict[str, dict[str, np.ndarray]]:
     """The columns of every song by its path."""
     columns = {}

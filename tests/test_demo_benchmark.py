@@ -28,18 +28,6 @@ CHROMA = {tone_name(tone): pitch_class(tone) for tone in range(-15, 20)}
 
 
 @pytest.fixture(scope="module")
-def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "data"
-    write_demo(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def demo(demo_dir: Path) -> dict:
-    return json.loads((demo_dir / "demo.json").read_text())
-
-
-@pytest.fixture(scope="module")
 def songs(demo: dict) -> dict[str, dict]:
     return {song["path"]: song for song in demo["songs"]}
 
