@@ -39,7 +39,14 @@ def main() -> None:
         mixed_precision=MIXED_PRECISION[args.precision],
     )
     model = M2BertForPreTraining(preset(args.preset))
-    trainer = Trainer(model, Objective(), accelerator, lr=2e-5, seed=0, compiled=args.compile)
+    trainer = Trainer(
+        model,
+        Objective(),
+        accelerator,
+        lr=2e-5,
+        seed=0,
+        compile_mode="default" if args.compile else None,
+    )
     batch = full_batch(songs, args.batch_size)
     # reading the figures waits for the device
     step_s, _ = median_seconds(lambda: trainer.train_step(batch, step=0).tolist())

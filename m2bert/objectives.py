@@ -286,22 +286,23 @@ class Objective:
 
     def sums(
         self,
-        model: Callable[[Tensor, Tensor], list[Tensor]],
+        model: Callable[[Tensor, Tensor | None], list[Tensor]],
         notes: Tensor,
-        keys: Tensor,
+        corrupted: Corrupted,
         counted: Tensor,
         bars: int,
+        padded: bool,
     ) -> Sums:
-        """Corrupt, predict and add up the losses of a batch of uint8 notes (batch, notes, 4).
+        """Predict a batch of uint8 notes (batch, notes, 4) from what became of them, and add up
+        the losses.
 
-        keys: (batch,) int64; counted: (batch,) bool, the segments that count; bars: at least the
-        number of token bars of any segment.
+        counted: (batch,) bool, the segments that count; bars: at least the number of token bars of
+        any segment; padded: False promises that there is no padding, which saves its mask.
         """
         real = real_notes(notes)
-        corrupted, selected = self.corrupt(notes, keys)
-        outputs = model(corrupted, real)
+        outputs = model(corrupted.notes, real if padded else None)
         target = None
         if self.pianoroll != "none":
             target = pianoroll_targets(notes, self.pianoroll, bars).dense()
         counted = counted[:, None]
-        return loss_sums(outputs, notes, selected & counted, real & counted, target)
+        return loss_sums(outputs, notes, corrupted.selected & counted, real & counted, target)

@@ -72,7 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--lr", type=not_negative, default=2e-5, help="learning rate")
     add("--seed", type=whole, default=2021, help="seed of everything random")
     add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
-    add("--compile", action="store_true", help="compile the model with torch.compile")
+    add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     add("--num_workers", type=whole, default=1, help="processes that read batches ahead")
     add("--log_steps", type=count, default=50, help="steps between two lines of figures")
@@ -146,7 +146,7 @@ def make_trainer(args: argparse.Namespace, accelerator: Accelerator) -> Trainer:
         lr=args.lr,
         seed=args.seed,
         accumulation_steps=args.accumulation_steps,
-        compiled=args.compile,
+        compile_mode="default" if args.compile else None,
     )
 
 

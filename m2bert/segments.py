@@ -26,6 +26,9 @@ VALIDATION_EPOCH = 0
 
 CHECKED_AT_ONCE = 1 << 22
 
+ROUNDED_TO = 64
+"""Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
+
 
 class Songs:
     """The songs of several corpora as one list, in the order of the corpora."""
@@ -169,10 +172,12 @@ class Share:
 class Batches(Dataset):
     """One process's rows of every batch of an epoch; item i is step i, a dict of
 
-    - notes: (rows, max_seq_len, 4) uint8, padded at the end
+    - notes: (rows, length, 4) uint8, padded at the end; no longer than the longest segment of the
+      global batch needs
     - keys: (rows,) int64
     - counted: (rows,) bool, False for the rows that fill up the last batch
-    - bars: the greatest number of token bars of a row
+    - padded: whether there is any padding
+    - bars: at least the greatest number of token bars of a row
     - selected, real: how many notes of the *global* batch are selected for corruption, and are
       notes at all; known here, so that no process needs to ask the others
     """
@@ -198,24 +203,31 @@ class Batches(Dataset):
         filled = np.arange(self.share.batch_size)[self.share.rows]
         counted = filled < len(draws)
         filled[~counted] = 0
-        notes = self._read(draws.take(filled))
+        length = min(_round_up(draws.length.max()), self.max_seq_len)
+        notes = self._read(draws.take(filled), length)
+        bars = (notes[..., 0] == BAR_NEW).sum(1).max() + 1
         return {
             "notes": torch.from_numpy(notes),
             "keys": torch.from_numpy(draws.key[filled]),
             "counted": torch.from_numpy(counted),
-            "bars": int((notes[..., 0] == BAR_NEW).sum(1).max()) + 1,
+            "padded": bool(draws.length.min() < length),
+            "bars": _round_up(bars),
             "selected": float(np.rint(self.mask_percent * draws.length).sum()),
             "real": float(draws.length.sum()),
         }
 
-    def _read(self, draws: Draws) -> np.ndarray:
-        notes = np.empty((len(draws), self.max_seq_len, 4), np.uint8)
+    def _read(self, draws: Draws, length: int) -> np.ndarray:
+        notes = np.empty((len(draws), length, 4), np.uint8)
         notes[:] = PAD
         segments = zip(notes, draws.song, draws.start, draws.length, strict=True)
-        for row, song, start, length in segments:
+        for row, song, start, count in segments:
             corpus, index = self.songs.locate(song)
-            row[:length] = corpus.song(index)[start : start + length]
+            row[:count] = corpus.song(index)[start : start + count]
         return notes
+
+
+def _round_up(count: int) -> int:
+    return int(-(-count // ROUNDED_TO) * ROUNDED_TO)
 
 
 def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -> Iterator[dict]:

@@ -24,7 +24,7 @@ class Trainer:
 
     `figures` below are a float64 tensor on the device: the total loss, its terms and the four
     accuracies of a *global* batch; `name_figures` gives them names. Nothing here makes the host
-    wait for the device.
+    wait for the device. compile_mode: of torch.compile, None leaves everything as it is.
     """
 
     def __init__(
@@ -36,14 +36,17 @@ class Trainer:
         lr: float,
         seed: int,
         accumulation_steps: int = 1,
-        compiled: bool = False,
+        compile_mode: str | None = None,
     ):
         self.model, self.objective, self.accelerator = model, objective, accelerator
         self.seed, self.parts = seed, accumulation_steps
         self.wrapped = accelerator.prepare(model)
-        self.forward = torch.compile(self.wrapped) if compiled else self.wrapped
+        self.predict = objective.sums
         self.weights = [w for w in model.parameters() if w.requires_grad]
         self.optimiser = StableAdamW(self.weights, lr=lr)
+        if compile_mode is not None:
+            # Noise is drawn outside: inductor cannot take its unsigned 64-bit constants.
+            self.predict = torch.compile(self.predict, mode=compile_mode)
         self.first_bad_step = torch.tensor(-1, device=accelerator.device)
 
     def train_step(self, batch: dict, step: int) -> Tensor:
@@ -81,7 +84,8 @@ class Trainer:
             batch[name].chunk(self.parts)[index].to(device, non_blocking=True)
             for name in ("notes", "keys", "counted")
         )
-        return self.objective.sums(self.forward, notes, keys, counted, batch["bars"])
+        corrupted = self.objective.corrupt(notes, keys)
+        return self.predict(self.wrapped, notes, corrupted, counted, batch["bars"], batch["padded"])
 
     def figures(self, sums: list[Tensor], batch: dict) -> Tensor:
         """Add up the parts of all processes and divide by what the global batch holds."""

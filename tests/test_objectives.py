@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from m2bert.cp import MASK, ORDINARY_SIZES
 from m2bert.model import M2BertForPreTraining, preset
 from m2bert.objectives import (
+    Corrupted,
     Objective,
     corrupt_bounded,
     corrupt_masked,
@@ -253,8 +254,10 @@ def test_segments_that_do_not_count_add_nothing():
     torch.manual_seed(0)
     model = M2BertForPreTraining(preset("tiny")).eval()
     counted = torch.tensor([True, False, True, False])
-    part = Objective().sums(model, notes, keys, counted, bars=31)
-    alone = Objective().sums(model, notes[::2], keys[::2], counted[::2], bars=31)
+    corrupted = Objective().corrupt(notes, keys)
+    part = Objective().sums(model, notes, corrupted, counted, bars=31, padded=True)
+    every_other = Corrupted(*(t[::2] for t in corrupted))
+    alone = Objective().sums(model, notes[::2], every_other, counted[::2], bars=31, padded=True)
     torch.testing.assert_close(part.losses, alone.losses)
     assert torch.equal(part.correct, alone.correct)
 
@@ -270,7 +273,8 @@ def test_a_step_never_asks_the_device_for_a_value(pianoroll, corruption):
         keys = torch.zeros(2, dtype=torch.int64)
         counted = torch.ones(2, dtype=torch.bool)
     objective = Objective(corruption=corruption, pianoroll=pianoroll)
-    sums = objective.sums(model, notes, keys, counted, bars=41)
+    corrupted = objective.corrupt(notes, keys)
+    sums = objective.sums(model, notes, corrupted, counted, bars=41, padded=True)
     total_loss(loss_terms(sums.losses, 24.0, 80.0)).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
     optimiser.step()

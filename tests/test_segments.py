@@ -106,6 +106,23 @@ def test_a_batch_holds_the_drawn_notes(songs, draws):
     assert seen == len(draws)
 
 
+def test_a_batch_is_no_longer_than_its_longest_segment_needs(songs):
+    draws = draw_segments(np.arange(7), songs.lengths, 200, seed=3, epoch=1, shuffle=True)
+    lengths, padded = set(), set()
+    for batch_size in (1, 2):
+        batches = Batches(songs, draws, Share(batch_size), max_seq_len=200, mask_percent=0.3)
+        for step in range(len(batches)):
+            batch, longest = batches[step], batches.draws_of(step).length.max()
+            length = batch["notes"].shape[1]
+            assert longest <= length < longest + 64
+            assert length == 200 or length % 64 == 0
+            assert batch["padded"] == (batch["notes"].numpy() == PAD).any()
+            lengths.add(length)
+            padded.add(batch["padded"])
+    assert len(lengths) > 1
+    assert padded == {True, False}
+
+
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_same_global_batches(songs, draws, processes):
     whole = Batches(songs, draws, Share(4), max_seq_len=64, mask_percent=0.3)

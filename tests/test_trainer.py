@@ -1,11 +1,12 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
-from m2bert.model import M2BertForPreTraining, preset
+from m2bert.model import PRESETS, M2BertConfig, M2BertForPreTraining
 from m2bert.objectives import (
     Corrupted,
     Objective,
@@ -116,26 +117,32 @@ def make_batch(rng, rows=6, length=48) -> dict:
         "keys": keys,
         "counted": torch.ones(rows, dtype=torch.bool),
         "bars": length + 1,
+        "padded": True,
         "selected": float(objective.corrupt(notes, keys).selected.sum()),
         "real": float(real_notes(notes).sum()),
     }
 
 
-def make_trainer(accumulation_steps: int) -> Trainer:
+def make_trainer(
+    accumulation_steps: int = 1,
+    config: M2BertConfig = PRESETS["tiny"],
+    compile_mode: str | None = None,
+) -> Trainer:
     torch.manual_seed(0)
     return Trainer(
-        M2BertForPreTraining(preset("tiny")),
+        M2BertForPreTraining(config),
         Objective(),
         Accelerator(cpu=True),
         lr=1e-3,
         seed=1,
         accumulation_steps=accumulation_steps,
+        compile_mode=compile_mode,
     )
 
 
 def test_accumulation_changes_nothing():
     batch = make_batch(np.random.default_rng(0))
-    whole, parts = make_trainer(1), make_trainer(3)
+    whole, parts = make_trainer(), make_trainer(3)
     torch.testing.assert_close(
         whole.train_step(batch, 0), parts.train_step(batch, 0), rtol=1e-6, atol=0
     )
@@ -143,9 +150,20 @@ def test_accumulation_changes_nothing():
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_step_is_the_same_step():
+    small = M2BertConfig(32, 48, 2, 2, local_attention=16, dropout=0.0)
+    plain, compiled = make_trainer(config=small), make_trainer(config=small, compile_mode="default")
+    batch = make_batch(np.random.default_rng(0), rows=3)
+    expected = plain.train_step(batch, 0)
+    torch.testing.assert_close(compiled.train_step(batch, 0), expected, rtol=1e-5, atol=0)
+    for mine, other in zip(compiled.weights, plain.weights, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
 def test_training_learns_a_batch():
     batch = make_batch(np.random.default_rng(1), rows=2, length=32)
-    trainer = make_trainer(1)
+    trainer = make_trainer()
     first = name_figures(trainer.train_step(batch, 0).tolist())
     for step in range(1, 40):
         trainer.train_step(batch, step)
@@ -162,7 +180,7 @@ def test_first_bad_step_is_remembered():
                 trainer.weights[0].data.fill_(float("nan"))
             return Corrupted(corrupted, selected)
 
-    trainer = make_trainer(1)
+    trainer = make_trainer()
     trainer.objective = Poisoned()
     batch = make_batch(np.random.default_rng(2))
     trainer.train_step(batch, 0)
