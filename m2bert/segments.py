@@ -5,7 +5,6 @@ processes or of GPUs changes nothing, and a run can go on at any step (docs/METH
 """
 
 import signal
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ MOST_NOTES_COUNTED = 512_000
 VALIDATION_EPOCH = 0
 """Validation is drawn once, as if it were this epoch; training epochs count from 1."""
 
-CHECKED_AT_ONCE = 1 << 22
+CHECKED_AT_ONCE = 1 << 18
 
 ROUNDED_TO = 64
 """Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
@@ -71,11 +70,12 @@ class Songs:
         Raises `UserError` for a name that no song or more than one has, so that a typing error
         excludes neither nothing nor too much in silence.
         """
-        named: dict[str, list[int]] = defaultdict(list)
-        files = [(c.name, file) for c in self.corpora for file in c.song_names()]
+        named: dict[str, list[int]] = {name: [] for name in names}
+        files = ((c.name, file) for c in self.corpora for file in c.song_names())
         for song, (corpus, file) in enumerate(files):
-            named[file].append(song)
-            named[f"{corpus}/{file}"].append(song)
+            for name in (file, f"{corpus}/{file}"):
+                if name in named:
+                    named[name].append(song)
         marked = np.zeros(len(self), bool)
         for name in sorted(names):
             if len(named[name]) != 1:
@@ -92,6 +92,7 @@ class Songs:
             for start in range(0, len(corpus.notes), CHECKED_AT_ONCE):
                 notes = corpus.notes[start : start + CHECKED_AT_ONCE]
                 check_notes(notes, f"{corpus.folder / corpus.name}.npy (from note {start})")
+                corpus.release()
 
 
 def read_names(path: Path) -> set[str]:
@@ -223,6 +224,8 @@ class Batches(Dataset):
         for row, song, start, count in segments:
             corpus, index = self.songs.locate(song)
             row[:count] = corpus.song(index)[start : start + count]
+        for corpus in self.songs.corpora:
+            corpus.release()
         return notes
 
 

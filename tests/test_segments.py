@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +165,34 @@ def test_batches_travel_to_worker_processes_without_the_notes(songs, draws):
     sent = pickle.dumps(batches)
     assert len(sent) < 4000
     assert (pickle.loads(sent)[1]["notes"] == batches[1]["notes"]).all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc")
+def test_no_notes_stay_in_memory_after_they_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    write_corpus(tmp_path, "large", [random_song(rng, 300_000) for _ in range(3)])
+    large = Songs([open_corpus(tmp_path, "large")])
+    notes = tmp_path / "large.npy"
+    song = large.corpora[0].song(1)
+    expected = song.copy()
+    assert bytes_in_memory(notes) > 0
+    large.check()
+    assert bytes_in_memory(notes) == 0
+    draws = draw_segments(np.arange(3), large.lengths, 1024, seed=1, epoch=1, shuffle=True)
+    batches = Batches(large, draws, Share(12), 1024, mask_percent=0.3)
+    for step in range(len(batches)):
+        assert batches[step]["real"] > 0
+    assert bytes_in_memory(notes) == 0
+    np.testing.assert_array_equal(song, expected)
+
+
+def bytes_in_memory(path) -> int:
+    """How much of a mapped file this process holds in memory."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    resident = [
+        next(line for line in lines if "Rss:" in line) for line in lines if str(path) in line
+    ]
+    return sum(1024 * int(line.split()[1]) for line in resident)
 
 
 def test_excluded_songs_are_named_as_in_the_corpus(songs, tmp_path):
