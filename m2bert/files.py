@@ -72,7 +72,9 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write a JSON file in one step, as seen by a reader."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1)  # piece by piece: the text may be long
+        file.write("\n")
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
