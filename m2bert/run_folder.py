@@ -11,7 +11,9 @@ curves.png          at the end, where matplotlib is installed
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from heapq import merge
 from pathlib import Path
 
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from m2bert.checkpoint import load_tensors, save_model, save_tensors
 from m2bert.errors import UserError
-from m2bert.files import remove_temporaries, try_lock, write_json, write_text
+from m2bert.files import remove_temporaries, replacing, try_lock, write_json, write_text
 from m2bert.model import M2BertForPreTraining
 from m2bert.optimiser import StableAdamW
 from m2bert.settings import SETTINGS_FILE, refuse_other_settings
@@ -138,23 +140,25 @@ class RunFolder:
             remove_temporaries(folder)
         write_json(self._settings, self.settings)
         self._write_log(progress)
-        kept = [line for line in self._metric_lines() if line["step"] <= progress.steps]
-        kept = [line for line in kept if line["kind"] != "epoch"]
-        kept += [{"kind": "epoch", **record} for record in progress.history]
-        kept.sort(key=lambda line: (line["step"], line["kind"] == "epoch"))
-        write_text(self._metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        steps = (line for line in self._step_lines() if line["step"] <= progress.steps)
+        epochs = ({"kind": "epoch", **record} for record in progress.history)
+        kept = merge(steps, epochs, key=lambda line: line["step"])  # at a tie the steps come first
+        with replacing(self._metrics) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in kept)
         self._tensorboard = open_tensorboard(self.path / "tensorboard", progress.steps)
 
-    def _metric_lines(self) -> list[dict]:
+    def _step_lines(self) -> Iterator[dict]:
+        """The lines of intervals of steps, one at a time: a long run's are a hundred MB."""
         if not self._metrics.exists():
-            return []
-        lines = []
-        for line in self._metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:
-                break  # the run was killed while it wrote this line
-        return lines
+            return
+        with self._metrics.open(encoding="utf-8") as file:
+            for text in file:
+                try:
+                    line = json.loads(text)
+                except json.JSONDecodeError:
+                    return  # the run was killed while it wrote this line
+                if line["kind"] == "steps":
+                    yield line
 
     def log_steps(self, record: dict) -> None:
         """Add the line of an interval of steps."""
