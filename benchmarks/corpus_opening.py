@@ -13,18 +13,18 @@ from time import perf_counter
 
 import numpy as np
 
-from m2bert.corpus import CorpusWriter, open_corpus
-from m2bert.cp import ORDINARY_SIZES
+from benchmarks.made_up_corpus import song_lengths, write_corpus
+from m2bert.corpus import open_corpus
 from m2bert.errors import run_command
 
 NOTES = 5_000_000
-SONG_LENGTHS = (200, 2500)
+SONGS = 3700
 RUNS = 3
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        write_corpus(Path(folder))
+        write_corpus(Path(folder), "benchmark", song_lengths(SONGS, NOTES))
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             runs = [pool.apply(measure, (folder,)) for _ in range(RUNS)]
     print(f"{NOTES:,} notes; medians of {RUNS} fresh processes")
@@ -34,15 +34,6 @@ def main() -> None:
             median(run[index][column] for run in runs) for column in range(2)
         )
         print(f"{step:<34}{milliseconds:10.4f}{megabytes:20.2f}")
-
-
-def write_corpus(folder: Path) -> None:
-    random = np.random.default_rng(0)
-    with CorpusWriter(folder, "benchmark", "random notes") as writer:
-        while writer.notes < NOTES:
-            length = min(random.integers(*SONG_LENGTHS), NOTES - writer.notes)
-            writer.add(str(writer.songs), random.integers(0, ORDINARY_SIZES, (length, 4), np.uint8))
-        writer.finish()
 
 
 def measure(folder: str) -> list[tuple[float, float]]:

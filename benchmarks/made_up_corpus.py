@@ -1,0 +1,27 @@
+"""Corpora of random notes, for benchmarks that need no music."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from m2bert.corpus import CorpusWriter
+from m2bert.cp import ORDINARY_SIZES
+
+
+def song_lengths(songs: int, notes: int) -> np.ndarray:
+    """Notes of each song, (songs,) int64, in all `notes`: widely spread, as those of real music."""
+    weights = np.random.default_rng(0).lognormal(0, 0.8, songs)
+    ends = np.rint(np.cumsum(weights) / weights.sum() * (notes - songs)).astype(np.int64)
+    return np.diff(ends, prepend=0) + 1
+
+
+def write_corpus(folder: Path, name: str, lengths: np.ndarray) -> None:
+    """Write songs of so many random notes each; what was interrupted goes on."""
+    with CorpusWriter(folder, name, "random notes") as writer:
+        todo = range(writer.done, len(lengths))
+        for song in tqdm(todo, f"writing {name}", unit=" songs", leave=False, disable=None):
+            random = np.random.default_rng(song)
+            notes = random.integers(0, ORDINARY_SIZES, (lengths[song], 4), np.uint8)
+            writer.add(f"{song:06}.mid", notes)
+        writer.finish()
