@@ -23,11 +23,11 @@ from accelerate.state import AcceleratorState
 from tqdm import tqdm
 
 from benchmarks import original_step
+from benchmarks.made_up_corpus import write_corpus
 from benchmarks.objectives import full_batch
 from m2bert import attention
 from m2bert.arguments import count
-from m2bert.corpus import CorpusWriter, open_corpus
-from m2bert.cp import ORDINARY_SIZES
+from m2bert.corpus import open_corpus
 from m2bert.devices import choose_device, choose_precision
 from m2bert.errors import UserError, run_command
 from m2bert.files import write_text
@@ -37,7 +37,7 @@ from m2bert.objectives import Objective
 from m2bert.segments import Batches, Share, Songs, draw_segments, load_batches
 from m2bert.trainer import MIXED_PRECISION, Trainer
 
-LENGTH, SONGS, SONG_NOTES, NOTES_PER_BAR = 1024, 200, 3000, 12
+LENGTH, SONGS, SONG_NOTES = 1024, 200, 3000
 WARM_UP = 5
 SAME = 1e-4
 """The greatest relative difference of losses and gradients, fp32, that is rounding."""
@@ -90,18 +90,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def made_up_songs() -> Songs:
-    """A corpus of random notes in bars of twelve; its file is gone when it has been mapped."""
-    rng = np.random.default_rng(0)
+    """A corpus of random notes; its files are gone when they have been mapped."""
     with tempfile.TemporaryDirectory() as folder:
-        with CorpusWriter(Path(folder), "made_up", "random notes") as writer:
-            for song in range(SONGS):
-                notes = rng.integers(0, ORDINARY_SIZES, (SONG_NOTES, 4)).astype(np.uint8)
-                place = np.arange(SONG_NOTES) % NOTES_PER_BAR
-                notes[:, 0] = place > 0
-                notes[:, 1] = place
-                writer.add(str(song), notes)
-            writer.finish()
-        return Songs([open_corpus(Path(folder), "made_up")])
+        write_corpus(Path(folder), "made_up", np.full(SONGS, SONG_NOTES))
+        return Songs([open_corpus(folder, "made_up")])
 
 
 # Checking ------------------------------------------------------------------------------------
