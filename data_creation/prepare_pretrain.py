@@ -23,7 +23,7 @@ from data_creation.corpora import CORPORA, find_midi_files
 from data_creation.worker_pool import map_in_processes
 from m2bert.corpus import CorpusWriter, finish_replacement, open_flat
 from m2bert.errors import UserError, run_command
-from m2bert.midi import RejectedMidi, read_cp_notes
+from m2bert.midi import READERS, SYMUSIC, RejectedMidi, check_reader, read_cp_notes
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 REJECTS_SHOWN = 10
@@ -33,6 +33,7 @@ def main() -> int:
     arguments = parse_arguments()
     # in a log, errors stand where they happened; file names may be in any encoding
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    check_reader(arguments.midi_reader)
     missing = []
     for name in arguments.dataset:
         try:
@@ -43,6 +44,7 @@ def main() -> int:
                 workers=arguments.num_workers,
                 overwrite=arguments.overwrite,
                 lmd_dir=arguments.lmd_dir,
+                reader=arguments.midi_reader,
             )
         except UserError as error:
             missing.append(name)
@@ -81,6 +83,12 @@ def parse_arguments() -> argparse.Namespace:
         "--num_workers", type=number_of_workers, default=os.cpu_count(), help="worker processes"
     )
     parser.add_argument(
+        "--midi_reader",
+        choices=READERS,
+        default="miditoolkit",
+        help=f"the library that parses MIDI files; symusic is quicker (pip install {SYMUSIC})",
+    )
+    parser.add_argument(
         "--overwrite",
         action="store_true",
         help="make complete corpora anew; the old one stays until the new one is complete",
@@ -112,9 +120,11 @@ def make_corpus(
     workers: int,
     overwrite: bool = False,
     lmd_dir: Path | None = None,
+    reader: str = "miditoolkit",
 ) -> None:
     """Make one corpus below `output_dir`, continue it, or leave it alone if it is complete.
 
+    `reader` is one of `m2bert.midi.READERS`; what another one began is not continued.
     Files that give no song are skipped, counted and listed with the reason in `NAME.json`.
     Raises `UserError` if there are no MIDI files, or no usable one among them.
     """
@@ -123,11 +133,11 @@ def make_corpus(
     folder, files = find_midi_files(name, dataset_dir, lmd_dir)
     print(f"{name}: {len(files):,} MIDI files in {folder}")
     begin = monotonic()
-    with CorpusWriter(output_dir, name, fingerprint(folder, files)) as writer:
+    with CorpusWriter(output_dir, name, fingerprint(folder, files, reader)) as writer:
         already_done = writer.done
         if already_done:
             print(f"  continuing: {already_done:,} of them were done before")
-        tokenise_files(folder, files, writer, workers)
+        tokenise_files(folder, files, writer, workers, reader)
         print_summary(writer, len(files) - already_done, monotonic() - begin)
         if writer.songs == 0:
             print_rejects(writer)
@@ -163,8 +173,11 @@ def is_complete(output_dir: Path, name: str) -> bool:
     return True
 
 
-def fingerprint(folder: Path, files: list[str]) -> str:
-    """Identify files by names, sizes and times, so that an interrupted corpus fits or does not."""
+def fingerprint(folder: Path, files: list[str], reader: str = "miditoolkit") -> str:
+    """Identify files by names, sizes and times, so that an interrupted corpus fits or does not.
+
+    A reader other than the default is part of it, and stands in front to be read.
+    """
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -173,14 +186,16 @@ def fingerprint(folder: Path, files: list[str]) -> str:
         except OSError:  # listed but not there: it will be skipped
             facts = f"{file}\n"
         digest.update(facts.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    return digest.hexdigest() if reader == "miditoolkit" else f"{reader} {digest.hexdigest()}"
 
 
-def tokenise_files(folder: Path, files: list[str], writer: CorpusWriter, workers: int) -> None:
+def tokenise_files(
+    folder: Path, files: list[str], writer: CorpusWriter, workers: int, reader: str
+) -> None:
     """Tokenise what `writer` does not have yet, in parallel, and hand it over in order."""
     bar = tqdm(total=len(files), initial=writer.done, desc=writer.name, unit=" files", disable=None)
     todo = files[writer.done :]
-    songs = map_in_processes(partial(tokenise, folder), todo, workers, SECONDS_PER_FILE)
+    songs = map_in_processes(partial(tokenise, folder, reader), todo, workers, SECONDS_PER_FILE)
     with bar, closing(songs):
         for file, song in zip(todo, songs, strict=True):
             if isinstance(song, np.ndarray):
@@ -191,10 +206,10 @@ def tokenise_files(folder: Path, files: list[str], writer: CorpusWriter, workers
             bar.set_postfix(notes=writer.notes, skipped=len(writer.skipped), refresh=False)
 
 
-def tokenise(folder: Path, file: str) -> np.ndarray | RejectedMidi:
+def tokenise(folder: Path, reader: str, file: str) -> np.ndarray | RejectedMidi:
     """One file -> CP notes by the rules of pre-training, or why there are none."""
     try:
-        return read_cp_notes(folder / file, check_signature=True)
+        return read_cp_notes(folder / file, check_signature=True, reader=reader)
     except RejectedMidi as rejection:
         return rejection
 

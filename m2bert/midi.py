@@ -1,14 +1,21 @@
 """MIDI file -> notes -> CP notes. The only module that needs a MIDI library."""
 
+import importlib.util
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from miditoolkit import MidiFile
 
 from m2bert.cp import cp_notes
+from m2bert.errors import UserError
+
+SYMUSIC = "symusic==0.6.0"  # an optional install
 
 # Why a file gives no song: a small fixed set, so that files can be counted by reason.
 UNREADABLE = "unreadable"
@@ -29,11 +36,13 @@ class RejectedMidi(Exception):
 
 @dataclass(frozen=True)
 class Notes:
-    """The notes of a MIDI file, in the file's order: tracks one after another, drums included.
+    """The notes of a MIDI file: its instruments one after another, drums included.
 
     `start`, `end` (ticks), `pitch`, `velocity` (0..127) and `track` (index of the instrument) are
-    int64 (notes,); `time_signatures` are (numerator, denominator, tick). Overlapping notes of one
-    pitch end first-in first-out.
+    int64 (notes,), ordered by track, start, pitch and end. An instrument is what one track of the
+    file plays on one channel with one program; those of a track stand in the order in which their
+    first notes end. `time_signatures` are (numerator, denominator, tick), ordered by tick.
+    Overlapping notes of one pitch end first-in first-out.
     """
 
     start: np.ndarray
@@ -45,7 +54,32 @@ class Notes:
     time_signatures: tuple[tuple[int, int, int], ...]
 
 
-def read_midi(path: Path | str) -> Notes:
+def read_midi(path: Path | str, reader: str = "miditoolkit") -> Notes:
+    """Read a MIDI file with one of `READERS`. Raises `RejectedMidi` if it cannot be read."""
+    return READERS[reader](path)
+
+
+def check_reader(reader: str) -> None:
+    """Raise `UserError` if the library of one of `READERS` is not installed."""
+    if importlib.util.find_spec(reader) is None:
+        raise UserError(f"{reader} is not installed: pip install {SYMUSIC}")
+
+
+def _in_order(columns: np.ndarray, lengths: list[int]) -> dict[str, np.ndarray]:
+    """The columns of `Notes` from rows start, end, pitch, velocity (4, notes) of instruments of
+    these lengths, in which notes that start together on one key stand in the order of their ends.
+    """
+    track = np.repeat(np.arange(len(lengths)), lengths)
+    start, end, pitch, velocity = columns
+    order = np.lexsort((pitch, start, track))
+    table = zip(("start", "end", "pitch", "velocity", "track"), (*columns, track), strict=True)
+    return {name: column[order] for name, column in table}
+
+
+# miditoolkit: the parser of the original, whose reading of a file is the rule
+
+
+def read_with_miditoolkit(path: Path | str) -> Notes:
     """Read a MIDI file. Raises `RejectedMidi` if the parser cannot."""
     try:
         midi = MidiFile(str(path))
@@ -65,8 +99,7 @@ def notes_of(midi: MidiFile) -> Notes:
     fields = chain.from_iterable(map(attrgetter("start", "end", "pitch", "velocity"), notes))
     table = np.fromiter(fields, np.int64, 4 * sum(lengths)).reshape(-1, 4)
     return Notes(
-        *table.T,
-        track=np.repeat(np.arange(len(lengths)), lengths),
+        **_in_order(table.T, lengths),
         ticks_per_beat=midi.ticks_per_beat,
         time_signatures=tuple(
             (change.numerator, change.denominator, change.time)
@@ -75,14 +108,129 @@ def notes_of(midi: MidiFile) -> Notes:
     )
 
 
-def read_cp_notes(path: Path | str, check_signature: bool) -> np.ndarray:
+# symusic: much quicker, but it reads on where miditoolkit gives up, and forgets which instrument of
+# a track came first. So it reads each track for itself, and what could be doubted is left to
+# miditoolkit.
+
+_HEADER_BYTES = 14
+_END_OF_TRACK = b"\xff\x2f\x00"
+# time signature, tempo, key, SMPTE offset, channel or sequence number with too few bytes
+_SHORT_META_EVENT = re.compile(
+    rb"\xff(?:\x58[\x00-\x03]|\x51[\x00-\x02]|\x59[\x00\x01]|\x54[\x00-\x04]|\x20\x00|\x00\x01)"
+)
+# 0xF7 where it is neither the end of a whole system message nor part of a time
+_CONTINUED_MESSAGE = re.compile(rb"[\x00-\x7f]\xf7(?![\x00-\x7f][\x80-\xff])")
+
+
+class _DoubtfulMidi(Exception):
+    """A file that symusic might read in another way than miditoolkit."""
+
+
+def read_with_symusic(path: Path | str) -> Notes:
+    """The same notes as `read_with_miditoolkit`, from symusic where the file leaves no doubt.
+
+    Raises `RejectedMidi` if miditoolkit cannot read a doubtful file either.
+    """
+    from symusic import Score  # an optional install
+
+    try:
+        return _read_undoubtful(Path(path).read_bytes(), Score.from_midi)
+    except Exception:  # symusic, too, raises whatever a damaged file leads it to
+        return read_with_miditoolkit(path)
+
+
+def _read_undoubtful(data: bytes, parse: Callable[[bytes], Any]) -> Notes:
+    header = b"MThd\0\0\0\6\0\0\0\1" + data[12:_HEADER_BYTES]
+    scores = [parse(header + track) for track in _tracks(data)]
+    for score in scores:
+        _check_signatures(score)
+    played = [track.notes.numpy() for score in scores for track in _instrument(score)]
+    fields = ("time", "duration", "pitch", "velocity")
+    parts = [np.stack([notes[field] for field in fields]) for notes in played]
+    columns = np.concatenate([np.empty((4, 0), np.int64), *parts], axis=1)
+    if (columns < 0).any():
+        raise _DoubtfulMidi("ticks beyond 32 bits")
+    columns[1] += columns[0]
+    signatures = [
+        (signature.numerator, signature.denominator, signature.time)
+        for score in scores
+        for signature in score.time_signatures
+    ]
+    return Notes(
+        **_in_order(columns, [part.shape[1] for part in parts]),
+        ticks_per_beat=_ticks_per_beat(data),
+        time_signatures=tuple(sorted(signatures, key=lambda signature: signature[2])),
+    )
+
+
+def _ticks_per_beat(data: bytes) -> int:
+    return int.from_bytes(data[12:_HEADER_BYTES], "big")
+
+
+def _tracks(data: bytes) -> list[bytes]:
+    """The track chunks of a file, as many as its header says."""
+    tracks = []
+    at = 8 + int.from_bytes(data[4:8], "big")
+    if data[:4] != b"MThd" or at < _HEADER_BYTES or not 0 < _ticks_per_beat(data) < 0x8000:
+        raise _DoubtfulMidi("header")
+    for _ in range(int.from_bytes(data[10:12], "big")):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        track = data[at:end]
+        _check_track(track, end - at)
+        tracks.append(track)
+        at = end
+    if not tracks:
+        raise _DoubtfulMidi("no track")
+    return tracks
+
+
+def _check_track(track: bytes, size: int) -> None:
+    """Look for what symusic would pass over. Bytes within a text may be mistaken for it."""
+    if track[:4] != b"MTrk" or len(track) < size or size == 8:
+        raise _DoubtfulMidi("not a whole track")
+    if 0 <= track.find(_END_OF_TRACK) < size - len(_END_OF_TRACK):
+        raise _DoubtfulMidi("events after the end of the track")
+    if _SHORT_META_EVENT.search(track):
+        raise _DoubtfulMidi("a meta event that is too short")
+    if len(_CONTINUED_MESSAGE.findall(track)) > track.count(0xF0):
+        raise _DoubtfulMidi("a continued system message")
+
+
+def _instrument(score: Any) -> list[Any]:
+    """The one instrument of a track, if it has notes at all."""
+    instruments = [track for track in score.tracks if len(track.notes)]
+    if len(instruments) > 1:
+        raise _DoubtfulMidi("their order")
+    return instruments
+
+
+def _check_signatures(score: Any) -> None:
+    times, keys = score.time_signatures.numpy(), score.key_signatures.numpy()
+    if not (times["numerator"].all() and times["denominator"].all()):
+        raise _DoubtfulMidi("time signature")
+    if (np.abs(keys["key"]) > 7).any() or (keys["tonality"] > 1).any():
+        raise _DoubtfulMidi("key signature")
+    if not score.tempos.numpy()["mspq"].all():
+        raise _DoubtfulMidi("tempo")
+
+
+# Adding a reader is adding a row; its name is that of the library.
+READERS: dict[str, Callable[[Path | str], Notes]] = {
+    "miditoolkit": read_with_miditoolkit,
+    "symusic": read_with_symusic,
+}
+
+
+def read_cp_notes(
+    path: Path | str, check_signature: bool, reader: str = "miditoolkit"
+) -> np.ndarray:
     """MIDI file -> CP notes, uint8 (notes, 4), at least one note.
 
     With `check_signature` (pre-training) the file must hold exactly one time signature, 4/4, at
     any tick; without it (the piece-level tasks) every file is cut in bars of four beats.
-    Raises `RejectedMidi` for a file that gives no song.
+    `reader` is one of `READERS`. Raises `RejectedMidi` for a file that gives no song.
     """
-    notes = read_midi(path)
+    notes = read_midi(path, reader)
     if check_signature:
         _check_four_four(notes)
     song = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)

@@ -292,13 +292,13 @@ run_command(prepare_pretrain.main)
 """
 
 
-def stumble(folder, file):
+def stumble(folder, reader, file):
     """Tokenise, but die at one file and hang at another, as parsers do."""
     if file == "2.mid":
         os.kill(os.getpid(), signal.SIGSEGV)
     if file == "4.mid":
         time.sleep(60)
-    return read_cp_notes(folder / file, check_signature=True)
+    return read_cp_notes(folder / file, check_signature=True, reader=reader)
 
 
 def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):
