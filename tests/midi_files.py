@@ -1,4 +1,4 @@
-"""MIDI files that tests write themselves."""
+"""MIDI files that tests write themselves, by events or byte by byte."""
 
 from pathlib import Path
 
@@ -38,3 +38,42 @@ def write_midi(
     file.tracks.append(track)
     file.save(path)
     return path
+
+
+# Byte by byte: events are a time after the event before, in ticks, and what happens
+
+FOUR_FOUR = b"\0\xff\x58\4\4\2\x18\x08"
+END = b"\0\xff\x2f\0"
+
+
+def time_bytes(ticks: int) -> bytes:
+    groups = [ticks & 127]
+    while ticks := ticks >> 7:
+        groups.append(ticks & 127 | 128)
+    return bytes(reversed(groups))
+
+
+def on(delta: int, pitch: int, channel: int = 0, velocity: int = 64) -> bytes:
+    return time_bytes(delta) + bytes([0x90 | channel, pitch, velocity])
+
+
+def off(delta: int, pitch: int, channel: int = 0) -> bytes:
+    return time_bytes(delta) + bytes([0x80 | channel, pitch, 0])
+
+
+def program(delta: int, number: int, channel: int = 0) -> bytes:
+    return time_bytes(delta) + bytes([0xC0 | channel, number])
+
+
+def midi_bytes(
+    *tracks: bytes,
+    form: int = 1,
+    said: int | None = None,
+    division: int = 480,
+    more_header: bytes = b"",
+) -> bytes:
+    """A file of tracks; its header says that there are `said` of them."""
+    count = len(tracks) if said is None else said
+    header = b"".join(number.to_bytes(2, "big") for number in (form, count, division))
+    chunks = [(b"MThd", header + more_header), *((b"MTrk", track) for track in tracks)]
+    return b"".join(name + len(data).to_bytes(4, "big") + data for name, data in chunks)

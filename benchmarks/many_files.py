@@ -1,0 +1,158 @@
+"""Many small MIDI files become a corpus: how fast, in how much memory, and how after a kill?
+
+python -m benchmarks.many_files [--files 20000] [--num_workers 2] [--midi_reader symusic]
+
+Makes a folder of files from the demo's music and tokenises it through the command line, once in one
+go and once with a SIGKILL half-way and the same command again.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+from tqdm import tqdm
+
+from data_creation.demo import write_demo
+from m2bert.arguments import count
+from m2bert.corpus import HEADER_BYTES, PARTS, open_corpus
+from m2bert.errors import UserError, run_command
+from m2bert.midi import READERS, Notes, check_reader, read_midi
+from tests.midi_files import END, FOUR_FOUR, midi_bytes, off, on
+
+NAME = "many"
+DEMO_SONGS = 100
+BARS_OF_A_FILE = 8
+SECONDS_BETWEEN_SAMPLES = 0.5
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=count, default=20_000)
+    parser.add_argument("--num_workers", type=count, default=2)
+    parser.add_argument("--midi_reader", choices=READERS, default="miditoolkit")
+    args = parser.parse_args()
+
+    check_reader(args.midi_reader)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_files(folder, args.files)
+        start = partial(start_command, folder / "midi", args.num_workers, args.midi_reader)
+
+        begin = monotonic()
+        samples = sample_memory(start(folder / "whole"))
+        seconds = monotonic() - begin
+        notes = len(open_corpus(folder / "whole", NAME).notes)
+        print(f"{args.files:,} files, {notes:,} notes, {args.midi_reader}, ", end="")
+        print(f"{args.num_workers} workers: {seconds:.1f} s, {args.files / seconds:,.0f} files/s")
+        print_memory(samples)
+
+        recorded, written = kill_half_way(start(folder / "killed"), folder / "killed", args.files)
+        sample_memory(start(folder / "killed"))
+        offsets = open_corpus(folder / "killed", NAME).offsets
+        again = np.searchsorted(offsets, written, "right") - 1 - recorded
+        print(f"killed with {recorded:,} files recorded: {again:,} files were done a second time")
+        compare(folder / "whole", folder / "killed")
+
+
+def write_files(folder: Path, files: int) -> None:
+    """Write excerpts of the demo's songs to `folder/midi`, each file with other notes."""
+    songs = write_demo(folder / "demo", DEMO_SONGS)["songs"]
+    notes = [read_midi(folder / "demo" / song["path"]) for song in songs]
+    (folder / "midi").mkdir()
+    for index in tqdm(range(files), "writing", unit=" files", disable=None):
+        variant, song = divmod(index, len(songs))
+        bar, transposition = divmod(variant, 12)
+        first_bar = bar % (songs[song]["bars"] - BARS_OF_A_FILE)
+        content = excerpt(notes[song], first_bar, transposition - 6)
+        (folder / "midi" / f"{index:06}.mid").write_bytes(content)
+
+
+def excerpt(notes: Notes, first_bar: int, transposition: int) -> bytes:
+    """Some bars of a song as a MIDI file of one track."""
+    ticks_per_bar = 4 * notes.ticks_per_beat
+    begin = first_bar * ticks_per_bar
+    inside = (notes.start >= begin) & (notes.start < begin + BARS_OF_A_FILE * ticks_per_bar)
+    pitch = (notes.pitch[inside] + transposition).tolist()
+    starts = zip((notes.start[inside] - begin).tolist(), [on] * len(pitch), pitch, strict=True)
+    ends = zip((notes.end[inside] - begin).tolist(), [off] * len(pitch), pitch, strict=True)
+    events, now = [], 0
+    for tick, event, key in sorted([*ends, *starts], key=lambda entry: entry[0]):
+        events.append(event(tick - now, key))
+        now = tick
+    return midi_bytes(FOUR_FOUR + b"".join(events) + END, division=notes.ticks_per_beat)
+
+
+def start_command(folder: Path, workers: int, reader: str, output: Path) -> subprocess.Popen:
+    flags = ["--dataset", NAME, "--dataset_dir", folder, "--output_dir", output]
+    flags += ["--num_workers", workers, "--midi_reader", reader]
+    command = [sys.executable, "-m", "data_creation.prepare_pretrain", *map(str, flags)]
+    return subprocess.Popen(command, cwd=REPOSITORY)
+
+
+def sample_memory(process: subprocess.Popen) -> list[tuple[float, float]]:
+    """Wait for a process; returns megabytes of it and of its largest child at equal times."""
+    samples = []
+    while process.poll() is None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        sizes = [resident_megabytes(child) for child in children]
+        samples.append((resident_megabytes(process.pid), max(sizes, default=0.0)))
+        sleep(SECONDS_BETWEEN_SAMPLES)
+    if process.returncode:
+        raise UserError(f"the command failed with exit status {process.returncode}")
+    return samples
+
+
+def resident_megabytes(process: int | str) -> float:
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:  # it has just ended
+        return 0.0
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def print_memory(samples: list[tuple[float, float]]) -> None:
+    print(f"{'MB in memory':<16}{'parent':>10}{'largest worker':>18}")
+    for share in (0.1, 0.5, 0.9):
+        parent, worker = samples[int(share * len(samples))]
+        print(f"{f'after {share:.0%}':<16}{parent:10.0f}{worker:18.0f}")
+    parent, worker = (max(column) for column in zip(*samples, strict=True))
+    print(f"{'at most':<16}{parent:10.0f}{worker:18.0f}")
+
+
+def kill_half_way(process: subprocess.Popen, output: Path, files: int) -> tuple[int, int]:
+    """Kill a run; returns how many files it had recorded and how many notes were on the disk."""
+    journal = output / f".{NAME}.partial.jsonl"
+    while recorded_files(journal) < files // 2:
+        if process.poll() is not None:
+            raise UserError("the run ended before it could be killed: give more --files")
+        sleep(0.01)
+    process.kill()
+    process.wait()
+    notes_bytes = (output / f".{NAME}.partial.npy").stat().st_size - HEADER_BYTES
+    return recorded_files(journal), notes_bytes // 4
+
+
+def recorded_files(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
+
+
+def compare(whole: Path, killed: Path) -> None:
+    digests = [
+        [hashlib.sha256((folder / f"{NAME}{part}").read_bytes()).hexdigest() for part in PARTS]
+        for folder in (whole, killed)
+    ]
+    if digests[0] != digests[1]:
+        raise UserError("the interrupted corpus differs from the uninterrupted one")
+    print(f"the corpus is the same as without the kill (sha256 of the notes: {digests[0][0]})")
+
+
+if __name__ == "__main__":
+    run_command(main)
