@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from data_creation.demo import write_demo
 from m2bert.arguments import count
-from m2bert.corpus import HEADER_BYTES, PARTS, open_corpus
+from m2bert.corpus import HEADER_BYTES, PARTS, SECONDS_BETWEEN_CHECKPOINTS, open_corpus
 from m2bert.errors import UserError, run_command
 from m2bert.midi import READERS, Notes, check_reader, read_midi
 from tests.midi_files import END, FOUR_FOUR, midi_bytes, off, on
@@ -94,7 +94,7 @@ def start_command(folder: Path, workers: int, reader: str, output: Path) -> subp
     flags = ["--dataset", NAME, "--dataset_dir", folder, "--output_dir", output]
     flags += ["--num_workers", workers, "--midi_reader", reader]
     command = [sys.executable, "-m", "data_creation.prepare_pretrain", *map(str, flags)]
-    return subprocess.Popen(command, cwd=REPOSITORY)
+    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
 
 
 def sample_memory(process: subprocess.Popen) -> list[tuple[float, float]]:
@@ -128,12 +128,16 @@ def print_memory(samples: list[tuple[float, float]]) -> None:
 
 
 def kill_half_way(process: subprocess.Popen, output: Path, files: int) -> tuple[int, int]:
-    """Kill a run; returns how many files it had recorded and how many notes were on the disk."""
+    """Kill a run between two of its records.
+
+    Returns how many files it had recorded, and how many notes it had written.
+    """
     journal = output / f".{NAME}.partial.jsonl"
     while recorded_files(journal) < files // 2:
         if process.poll() is not None:
             raise UserError("the run ended before it could be killed: give more --files")
         sleep(0.01)
+    sleep(SECONDS_BETWEEN_CHECKPOINTS / 2)
     process.kill()
     process.wait()
     notes_bytes = (output / f".{NAME}.partial.npy").stat().st_size - HEADER_BYTES

@@ -168,7 +168,7 @@ class _Worker:
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     """What a worker does: say that it is up, then answer item by item."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):  # the parent was killed
         connection.send("up")
         while True:
             connection.send(_answer(function, connection.recv()))

@@ -65,15 +65,18 @@ def check_reader(reader: str) -> None:
         raise UserError(f"{reader} is not installed: pip install {SYMUSIC}")
 
 
-def _in_order(columns: np.ndarray, lengths: list[int]) -> np.ndarray:
-    """The columns of `Notes`, (5, notes) int64, of instruments with so many notes each.
+def _in_order(columns: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
+    """The five columns of `Notes`, from instruments with so many notes each.
 
-    `columns`: start, end, pitch, velocity, (4, notes), in which the notes that start together on
-    one key stand in the order of their ends.
+    `columns`: start, end, pitch, velocity, int64 (4, notes), in which the notes that start together
+    on one key stand in the order of their ends.
     """
     track = np.repeat(np.arange(len(lengths)), lengths)
-    order = np.lexsort((columns[2], columns[0], track))
-    return np.concatenate([columns, track[np.newaxis]])[:, order]
+    start, pitch = columns[0], columns[2]
+    # one key, since sorting by three of them takes four times as long
+    key = (track * (start.max(initial=0) + 1) + start) * 128 + pitch
+    order = np.argsort(key, kind="stable")
+    return [column[order] for column in (*columns, track)]
 
 
 # miditoolkit: the parser of the original, whose reading of a file is the rule
