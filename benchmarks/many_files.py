@@ -98,12 +98,16 @@ def start_command(folder: Path, workers: int, reader: str, output: Path) -> subp
 
 
 def sample_memory(process: subprocess.Popen) -> list[tuple[float, float]]:
-    """Wait for a process; returns megabytes of it and of its largest child at equal times."""
+    """Wait for a process; returns megabytes of it and of its largest child.
+
+    They are taken at equal intervals from when it has children on.
+    """
     samples = []
     while process.poll() is None:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         sizes = [resident_megabytes(child) for child in children]
-        samples.append((resident_megabytes(process.pid), max(sizes, default=0.0)))
+        if sizes:
+            samples.append((resident_megabytes(process.pid), max(sizes)))
         sleep(SECONDS_BETWEEN_SAMPLES)
     if process.returncode:
         raise UserError(f"the command failed with exit status {process.returncode}")

@@ -260,6 +260,11 @@ def test_what_another_reader_began_is_not_continued(tmp_path, reader):
     assert len(open_corpus(tmp_path / "out", "x")) == (1 if reader == "miditoolkit" else 2)
 
 
+def test_one_version_is_named_everywhere():
+    for name in ("README.md", "requirements-dev.txt"):
+        assert SYMUSIC in (REPOSITORY / name).read_text(), name
+
+
 def test_a_reader_that_is_not_installed_is_named(tmp_path):
     script = (
         "import sys; sys.modules['symusic'] = None; "
