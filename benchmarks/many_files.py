@@ -137,13 +137,12 @@ def kill_half_way(process: subprocess.Popen, output: Path, files: int) -> tuple[
     Returns how many files it had recorded, and how many notes it had written.
     """
     journal = output / f".{NAME}.partial.jsonl"
-    while recorded_files(journal) < files // 2:
-        if process.poll() is not None:
-            raise UserError("the run ended before it could be killed: give more --files")
+    while recorded_files(journal) < files // 2 and process.poll() is None:
         sleep(0.01)
     sleep(SECONDS_BETWEEN_CHECKPOINTS / 2)
     process.kill()
-    process.wait()
+    if process.wait() == 0:
+        raise UserError("the run ended before it could be killed: give more --files")
     notes_bytes = (output / f".{NAME}.partial.npy").stat().st_size - HEADER_BYTES
     return recorded_files(journal), notes_bytes // 4
 
