@@ -17,6 +17,7 @@ from m2bert.devices import choose_device, choose_precision
 from m2bert.errors import run_command
 from m2bert.labelled_segments import LabelledSegments
 from m2bert.model import PRESETS
+from m2bert.processes import Processes
 from m2bert.tasks import TASKS, Task
 
 
@@ -52,7 +53,7 @@ def new_trainer(task: Task, preset: str, device: torch.device, precision: str) -
         batch_size=task.batch_size,
         lr=2e-5,
         seed=0,
-        device=device,
+        processes=Processes(device),
         precision=precision,
     )
 

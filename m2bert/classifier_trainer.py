@@ -13,6 +13,7 @@ from m2bert.errors import UserError
 from m2bert.labelled_segments import LabelledSegments
 from m2bert.metrics import METRICS
 from m2bert.optimiser import AdamW
+from m2bert.processes import Processes
 from m2bert.seeds import seed_of_step
 from m2bert.tasks import Task
 
@@ -54,10 +55,11 @@ class SegmentSet:
 
 
 class ClassifierTrainer:
-    """A classifier, its optimiser, and the task that they are for.
+    """A classifier, its optimiser, and the task that they are for; one process's part in it.
 
     Notes and labels lie on the device from the start (a few bytes a note); what comes back to the
-    host is two figures an epoch.
+    host is two figures an epoch. All processes have all data, and end with the same weights and
+    scores.
     """
 
     def __init__(
@@ -68,12 +70,13 @@ class ClassifierTrainer:
         batch_size: int,
         lr: float,
         seed: int,
-        device: torch.device,
+        processes: Processes,
         precision: str,
     ):
-        self.model, self.task, self.metric = model.to(device), task, METRICS[task.metric]
-        self.batch_size, self.seed, self.device = batch_size, seed, device
-        self.precision = precision
+        self.processes, self.device = processes, processes.device
+        self.model, self.task, self.metric = model.to(self.device), task, METRICS[task.metric]
+        self.wrapped = processes.wrap(self.model)
+        self.batch_size, self.seed, self.precision = batch_size, seed, precision
         self.optimiser = AdamW([w for w in model.parameters() if w.requires_grad], lr=lr)
         self.steps = 0
 
@@ -85,40 +88,55 @@ class ClassifierTrainer:
         losses = []
         for rows in batches(self.cut(order), f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
-            torch.manual_seed(seed_of_step(self.seed, self.steps))
+            torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
             self.steps += 1
-            sums, counts = self.forward(data, rows, predictions)
-            if not data.in_loss[rows].any():  # a batch without a labelled note teaches nothing
+            mine = self.processes.share(rows)
+            # all take part in a step: who has no row computes one, which counts for nothing
+            computed = mine if len(mine) else rows[:1]
+            sums, _ = self.forward(self.wrapped, data, computed, predictions, bool(len(mine)))
+            count = int(data.in_loss[rows].sum())
+            if not count:  # a batch without a labelled note teaches nothing
                 continue
-            loss = sums.sum() / counts.sum()
+            loss = sums.sum() / count
             self.optimiser.zero_grad()
-            loss.backward()
+            # gradients are averaged over processes, the loss is a sum over them
+            (loss * self.processes.count).backward()
             self.optimiser.step()
             losses.append(loss.detach())
-        return self.scored(data, torch.stack(losses).double().mean(), predictions, training=True)
+        loss = self.processes.add_up(torch.stack(losses).double()).mean()
+        return self.scored(data, loss, self.processes.add_up(predictions), training=True)
 
     @torch.no_grad()
     def evaluate(self, data: SegmentSet, title: str, batches: Batches) -> Scores:
         """Score a set. The order in which it is read changes nothing: it goes by length, so that
-        little padding is computed."""
+        little padding is computed. Processes take turns at its batches."""
         self.model.eval()
         order = np.argsort(-data.lengths, kind="stable")
         predictions = torch.zeros_like(data.labels)
-        read = [self.forward(data, rows, predictions) for rows in batches(self.cut(order), title)]
-        sums, counts = torch.zeros(2, len(data), dtype=torch.float64, device=self.device)
-        index = torch.from_numpy(order).to(self.device)
-        sums[index], counts[index] = (torch.cat(t).double() for t in zip(*read, strict=True))
-        return self.scored(data, self.mean_of_batches(sums, counts), predictions)
+        sums_and_counts = torch.zeros(2, len(data), device=self.device)
+        mine = self.cut(order)[self.processes.index :: self.processes.count]
+        for rows in batches(mine, title):
+            index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+            read = self.forward(self.model, data, rows, predictions)
+            sums_and_counts[:, index] = torch.stack(read)
+        sums, counts = self.processes.add_up(sums_and_counts).double()
+        loss = self.mean_of_batches(sums, counts)
+        return self.scored(data, loss, self.processes.add_up(predictions))
 
     def cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Segment numbers in order -> batches of them."""
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
     def forward(
-        self, data: SegmentSet, rows: np.ndarray, predictions: Tensor
+        self,
+        model: torch.nn.Module,
+        data: SegmentSet,
+        rows: np.ndarray,
+        predictions: Tensor,
+        counting: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Summed losses of some segments and how many notes these are of, (rows,) each; puts the
-        predicted classes into `predictions`.
+        predicted classes into `predictions`. If `counting` is False, all of these are 0.
 
         For note tasks a batch ends with its longest segment: nothing looks at padding.
         """
@@ -130,13 +148,13 @@ class ClassifierTrainer:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         ):
-            logits = self.model(notes, padded=bool(lengths.min() < notes.shape[1]))
-        classes = logits.detach().argmax(-1).to(predictions.dtype)
+            logits = model(notes, padded=bool(lengths.min() < notes.shape[1]))
+        classes = logits.detach().argmax(-1).to(predictions.dtype) * counting
         if self.task.level == "note":
             predictions[index, : lengths.max()] = classes
         else:
             predictions[index] = classes
-        counted = counted_in_loss(notes, labels, self.task.loss_on)
+        counted = counted_in_loss(notes, labels, self.task.loss_on) & counting
         return loss_sums(logits, labels, counted)
 
     def mean_of_batches(self, sums: Tensor, counts: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ LAST_LAYER = 12
 
 
 class Classifier(nn.Module):
-    """The encoder's states of one layer, for a head to read.
+    """The encoder's states of one layer, for a head to read; the layers above it are not trained.
 
     index_layer: `LAST_LAYER` is the last layer of the encoder, and so downwards.
     """
@@ -24,6 +24,8 @@ class Classifier(nn.Module):
         check_index_layer(config, index_layer)
         self.config, self.index_layer = config, index_layer
         self.backbone = M2BertModel(config)
+        read = config.num_hidden_layers - (LAST_LAYER - index_layer)
+        self.backbone.note_bert1.layers[read:].requires_grad_(False)
 
     def states(self, notes: Tensor, real: Tensor | None) -> Tensor:
         """States of the chosen layer, (batch, notes, hidden_size)."""

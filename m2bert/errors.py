@@ -9,6 +9,16 @@ class UserError(Exception):
     """Bad input or a bad setting: one sentence that says what is wrong, where, and what to do."""
 
 
+class Told(UserError):
+    """A `UserError` that the user has been told of, by one process for all."""
+
+
+def tell(error: UserError) -> None:
+    """Print the sentence of an error, unless that was done."""
+    if not isinstance(error, Told):
+        print(f"error: {error}", file=sys.stderr)
+
+
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave with its exit status.
 
@@ -20,7 +30,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     try:
         sys.exit(main() or 0)
     except UserError as error:
-        sys.exit(f"error: {error}")
+        tell(error)
+        sys.exit(1)
     except OSError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

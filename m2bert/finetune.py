@@ -4,13 +4,15 @@
     python -m m2bert.finetune --ckpt runs/pretrain --data_root data/finetune --task melody
 
 A run is a task, a seed and, in a cross-validation, a fold. The same command again keeps the runs
-that have finished and goes on with the others; several processes with the same command share them.
+that have finished and goes on with the others. Several commands at a time share the runs; several
+processes of one command (`torchrun`, `accelerate launch`) train the same batches together.
 """
 
 import argparse
 import json
 import platform
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -24,12 +26,13 @@ from m2bert import attention
 from m2bert.arguments import count, not_negative, whole
 from m2bert.checkpoint import Backbone, load_backbone
 from m2bert.classifiers import CLASSIFIERS, LAST_LAYER, Classifier, check_index_layer
-from m2bert.devices import choose_device, choose_precision
-from m2bert.errors import UserError, run_command
+from m2bert.devices import choose_precision
+from m2bert.errors import UserError, run_command, tell
 from m2bert.files import try_lock, write_text
 from m2bert.finetuning_run import MODEL_FOLDER, FineTuningRun, Options
 from m2bert.labelled_segments import LabelledSegments, TaskData, has_data, read_parts, split
 from m2bert.model import PRESETS, M2BertConfig
+from m2bert.processes import Processes, start_processes
 from m2bert.result_files import (
     FORMAT_VERSION,
     RESULT_FILE,
@@ -85,6 +88,10 @@ class Setup:
     options: Options
     settings: dict
 
+    @property
+    def processes(self) -> Processes:
+        return self.options.processes
+
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
         model = CLASSIFIERS[task.level](self.config, len(task.classes), self.index_layer)
@@ -130,8 +137,24 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)
     args = parse_arguments()
-    device = choose_device(args.cpu)
-    args.precision = choose_precision(args.precision, device)
+    processes = start_processes(args.cpu)
+    with processes.as_one():
+        setup = set_up(args, processes)
+        runs = plan_runs(args)
+    introduce(setup, runs)
+    if args.task is None:
+        name_missing_tasks(setup, runs)
+    status = fine_tune(runs, setup)
+    processes.end()
+    return status
+
+
+# What is to be done --------------------------------------------------------------------------
+
+
+def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
+    """Read and check what all runs share."""
+    args.precision = choose_precision(args.precision, processes.device)
     config, backbone = choose_model(args)
     setup = Setup(
         save_root=args.save_root,
@@ -143,21 +166,14 @@ def main() -> int:
             epochs=args.epochs,
             lr=args.lr,
             batch_size=args.batch_size,
-            device=device,
+            processes=processes,
             precision=args.precision,
             save_ckpt=args.save_ckpt,
         ),
         settings=settings_of(args, config, backbone),
     )
     refuse_other_settings(setup.save_root, setup.settings, "--save_root")
-    runs = plan_runs(args)
-    introduce(setup, runs)
-    if args.task is None:
-        name_missing_tasks(runs)
-    return fine_tune(runs, setup)
-
-
-# What is to be done --------------------------------------------------------------------------
+    return setup
 
 
 def choose_model(args: argparse.Namespace) -> tuple[M2BertConfig, Backbone | None]:
@@ -228,14 +244,15 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
     for _, group in groupby(runs, key=lambda run: run.task.labels):
         try:
             of_task = list(group)
-            parts = read_parts(of_task[0].task, setup.data_roots)
+            with setup.processes.as_one():
+                parts = read_parts(of_task[0].task, setup.data_roots)
             for run in of_task:
                 do_unless_done(run, parts, setup)
         except UserError as error:
             failed = True
-            print(f"error: {error}", file=sys.stderr)
+            tell(error)
     finished = sum(run.is_finished for run in runs)
-    print(
+    setup.processes.say(
         f"{finished} of {len(runs)} runs are finished; "
         f"the table: python -m m2bert.results {setup.save_root}"
     )
@@ -243,18 +260,25 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
 
 
 def do_unless_done(run: PlannedRun, parts: dict[str, LabelledSegments], setup: Setup) -> None:
-    """Do a run that is neither finished nor under way in another process."""
-    data = split(run.task, parts, run.fold)
+    """Do a run that is neither finished nor under way by another command."""
+    with setup.processes.as_one():
+        data = split(run.task, parts, run.fold)
+    with ExitStack() as held:
+        if setup.processes.from_main(partial(take, run, data, setup, held)):
+            do_run(run, data, setup)
+
+
+def take(run: PlannedRun, data: TaskData, setup: Setup, held: ExitStack) -> bool:
+    """Whether a run is to be done here; then `held` keeps other commands from it."""
     if run.is_finished:
         check_finished(run, data, setup.options.save_ckpt)
-        return
+        return False
     claim_folder(setup.save_root, setup.settings, "--save_root")
     lock = try_lock(run.folder / ".lock")
     if lock is None:
-        return
-    with lock:
-        if not run.is_finished:  # by another process, a moment ago
-            do_run(run, data, setup)
+        return False
+    held.enter_context(lock)
+    return not run.is_finished  # by another command, a moment ago
 
 
 def check_finished(run: PlannedRun, data: TaskData, save_ckpt: bool) -> None:
@@ -274,29 +298,39 @@ def check_finished(run: PlannedRun, data: TaskData, save_ckpt: bool) -> None:
 
 def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
     """Train and score one run, and write its result."""
-    task, backbone, options = run.task, setup.backbone, setup.options
+    task, backbone, options, processes = run.task, setup.backbone, setup.options, setup.processes
     source = str(backbone.path) if backbone else "nothing (random weights)"
     seed = seed_of_run(run.seed, run.fold)
     new_model = partial(setup.new_model, task)
     try:
-        training = FineTuningRun(run.folder, task, data, new_model, options, seed, source)
+        with processes.as_one():
+            training = FineTuningRun(run.folder, task, data, new_model, options, seed, source)
         sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
         again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
-        print(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
-        figures = training.go()
+        processes.say(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
+        with processes.as_one():
+            figures = training.go()
     except torch.OutOfMemoryError as error:
-        raise UserError(
+        raise processes.failure(
             f"{run.name}: the GPU's memory is too small: fewer JOBS or a smaller --batch_size help"
         ) from error
+    if processes.is_main:
+        conclude(run, training, figures, setup)
+
+
+def conclude(run: PlannedRun, training: FineTuningRun, figures: dict, setup: Setup) -> None:
+    """Write the result of a run that has ended, and say what it is."""
+    backbone, options = setup.backbone, setup.options
     result = {
         "format_version": FORMAT_VERSION,
-        "task": task.labels,
+        "task": run.task.labels,
         "seed": run.seed,
         "fold": run.fold,
         "settings": setup.settings,
         **figures,
         "checkpoint": {"path": str(backbone.path), "epoch": backbone.epoch} if backbone else None,
-        "device": device_name(options.device),
+        "device": device_name(setup.processes.device),
+        "processes": setup.processes.count,
         "precision": options.precision,
         "attention": attention.NAME,
         "versions": versions(),
@@ -322,19 +356,23 @@ def versions() -> dict[str, str]:
 def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
     config, options = setup.config, setup.options
     start = f"pre-trained: {setup.backbone.path}" if setup.backbone else "random weights"
-    print(
+    say, count = setup.processes.say, setup.processes.count
+    say(
         f"{config.num_hidden_layers} layers of width {config.hidden_size}, {start}; "
-        f"{device_name(options.device)}, {options.precision}"
+        f"{f'{count} x ' if count > 1 else ''}{device_name(setup.processes.device)}, "
+        f"{options.precision}"
     )
     tasks = {run.task.labels for run in runs}
     done = sum(run.is_finished for run in runs)
-    print(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
+    say(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
 
 
-def name_missing_tasks(runs: list[PlannedRun]) -> None:
+def name_missing_tasks(setup: Setup, runs: list[PlannedRun]) -> None:
     missing = TASKS.keys() - {run.task.labels for run in runs}
     if missing:
-        print(f"no data, left out: {', '.join(name for name in TASKS if name in missing)}")
+        setup.processes.say(
+            f"no data, left out: {', '.join(name for name in TASKS if name in missing)}"
+        )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ log                 a line an epoch, in the original's format
 result.json         all figures, written when the run has ended
 state.safetensors   until then: weights, optimiser and figures after a finished epoch
 model/              the weights of the best epoch, with --save_ckpt
+
+Of several processes only the main one writes.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,6 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
-from tqdm import tqdm
 
 from m2bert.checkpoint import load_tensors, save_tensors, with_prefix
 from m2bert.classifier_files import save_classifier
@@ -25,6 +26,7 @@ from m2bert.errors import UserError
 from m2bert.files import remove_temporaries, write_text
 from m2bert.labelled_segments import LabelledSegments, TaskData
 from m2bert.metrics import METRICS
+from m2bert.processes import Processes
 from m2bert.tasks import SPLITS, Task
 from m2bert.training_state import WEIGHT, pack_state, unpack_state
 
@@ -48,7 +50,7 @@ class Options:
     epochs: int
     lr: float
     batch_size: int | None
-    device: torch.device
+    processes: Processes
     precision: str
     save_ckpt: bool
 
@@ -68,8 +70,9 @@ class FineTuningRun:
     ):
         """seed: of everything random in this run; source: the name of the pre-trained model."""
         self.folder, self.task, self.data, self.options = folder, task, data, options
-        self.source = source
-        self.sets = [SegmentSet(task, getattr(data, name), options.device) for name in SPLITS]
+        self.source, self.processes = source, options.processes
+        device = self.processes.device
+        self.sets = [SegmentSet(task, getattr(data, name), device) for name in SPLITS]
         self.summaries = data.summaries()
         torch.manual_seed(seed)
         self.trainer = ClassifierTrainer(
@@ -78,28 +81,30 @@ class FineTuningRun:
             batch_size=options.batch_size or task.batch_size,
             lr=options.lr,
             seed=seed,
-            device=options.device,
+            processes=self.processes,
             precision=options.precision,
         )
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}
         """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
-        for leftovers in (folder, folder / MODEL_FOLDER):
-            remove_temporaries(leftovers)
         self.load_state()
+        if self.processes.greatest(len(self.epochs)) != len(self.epochs):
+            raise UserError(f"{folder} must be one folder, shared by all machines")
 
     def go(self) -> dict:
         """Train what is left of the run and return its figures."""
-        self.write_log()
+        if self.processes.is_main:
+            self.begin()
         saved_at, saving_took = time.monotonic(), 0.0
         while len(self.epochs) < self.options.epochs:
             self.epochs.append(self.run_epoch(len(self.epochs) + 1))
-            self.write_log()
-            begun = time.monotonic()
-            if begun - saved_at >= saving_took / MOST_TIME_SAVING:
-                self.save_state()
-                saved_at = time.monotonic()
-                saving_took = saved_at - begun
+            if self.processes.is_main:
+                self.write_log()
+                begun = time.monotonic()
+                if begun - saved_at >= saving_took / MOST_TIME_SAVING:
+                    self.save_state()
+                    saved_at = time.monotonic()
+                    saving_took = saved_at - begun
         return self.figures()
 
     def finish(self) -> None:
@@ -114,6 +119,7 @@ class FineTuningRun:
     def run_epoch(self, epoch: int) -> dict:
         begun = time.perf_counter()
         train_set, valid_set, test_set = self.sets
+        show_progress = self.processes.progress
         train = self.trainer.train_epoch(train_set, epoch, show_progress)
         trained = time.perf_counter()
         valid = self.trainer.evaluate(valid_set, "validation", show_progress)
@@ -135,6 +141,12 @@ class FineTuningRun:
             self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
 
     # Files -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Remove what a killed process left, and bring the log to where the saved state is."""
+        for leftovers in (self.folder, self.folder / MODEL_FOLDER):
+            remove_temporaries(leftovers)
+        self.write_log()
 
     def write_log(self) -> None:
         lines = [f"Loading pre-trained model from {self.source}", *map(epoch_line, self.epochs)]
@@ -172,7 +184,7 @@ class FineTuningRun:
         trainer = self.trainer
         unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
         trainer.steps, self.epochs = record["steps"], record["epochs"]
-        self.best = {name: tensor.to(self.options.device) for name, tensor in best.items()}
+        self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
 
     def save_model(self) -> None:
         self.trainer.model.load_state_dict(with_prefix(self.best, WEIGHT))
@@ -216,11 +228,6 @@ class FineTuningRun:
         test = self.sets[-1]
         value = score(test.notes, test.labels, predictions, self.task.batch_size)
         return round(value.item(), DECIMALS)
-
-
-def show_progress(batches: list[np.ndarray], title: str) -> Iterator[np.ndarray]:
-    """Pass batches on with a progress bar, on a terminal."""
-    yield from tqdm(batches, title, disable=None, leave=False, ncols=80)
 
 
 def best_epoch(epochs: list[dict]) -> dict:

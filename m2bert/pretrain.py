@@ -9,25 +9,24 @@ The same command again goes on where the run was stopped. Several processes (`to
 import argparse
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
-from tqdm import tqdm
 
 from m2bert.arguments import count, not_negative, whole
 from m2bert.checkpoint import load_initial_weights
 from m2bert.corpus import open_corpus
 from m2bert.cp import FIELDS
 from m2bert.curves import draw_curves
-from m2bert.devices import choose_device, choose_precision
+from m2bert.devices import choose_precision
 from m2bert.errors import UserError, run_command
 from m2bert.meter import Meter, measure_peak, steps_line
 from m2bert.model import PRESETS, M2BertForPreTraining, preset, published_parameter_count
 from m2bert.objectives import PIANOROLL_BINS, Objective
+from m2bert.processes import Processes, start_processes
 from m2bert.run_folder import RunFolder, log_line
 from m2bert.segments import (
     VALIDATION_EPOCH,
@@ -90,26 +89,20 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def start_accelerator(args: argparse.Namespace) -> Accelerator:
-    """Precision and processes."""
-    device = choose_device(args.cpu)
-    args.precision = choose_precision(args.precision, device)
-    accelerator = Accelerator(
-        cpu=device.type == "cpu",
-        mixed_precision=MIXED_PRECISION[args.precision],
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(broadcast_buffers=False),
-            # the others wait while one process writes a large published corpus in flat form
-            InitProcessGroupKwargs(timeout=timedelta(hours=3)),
-        ],
-    )
-    parts = accelerator.num_processes * args.accumulation_steps
+def start_accelerator(args: argparse.Namespace, processes: Processes) -> Accelerator:
+    """Choose the precision, and how a batch is split."""
+    args.precision = choose_precision(args.precision, processes.device)
+    parts = processes.count * args.accumulation_steps
     if args.batch_size % parts:
         raise UserError(
             f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
-            f"({accelerator.num_processes} processes times --accumulation_steps)"
+            f"({processes.count} processes times --accumulation_steps)"
         )
-    return accelerator
+    return Accelerator(
+        cpu=processes.device.type == "cpu",
+        mixed_precision=MIXED_PRECISION[args.precision],
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
 
 
 def open_songs(args: argparse.Namespace, accelerator: Accelerator) -> tuple[Songs, np.ndarray]:
@@ -150,18 +143,13 @@ def make_trainer(args: argparse.Namespace, accelerator: Accelerator) -> Trainer:
     )
 
 
-def new_cpu_group() -> torch.distributed.ProcessGroup:
-    """A way for processes to agree that does not wait for their GPUs."""
-    return torch.distributed.new_group(backend="gloo")
-
-
 class Run:
     """A run in its folder: the loop over epochs and steps."""
 
-    def __init__(self, args: argparse.Namespace, accelerator: Accelerator):
-        self.args, self.accelerator = args, accelerator
-        self.is_main = accelerator.is_main_process
-        self.share = Share(args.batch_size, accelerator.process_index, accelerator.num_processes)
+    def __init__(self, args: argparse.Namespace, processes: Processes, accelerator: Accelerator):
+        self.args, self.processes, self.accelerator = args, processes, accelerator
+        self.is_main = processes.is_main
+        self.share = Share(args.batch_size, processes.index, processes.count)
         self.songs, used = open_songs(args, accelerator)
         self.train_songs, self.valid_songs = split_songs(used, args.seed)
         if not len(self.train_songs):
@@ -176,15 +164,12 @@ class Run:
             load_initial_weights(args.init_ckpt, self.trainer.model)
         self.progress, running = self.folder.load_state(self.trainer.model, self.trainer.optimiser)
         self.running = self.zeros() if running is None else running.to(accelerator.device)
-        self.group = new_cpu_group() if accelerator.num_processes > 1 else None
-        if self.progress.steps != self.greatest(self.progress.steps):
+        if self.progress.steps != processes.greatest(self.progress.steps):
             raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
         if self.is_main:
             self.folder.begin(self.progress)
         peak = measure_peak(accelerator.device, args.precision)
-        self.meter = Meter(
-            self.trainer.model.config, args.max_seq_len, accelerator.num_processes, peak
-        )
+        self.meter = Meter(self.trainer.model.config, args.max_seq_len, processes.count, peak)
         self.saved_at = time.monotonic()
 
     def go(self) -> int:
@@ -227,7 +212,7 @@ class Run:
             self.meter.add(figures, batch["real"])
             if progress.steps % self.args.log_steps == 0:
                 self.log_steps(train)
-            if self.greatest(self.is_main and self.saving_is_due):
+            if self.processes.greatest(self.is_main and self.saving_is_due):
                 self.save_state()
             if self.is_stopped(stop) or (self.at_max_steps and progress.epoch_step < len(train)):
                 return False
@@ -258,21 +243,11 @@ class Run:
         self.save_state()
         if self.is_main:
             self.folder.log_epoch(progress)
-        self.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
-
-    # Agreeing --------------------------------------------------------------------------------
-
-    def greatest(self, value: int) -> int:
-        """The greatest value that any process gives; costs nothing where there is only one."""
-        if self.group is None:
-            return value
-        shared = torch.tensor(int(value))
-        torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX, group=self.group)
-        return int(shared)
+        self.processes.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
 
     def is_stopped(self, stop: Stop) -> bool:
         """Whether any process was asked to stop: all must leave after the same step."""
-        asked = self.greatest(stop.signal)
+        asked = self.processes.greatest(stop.signal)
         if asked:  # else a signal of this very moment would be forgotten
             stop.signal = asked
         return asked > 0
@@ -288,10 +263,7 @@ class Run:
     def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
         on_gpu = self.accelerator.device.type == "cuda"
         loaded = load_batches(batches, first, self.args.num_workers, pin_memory=on_gpu)
-        hidden = None if self.is_main else True  # None: shown on a terminal only
-        yield from tqdm(
-            loaded, title, len(batches), initial=first, disable=hidden, leave=False, ncols=80
-        )
+        return self.processes.progress(loaded, title, len(batches), first)
 
     def zeros(self) -> Tensor:
         """Sums of figures before the first batch."""
@@ -334,7 +306,7 @@ class Run:
         if self.is_main and progress.epoch_step and not stop.signal:
             record = {"epoch": progress.epoch, "step": progress.steps}
             self.folder.save_models(self.trainer.model, record, is_best=False)
-        self.say(
+        self.processes.say(
             f"Stopped after step {progress.steps} (epoch {progress.epoch}, step "
             f"{progress.epoch_step} of it); state kept in {self.args.save_dir}. "
             + ("The same command goes on." if stop.signal else "A larger --max_steps goes on.")
@@ -343,22 +315,18 @@ class Run:
 
     # Telling ---------------------------------------------------------------------------------
 
-    def say(self, line: str) -> None:
-        if self.is_main:
-            tqdm.write(line)
-
     def introduce(self) -> None:
         model, songs, progress = self.trainer.model, self.songs, self.progress
-        self.say(
+        self.processes.say(
             f"{published_parameter_count(model):,} parameters ({self.args.preset}), "
-            f"{self.accelerator.num_processes} x {self.accelerator.device.type}, "
+            f"{self.processes.count} x {self.processes.device.type}, "
             f"{self.args.precision}"
         )
         for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
             notes = int(songs.lengths[chosen].sum())
-            self.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
+            self.processes.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
         if progress.steps and not self.finished:
-            self.say(
+            self.processes.say(
                 f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "
                 f"after step {progress.steps}"
             )
@@ -371,21 +339,23 @@ class Run:
         if self.is_main:
             self.folder.log_steps(record)
             place = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
-            self.say(f"{place}: {steps_line(record)}")
+            self.processes.say(f"{place}: {steps_line(record)}")
 
     def conclude(self) -> None:
         progress, folder = self.progress, self.args.save_dir
         drawn = draw_curves(progress.history, folder / "curves.png")
-        self.say(
+        self.processes.say(
             f"Finished: {len(progress.history)} epochs, the best was epoch "
             f"{progress.best['epoch']} (score {progress.best['score']:.4f}). "
             "Validation, first epoch to last (accuracies at corrupted notes):"
         )
         for line in change_lines(progress.history):
-            self.say(line)
-        self.say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
-        self.say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
-        self.say(f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}")
+            self.processes.say(line)
+        self.processes.say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
+        self.processes.say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
+        self.processes.say(
+            f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}"
+        )
 
 
 def change_lines(history: list[dict]) -> list[str]:
@@ -398,8 +368,9 @@ def change_lines(history: list[dict]) -> list[str]:
 
 def main() -> int:
     args = parse_arguments()
-    accelerator = start_accelerator(args)
-    run = Run(args, accelerator)
+    processes = start_processes(args.cpu)
+    accelerator = start_accelerator(args, processes)
+    run = Run(args, processes, accelerator)
     try:
         status = run.go()
     except torch.OutOfMemoryError as error:
