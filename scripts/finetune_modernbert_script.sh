@@ -8,7 +8,7 @@
 #                   model_best.ckpt (default: runs/pretrain)
 #   note_data_root  files of the tasks that label notes (default: data/finetune)
 #   seq_data_root   files of the tasks that label pieces (default: note_data_root)
-# JOBS=4 in front of it does so many trainings at a time. Further flags go to
+# JOBS=4 in front of it does so many trainings at a time, on all GPUs in turn. Further flags go to
 # `python -m m2bert.finetune` (--help lists them); results go to --save_root (runs/finetune).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -39,6 +39,10 @@ fine_tune() { # in a subshell of its own, which becomes the training process
         ${flags[@]+"${flags[@]}"}
 }
 
+list_gpus() { # their numbers, separated by commas
+    nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null | paste -s -d , - || true
+}
+
 status=0
 if [[ $jobs == 1 ]]; then
     (fine_tune) || status=$?
@@ -46,9 +50,12 @@ else
     # The processes share the trainings among themselves, and the CPU's cores.
     cores=$(getconf _NPROCESSORS_ONLN)
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + jobs - 1) / jobs))} TQDM_DISABLE=1
+    # Each has one of the GPUs, if there are any.
+    IFS=, read -r -a gpus <<<"${CUDA_VISIBLE_DEVICES-$(list_gpus)}"
     processes=()
     trap 'kill "${processes[@]}" 2>/dev/null; wait; exit 130' INT TERM
     for ((i = 0; i < jobs; i++)); do
+        if ((${#gpus[@]})); then export CUDA_VISIBLE_DEVICES=${gpus[i % ${#gpus[@]}]}; fi
         fine_tune &
         processes+=($!)
     done

@@ -3,11 +3,13 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +17,25 @@ import pytest
 import torch
 
 from m2bert import finetune
-from m2bert.checkpoint import load_model, save_published
+from m2bert.checkpoint import load_model, load_tensors, save_published
 from m2bert.classifier_files import load_classifier
 from m2bert.classifiers import NoteClassifier
 from m2bert.errors import UserError
 from m2bert.finetuning_run import FineTuningRun, best_epoch, commonest_label
 from m2bert.labelled_segments import LabelledSegments, read_parts
 from m2bert.metrics import METRICS, grid_accuracy
+from m2bert.processes import Processes
 from m2bert.result_files import read_results
 from m2bert.seeds import seed_of_run
 from m2bert.settings import claim_folder
 from m2bert.tasks import TASKS
+from tests.classifier_gradients import gradients
 from tests.task_files import SMALL, write_checkpoint, write_task
 
 REPOSITORY = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-MEASURED = {"seconds", "train_seconds", "notes_per_second"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+MEASURED = {"seconds", "train_seconds", "notes_per_second", "processes"}
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +270,33 @@ def test_the_script_is_stopped_goes_on_and_ends_with_the_table(given, tmp_path):
     assert (tmp_path / "out/results.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [(None, "0 0 1"), ("3,GPU-7,5", "3 5 GPU-7"), ("4", "4 4 4"), ("", "- - -")],
+)
+def test_jobs_are_spread_over_the_gpus(given, tmp_path, visible, expected):
+    tools, noted = tmp_path / "tools", tmp_path / "noted"
+    tools.mkdir()
+    stand_ins = {
+        "nvidia-smi": "printf '0\\n1\\n'",
+        "python3": f"""
+            if [[ $2 == m2bert.finetune ]]; then echo "${{CUDA_VISIBLE_DEVICES:--}}" >>{noted}; fi
+        """,
+    }
+    for name, program in stand_ins.items():
+        (tools / name).write_text(f"#!/usr/bin/env bash\n{program}\n")
+        (tools / name).chmod(0o755)
+    environment = {n: v for n, v in ENVIRONMENT.items() if n != "CUDA_VISIBLE_DEVICES"}
+    environment |= {"PATH": f"{tools}:{PATH}", "JOBS": "3"}
+    if visible is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    call = script(given, tmp_path / "out")
+    if (REPOSITORY / ".venv").exists():  # of which the script would take python
+        pytest.skip("the script takes the Python of .venv")
+    subprocess.run(call, env=environment, check=True, timeout=60)
+    assert " ".join(sorted(noted.read_text().split())) == expected
+
+
 def processes_that_mention(path: Path) -> list[str]:
     """Command lines of running processes."""
     lines = []
@@ -446,6 +478,98 @@ def test_class_num_gives_room_for_more_classes(given, tmp_path, monkeypatch):
     assert run_here(monkeypatch, *command(given), *words) == finetune.SOME_TASKS_FAILED
     words[-1] += "6"
     assert run_here(monkeypatch, *command(given), *words, "--class_num", "6") == 0
+
+
+# Several processes -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def without_dropout(tmp_path_factory) -> Path:
+    """As `given`, for runs that are to be the same in one process and in two."""
+    folder = tmp_path_factory.mktemp("without_dropout")
+    write_checkpoint(folder / "pretrained", replace(SMALL, dropout=0.0))
+    for name in ("melody", "composer", "localkey"):
+        write_task(folder / "data", name, segments=7)
+    return folder
+
+
+def torchrun(*words: str | Path) -> subprocess.CompletedProcess:
+    program = [*TORCHRUN, *map(str, words)]
+    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+
+
+def test_two_processes_compute_the_gradients_of_one(tmp_path):
+    done = torchrun(REPOSITORY / "tests/classifier_gradients.py", tmp_path / "kept")
+    assert done.returncode == 0, done.stderr
+    first, second = (load_tensors(tmp_path / f"kept.{index}")[0] for index in range(2))
+    alone = gradients(Processes(torch.device("cpu")))
+    assert alone.keys() == first.keys() == second.keys()
+    assert len(alone) == 3 * (4 + 4)
+    for name, tensor in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        if "gradient" in name:
+            difference = (first[name] - tensor).norm() / tensor.norm()
+            assert difference < 1e-6, name
+        elif "predictions" in name:
+            assert torch.equal(first[name], tensor), name
+        else:
+            torch.testing.assert_close(first[name], tensor, rtol=0, atol=1.01e-4)
+
+
+def assert_close_results(one: dict, other: dict) -> None:
+    """The same runs with the same figures, losses but for the last of their places."""
+    assert one.keys() == other.keys()
+    for run, result in one.items():
+        pairs = zip(result.pop("epochs"), other[run].pop("epochs"), strict=True)
+        for mine, theirs in pairs:
+            assert mine == pytest.approx(theirs, rel=0, abs=1.01e-4)
+        assert result == other[run]
+
+
+def test_torchrun_gives_the_results_of_one_process(without_dropout, tmp_path, monkeypatch):
+    shutil.copytree(without_dropout / "data", tmp_path / "data")
+    (tmp_path / "data/augnet_valid_localkeyans.npy").unlink()
+    words = ["--task", "melody", "localkey", "composer", "--seed", "1", "--batch_size", "3"]
+    words += ["--data_root", str(tmp_path / "data"), "--lr", "1e-3"]
+    words = [*command(without_dropout), *words]
+    done = torchrun("-m", "m2bert.finetune", *words, "--save_root", tmp_path / "two", "--cpu")
+    assert done.returncode != 0
+    assert done.stderr.count("error: there is no augnet_valid_localkeyans.npy") == 1
+    assert done.stdout.count("6 of 7 runs are finished") == 1
+    assert done.stdout.count("melody, seed 1: best epoch") == 1
+    status = run_here(monkeypatch, *words, "--save_root", str(tmp_path / "one"))
+    assert status == finetune.SOME_TASKS_FAILED
+    assert {result["processes"] for result in read_results(tmp_path / "two").values()} == {2}
+    assert_close_results(figures(tmp_path / "one"), figures(tmp_path / "two"))
+
+
+def test_one_process_goes_on_where_two_were_stopped(without_dropout, tmp_path, monkeypatch, capsys):
+    words = ["--task", "melody", "--seed", "3", "--epochs", "200", "--save_ckpt", "--cpu"]
+    words = [*command(without_dropout), *words, "--save_root"]
+    line = [*TORCHRUN, "-m", "m2bert.finetune", *words, str(tmp_path / "stopped")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(line, env=ENVIRONMENT, **quiet)
+    log = tmp_path / "stopped/seed_3/melody/log"
+    wait_until(lambda: log.exists() and "Epoch 3:" in log.read_text())
+    process.terminate()  # torchrun passes it on
+    assert process.wait(timeout=60) != 0
+    assert not processes_that_mention(tmp_path / "stopped")
+    assert run_here(monkeypatch, *words, str(tmp_path / "stopped")) == 0
+    (epoch,) = re.findall("going on after epoch ([0-9]+)", capsys.readouterr().out)
+    assert 0 < int(epoch) < 200
+    run_here(monkeypatch, *words, str(tmp_path / "whole"))
+    assert_close_results(figures(tmp_path / "whole"), figures(tmp_path / "stopped"))
+
+
+def test_bad_words_under_torchrun_are_said_once(given, tmp_path):
+    words = command(given, "--save_root", tmp_path, "--task", "melodie")
+    done = torchrun("-m", "m2bert.finetune", *words)
+    assert done.returncode != 0
+    assert done.stderr.count("error: there is no task melodie") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+# -----------------------------------------------------------------------------------------------
 
 
 def test_of_equal_epochs_the_latest_is_best():
