@@ -40,7 +40,8 @@ fine_tune() { # in a subshell of its own, which becomes the training process
 }
 
 list_gpus() { # their numbers, separated by commas
-    nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null | paste -s -d , - || true
+    nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null |
+        grep -E '^[0-9]+$' | paste -s -d , - || true
 }
 
 status=0

@@ -274,25 +274,21 @@ def test_the_script_is_stopped_goes_on_and_ends_with_the_table(given, tmp_path):
     ("visible", "expected"),
     [(None, "0 0 1"), ("3,GPU-7,5", "3 5 GPU-7"), ("4", "4 4 4"), ("", "- - -")],
 )
-def test_jobs_are_spread_over_the_gpus(given, tmp_path, visible, expected):
-    tools, noted = tmp_path / "tools", tmp_path / "noted"
-    tools.mkdir()
-    stand_ins = {
-        "nvidia-smi": "printf '0\\n1\\n'",
-        "python3": f"""
-            if [[ $2 == m2bert.finetune ]]; then echo "${{CUDA_VISIBLE_DEVICES:--}}" >>{noted}; fi
-        """,
-    }
+def test_jobs_are_spread_over_the_gpus(tmp_path, visible, expected):
+    shutil.copytree(REPOSITORY / "scripts", tmp_path / "scripts")
+    noted = tmp_path / "noted"
+    note = f'if [[ $2 == m2bert.finetune ]]; then echo "${{CUDA_VISIBLE_DEVICES:--}}" >>{noted}; fi'
+    stand_ins = {"nvidia-smi": "printf '0\\n1\\n'", ".venv/bin/python": note}
     for name, program in stand_ins.items():
-        (tools / name).write_text(f"#!/usr/bin/env bash\n{program}\n")
-        (tools / name).chmod(0o755)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/usr/bin/env bash\n{program}\n")
+        path.chmod(0o755)
     environment = {n: v for n, v in ENVIRONMENT.items() if n != "CUDA_VISIBLE_DEVICES"}
-    environment |= {"PATH": f"{tools}:{PATH}", "JOBS": "3"}
+    environment |= {"PATH": f"{tmp_path}:{PATH}", "JOBS": "3"}
     if visible is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
-    call = script(given, tmp_path / "out")
-    if (REPOSITORY / ".venv").exists():  # of which the script would take python
-        pytest.skip("the script takes the Python of .venv")
+    call = ["bash", tmp_path / "scripts/finetune_modernbert_script.sh"]
     subprocess.run(call, env=environment, check=True, timeout=60)
     assert " ".join(sorted(noted.read_text().split())) == expected
 
@@ -569,7 +565,7 @@ def test_bad_words_under_torchrun_are_said_once(given, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# -----------------------------------------------------------------------------------------------
+# Figures ---------------------------------------------------------------------------------------
 
 
 def test_of_equal_epochs_the_latest_is_best():
