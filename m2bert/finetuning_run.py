@@ -88,11 +88,11 @@ class FineTuningRun:
         self.best: dict[str, Tensor] = {}
         """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
         self.load_state()
-        if self.processes.greatest(len(self.epochs)) != len(self.epochs):
-            raise UserError(f"{folder} must be one folder, shared by all machines")
 
     def go(self) -> dict:
         """Train what is left of the run and return its figures."""
+        if not self.processes.agree(len(self.epochs)):
+            raise UserError(f"{self.folder} must be one folder, shared by all machines")
         if self.processes.is_main:
             self.begin()
         saved_at, saving_took = time.monotonic(), 0.0

@@ -39,7 +39,7 @@ def start_processes(cpu: bool) -> "Processes":
 class Processes:
     """This process's place among `count` processes; alone it waits for nothing.
 
-    Every method that is told to be called by all must be called by all, in the same order.
+    What is said to be called by all waits until all have called it, so they must in one order.
     """
 
     def __init__(self, device: torch.device, index: int = 0, count: int = 1):
@@ -64,6 +64,13 @@ class Processes:
         hidden = None if self.is_main else True  # None: shown on a terminal only
         yield from tqdm(items, title, total, initial=first, disable=hidden, leave=False, ncols=80)
 
+    def failure(self, sentence: str) -> BaseException:
+        """What to raise where one process alone fails in the midst of common work.
+
+        The others wait for it there and cannot be told: it ends, and its launcher ends them.
+        """
+        return UserError(sentence) if self._group is None else SystemExit(f"error: {sentence}")
+
     # Agreeing; called by all -----------------------------------------------------------------
 
     def greatest(self, value: int) -> int:
@@ -74,12 +81,15 @@ class Processes:
         distributed.all_reduce(shared, distributed.ReduceOp.MAX, group=self._group)
         return int(shared)
 
+    def agree(self, value: int) -> bool:
+        """Whether all give the same value."""
+        return self.greatest(value) == -self.greatest(-value)
+
     @contextmanager
     def as_one(self) -> Iterator[None]:
-        """A `UserError` in one process becomes one in all, and is said once.
+        """Turn a `UserError` in any process into one in all, which is said once.
 
-        For blocks in which nobody waits for the others after the first thing that may fail in one
-        process alone.
+        In the block no process may wait for the others once one of them may have failed alone.
         """
         if self._group is None:
             yield
@@ -89,11 +99,11 @@ class Processes:
             yield
         except UserError as raised:
             error = raised
-        rank = 0 if error is None else self.count - self.index
-        first = self.greatest(rank)
-        if not first:
+        claim = 0 if error is None else self.count - self.index
+        greatest = self.greatest(claim)
+        if not greatest:
             return
-        if error is not None and rank == first:
+        if claim == greatest:
             tell(error)
         self.wait()  # a process that leaves is the end of all: not before it is said
         raise Told from error
@@ -114,13 +124,6 @@ class Processes:
         self.wait()
         if self._group is not None:
             distributed.destroy_process_group()
-
-    def failure(self, sentence: str) -> BaseException:
-        """What to raise where one process alone fails in the midst of common work.
-
-        The others wait for it there and cannot be told: it ends, and its launcher ends them.
-        """
-        return UserError(sentence) if self._group is None else SystemExit(f"error: {sentence}")
 
     # Sharing work ----------------------------------------------------------------------------
 

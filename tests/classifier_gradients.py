@@ -1,8 +1,10 @@
-"""Run by torchrun: train classifiers for an epoch without dropout and keep all gradients.
+"""Run by torchrun: train classifiers for an epoch without dropout and keep all gradients; then
+fail together.
 
 python tests/classifier_gradients.py OUT
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +17,7 @@ from torch import Tensor
 from m2bert.checkpoint import save_tensors
 from m2bert.classifier_trainer import ClassifierTrainer, SegmentSet
 from m2bert.classifiers import CLASSIFIERS
+from m2bert.errors import UserError
 from m2bert.labelled_segments import LabelledSegments
 from m2bert.processes import Processes, start_processes
 from m2bert.tasks import TASKS
@@ -75,4 +78,10 @@ if __name__ == "__main__":
     processes = start_processes(cpu=True)
     kept = gradients(processes)
     save_tensors(Path(sys.argv[1]).with_suffix(f".{processes.index}"), kept, {})
+    with contextlib.suppress(UserError), processes.as_one():
+        if processes.index:
+            raise UserError("not in the first process")
+    with contextlib.suppress(UserError), processes.as_one():
+        raise UserError("in both")
+    assert [processes.agree(1), processes.agree(processes.index)] == [True, False]
     processes.end()
