@@ -8,6 +8,7 @@ The same command again goes on where the run was stopped. Several processes (`to
 
 import argparse
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def start_accelerator(args: argparse.Namespace, processes: Processes) -> Acceler
             f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
             f"({processes.count} processes times --accumulation_steps)"
         )
+    # its new name in torch is not known to accelerate
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
     return Accelerator(
         cpu=processes.device.type == "cpu",
         mixed_precision=MIXED_PRECISION[args.precision],
@@ -152,13 +155,14 @@ class Run:
         self.share = Share(args.batch_size, processes.index, processes.count)
         self.songs, used = open_songs(args, accelerator)
         self.train_songs, self.valid_songs = split_songs(used, args.seed)
-        if not len(self.train_songs):
-            raise UserError(
-                f"{len(used)} songs are too few to train on some and validate on others"
-            )
-        self.folder = RunFolder(args.save_dir, settings_of(args, self.songs, used))
-        if self.is_main:
-            self.folder.lock()
+        with processes.as_one():
+            if not len(self.train_songs):
+                raise UserError(
+                    f"{len(used)} songs are too few to train on some and validate on others"
+                )
+            self.folder = RunFolder(args.save_dir, settings_of(args, self.songs, used))
+            if self.is_main:
+                self.folder.lock()
         self.trainer = make_trainer(args, accelerator)
         if args.init_ckpt and not self.folder.has_state:
             load_initial_weights(args.init_ckpt, self.trainer.model)
