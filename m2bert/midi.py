@@ -84,6 +84,11 @@ def _in_order(columns: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
 
 def read_with_miditoolkit(path: Path | str) -> Notes:
     """Read a MIDI file. Raises `RejectedMidi` if the parser cannot."""
+    return notes_of(parse_midi(path))
+
+
+def parse_midi(path: Path | str) -> MidiFile:
+    """Read everything that miditoolkit keeps of a file. Raises `RejectedMidi` if it cannot."""
     try:
         midi = MidiFile(str(path))
     except EOFError as error:
@@ -92,7 +97,7 @@ def read_with_miditoolkit(path: Path | str) -> Notes:
         raise RejectedMidi(UNREADABLE, f"{type(error).__name__}: {error}"[:200]) from error
     if midi.ticks_per_beat <= 0:
         raise RejectedMidi(UNREADABLE, "it counts time in frames, not in beats")
-    return notes_of(midi)
+    return midi
 
 
 def notes_of(midi: MidiFile) -> Notes:

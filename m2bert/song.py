@@ -1,0 +1,83 @@
+"""A MIDI file as its owner knows it: every note with its track, in ticks, beats and seconds."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from miditoolkit import MidiFile
+
+from m2bert.errors import UserError
+from m2bert.midi import Notes, RejectedMidi, notes_of, parse_midi
+
+USUAL_TEMPO = 120.0
+"""Beats a minute before the first tempo of a file, as the MIDI standard has it."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """An instrument of a file. Attributes: its name, General MIDI program and whether it is
+    drums."""
+
+    name: str
+    program: int
+    is_drum: bool
+
+
+@dataclass(frozen=True)
+class Song:
+    """A parsed file and its notes.
+
+    Attributes:
+        path: the file.
+        midi: everything in it, as miditoolkit holds it; not to be changed.
+        notes: its notes in the file's order; arrays below follow it, (notes,) each.
+    """
+
+    path: Path
+    midi: MidiFile
+    notes: Notes
+
+    def __len__(self) -> int:
+        return len(self.notes.start)
+
+    @cached_property
+    def tracks(self) -> tuple[Track, ...]:
+        """The instruments that `Notes.track` counts."""
+        return tuple(
+            Track(instrument.name.strip(), instrument.program, instrument.is_drum)
+            for instrument in self.midi.instruments
+        )
+
+    @cached_property
+    def is_drum(self) -> np.ndarray:
+        """The notes of drums, bool."""
+        return np.array([track.is_drum for track in self.tracks], bool)[self.notes.track]
+
+    def beats(self, ticks: np.ndarray) -> np.ndarray:
+        """Ticks -> quarter notes from the beginning, float64."""
+        return ticks / self.notes.ticks_per_beat
+
+    def seconds(self, ticks: np.ndarray) -> np.ndarray:
+        """Ticks -> seconds from the beginning, float64."""
+        changes = {0: USUAL_TEMPO} | {t.time: t.tempo for t in self.midi.tempo_changes}
+        tick = np.array(sorted(changes), np.float64)
+        beat_seconds = 60 / np.array([changes[t] for t in sorted(changes)])
+        tick_seconds = beat_seconds / self.notes.ticks_per_beat
+        begins = np.concatenate([[0.0], np.cumsum(np.diff(tick) * tick_seconds[:-1])])
+        return np.interp(ticks, tick, begins) + tick_seconds[-1] * np.maximum(ticks - tick[-1], 0)
+
+
+def read_song(path: Path | str) -> Song:
+    """Read a MIDI file. Raises `UserError` if it is not there, is no MIDI file or has no notes."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        midi = parse_midi(path)
+    except RejectedMidi as rejection:
+        raise UserError(f"{path} is no readable MIDI file ({rejection.detail})") from rejection
+    notes = notes_of(midi)
+    if len(notes.start) == 0:
+        raise UserError(f"{path} has no notes")
+    return Song(path, midi, notes)
