@@ -45,7 +45,7 @@ class Song:
     def tracks(self) -> tuple[Track, ...]:
         """The instruments that `Notes.track` counts."""
         return tuple(
-            Track(instrument.name.strip(), instrument.program, instrument.is_drum)
+            Track(instrument.name.strip(), int(instrument.program), instrument.is_drum)
             for instrument in self.midi.instruments
         )
 
