@@ -11,16 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import RUNS, median_seconds
-from data_creation.benchmark_items import (
-    BEATS_PER_BAR,
-    cp_notes_of_beats,
-    cut_notes,
-    order_as_published,
-    order_by_onset,
-)
+from data_creation.benchmark_items import cut_notes, order_as_published
 from data_creation.benchmark_parts import convert_part, missing_files
 from data_creation.benchmark_sets import DATA_SETS, DataSet
-from m2bert.cp import HIGHEST_PITCH, LOWEST_PITCH
+from m2bert.cp import BEATS_PER_BAR, HIGHEST_PITCH, LOWEST_PITCH, cp_notes_of_beats, order_by_onset
 from m2bert.errors import UserError, run_command
 from m2bert.published_npy import read_labels, read_note_lists
 from tests.benchmark_files import object_array, random_item

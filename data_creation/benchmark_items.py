@@ -6,22 +6,7 @@ An item is a piece, an array (notes, 3) float64 of [onset, offset, pitch] rows w
 
 import numpy as np
 
-from m2bert.cp import (
-    HIGHEST_PITCH,
-    LOWEST_PITCH,
-    PAD,
-    TICKS_PER_BAR,
-    TICKS_PER_BEAT,
-    TICKS_PER_POSITION,
-    bar_ids,
-    cp_notes,
-    duration_ids,
-    nearest_multiple,
-    pitch_ids,
-)
-
-BEATS_PER_BAR = 4
-LAST_POSITION = TICKS_PER_BAR // TICKS_PER_POSITION - 1
+from m2bert.cp import BEATS_PER_BAR, PAD, TICKS_PER_BEAT, cp_notes, order_by_onset
 
 # Some onsets in beats are a hair below the tick that they were made from.
 TICK_TOLERANCE = 1e-6
@@ -40,15 +25,6 @@ def global_beats(item: np.ndarray) -> np.ndarray:
     return result
 
 
-def order_by_onset(item: np.ndarray) -> np.ndarray:
-    """The indices of an item's notes by (onset, clipped pitch), equal ones as they stood."""
-    onset, pitch = item[:, 0], np.clip(item[:, 2], LOWEST_PITCH, HIGHEST_PITCH)
-    rises, stays = onset[1:] > onset[:-1], onset[1:] == onset[:-1]
-    if (rises | stays & (pitch[1:] >= pitch[:-1])).all():  # most items, and sorting takes long
-        return np.arange(len(item))
-    return np.lexsort((pitch, onset))
-
-
 def order_as_published(item: np.ndarray) -> np.ndarray:
     """The indices of the notes that the original keeps, in its order, (kept notes,) int64.
 
@@ -61,23 +37,6 @@ def order_as_published(item: np.ndarray) -> np.ndarray:
     kept = (onset >= 0) & (onset < BEATS_PER_BAR * bars)
     order = order_by_onset(item)
     return order[kept[order]]
-
-
-def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
-    """Notes in their final order -> CP notes, (notes, 4) uint8, note for note.
-
-    Other than in a MIDI file's notes (`m2bert.cp.cp_notes`), onsets do not move to a grid and no
-    note is too short: Position is the nearest 16th of the note's own bar, ties to the earlier.
-    """
-    start, end = item[:, 0] * TICKS_PER_BEAT, item[:, 1] * TICKS_PER_BEAT
-    bar = item[:, 0] // BEATS_PER_BAR
-    sixteenth = nearest_multiple(start - bar * TICKS_PER_BAR, TICKS_PER_POSITION)
-    notes = np.empty((len(item), 4), np.uint8)
-    notes[:, 0] = bar_ids(bar)
-    notes[:, 1] = np.minimum(sixteenth, LAST_POSITION)
-    notes[:, 2] = pitch_ids(item[:, 2])
-    notes[:, 3] = duration_ids(end - start)
-    return notes
 
 
 def cp_notes_of_piece(item: np.ndarray) -> np.ndarray:

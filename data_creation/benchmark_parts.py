@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from data_creation.benchmark_items import (
-    cp_notes_of_beats,
     cp_notes_of_piece,
     cut_labels,
     cut_notes,
     global_beats,
     order_as_published,
-    order_by_onset,
 )
 from data_creation.benchmark_sets import DataSet
+from m2bert.cp import cp_notes_of_beats, order_by_onset
 from m2bert.errors import UserError
 from m2bert.published_npy import read_labels, read_note_lists
 from m2bert.tasks import Task

@@ -18,9 +18,11 @@ BAR_NEW, BAR_CONTINUE = 0, 1
 LOWEST_PITCH, HIGHEST_PITCH = 22, 107  # MIDI numbers; what lies outside is clipped
 
 TICKS_PER_BEAT = 480
-TICKS_PER_BAR = 4 * TICKS_PER_BEAT
+BEATS_PER_BAR = 4
+TICKS_PER_BAR = BEATS_PER_BAR * TICKS_PER_BEAT
 TICKS_PER_POSITION = TICKS_PER_BEAT // 4  # a 16th note
 TICKS_PER_DURATION = TICKS_PER_BEAT // 8  # a 32nd note
+LAST_POSITION = TICKS_PER_BAR // TICKS_PER_POSITION - 1
 
 # Shorter notes are slips of a transcription. The tolerance keeps 64th notes that were rounded down.
 SHORTEST_NOTE_BEATS = 1 / 16 - 0.0001
@@ -63,6 +65,38 @@ def cp_notes(
     notes[:, 1] = position
     notes[:, 2] = pitch_ids(pitch)
     notes[:, 3] = duration_ids(length)
+    return notes
+
+
+def order_by_onset(item: np.ndarray) -> np.ndarray:
+    """The indices of an item's notes by (onset, clipped pitch), equal ones as they stood.
+
+    item: as in `cp_notes_of_beats`.
+    """
+    onset, pitch = item[:, 0], np.clip(item[:, 2], LOWEST_PITCH, HIGHEST_PITCH)
+    rises, stays = onset[1:] > onset[:-1], onset[1:] == onset[:-1]
+    if (rises | stays & (pitch[1:] >= pitch[:-1])).all():  # most items, and sorting takes long
+        return np.arange(len(item))
+    return np.lexsort((pitch, onset))
+
+
+def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
+    """Notes in their final order -> CP notes, (notes, 4) uint8, note for note.
+
+    item: (notes, 3) float64, [onset, offset, pitch] rows with times in beats.
+
+    The rule of the tasks that label notes. Other than in `cp_notes`, onsets do not move to a grid
+    and no note is too short: Position is the nearest 16th of the note's own bar, ties to the
+    earlier.
+    """
+    start, end = item[:, 0] * TICKS_PER_BEAT, item[:, 1] * TICKS_PER_BEAT
+    bar = item[:, 0] // BEATS_PER_BAR
+    sixteenth = nearest_multiple(start - bar * TICKS_PER_BAR, TICKS_PER_POSITION)
+    notes = np.empty((len(item), 4), np.uint8)
+    notes[:, 0] = bar_ids(bar)
+    notes[:, 1] = np.minimum(sixteenth, LAST_POSITION)
+    notes[:, 2] = pitch_ids(item[:, 2])
+    notes[:, 3] = duration_ids(end - start)
     return notes
 
 

@@ -53,6 +53,7 @@ class Task:
             "labelled" (those whose label is not 0).
         moved_to_validation: so many segments at the end of the training file are used for
             validation instead (of small data: at most a quarter).
+        by_track: whether an item of its data is one instrument, not all of a piece together.
     """
 
     acronym: str
@@ -66,6 +67,7 @@ class Task:
     folds: int = 0
     loss_on: str = "notes"
     moved_to_validation: int = 0
+    by_track: bool = False
 
     @property
     def segment_length(self) -> int:
@@ -193,6 +195,7 @@ _ROWS = (
         metric="bar_start_accuracy",
         seeds=MID_RESOURCE,
         loss_on="labelled",
+        by_track=True,
     ),
     Task(
         acronym="PS",
@@ -225,6 +228,7 @@ _ROWS = (
         classes=("no fingering", "unused", *map(fingering_name, range(2, 241))),
         metric="note_accuracy",
         seeds=LOW_RESOURCE,
+        by_track=True,
     ),
     Task(
         acronym="MNID",

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from benchmarks.benchmark_conversion import notes_by_loops, published_edges
 from data_creation.benchmark_items import (
-    cp_notes_of_beats,
     cp_notes_of_piece,
     cut_labels,
     cut_notes,
     global_beats,
     order_as_published,
-    order_by_onset,
 )
+from m2bert.cp import cp_notes_of_beats, order_by_onset
 from m2bert.midi import read_cp_notes, read_midi
 from m2bert.published_npy import read_items, read_note_lists
 from tests.benchmark_files import all_edges

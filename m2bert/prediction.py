@@ -1,0 +1,94 @@
+"""Classifiers on songs: what they say of notes and pieces (docs/METHOD.md, "Annotation")."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from m2bert.annotation import NoteLabels, PieceLabels
+from m2bert.cp import cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.song import Song
+from m2bert.windows import cut_windows, merge_windows, window_starts
+
+WINDOW = {"note": 1024, "piece": 512}
+"""Notes that models of each level read at a time, those of their training."""
+
+BATCH_SIZE = 8
+
+
+def voices(song: Song, by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What models of notes read: the song, or each of its tracks, without drums.
+
+    Yields CP notes (notes, 4) uint8 in the benchmark's order, and which of the song's notes each of
+    them is, (notes,) int64.
+    """
+    notes, pitched = song.notes, ~song.is_drum
+    times = song.beats(np.stack([notes.start, notes.end]))
+    table = np.column_stack([*times, notes.pitch]).astype(np.float64)
+    together = [notes.track == track for track in range(len(song.tracks))] if by_track else [True]
+    for members in together:
+        index = np.flatnonzero(pitched & members)
+        if len(index):
+            order = order_by_onset(table[index])
+            yield cp_notes_of_beats(table[index[order]]), index[order]
+
+
+def predict_notes(
+    song: Song,
+    models: Sequence[torch.nn.Module],
+    classes: tuple[str, ...],
+    by_track: bool = False,
+    stride: int | None = None,
+) -> NoteLabels:
+    """The mean of what the models (`NoteClassifier`) say of every note but drums.
+
+    by_track: whether each instrument is read for itself. stride: notes from one window to the next,
+    by default half a window.
+    """
+    probabilities = np.full((len(song), len(classes)), np.nan, np.float32)
+    for cp, index in voices(song, by_track):
+        probabilities[index] = np.mean([read_notes(cp, model, stride) for model in models], axis=0)
+    return NoteLabels(classes, probabilities)
+
+
+def read_notes(cp: np.ndarray, model: torch.nn.Module, stride: int | None = None) -> np.ndarray:
+    """CP notes (notes, 4) -> probabilities of the classes of every note, (notes, classes)."""
+    length = WINDOW["note"]
+    starts = window_starts(len(cp), length, window_stride(stride, length))
+    windows = cut_windows(cp, starts, min(length, len(cp)))
+    return merge_windows(window_probabilities(model, windows), starts, len(cp))
+
+
+def predict_piece(
+    song: Song,
+    models: Sequence[torch.nn.Module],
+    classes: tuple[str, ...],
+    stride: int | None = None,
+) -> PieceLabels | None:
+    """The mean of what the models (`PieceClassifier`) say of the windows of a piece; None if every
+    note is too short to be read."""
+    notes, length = song.notes, WINDOW["piece"]
+    cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
+    if not len(cp):
+        return None
+    starts = window_starts(len(cp), length, window_stride(stride, length))
+    windows = cut_windows(cp, starts, length)  # these models look at padding, too
+    of_windows = np.mean([window_probabilities(model, windows) for model in models], axis=0)
+    return PieceLabels(classes, of_windows.mean(0), of_windows)
+
+
+def window_stride(stride: int | None, length: int) -> int:
+    """The stride that is meant: half a window by default, and no notes between two windows."""
+    return length // 2 if stride is None else min(stride, length)
+
+
+@torch.inference_mode()
+def window_probabilities(model: torch.nn.Module, windows: np.ndarray) -> np.ndarray:
+    """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
+    (windows, classes). Computed where the model is, by a model in evaluation mode."""
+    device = next(model.parameters()).device
+    found = []
+    for first in range(0, len(windows), BATCH_SIZE):
+        batch = torch.from_numpy(windows[first : first + BATCH_SIZE]).to(device)
+        found.append(model(batch).float().softmax(-1).cpu().numpy())
+    return np.concatenate(found)
