@@ -46,7 +46,7 @@ def main() -> None:
 
 def new_trainer(task: Task, preset: str, device: torch.device, precision: str) -> ClassifierTrainer:
     torch.manual_seed(0)
-    model = CLASSIFIERS[task.level](PRESETS[preset], len(task.classes))
+    model = CLASSIFIERS[task.level](PRESETS[preset], task.classes)
     return ClassifierTrainer(
         model,
         task,

@@ -76,7 +76,7 @@ def predict(model: M2BertForPreTraining, notes: Tensor, real: Tensor) -> list[Te
     """All heads, with the masks and the attention of transformers."""
     encoder = model.backbone.note_bert1
     encoder.set_attn_implementation("sdpa")
-    embedded = model.backbone.embed(notes)
+    embedded = model.backbone.embed_tokens(notes)
     hidden = encoder(inputs_embeds=embedded, attention_mask=real).last_hidden_state
     return [head(hidden) for head in model.mask_lm["proj"]]
 

@@ -1,164 +1,132 @@
-"""Models and training states on disk, and the original's checkpoints in both directions.
+"""The original's checkpoints in both directions, and what a run may start from.
 
-Nothing here can run code: safetensors, JSON, and torch's weights-only reader.
+Nothing here can run code: torch's weights-only reader.
 
     python -m m2bert.checkpoint FOLDER OUT.ckpt      writes a checkpoint for the original's code
+    python -m m2bert.checkpoint IN.ckpt FOLDER       writes a model folder of one
 """
 
 import argparse
-import hashlib
-import json
 import pickle
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from m2bert.arguments import count
+from m2bert.cp import FIELDS
 from m2bert.errors import UserError, run_command
-from m2bert.files import read_json, replacing, write_json
-from m2bert.model import M2BertConfig, M2BertForPreTraining, M2BertModel
+from m2bert.files import replacing
+from m2bert.model import (
+    BACKBONE_PREFIX,
+    PRESETS,
+    M2BertConfig,
+    M2BertForPreTraining,
+    M2BertModel,
+    config_from,
+)
+from m2bert.model_folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    build_from,
+    find_model,
+    load_strictly,
+    load_tensors,
+    model_in,
+    read_config,
+    read_record,
+    refuse_misfits,
+    sha256,
+    with_prefix,
+)
+from m2bert.objectives import PIANOROLL_BINS
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-FORMAT_VERSION = 1
-
-BACKBONE_PREFIX = "backbone."
 HEADS_PREFIX = "mask_lm."
 FINAL_NORM = "note_bert1.final_norm.weight"
 """In the original's checkpoints, never trained and read by nothing: dropped, written as ones."""
+PUBLISHED_FILE = "model_best.ckpt"
+
+_FIGURES = {
+    "epoch": "epoch",
+    "best_acc": "score",
+    "valid_acc": "valid_acc",
+    "valid_loss": "valid_loss",
+    "train_loss": "train_loss",
+}
+"""Entries of the original's checkpoints, and what records call them."""
+
+PRE_TRAINED = {"M2BertForPreTraining": BACKBONE_PREFIX, "M2BertModel": ""}
+"""The models that fine-tuning starts from, and what the names of their encoder begin with."""
 
 
-# Tensors and JSON in one file ----------------------------------------------------------------
+# What runs start from --------------------------------------------------------------------------
 
 
-def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> None:
-    """Write tensors and a JSON record as one safetensors file, in one step as seen by a reader."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        try:
-            save_file(contiguous, temporary, metadata={"record": json.dumps(record)})
-            temporary.chmod(mode)  # safetensors makes files that only their owner can read
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
+    """Start `model` from a model folder (or that of a run) or from a `.ckpt` of the original."""
+    if not Path(path).is_dir():
+        load_published(path, model)
+        return
+    folder = find_model(path)
+    read_config(folder, {type(model).__name__: ""})
+    tensors, _ = load_tensors(folder / WEIGHTS_FILE)
+    load_strictly(model, tensors, folder)
 
 
-def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
-    """Read what `save_tensors` wrote."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {}).get("record", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
-    except (SafetensorError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged or no safetensors file ({error}): restore it, or remove it"
-        ) from error
+@dataclass(frozen=True)
+class Backbone:
+    """A pre-trained encoder without its heads.
 
-
-def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-# Model folders -------------------------------------------------------------------------------
-
-
-def save_model(folder: Path | str, model: M2BertForPreTraining, record: dict) -> None:
-    """Write a model as a folder of `config.json` and `model.safetensors`.
-
-    record: how it was trained (epoch, losses, accuracies); it is kept with the weights.
+    Attributes:
+        config: what its model is built from.
+        tensors: its weights, by the names of `M2BertModel`.
+        path: the file or folder they come from.
+        epoch: epochs of pre-training, if it says so.
+        sha256: of the file of weights, in hexadecimal digits.
     """
-    folder = Path(folder)
-    config = {"format_version": FORMAT_VERSION, **asdict(model.config)}
-    write_json(folder / CONFIG_FILE, config)
-    save_tensors(folder / WEIGHTS_FILE, model.state_dict(), record)
+
+    config: M2BertConfig
+    tensors: dict[str, Tensor]
+    path: Path
+    epoch: int | None
+    sha256: str
 
 
-def load_model(folder: Path | str) -> tuple[M2BertForPreTraining, dict]:
-    """Read a folder written by `save_model`; returns the model and the record kept with it."""
-    folder = Path(folder)
-    model = M2BertForPreTraining(read_config(folder))
-    tensors, record = load_tensors(folder / WEIGHTS_FILE)
-    load_strictly(model, tensors, folder / WEIGHTS_FILE)
-    return model, record
+def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
+    """Read the encoder of a pre-trained model.
+
+    path: a model folder, the folder of a run, a `.ckpt` of the original, or a folder with
+        `model_best.ckpt` in it.
+    config: what a `.ckpt` is to be built as; a model folder says so itself.
+    """
+    path = _find_checkpoint(Path(path))
+    if path.is_dir():
+        weights = path / WEIGHTS_FILE
+        architecture, entries = read_config(path, PRE_TRAINED)
+        config = build_from(config_from, entries, path)
+        tensors, record = load_tensors(weights)
+        backbone = with_prefix(tensors, PRE_TRAINED[architecture])
+        advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
+    else:
+        weights = path
+        record = read_published(path)
+        backbone = dict(record["state_dict"])
+        backbone.pop(FINAL_NORM, None)
+        advice = "choose the --preset that it was trained with"
+    with torch.device("meta"):  # only names and shapes are looked at
+        refuse_misfits(M2BertModel(config), backbone, path, advice)
+    return Backbone(config, backbone, path, record.get("epoch"), sha256(weights))
 
 
-def read_config(folder: Path) -> M2BertConfig:
-    """Read a model folder's configuration."""
-    path = folder / CONFIG_FILE
+def _find_checkpoint(path: Path) -> Path:
     if not path.exists():
-        raise UserError(
-            f"{folder} holds no model: there is no {CONFIG_FILE} in it (a run's models are in its "
-            "folders model_best and model)"
-        )
-    values = read_values(path)
-    if "task" in values:
-        raise UserError(f"{folder} is a fine-tuned model; the pre-trained one is needed")
-    return build_config(values, path)
-
-
-def read_values(path: Path) -> dict:
-    """Read a `config.json` without its format version, which must be ours."""
-    values = read_json(path)
-    version = values.pop("format_version", None)
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format version {version}, this code reads {FORMAT_VERSION}: "
-            "use the release that wrote it"
-        )
-    return values
-
-
-def build_config(values: dict, path: Path) -> M2BertConfig:
-    """Make the configuration that the entries of the file at `path` describe."""
-    try:
-        return M2BertConfig(**values)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is no configuration of an M2BERT model ({error})") from error
-
-
-def load_strictly(
-    module: nn.Module,
-    tensors: dict[str, Tensor],
-    source: Path | str,
-    advice: str = "choose the --preset and --pianoroll that it was trained with",
-) -> None:
-    """Copy `tensors` into `module`; the names and shapes must be exactly the module's.
-
-    advice: what the user can do about tensors that don't fit.
-    """
-    refuse_misfits(module, tensors, source, advice)
-    module.load_state_dict(tensors)
-
-
-def refuse_misfits(
-    module: nn.Module, tensors: dict[str, Tensor], source: Path | str, advice: str
-) -> None:
-    """Raise `UserError` unless names and shapes of `tensors` are exactly the module's."""
-    wanted = module.state_dict()
-    missing = sorted(wanted.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - wanted.keys())
-    reshaped = [
-        f"{name} is {tuple(tensors[name].shape)} where {tuple(wanted[name].shape)} is needed"
-        for name in sorted(wanted.keys() & tensors.keys())
-        if tensors[name].shape != wanted[name].shape
-    ]
-    problems = (
-        [f"{name} is missing" for name in missing]
-        + [f"{name} is unknown" for name in unknown]
-        + reshaped
-    )
-    if problems:
-        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise UserError(
-            f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: {advice}"
-        )
+        raise UserError(f"there is no checkpoint {path}")
+    if not path.is_dir():
+        return path
+    published = path / PUBLISHED_FILE
+    return published if published.exists() and not model_in(path) else find_model(path)
 
 
 # The original's checkpoints ------------------------------------------------------------------
@@ -167,18 +135,84 @@ def refuse_misfits(
 def load_published(path: Path | str, model: M2BertForPreTraining) -> dict:
     """Copy the weights of a `.ckpt` of the original's pre-training into `model`.
 
-    Returns its record: epoch, best_acc, valid_acc, valid_loss, train_loss. Its optimiser's state
-    is not used: the original does not resume either.
+    Returns its figures by our names: epoch, score, valid_acc, valid_loss, train_loss. Its
+    optimiser's state is not used: the original does not resume either.
     """
     checkpoint = read_published(path)
-    backbone = dict(checkpoint.pop("state_dict"))
-    backbone.pop(FINAL_NORM, None)
-    heads = checkpoint.pop("mask_lm")
-    tensors = {BACKBONE_PREFIX + name: tensor for name, tensor in backbone.items()}
-    tensors |= {HEADS_PREFIX + name: tensor for name, tensor in heads.items()}
-    load_strictly(model, tensors, path)
-    checkpoint.pop("optimizer", None)
-    return checkpoint
+    load_strictly(model, _tensors_by_our_names(checkpoint), path)
+    return _figures(checkpoint, path)
+
+
+def convert_published(
+    path: Path | str, attention_heads: int | None = None
+) -> tuple[M2BertForPreTraining, dict]:
+    """Make a model of a `.ckpt` of the original, of the size and kind that its tensors say.
+
+    attention_heads: their number, which no tensor says; None takes that of the preset of this size.
+    Returns the model and its figures, as `load_published`.
+    """
+    checkpoint = read_published(path)
+    model = M2BertForPreTraining(_config_of(checkpoint, path, attention_heads))
+    load_strictly(model, _tensors_by_our_names(checkpoint), path, "is the file complete?")
+    return model.eval(), _figures(checkpoint, path)
+
+
+def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:
+    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
+    tensors = {BACKBONE_PREFIX + name: t for name, t in backbone.items() if name != FINAL_NORM}
+    return tensors | {HEADS_PREFIX + name: t for name, t in heads.items()}
+
+
+def _figures(checkpoint: dict, path: Path | str) -> dict:
+    try:
+        figures = {
+            ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
+            for theirs, ours in _FIGURES.items()
+            if theirs in checkpoint
+        }
+        return figures | {"epoch": int(figures.get("epoch", 0))}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} has figures that are no numbers ({error})") from error
+
+
+def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) -> M2BertConfig:
+    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
+    layers = re.findall(r"note_bert1\.layers\.(\d+)\.", " ".join(backbone))
+    try:
+        sizes = {
+            "hidden_size": backbone["in_linear.weight"].shape[0],
+            "intermediate_size": backbone["note_bert1.layers.0.mlp.Wo.weight"].shape[1],
+            "num_hidden_layers": 1 + max(map(int, layers)),
+        }
+    except (KeyError, IndexError) as error:
+        raise UserError(
+            f"{path} is no checkpoint of the original: its tensors do not tell the model's size "
+            f"({error})"
+        ) from error
+    pianoroll = _pianoroll_of(heads, path)
+    alike = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
+    if not alike and attention_heads is None:
+        raise UserError(
+            f"{path} is of no preset's size ({sizes['num_hidden_layers']} layers of width "
+            f"{sizes['hidden_size']}), and its tensors do not tell the number of attention heads: "
+            "give it with --num_attention_heads"
+        )
+    preset = alike[0] if alike else M2BertConfig()
+    attention_heads = attention_heads or preset.num_attention_heads
+    try:
+        return replace(preset, **sizes, pianoroll=pianoroll, num_attention_heads=attention_heads)
+    except ValueError as error:
+        raise UserError(f"{path} is of no such model: {error}") from error
+
+
+def _pianoroll_of(heads: dict[str, Tensor], path: Path | str) -> str:
+    """The kind of pianoroll whose head comes after those of the fields."""
+    head = heads.get(f"proj.{len(FIELDS)}.bias")
+    outputs = 0 if head is None else len(head)
+    for kind in PIANOROLL_BINS:
+        if M2BertConfig(pianoroll=kind).pianoroll_width == outputs:
+            return kind
+    raise UserError(f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has")
 
 
 def read_published(path: Path | str) -> dict:
@@ -207,71 +241,6 @@ def read_published(path: Path | str) -> dict:
     return checkpoint
 
 
-def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
-    """Start `model` from a folder written by `save_model` or from a `.ckpt` of the original."""
-    if not Path(path).is_dir():
-        load_published(path, model)
-        return
-    tensors, _ = load_tensors(Path(path) / WEIGHTS_FILE)
-    load_strictly(model, tensors, path)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A pre-trained encoder without its heads.
-
-    Attributes:
-        config: what its model is built from.
-        tensors: its weights, by the names of `M2BertModel`.
-        path: the file or folder they come from.
-        epoch: epochs of pre-training, if it says so.
-        sha256: of the file of weights, in hexadecimal digits.
-    """
-
-    config: M2BertConfig
-    tensors: dict[str, Tensor]
-    path: Path
-    epoch: int | None
-    sha256: str
-
-
-def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
-    """Read the encoder of a pre-trained model.
-
-    path: a model folder, the folder of a run that has `model_best`, a `.ckpt` of the original, or a
-        folder with `model_best.ckpt` in it.
-    config: what a `.ckpt` is to be built as; a model folder says so itself.
-    """
-    path = _find_model(Path(path))
-    if path.is_dir():
-        weights = path / WEIGHTS_FILE
-        config = read_config(path)
-        tensors, record = load_tensors(weights)
-        backbone = with_prefix(tensors, BACKBONE_PREFIX)
-        advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
-    else:
-        weights = path
-        record = read_published(path)
-        backbone = dict(record["state_dict"])
-        backbone.pop(FINAL_NORM, None)
-        advice = "choose the --preset that it was trained with"
-    with torch.device("meta"):  # only names and shapes are looked at
-        refuse_misfits(M2BertModel(config), backbone, path, advice)
-    with weights.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Backbone(config, backbone, path, record.get("epoch"), sha256)
-
-
-def _find_model(path: Path) -> Path:
-    if not path.exists():
-        raise UserError(f"there is no checkpoint {path}")
-    if path.is_dir() and not (path / CONFIG_FILE).exists():
-        for name in ("model_best", "model_best.ckpt"):
-            if (path / name).exists():
-                return path / name
-    return path
-
-
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:
     """Write `model` as a `.ckpt` that the original's code loads.
 
@@ -297,17 +266,41 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
             raise OSError(str(error)) from error
 
 
+def write_published(folder: Path, out: Path) -> None:
+    """Write a model folder as a `.ckpt`."""
+    save_published(out, M2BertForPreTraining.from_pretrained(folder), read_record(folder))
+    print(f"wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+def write_folder(source: Path, folder: Path, attention_heads: int | None) -> None:
+    """Write a `.ckpt` as a model folder."""
+    model, figures = convert_published(source, attention_heads)
+    model.save_pretrained(folder, figures | {"converted_from": source.name})
+    config = model.config
+    print(
+        f"wrote {folder}: {config.num_hidden_layers} layers of width {config.hidden_size}, "
+        f"{config.num_attention_heads} attention heads, pianoroll {config.pianoroll}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.checkpoint",
-        description="Write a pre-trained model as a checkpoint that the original's code loads.",
+        description="Write a pre-trained model as a checkpoint that the original's code loads, or "
+        "such a checkpoint as a model folder.",
     )
-    parser.add_argument("folder", type=Path, help="a model folder, e.g. SAVE_DIR/model_best")
-    parser.add_argument("out", type=Path, help="the file to write, e.g. model_best.ckpt")
+    add = parser.add_argument
+    add("source", type=Path, help="a model folder, e.g. SAVE_DIR/model_best, or a .ckpt")
+    add("out", type=Path, help="the .ckpt to write, or of a .ckpt the model folder")
+    add("--num_attention_heads", type=count, help="of a .ckpt (that of the preset of its size)")
     args = parser.parse_args()
-    model, record = load_model(args.folder)
-    save_published(args.out, model, record)
-    print(f"wrote {args.out} ({args.out.stat().st_size:,} bytes)")
+    source = _find_checkpoint(args.source)
+    if source.is_dir():
+        if args.num_attention_heads:
+            parser.error(f"--num_attention_heads is for a .ckpt: {CONFIG_FILE} says it here")
+        write_published(source, args.out)
+    else:
+        write_folder(source, args.out, args.num_attention_heads)
 
 
 if __name__ == "__main__":

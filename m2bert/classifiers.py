@@ -1,11 +1,17 @@
 """The encoder with a head for one task, and the loss it is fine-tuned with
 (docs/METHOD.md, "Fine-tuning")."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar, Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m2bert.model import M2BertConfig, M2BertModel
+from m2bert.model import M2BertConfig, M2BertModel, config_from
+from m2bert.model_folder import find_model, load_model, read_config, save_model
 from m2bert.objectives import real_notes
 
 ATTENTION_WIDTH, ASPECTS = 128, 4
@@ -16,16 +22,60 @@ LAST_LAYER = 12
 class Classifier(nn.Module):
     """The encoder's states of one layer, for a head to read; the layers above it are not trained.
 
+    classes: names of the classes, from label 0.
     index_layer: `LAST_LAYER` is the last layer of the encoder, and so downwards.
+    task: its name, where there is one.
     """
 
-    def __init__(self, config: M2BertConfig, index_layer: int = LAST_LAYER):
+    level: ClassVar[str]
+    """The level of tasks it is for, `tasks.Task.level`."""
+
+    def __init__(
+        self,
+        config: M2BertConfig,
+        classes: Sequence[str],
+        index_layer: int = LAST_LAYER,
+        task: str | None = None,
+    ):
         super().__init__()
         check_index_layer(config, index_layer)
         self.config, self.index_layer = config, index_layer
+        self.classes, self.task = tuple(classes), task
         self.backbone = M2BertModel(config)
         read = config.num_hidden_layers - (LAST_LAYER - index_layer)
         self.backbone.note_bert1.layers[read:].requires_grad_(False)
+        self._add_head(config.hidden_size, len(self.classes))
+
+    def _add_head(self, width: int, classes: int) -> None:
+        """Add the modules that read states (batch, notes, width)."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """A fine-tuned model from its folder, or from that of its run; in evaluation mode, on the
+        CPU.
+
+        Raises `UserError` if the folder holds none of this class, or one that is damaged.
+        """
+        return load_model(folder, cls._from_entries, {cls.__name__: ""})
+
+    @classmethod
+    def _from_entries(cls, entries: dict) -> Self:
+        names = entries["id2label"]
+        classes = [names[str(label)] for label in range(len(names))]
+        return cls(config_from(entries), classes, entries["index_layer"], entries["task"])
+
+    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
+        """Write the model's folder; `record`: see `model_folder.save_model`."""
+        entries = {
+            "task": self.task,
+            "level": self.level,
+            "index_layer": self.index_layer,
+            "id2label": {str(label): name for label, name in enumerate(self.classes)},
+            "label2id": {name: label for label, name in enumerate(self.classes)},
+            **asdict(self.config),
+        }
+        save_model(folder, self, entries, record)
 
     def states(self, notes: Tensor, real: Tensor | None) -> Tensor:
         """States of the chosen layer, (batch, notes, hidden_size)."""
@@ -48,9 +98,10 @@ def check_index_layer(config: M2BertConfig, index_layer: int) -> None:
 class NoteClassifier(Classifier):
     """A class for every note: one linear layer on the note's state."""
 
-    def __init__(self, config: M2BertConfig, classes: int, index_layer: int = LAST_LAYER):
-        super().__init__(config, index_layer)
-        self.classifier = nn.Sequential(nn.Linear(config.hidden_size, classes))
+    level = "note"
+
+    def _add_head(self, width: int, classes: int) -> None:
+        self.classifier = nn.Sequential(nn.Linear(width, classes))
 
     def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
         """CP notes (batch, notes, 4) -> logits (batch, notes, classes).
@@ -67,9 +118,9 @@ class PieceClassifier(Classifier):
     Padding is attended to and pooled like notes, as in the original.
     """
 
-    def __init__(self, config: M2BertConfig, classes: int, index_layer: int = LAST_LAYER):
-        super().__init__(config, index_layer)
-        width = config.hidden_size
+    level = "piece"
+
+    def _add_head(self, width: int, classes: int) -> None:
         self.attention = nn.ModuleDict(
             {
                 "ws1": nn.Linear(width, ATTENTION_WIDTH, bias=False),
@@ -86,8 +137,16 @@ class PieceClassifier(Classifier):
         return self.classifier(pooled.flatten(1))
 
 
-CLASSIFIERS = {"note": NoteClassifier, "piece": PieceClassifier}
+CLASSIFIERS = {kind.level: kind for kind in (NoteClassifier, PieceClassifier)}
 """The classifier of each level of tasks."""
+
+
+def load_classifier(folder: Path | str) -> Classifier:
+    """Read a fine-tuned model of either class, as its own `from_pretrained` does."""
+    folder = find_model(folder)
+    classes = {kind.__name__: kind for kind in CLASSIFIERS.values()}
+    architecture, _ = read_config(folder, classes)
+    return classes[architecture].from_pretrained(folder)
 
 
 def loss_sums(logits: Tensor, labels: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:

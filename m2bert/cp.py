@@ -24,6 +24,19 @@ TICKS_PER_POSITION = TICKS_PER_BEAT // 4  # a 16th note
 TICKS_PER_DURATION = TICKS_PER_BEAT // 8  # a 32nd note
 LAST_POSITION = TICKS_PER_BAR // TICKS_PER_POSITION - 1
 
+VOCABULARY = {
+    "fields": list(FIELDS),
+    "ordinary_sizes": list(ORDINARY_SIZES),
+    "pad": list(PAD),
+    "mask": list(MASK),
+    "lowest_pitch": LOWEST_PITCH,
+    "highest_pitch": HIGHEST_PITCH,
+    "beats_per_bar": TICKS_PER_BAR // TICKS_PER_BEAT,
+    "positions_per_bar": TICKS_PER_BAR // TICKS_PER_POSITION,
+    "durations_per_beat": TICKS_PER_BEAT // TICKS_PER_DURATION,
+}
+"""All of this in JSON's types, as models keep it to say what they read."""
+
 # Shorter notes are slips of a transcription. The tolerance keeps 64th notes that were rounded down.
 SHORTEST_NOTE_BEATS = 1 / 16 - 0.0001
 

@@ -94,7 +94,8 @@ class Setup:
 
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
-        model = CLASSIFIERS[task.level](self.config, len(task.classes), self.index_layer)
+        kind = CLASSIFIERS[task.level]
+        model = kind(self.config, task.classes, self.index_layer, task.labels)
         if self.backbone:
             model.backbone.load_state_dict(self.backbone.tensors)
         return model
@@ -336,7 +337,7 @@ def conclude(run: PlannedRun, training: FineTuningRun, figures: dict, setup: Set
         "versions": versions(),
     }
     write_text(run.result_file, json.dumps(result) + "\n")
-    training.finish()
+    training.finish(result)
     print(
         f"{run.name}: best epoch {result['best_epoch']}, validation {result['valid_score']:.4f}, "
         f"test {result['test_score']:.4f} (commonest class "

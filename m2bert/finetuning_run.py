@@ -3,7 +3,7 @@
 log                 a line an epoch, in the original's format
 result.json         all figures, written when the run has ended
 state.safetensors   until then: weights, optimiser and figures after a finished epoch
-model/              the weights of the best epoch, with --save_ckpt
+model/              the model of the best epoch, with --save_ckpt (model_folder.py)
 
 Of several processes only the main one writes.
 """
@@ -18,14 +18,13 @@ import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
-from m2bert.checkpoint import load_tensors, save_tensors, with_prefix
-from m2bert.classifier_files import save_classifier
 from m2bert.classifier_trainer import DECIMALS, ClassifierTrainer, Scores, SegmentSet
 from m2bert.classifiers import Classifier, counted_in_loss
 from m2bert.errors import UserError
 from m2bert.files import remove_temporaries, write_text
 from m2bert.labelled_segments import LabelledSegments, TaskData
 from m2bert.metrics import METRICS
+from m2bert.model_folder import load_tensors, save_tensors, with_prefix
 from m2bert.processes import Processes
 from m2bert.tasks import SPLITS, Task
 from m2bert.training_state import WEIGHT, pack_state, unpack_state
@@ -37,6 +36,20 @@ MOST_TIME_SAVING = 0.05
 MODEL_FOLDER = "model"
 BEST = "best."
 PREDICTIONS = "predictions"
+
+RECORDED = (
+    "task",
+    "seed",
+    "fold",
+    "metric",
+    "best_epoch",
+    "valid_score",
+    "test_score",
+    "clean_test_score",
+    "data",
+    "settings",
+)
+"""What a model's record repeats of its run's result."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +120,13 @@ class FineTuningRun:
                     saving_took = saved_at - begun
         return self.figures()
 
-    def finish(self) -> None:
-        """Keep the best weights with --save_ckpt, and remove what is no longer needed.
+    def finish(self, result: dict) -> None:
+        """Keep the best model with --save_ckpt, and remove what is no longer needed.
 
         To be called when the result is written: a full disk must not cost that.
         """
         if self.options.save_ckpt:
-            self.save_model()
+            self.save_model(result)
         (self.folder / STATE_FILE).unlink(missing_ok=True)
 
     def run_epoch(self, epoch: int) -> dict:
@@ -186,12 +199,14 @@ class FineTuningRun:
         trainer.steps, self.epochs = record["steps"], record["epochs"]
         self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
 
-    def save_model(self) -> None:
-        self.trainer.model.load_state_dict(with_prefix(self.best, WEIGHT))
-        task = self.task
-        save_classifier(
-            self.folder / MODEL_FOLDER, self.trainer.model, task.labels, task.level, task.classes
-        )
+    def save_model(self, result: dict) -> None:
+        model = self.trainer.model
+        model.load_state_dict(with_prefix(self.best, WEIGHT))
+        record = {name: result[name] for name in RECORDED} | {
+            "epochs": len(result["epochs"]),
+            "commonest_class_score": result["commonest_class"]["test_score"],
+        }
+        model.save_pretrained(self.folder / MODEL_FOLDER, record)
 
     # Figures ---------------------------------------------------------------------------------
 

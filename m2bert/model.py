@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +12,13 @@ from transformers import ModernBertConfig, ModernBertModel
 
 from m2bert import attention
 from m2bert.cp import VOCABULARY_SIZES
+from m2bert.model_folder import ARCHITECTURES, load_model, save_model
 from m2bert.objectives import PIANOROLL_BINS, POSITIONS_PER_BAR
 
 EMBEDDING_WIDTH = 256
+
+BACKBONE_PREFIX = "backbone."
+"""What the names of the encoder's tensors begin with in models that have heads."""
 
 # The first multi-threaded cos/sin of a process is off by up to 1.5e-4 on some of torch's CPU
 # builds, and the first one in a run would be the rotary table. A throw-away call takes its place.
@@ -33,6 +39,12 @@ class M2BertConfig:
     pianoroll: str = "full"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if not isinstance(value, kind):
+                raise TypeError(f"{field.name} is {value!r}, not of the type {kind.__name__}")
+            if kind is int and value < 1:
+                raise ValueError(f"{field.name} is {value}, not at least 1")
         if self.pianoroll not in PIANOROLL_BINS:
             raise ValueError(f"pianoroll {self.pianoroll!r} is none of {', '.join(PIANOROLL_BINS)}")
         if self.hidden_size % (2 * self.num_attention_heads):
@@ -65,6 +77,11 @@ PRESETS = {
 }
 
 
+def config_from(entries: dict) -> M2BertConfig:
+    """The configuration among the entries of a `config.json`, which must all be there."""
+    return M2BertConfig(**{field.name: entries[field.name] for field in fields(M2BertConfig)})
+
+
 def preset(name: str, pianoroll: str = "full") -> M2BertConfig:
     """Return the configuration called `name` with the chosen pianoroll objective."""
     return replace(PRESETS[name], pianoroll=pianoroll)
@@ -90,7 +107,21 @@ class M2BertModel(nn.Module):
         self.note_bert1.final_norm = nn.Identity()
         self.note_bert1.embeddings.tok_embeddings.weight.requires_grad_(False)
 
-    def embed(self, notes: Tensor) -> Tensor:
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """The encoder of any model folder, pre-trained or fine-tuned, or of a run's best model;
+        in evaluation mode, on the CPU.
+
+        Raises `UserError` if the folder holds none, or one that is damaged.
+        """
+        prefixes = dict.fromkeys(ARCHITECTURES, BACKBONE_PREFIX) | {cls.__name__: ""}
+        return load_model(folder, lambda entries: cls(config_from(entries)), prefixes)
+
+    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
+        """Write the encoder alone as a model folder; `record`: see `model_folder.save_model`."""
+        save_model(folder, self, asdict(self.config), record)
+
+    def embed_tokens(self, notes: Tensor) -> Tensor:
         """CP notes (batch, notes, 4), any integer dtype -> (batch, notes, hidden_size)."""
         ids = notes.long()
         fields = [table["lut"](ids[..., i]) for i, table in enumerate(self.word_emb)]
@@ -111,7 +142,9 @@ class M2BertModel(nn.Module):
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
         reach = self.config.local_attention // 2
         masks = attention.attention_masks(notes.shape[1], real, reach, notes.device)
-        return self.note_bert1(inputs_embeds=self.embed(notes), attention_mask=masks, **kwargs)
+        return self.note_bert1(
+            inputs_embeds=self.embed_tokens(notes), attention_mask=masks, **kwargs
+        )
 
 
 class M2BertForPreTraining(nn.Module):
@@ -126,6 +159,19 @@ class M2BertForPreTraining(nn.Module):
         self.backbone = M2BertModel(config)
         heads = (nn.Linear(config.hidden_size, size) for size in config.head_sizes)
         self.mask_lm = nn.ModuleDict({"proj": nn.ModuleList(heads)})
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """The model in a folder of pre-training, or of a run's best model; in evaluation mode, on
+        the CPU.
+
+        Raises `UserError` if the folder holds none, or one that is damaged.
+        """
+        return load_model(folder, lambda entries: cls(config_from(entries)), {cls.__name__: ""})
+
+    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
+        """Write the model's folder; `record`: see `model_folder.save_model`."""
+        save_model(folder, self, asdict(self.config), record)
 
     def forward(self, notes: Tensor, real: Tensor | None = None) -> list[Tensor]:
         """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor a head."""

@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from m2bert.checkpoint import load_tensors, save_model, save_tensors
 from m2bert.errors import UserError
 from m2bert.files import remove_temporaries, replacing, try_lock, write_json, write_text
 from m2bert.model import M2BertForPreTraining
+from m2bert.model_folder import load_tensors, save_tensors
 from m2bert.optimiser import StableAdamW
 from m2bert.settings import SETTINGS_FILE, refuse_other_settings
 from m2bert.training_state import pack_state, unpack_state
@@ -127,7 +127,13 @@ class RunFolder:
     def save_models(self, model: M2BertForPreTraining, record: dict, is_best: bool) -> None:
         """Write the model of an epoch; the best one also under its own name."""
         for name in ("model", "model_best") if is_best else ("model",):
-            save_model(self.path / name, model, record)
+            model.save_pretrained(self.path / name, record | {"training": self.told_settings})
+
+    @property
+    def told_settings(self) -> dict:
+        """The settings, without where on this machine the initial weights were."""
+        start = self.settings["init_ckpt"]
+        return self.settings | {"init_ckpt": Path(start).name if start else None}
 
     # Logs ----------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from m2bert.checkpoint import load_strictly, with_prefix
 from m2bert.errors import UserError
+from m2bert.model_folder import load_strictly, with_prefix
 from m2bert.optimiser import Adam
 
 WEIGHT, AVERAGE, SQUARE = "weight.", "exp_avg.", "exp_avg_sq."

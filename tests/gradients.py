@@ -8,9 +8,9 @@ import sys
 import torch
 from accelerate import Accelerator
 
-from m2bert.checkpoint import save_tensors
 from m2bert.corpus import open_corpus
 from m2bert.model import M2BertForPreTraining, preset
+from m2bert.model_folder import save_tensors
 from m2bert.objectives import Objective
 from m2bert.segments import Batches, Share, Songs, draw_segments
 from m2bert.trainer import Trainer

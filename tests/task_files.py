@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from m2bert.checkpoint import save_model
 from m2bert.cp import PAD
 from m2bert.model import M2BertConfig, M2BertForPreTraining
 from m2bert.tasks import TASKS, Task
@@ -43,5 +42,5 @@ def write_task(folder: Path, name: str, segments: int = 8, length: int = 24) -> 
 def write_checkpoint(folder: Path, config: M2BertConfig = SMALL, seed: int = 0) -> Path:
     """Write a model as pre-training leaves it in the folder of a run."""
     torch.manual_seed(seed)
-    save_model(folder / "model_best", M2BertForPreTraining(config), {"epoch": 3})
+    M2BertForPreTraining(config).save_pretrained(folder / "model_best", {"epoch": 3})
     return folder

@@ -7,17 +7,18 @@ import sys
 import pytest
 import torch
 
+from m2bert import checkpoint
 from m2bert.checkpoint import (
+    convert_published,
+    load_backbone,
     load_initial_weights,
-    load_model,
     load_published,
-    save_model,
     save_published,
-    save_tensors,
 )
 from m2bert.errors import UserError
-from m2bert.model import M2BertConfig, M2BertForPreTraining
-from tests.shared import GOLDEN, golden_model, needs_golden
+from m2bert.model import M2BertConfig, M2BertForPreTraining, preset
+from m2bert.model_folder import save_tensors
+from tests.shared import GOLDEN, GOLDEN_CONFIG, golden_model, needs_golden
 
 CONFIG = M2BertConfig(
     hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
@@ -36,21 +37,16 @@ def assert_same_weights(one, other) -> None:
     assert all(torch.equal(tensor, others[name]) for name, tensor in mine.items())
 
 
-def test_model_folder_comes_back(tmp_path):
-    model = make_model(1)
-    save_model(tmp_path / "model", model, RECORD)
-    loaded, record = load_model(tmp_path / "model")
-    assert_same_weights(loaded, model)
-    assert record == RECORD
-    assert loaded.config == CONFIG
+def convert(monkeypatch, *words: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["checkpoint", *map(str, words)])
+    checkpoint.main()
 
 
-def test_a_checkpoint_for_the_original_comes_back(tmp_path):
+def test_a_checkpoint_for_the_original_comes_back(tmp_path, monkeypatch):
     model = make_model(1)
-    save_model(tmp_path / "model", model, RECORD)
+    model.save_pretrained(tmp_path / "model", RECORD)
     out = tmp_path / "out.ckpt"
-    command = [sys.executable, "-m", "m2bert.checkpoint", tmp_path / "model", out]
-    subprocess.run(command, check=True, capture_output=True)
+    convert(monkeypatch, tmp_path / "model", out)
     stored = torch.load(out, weights_only=True)
     assert stored["epoch"] == 3
     assert stored["best_acc"] == 0.5
@@ -76,12 +72,78 @@ def test_keys_and_shapes_are_the_originals(tmp_path):
                 assert torch.equal(written[part][name], tensor)
 
 
+@needs_golden
+def test_the_originals_checkpoint_becomes_a_folder_and_again_a_checkpoint(tmp_path, monkeypatch):
+    source, folder, again = GOLDEN / "tiny_reference.ckpt", tmp_path / "model", tmp_path / "a.ckpt"
+    command = [sys.executable, "-m", "m2bert.checkpoint", source, folder]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "4 layers of width 64" in done.stderr
+    assert "--num_attention_heads" in done.stderr
+    assert not folder.exists()
+    convert(monkeypatch, source, folder, "--num_attention_heads", 4)
+    model = M2BertForPreTraining.from_pretrained(folder)
+    assert model.config == GOLDEN_CONFIG
+    assert_same_weights(model, golden_model())
+    convert(monkeypatch, folder, again)
+    before, after = (torch.load(path, weights_only=True) for path in (source, again))
+    for part in ("state_dict", "mask_lm"):
+        assert before[part].keys() == after[part].keys()
+        for name, tensor in before[part].items():
+            if name != checkpoint.FINAL_NORM:  # read by nothing, and ones unless made for a test
+                assert torch.equal(after[part][name], tensor), name
+    for part in before.keys() - {"state_dict", "mask_lm", "optimizer"}:
+        assert after[part] == before[part]
+
+
+@pytest.mark.parametrize("pianoroll", ["full", "nochroma", "none"])
+def test_size_and_pianoroll_are_told_by_the_tensors(tmp_path, pianoroll):
+    model = make_model(1, preset("tiny", pianoroll))
+    save_published(tmp_path / "tiny.ckpt", model, RECORD)
+    converted, record = convert_published(tmp_path / "tiny.ckpt")
+    assert converted.config == model.config
+    assert_same_weights(converted, model)
+    assert {name: record[name] for name in RECORD} == RECORD
+    with pytest.raises(UserError, match="no multiple of twice the 3 attention heads"):
+        convert_published(tmp_path / "tiny.ckpt", attention_heads=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["state_dict"].pop("in_linear.weight"), "do not tell the model's size"),
+        (lambda c: c["mask_lm"].update({"proj.4.bias": torch.ones(9)}), "of 9 outputs"),
+        (lambda c: c.update(valid_acc="none"), "figures that are no numbers"),
+        (lambda c: c["state_dict"].pop("in_linear.bias"), r"in_linear\.bias is missing"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_converted_is_refused(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        convert_published(published(tmp_path, change), attention_heads=2)
+
+
+def test_the_folders_of_runs_have_a_backbone(tmp_path):
+    model, other = make_model(1), make_model(2)
+    save_published(tmp_path / "model_best.ckpt", other, RECORD)
+    weights = load_backbone(tmp_path, CONFIG).tensors["in_linear.weight"]
+    assert torch.equal(weights, other.backbone.in_linear.weight)
+    model.save_pretrained(tmp_path / "model_best", {"epoch": 7})  # goes before a .ckpt beside it
+    model.backbone.save_pretrained(tmp_path / "encoder")
+    for folder, epoch in ((tmp_path, 7), (tmp_path / "encoder", None)):
+        backbone = load_backbone(folder, preset("tiny"))
+        assert (backbone.config, backbone.epoch) == (CONFIG, epoch)
+        wanted = model.backbone.state_dict()
+        assert backbone.tensors.keys() == wanted.keys()
+        assert all(torch.equal(t, wanted[name]) for name, t in backbone.tensors.items())
+
+
 def published(tmp_path, change) -> os.PathLike:
     path = tmp_path / "changed.ckpt"
     save_published(path, make_model(1), RECORD)
-    checkpoint = torch.load(path, weights_only=True)
-    change(checkpoint)
-    torch.save(checkpoint, path)
+    stored = torch.load(path, weights_only=True)
+    change(stored)
+    torch.save(stored, path)
     return path
 
 
@@ -106,7 +168,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, change, mes
 
 
 def test_a_checkpoint_of_another_size_is_refused(tmp_path):
-    save_model(tmp_path / "small", make_model(1), RECORD)
+    make_model(1).save_pretrained(tmp_path / "small")
     larger = M2BertConfig(
         hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=2
     )
@@ -129,14 +191,7 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "was_run").exists()
 
 
-def test_damaged_and_missing_files_are_named(tmp_path):
-    save_model(tmp_path / "model", make_model(1), RECORD)
-    weights = tmp_path / "model/model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
-        load_model(tmp_path / "model")
-    with pytest.raises(UserError, match="holds no model"):
-        load_model(tmp_path)
+def test_missing_files_and_files_of_another_kind_are_named(tmp_path):
     with pytest.raises(UserError, match="there is no checkpoint"):
         load_initial_weights(tmp_path / "none.ckpt", make_model(1))
     (tmp_path / "text.ckpt").write_text("no checkpoint at all")

@@ -32,6 +32,11 @@ def small_segments(seed: int = 0, count: int = 4, length: int = 24) -> torch.Ten
     return torch.from_numpy(random_segments(np.random.default_rng(seed), count, length))
 
 
+def numbered(classes: int) -> list[str]:
+    """Names for so many classes."""
+    return [str(label) for label in range(classes)]
+
+
 # The original's figures ------------------------------------------------------------------------
 
 
@@ -42,7 +47,7 @@ def heads() -> dict[str, torch.Tensor]:
 
 
 def golden_note_classifier(heads: dict) -> NoteClassifier:
-    classifier = NoteClassifier(GOLDEN_CONFIG, len(heads["token_bias"]))
+    classifier = NoteClassifier(GOLDEN_CONFIG, numbered(len(heads["token_bias"])))
     classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
     classifier.classifier[0].weight.data = heads["token_weight"].clone()
     classifier.classifier[0].bias.data = heads["token_bias"].clone()
@@ -68,7 +73,7 @@ def test_note_head_and_its_losses_are_the_originals(heads):
 
 @needs_golden
 def test_piece_head_is_the_originals(heads):
-    classifier = PieceClassifier(GOLDEN_CONFIG, len(heads["seq_bias"])).eval()
+    classifier = PieceClassifier(GOLDEN_CONFIG, numbered(len(heads["seq_bias"]))).eval()
     classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
     classifier.attention["ws1"].weight.data = heads["seq_ws1"]
     classifier.attention["ws2"].weight.data = heads["seq_ws2"]
@@ -108,7 +113,7 @@ def test_three_optimiser_steps_are_the_originals(heads):
 
 @pytest.mark.parametrize("index_layer", [9, 10, 11, 12])
 def test_a_head_reads_the_chosen_layer(index_layer):
-    classifier = NoteClassifier(SMALL, 5, index_layer).eval()
+    classifier = NoteClassifier(SMALL, numbered(5), index_layer).eval()
     notes = small_segments()
     real = notes[..., 0] != PAD[0]
     states = classifier.backbone.hidden_states(notes, real)
@@ -121,21 +126,24 @@ def test_a_head_reads_the_chosen_layer(index_layer):
 @pytest.mark.parametrize("level", CLASSIFIERS)
 def test_a_layer_that_is_not_there_is_refused(level, index_layer):
     with pytest.raises(ValueError, match=rf"index_layer {index_layer} is not in 9\.\.12"):
-        CLASSIFIERS[level](SMALL, 5, index_layer)
+        CLASSIFIERS[level](SMALL, numbered(5), index_layer)
 
 
 def test_padding_changes_nothing_for_notes_and_something_for_pieces():
     notes = small_segments(count=1)
     notes[:, 12:] = torch.tensor(PAD, dtype=torch.uint8)
     torch.manual_seed(0)
-    by_note, by_piece = NoteClassifier(SMALL, 5).eval(), PieceClassifier(SMALL, 5).eval()
+    by_note, by_piece = (
+        NoteClassifier(SMALL, numbered(5)).eval(),
+        PieceClassifier(SMALL, numbered(5)).eval(),
+    )
     short = notes[:, :12]
     torch.testing.assert_close(by_note(notes)[:, :12], by_note(short, padded=False))
     assert not torch.allclose(by_piece(notes), by_piece(short), atol=1e-4)
 
 
 def test_pooling_is_a_weighted_mean_of_states_for_every_aspect():
-    classifier = PieceClassifier(SMALL, 3).eval()
+    classifier = PieceClassifier(SMALL, numbered(3)).eval()
     notes = small_segments(count=2)
     states = classifier.backbone(notes)
     pooled = []
@@ -171,7 +179,7 @@ def test_loss_sums_are_those_of_a_loop_over_notes():
 
 
 def test_states_of_unread_layers_are_not_trained():
-    classifier = NoteClassifier(SMALL, 5, LAST_LAYER - 1)
+    classifier = NoteClassifier(SMALL, numbered(5), LAST_LAYER - 1)
     notes = small_segments()
     classifier(notes).sum().backward()
     last = classifier.backbone.note_bert1.layers[-1]

@@ -17,13 +17,14 @@ import pytest
 import torch
 
 from m2bert import finetune
-from m2bert.checkpoint import load_model, load_tensors, save_published
-from m2bert.classifier_files import load_classifier
+from m2bert.checkpoint import save_published
 from m2bert.classifiers import NoteClassifier
 from m2bert.errors import UserError
 from m2bert.finetuning_run import FineTuningRun, best_epoch, commonest_label
 from m2bert.labelled_segments import LabelledSegments, read_parts
 from m2bert.metrics import METRICS, grid_accuracy
+from m2bert.model import M2BertForPreTraining
+from m2bert.model_folder import load_tensors, read_record
 from m2bert.processes import Processes
 from m2bert.result_files import read_results
 from m2bert.seeds import seed_of_run
@@ -102,10 +103,10 @@ def test_a_run_leaves_a_result_a_log_and_the_best_weights(given, tmp_path, monke
 
     # the score is that of the best epoch's weights, which are kept
     parts = read_parts(TASKS["melody"], [given / "data"])
-    classifier, name, classes = load_classifier(folder / "model")
-    assert (name, classes[3]) == ("melody", "accompaniment")
+    classifier = NoteClassifier.from_pretrained(folder / "model")
+    assert (classifier.task, classifier.classes[3]) == ("melody", "accompaniment")
     test = parts["test"]
-    predictions = classifier.eval()(test.notes).argmax(-1)
+    predictions = classifier(test.notes).argmax(-1)
     score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)
     assert result["test_score"] == round(score.item(), 4)
     assert result["best_epoch"] == best_epoch(result["epochs"])["epoch"]
@@ -227,9 +228,8 @@ def test_weights_asked_for_in_the_middle_of_a_run_begin_it_anew(given, tmp_path,
             run_here(patched, *words)
     assert (tmp_path / "seed_3/melody/state.safetensors").exists()
     assert run_here(monkeypatch, *words, "--save_ckpt") == 0
-    model, task, classes = load_classifier(tmp_path / "seed_3/melody/model")
-    assert (task, classes) == ("melody", TASKS["melody"].classes)
-    assert isinstance(model, NoteClassifier)
+    model = NoteClassifier.from_pretrained(tmp_path / "seed_3/melody/model")
+    assert (model.task, model.classes) == ("melody", TASKS["melody"].classes)
 
 
 def script(given: Path, save_root: Path, *flags: str) -> list[str]:
@@ -344,8 +344,8 @@ def test_the_grid_score_is_of_the_tasks_batches_whatever_the_training_batch(
         folder = tmp_path / batch_size
         run_here(monkeypatch, *words, "--batch_size", batch_size, "--save_root", str(folder))
         (result,) = read_results(folder).values()
-        model, _, _ = load_classifier(folder / "seed_1/localkey/model")
-        predictions = model.eval()(test.notes).argmax(-1)
+        model = NoteClassifier.from_pretrained(folder / "seed_1/localkey/model")
+        predictions = model(test.notes).argmax(-1)
         score = grid_accuracy(test.notes, test.labels, predictions, 6)
         assert result["test_score"] == round(score.item(), 4)
 
@@ -366,7 +366,8 @@ def test_of_commands_that_begin_one_folder_at_once_one_wins(tmp_path):
 
 
 def test_the_originals_checkpoint_gives_what_the_model_folder_gives(given, tmp_path, monkeypatch):
-    model, record = load_model(given / "pretrained/model_best")
+    model = M2BertForPreTraining.from_pretrained(given / "pretrained")
+    record = read_record(given / "pretrained")
     save_published(tmp_path / "model_best.ckpt", model, record)
     monkeypatch.setitem(finetune.PRESETS, "tiny", SMALL)
     words = ["--task", "localkey", "--seed", "5", "--preset", "tiny"]
@@ -393,7 +394,8 @@ def test_the_originals_checkpoint_gives_what_the_model_folder_gives(given, tmp_p
     ],
 )
 def test_a_command_that_cannot_be_done_is_refused(given, tmp_path, monkeypatch, flags, message):
-    model, record = load_model(given / "pretrained/model_best")
+    model = M2BertForPreTraining.from_pretrained(given / "pretrained")
+    record = read_record(given / "pretrained")
     save_published(tmp_path / "narrow.ckpt", model, record)
     words = command(given, "--save_root", tmp_path / "out", "--seed", 1, "--task", "melody")
     run_here(monkeypatch, *words)

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from m2bert.checkpoint import load_model, load_tensors, save_model, save_published, save_tensors
+from m2bert.checkpoint import save_published
 from m2bert.cp import FIELDS
 from m2bert.model import M2BertForPreTraining, preset
+from m2bert.model_folder import WEIGHTS_FILE, load_tensors, read_record, save_tensors
 from m2bert.pretrain import main
 from tests.synthetic import patterned_song, write_corpus
 
@@ -88,10 +89,10 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert (one / "log").read_text() == (other / "log").read_text()
     assert epochs_in(one) == epochs_in(other)
     for name in ("model", "model_best"):
-        (mine, record), (theirs, other_record) = load_model(one / name), load_model(other / name)
-        assert record == other_record
-        weights = theirs.state_dict()
-        assert all(torch.equal(t, weights[n]) for n, t in mine.state_dict().items())
+        assert read_record(one / name) == read_record(other / name)
+        mine, theirs = (load_tensors(run / name / WEIGHTS_FILE)[0] for run in (one, other))
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(tensor, theirs[n]) for n, tensor in mine.items())
     state, other_state = (load_tensors(folder / "state.safetensors")[0] for folder in (one, other))
     assert state.keys() == other_state.keys()
     assert all(torch.equal(tensor, other_state[name]) for name, tensor in state.items())
@@ -111,8 +112,8 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
     epochs = epochs_in(uninterrupted)
     assert epochs[-1]["valid_loss"] < epochs[0]["valid_loss"]
     best = max(epochs, key=lambda record: record["score"])
-    assert load_model(uninterrupted / "model_best")[1]["epoch"] == best["epoch"]
-    assert load_model(uninterrupted / "model")[1]["epoch"] == 3
+    assert read_record(uninterrupted / "model_best")["epoch"] == best["epoch"]
+    assert read_record(uninterrupted / "model")["epoch"] == 3
     assert (uninterrupted / "curves.png").stat().st_size > 1000
 
 
@@ -222,11 +223,11 @@ def test_a_lost_or_damaged_state_does_not_cost_the_rest(data_root, tmp_path):
 
 def test_max_steps_ends_early_and_can_be_raised(data_root, tmp_path, uninterrupted):
     # 9 steps are an epoch: its record is complete
-    for limit, keys in (("4", 2), ("4", 2), ("9", 9)):
+    for limit, keys in (("4", 3), ("4", 3), ("9", 10)):
         done = run(command(data_root, tmp_path, "--epochs", "3", "--max_steps", limit))
         assert done.returncode == 0
         assert f"Stopped after step {limit} " in done.stdout
-        record = load_model(tmp_path / "model")[1]
+        record = read_record(tmp_path / "model")
         assert record["step"] == int(limit)
         assert record["epoch"] == 1
         assert len(record) == keys
@@ -355,12 +356,12 @@ def test_starting_from_a_checkpoint(monkeypatch, data_root, tmp_path, kind):
     model = M2BertForPreTraining(preset("tiny"))
     start = tmp_path / f"start.{kind}"
     if kind == "folder":
-        save_model(start, model, {})
+        model.save_pretrained(start)
     else:
         save_published(start, model, {})
     more = ["--init_ckpt", str(start), "--max_steps", "1", "--lr", "1e-9"]
     assert in_process(monkeypatch, data_root, tmp_path / "run", *more) == 0
-    trained, _ = load_model(tmp_path / "run/model")
+    trained = M2BertForPreTraining.from_pretrained(tmp_path / "run/model")
     weights = model.state_dict()
     for name, tensor in trained.state_dict().items():
         torch.testing.assert_close(tensor, weights[name], atol=1e-7, rtol=1e-6)

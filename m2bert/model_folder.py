@@ -1,0 +1,302 @@
+"""Model folders: `config.json`, `model.safetensors` and a model card, `README.md`.
+
+Nothing here can run code: safetensors and JSON. What the entries of `config.json` are built into,
+`model.py` and `classifiers.py` know; docs/METHOD.md, "Model folders", has the formats.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from accelerate import init_empty_weights
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from m2bert.cp import VOCABULARY
+from m2bert.errors import UserError
+from m2bert.files import read_json, replacing, write_json, write_text
+from m2bert.model_card import LIBRARY, model_card
+from m2bert.settings import differences
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+MODELS_OF_A_RUN = ("model_best", "model")
+
+FORMAT_VERSION = 1
+MODEL_TYPE = "m2bert"
+
+ARCHITECTURES = {
+    "M2BertModel": "an encoder without heads",
+    "M2BertForPreTraining": "a pre-trained model",
+    "NoteClassifier": "a model fine-tuned on a task of notes",
+    "PieceClassifier": "a model fine-tuned on a task of pieces",
+}
+"""What a folder may hold, by the class that reads it."""
+
+_UNNAMED = {None: "M2BertForPreTraining", "note": "NoteClassifier", "piece": "PieceClassifier"}
+"""The same by `level`, for folders that were written before they named their class."""
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+# Models --------------------------------------------------------------------------------------
+
+
+def save_model(
+    folder: Path | str, model: nn.Module, entries: dict, record: dict | None = None
+) -> None:
+    """Write a model's folder.
+
+    entries: what the model is built from, for `config.json`.
+    record: how it was trained (epoch, scores, ...); it is kept with the weights and told by the
+        card.
+
+    A reader never sees a card with the checksum of other weights: the card goes first and comes
+    last.
+    """
+    folder = Path(folder)
+    architecture = type(model).__name__
+    config = {
+        "format_version": FORMAT_VERSION,
+        "model_type": MODEL_TYPE,
+        "architectures": [architecture],
+        "vocabulary": VOCABULARY,
+        **entries,
+    }
+    record = record or {}
+    _remove_card(folder)
+    write_json(folder / CONFIG_FILE, config)
+    save_tensors(folder / WEIGHTS_FILE, model.state_dict(), record)
+    checksum = sha256(folder / WEIGHTS_FILE)
+    write_text(folder / CARD_FILE, model_card(architecture, entries, record, checksum))
+
+
+def _remove_card(folder: Path) -> None:
+    card = folder / CARD_FILE
+    if not card.exists():
+        return
+    if f"library_name: {LIBRARY}" not in card.read_text(encoding="utf-8", errors="replace"):
+        raise UserError(f"{card} is no card of such a model: save the model in another folder")
+    card.unlink()
+
+
+def load_model(
+    folder: Path | str, build: Callable[[dict], Model], prefixes: Mapping[str, str]
+) -> Model:
+    """Read the model in `folder` (or of the run in it, `find_model`), in evaluation mode.
+
+    build: makes the model from the entries of `config.json`.
+    prefixes: the architectures that it can be read from, each with what the names of its tensors
+        begin with there.
+
+    Raises `UserError` if the folder holds no such model, or one that is damaged.
+    """
+    folder = find_model(folder)
+    architecture, entries = read_config(folder, prefixes)
+    with init_empty_weights():  # random ones would take seconds, and then be written over
+        model = build_from(build, entries, folder)
+    tensors, _ = load_tensors(folder / WEIGHTS_FILE)
+    tensors = with_prefix(tensors, prefixes[architecture])
+    advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
+    refuse_misfits(model, tensors, folder / WEIGHTS_FILE, advice)
+    model.load_state_dict(tensors, assign=True)
+    return model.float().eval()
+
+
+def read_record(folder: Path | str) -> dict:
+    """How the model in `folder` (or of the run in it, `find_model`) was trained.
+
+    Of a pre-trained model: epoch, step, losses, accuracies, score, and its run's settings as
+    `training`. Of a fine-tuned one: task, seed, fold, metric, best_epoch, valid_score, test_score
+    and more (`finetuning_run.RECORDED`). Empty where nothing was recorded.
+    """
+    with _open_tensors(find_model(folder) / WEIGHTS_FILE) as file:
+        return _record(file)
+
+
+def find_model(path: Path | str) -> Path:
+    """The model folder that `path` is, or that of the best (else the last) model of a run."""
+    path = Path(path)
+    folder = model_in(path)
+    if folder is not None:
+        return folder
+    if path.is_file():
+        raise UserError(
+            f"{path} is a file, not a model folder: of a checkpoint of the original, "
+            f"`python -m m2bert.checkpoint {path} FOLDER` makes one"
+        )
+    if not path.exists():
+        raise UserError(f"there is no folder {path}")
+    raise UserError(
+        f"{path} holds no model: there is no {CONFIG_FILE} in it, nor in its folders "
+        f"{' and '.join(MODELS_OF_A_RUN)} if it is that of a run"
+    )
+
+
+def model_in(path: Path) -> Path | None:
+    """As `find_model`, but None if there is no model."""
+    places = (path, *(path / name for name in MODELS_OF_A_RUN))
+    return next((folder for folder in places if (folder / CONFIG_FILE).is_file()), None)
+
+
+# config.json ---------------------------------------------------------------------------------
+
+
+def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict]:
+    """Read a folder's `config.json`: the architecture, and the entries that it is built from.
+
+    Raises `UserError` if it is damaged, of another format or vocabulary, or not of one of the
+    `readable` architectures.
+    """
+    path = folder / CONFIG_FILE
+    entries = read_json(path)
+    model_type = entries.pop("model_type", MODEL_TYPE)
+    if model_type != MODEL_TYPE:
+        raise UserError(
+            f"{path} is of a model of the type {model_type!r}: only {MODEL_TYPE!r} is read here"
+        )
+    version = entries.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {version}, this code reads {FORMAT_VERSION}: "
+            "use the release that wrote it"
+        )
+    _refuse_other_vocabulary(path, entries.pop("vocabulary", VOCABULARY))
+    architecture = _architecture(entries)
+    if architecture not in ARCHITECTURES:
+        raise UserError(
+            f"{path} names no model that this code knows (architectures must be one of "
+            f"{', '.join(ARCHITECTURES)})"
+        )
+    if architecture not in readable:
+        wanted = " or ".join(ARCHITECTURES[name] for name in readable)
+        raise UserError(
+            f"{folder} holds {ARCHITECTURES[architecture]}, which "
+            f"{architecture}.from_pretrained reads; {wanted} is needed here"
+        )
+    return architecture, entries
+
+
+def _architecture(entries: dict) -> str | None:
+    named = entries.pop("architectures", None)
+    if named is None:
+        level = entries.get("level")
+        return _UNNAMED.get(level) if isinstance(level, str | None) else None
+    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
+
+
+def _refuse_other_vocabulary(path: Path, vocabulary: dict) -> None:
+    if not isinstance(vocabulary, dict):
+        raise UserError(f"{path} is damaged: its vocabulary is {vocabulary!r}")
+    differing = differences(vocabulary, VOCABULARY)
+    if differing:
+        changes = "; ".join(f"{name} {theirs!r}, not {ours!r}" for name, theirs, ours in differing)
+        raise UserError(
+            f"{path} is of a model of another vocabulary of notes, which cannot be read here "
+            f"({changes})"
+        )
+
+
+def build_from(build: Callable[[dict], object], entries: dict, folder: Path) -> object:
+    """What `build` makes of the entries of the folder's `config.json`."""
+    try:
+        return build(entries)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        lacking = isinstance(error, KeyError)
+        reason = f"{error.args[0]} is missing" if lacking else error
+        raise UserError(
+            f"{folder / CONFIG_FILE} is no configuration of an M2BERT model ({reason})"
+        ) from error
+
+
+# Tensors and JSON in one file ----------------------------------------------------------------
+
+
+def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> None:
+    """Write tensors and a JSON record as one safetensors file, in one step as seen by a reader."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            save_file(contiguous, temporary, metadata={"record": json.dumps(record)})
+            temporary.chmod(mode)  # safetensors makes files that only their owner can read
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Read what `save_tensors` wrote."""
+    with _open_tensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _record(file)  # noqa: SIM118
+
+
+@contextmanager
+def _open_tensors(path: Path | str) -> Iterator[safe_open]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except (SafetensorError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or no safetensors file ({error}): restore it, or remove it"
+        ) from error
+
+
+def _record(file: safe_open) -> dict:
+    return json.loads((file.metadata() or {}).get("record", "{}"))
+
+
+def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def sha256(path: Path) -> str:
+    """A file's checksum, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_strictly(
+    module: nn.Module,
+    tensors: dict[str, Tensor],
+    source: Path | str,
+    advice: str = "choose the --preset and --pianoroll that it was trained with",
+) -> None:
+    """Copy `tensors` into `module`; the names and shapes must be exactly the module's.
+
+    advice: what the user can do about tensors that don't fit.
+    """
+    refuse_misfits(module, tensors, source, advice)
+    module.load_state_dict(tensors)
+
+
+def refuse_misfits(
+    module: nn.Module, tensors: dict[str, Tensor], source: Path | str, advice: str
+) -> None:
+    """Raise `UserError` unless names and shapes of `tensors` are exactly the module's."""
+    wanted = module.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - wanted.keys())
+    reshaped = [
+        f"{name} is {tuple(tensors[name].shape)} where {tuple(wanted[name].shape)} is needed"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    problems = (
+        [f"{name} is missing" for name in missing]
+        + [f"{name} is unknown" for name in unknown]
+        + reshaped
+    )
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise UserError(
+            f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: {advice}"
+        )
