@@ -48,7 +48,7 @@ def train(processes: Processes, name: str, index_layer: int) -> dict[str, Tensor
     torch.manual_seed(processes.index)  # wrapping gives all processes the weights of the first
     config = replace(SMALL, dropout=0.0)
     trainer = ClassifierTrainer(
-        CLASSIFIERS[task.level](config, len(task.classes), index_layer),
+        CLASSIFIERS[task.level](config, task.classes, index_layer),
         task,
         batch_size=BATCH_SIZE,
         lr=1e-4,
