@@ -20,9 +20,16 @@ PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason=f"none of {', '.join(NAMES)} is there")
 
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --remote-debugging-pipe"
-).split()
+    "--headless",
+    "--remote-debugging-pipe",
+    "--no-sandbox",  # which root, as in containers, cannot have
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
 PATIENCE = 60
 """Seconds that an answer may take."""
 
