@@ -235,7 +235,7 @@ def opened(browser):
 
 def place_of(page, note: int) -> tuple[float, float]:
     """A place in what is drawn of a note, in the window: near its end, where no label stands."""
-    end = f"[xOf(song.end[{note}]) - 3, yOf(song.pitch[{note}]) + rowHeight() / 2]"
+    end = f"[xOf(song.end[{note}]) - 3, yOf(song.pitch[{note}]) + rowHeight() / 2 - 0.5]"
     x, y = page.value(end)
     left, top = page.value("(({left, top}) => [left, top])(roll.getBoundingClientRect())")
     return left + x, top + y
@@ -420,7 +420,7 @@ def test_the_strips_name_their_stretches(opened, long_song):
 def test_the_roll_fills_another_window_and_a_finer_screen(opened, long_song):
     page, annotation = opened(long_song.path), long_song.annotation
     note = lonely_notes(annotation, 1)[0]
-    page.resize(900, 700, scale=2)
+    page.resize(900, 1200, scale=2)
     page.wait_for_frame()
     assert page.value("roll.clientWidth") < 900
     assert page.value("roll.width") == 2 * page.value("roll.clientWidth")
