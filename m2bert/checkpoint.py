@@ -84,6 +84,7 @@ class Backbone:
         tensors: its weights, by the names of `M2BertModel`.
         path: the file or folder they come from.
         epoch: epochs of pre-training, if it says so.
+        datasets: corpora of pre-training, if it says so.
         sha256: of the file of weights, in hexadecimal digits.
     """
 
@@ -91,6 +92,7 @@ class Backbone:
     tensors: dict[str, Tensor]
     path: Path
     epoch: int | None
+    datasets: list[str] | None
     sha256: str
 
 
@@ -108,16 +110,18 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
         config = build_from(config_from, entries, path)
         tensors, record = load_tensors(weights)
         backbone = with_prefix(tensors, PRE_TRAINED[architecture])
+        datasets = record.get("training", {}).get("datasets")
         advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
     else:
         weights = path
         record = read_published(path)
         backbone = dict(record["state_dict"])
         backbone.pop(FINAL_NORM, None)
+        datasets = None
         advice = "choose the --preset that it was trained with"
     with torch.device("meta"):  # only names and shapes are looked at
         refuse_misfits(M2BertModel(config), backbone, path, advice)
-    return Backbone(config, backbone, path, record.get("epoch"), sha256(weights))
+    return Backbone(config, backbone, path, record.get("epoch"), datasets, sha256(weights))
 
 
 def _find_checkpoint(path: Path) -> Path:

@@ -329,7 +329,7 @@ def conclude(run: PlannedRun, training: FineTuningRun, figures: dict, setup: Set
         "fold": run.fold,
         "settings": setup.settings,
         **figures,
-        "checkpoint": {"path": str(backbone.path), "epoch": backbone.epoch} if backbone else None,
+        "checkpoint": describe(backbone) if backbone else None,
         "device": device_name(setup.processes.device),
         "processes": setup.processes.count,
         "precision": options.precision,
@@ -344,6 +344,10 @@ def conclude(run: PlannedRun, training: FineTuningRun, figures: dict, setup: Set
         f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
         f"{result['notes_per_second']:,.0f} notes/s"
     )
+
+
+def describe(backbone: Backbone) -> dict:
+    return {"path": str(backbone.path), "epoch": backbone.epoch, "datasets": backbone.datasets}
 
 
 def device_name(device: torch.device) -> str:

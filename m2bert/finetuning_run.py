@@ -49,7 +49,7 @@ RECORDED = (
     "data",
     "settings",
 )
-"""What a model's record repeats of its run's result."""
+"""What a model's record repeats of its run's result as it stands."""
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,7 @@ class FineTuningRun:
     def save_model(self, result: dict) -> None:
         model = self.trainer.model
         model.load_state_dict(with_prefix(self.best, WEIGHT))
-        record = {name: result[name] for name in RECORDED} | {
-            "epochs": len(result["epochs"]),
-            "commonest_class_score": result["commonest_class"]["test_score"],
-        }
-        model.save_pretrained(self.folder / MODEL_FOLDER, record)
+        model.save_pretrained(self.folder / MODEL_FOLDER, model_record(result))
 
     # Figures ---------------------------------------------------------------------------------
 
@@ -243,6 +239,17 @@ class FineTuningRun:
         test = self.sets[-1]
         value = score(test.notes, test.labels, predictions, self.task.batch_size)
         return round(value.item(), DECIMALS)
+
+
+def model_record(result: dict) -> dict:
+    """What a model keeps of its run's result: neither figures in full nor paths."""
+    checkpoint = result["checkpoint"] or {}
+    return {
+        **{name: result[name] for name in RECORDED},
+        "epochs": len(result["epochs"]),
+        "commonest_class_score": result["commonest_class"]["test_score"],
+        "pretraining": {name: checkpoint.get(name) for name in ("epoch", "datasets")},
+    }
 
 
 def best_epoch(epochs: list[dict]) -> dict:

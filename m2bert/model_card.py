@@ -113,14 +113,19 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
 def _tell_pre_trained(architecture: str, entries: dict, record: dict) -> dict[str, str]:
     settings = record.get("training", {})
     corpora = ", ".join(settings.get("datasets", []))
-    heads = " Its heads for pre-training are with it." * (architecture != "M2BertModel")
+    has_heads = architecture != "M2BertModel"
+    is_known = has_heads or corpora
+    heads = " The heads of its pre-training are with it." * has_heads
+    on_corpora = f", pre-trained on {corpora}" if corpora else ", pre-trained" * has_heads
     return {
-        "tags": json.dumps([*TAGS, "pre-trained"]),
-        "metrics": json.dumps(["accuracy"]),
-        "title": f"M2BERT, pre-trained{f' on {corpora}' if corpora else ''}",
+        "tags": json.dumps([*TAGS, *["pre-trained"] * bool(is_known)]),
+        "metrics": json.dumps(["accuracy"] if "valid_acc" in record else []),
+        "title": f"M2BERT{on_corpora}",
         "what": f"An encoder of symbolic music, to be fine-tuned or for its vectors.{heads}",
         "data": _corpora(settings, corpora, record),
-        "training": _paragraphs(_objectives(settings, entries), _epochs(settings, record)),
+        "training": _paragraphs(
+            _objectives(settings, entries) if is_known else NOT_RECORDED, _epochs(settings, record)
+        ),
         "scores": _validation(record),
         "use": USE_ENCODER.format(width=entries["hidden_size"]),
     }
@@ -130,7 +135,7 @@ def _corpora(settings: dict, corpora: str, record: dict) -> str:
     if corpora:
         return (
             f"{settings['songs']:,} songs with {settings['notes']:,} notes: {corpora}. "
-            "Some songs of each were held out for validation."
+            "Some of the songs were held out for validation."
         )
     source = record.get("converted_from")
     said = f"The weights are from the checkpoint `{source}`. " if source else ""
@@ -167,7 +172,7 @@ def _validation(record: dict) -> str:
     told = {"loss": record.get("valid_loss")}
     if len(accuracies) == len(FIELDS):
         told |= {f"accuracy, {n}": a for n, a in zip(FIELDS, accuracies, strict=True)}
-    table = _table(("validation, at changed notes", "value"), told)
+    table = _table(("validation (accuracy: at changed notes)", "value"), told)
     return table or NOT_RECORDED
 
 
@@ -181,10 +186,10 @@ def _tell_classifier(architecture: str, entries: dict, record: dict) -> dict[str
     metric = record.get("metric") or (known.metric if known else "")
     return {
         "tags": json.dumps([*TAGS, "fine-tuned", *([task] if task else [])]),
-        "metrics": json.dumps(["f1" if metric == "f1" else "accuracy"]),
+        "metrics": json.dumps(_hub_metrics(metric) if "test_score" in record else []),
         "title": f"M2BERT, fine-tuned: {title}",
         "what": f"A class for every {level}, of {len(classes)}: {_some(classes)}.",
-        "data": _sets(record.get("data", {}), known.corpus if known else None),
+        "data": _sets(record, known.corpus if known else None),
         "training": _fine_tuning(record, entries) or NOT_RECORDED,
         "scores": _test(record, metric),
         "use": USE_CLASSIFIER.format(
@@ -198,12 +203,20 @@ def _some(classes: list[str], most: int = 40) -> str:
     return ", ".join(classes[:most]) + more
 
 
-def _sets(data: dict, corpus: str | None) -> str:
+def _hub_metrics(metric: str) -> list[str]:
+    """A score by the name that hubs know it by."""
+    return ["f1" if metric == "f1" else "accuracy"]
+
+
+def _sets(record: dict, corpus: str | None) -> str:
+    data = record.get("data")
     if not data:
         return NOT_RECORDED
     rows = {name: f"{data[name]['segments']:,} | {data[name]['notes']:,}" for name in SPLITS}
     named = f"Labelled notes of the corpus {corpus}." if corpus else ""
-    return _paragraphs(named, _table(("set", "segments", "notes"), rows))
+    corpora = record.get("pretraining", {}).get("datasets")
+    before = f"The encoder was pre-trained on {', '.join(corpora)}." if corpora else ""
+    return _paragraphs(named, _table(("set", "segments", "notes"), rows), before)
 
 
 def _fine_tuning(record: dict, entries: dict) -> str:

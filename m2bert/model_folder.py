@@ -250,7 +250,10 @@ def _open_tensors(path: Path | str) -> Iterator[safe_open]:
 
 
 def _record(file: safe_open) -> dict:
-    return json.loads((file.metadata() or {}).get("record", "{}"))
+    record = json.loads((file.metadata() or {}).get("record", "{}"))
+    if not isinstance(record, dict):
+        raise ValueError("its record is no JSON object")
+    return record
 
 
 def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

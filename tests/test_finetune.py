@@ -105,6 +105,12 @@ def test_a_run_leaves_a_result_a_log_and_the_best_weights(given, tmp_path, monke
     parts = read_parts(TASKS["melody"], [given / "data"])
     classifier = NoteClassifier.from_pretrained(folder / "model")
     assert (classifier.task, classifier.classes[3]) == ("melody", "accompaniment")
+    record = read_record(folder)
+    for key in ("task", "seed", "fold", "best_epoch", "valid_score", "test_score", "data"):
+        assert record[key] == result[key]
+    card = (folder / "model/README.md").read_text()
+    assert f"| accuracy, test | {result['test_score']} |" in card
+    assert f"| train | 8 | {result['data']['train']['notes']} |" in card
     test = parts["test"]
     predictions = classifier(test.notes).argmax(-1)
     score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)
@@ -457,7 +463,7 @@ def test_a_batch_without_labelled_notes_changes_no_weight(tmp_path, monkeypatch,
     words += ["--batch_size", "1", "--epochs", "1", "--save_root", str(tmp_path / "out")]
     steps = []
 
-    def note_steps(run: FineTuningRun) -> None:
+    def note_steps(run: FineTuningRun, result: dict) -> None:
         steps.append(run.trainer.optimiser.param_groups[0]["step"])
 
     monkeypatch.setattr(FineTuningRun, "finish", note_steps)

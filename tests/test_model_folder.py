@@ -56,6 +56,7 @@ FINE_TUNING = {
         name: {"segments": 1234, "notes": 56789, "crc32": "00000000"}
         for name in ("train", "valid", "test")
     },
+    "pretraining": {"epoch": 3, "datasets": ["lmd"]},
     "settings": {"pretrained": True, "checkpoint_sha256": "5d41402abc4b2a76", "lr": 2e-5},
 }
 RECORDS = {"pre-trained": PRE_TRAINING, "melody": FINE_TUNING}
@@ -220,6 +221,8 @@ def test_missing_and_damaged_files_are_named(folders, tmp_path):
     assert "config.json cannot be read" in refused(tmp_path)
     (tmp_path / "config.json").write_text(text)
     assert "there is no file" in refused(tmp_path)
+    save_tensors(tmp_path / WEIGHTS_FILE, {}, [])
+    assert "its record is no JSON object" in refused(tmp_path)
     weights = (folders / "melody" / WEIGHTS_FILE).read_bytes()
     for damaged in (weights[:-100], weights[:50], b"", b"text" * 9):
         (tmp_path / WEIGHTS_FILE).write_bytes(damaged)
@@ -238,7 +241,7 @@ def test_the_card_is_one_that_hubs_read(folders, name):
     card = ModelCard.load(folders / name / "README.md")
     assert card.data.license == "other"
     assert card.data.library_name == "m2bert"
-    assert card.data.metrics == ["accuracy"]
+    assert card.data.metrics == (["accuracy"] if name in RECORDS else [])
     assert "midi" in card.data.tags
     assert not re.search(r"\| None|[{}]|\n\n\n", card.text)
     checksum = hashlib.sha256((folders / name / WEIGHTS_FILE).read_bytes()).hexdigest()
@@ -258,6 +261,7 @@ def test_the_card_tells_data_objectives_and_scores(folders):
     assert "| train | 1,234 | 56,789 |" in text
     assert "| accuracy, test | 0.9012 |" in text
     assert "5d41402abc4b2a76" in text
+    assert "pre-trained on lmd." in text
 
 
 def test_the_example_of_a_card_runs(folders, demo_dir):

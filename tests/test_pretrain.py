@@ -114,6 +114,10 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
     best = max(epochs, key=lambda record: record["score"])
     assert read_record(uninterrupted / "model_best")["epoch"] == best["epoch"]
     assert read_record(uninterrupted / "model")["epoch"] == 3
+    songs = read_record(uninterrupted)["training"]["songs"]
+    card = (uninterrupted / "model_best/README.md").read_text()
+    assert f"{songs} songs" in card
+    assert f"| epochs | {best['epoch']} |" in card
     assert (uninterrupted / "curves.png").stat().st_size > 1000
 
 

@@ -1,4 +1,4 @@
-"""The README's example of a task of one's own, as it stands there."""
+"""The README's examples of a task of one's own and of its model, as they stand there."""
 
 import os
 import re
@@ -13,8 +13,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
-    section = (REPOSITORY / "README.md").read_text().split("## A task of your own")[1]
+    text = (REPOSITORY / "README.md").read_text()
+    section, models = text.split("## A task of your own")[1].split("## Model folders")
     row, make_data, train = re.findall(r"```(?:python|bash)\n(.*?)```", section, re.DOTALL)[:3]
+    (use,) = re.findall(r"```python\n(.*?)```", models, re.DOTALL)
 
     shutil.copytree(REPOSITORY / "m2bert", tmp_path / "m2bert")
     tasks = tmp_path / "m2bert/tasks.py"
@@ -37,3 +39,6 @@ def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
     (line,) = [line for line in output.splitlines() if line.startswith("HN ")]
     assert line.split()[:3] == ["HN", "high", "accuracy"]
     assert float(line.split()[3]) == round(result["test_score"], 3)
+
+    shapes = run("python", "-c", use + "print(*labels.shape, *states.shape)")
+    assert shapes.split() == "1 64 1 64 128".split()
