@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from accelerate import init_empty_weights
 from torch import Tensor
 
 from m2bert.arguments import count
@@ -30,6 +31,7 @@ from m2bert.model import (
 from m2bert.model_folder import (
     CONFIG_FILE,
     WEIGHTS_FILE,
+    adopt_tensors,
     build_from,
     find_model,
     load_strictly,
@@ -156,9 +158,11 @@ def convert_published(
     Returns the model and its figures, as `load_published`.
     """
     checkpoint = read_published(path)
-    model = M2BertForPreTraining(_config_of(checkpoint, path, attention_heads))
-    load_strictly(model, _tensors_by_our_names(checkpoint), path, "is the file complete?")
-    return model.eval(), _figures(checkpoint, path)
+    config = _config_of(checkpoint, path, attention_heads)
+    with init_empty_weights():
+        model = M2BertForPreTraining(config)
+    adopt_tensors(model, _tensors_by_our_names(checkpoint), path, "it may be incomplete")
+    return model, _figures(checkpoint, path)
 
 
 def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:
@@ -272,6 +276,8 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
 
 def write_published(folder: Path, out: Path) -> None:
     """Write a model folder as a `.ckpt`."""
+    if out.is_dir():
+        raise UserError(f"{out} is a folder: name a file for the checkpoint")
     save_published(out, M2BertForPreTraining.from_pretrained(folder), read_record(folder))
     print(f"wrote {out} ({out.stat().st_size:,} bytes)")
 

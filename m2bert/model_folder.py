@@ -60,6 +60,8 @@ def save_model(
     last.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: name a folder for the model")
     architecture = type(model).__name__
     config = {
         "format_version": FORMAT_VERSION,
@@ -98,14 +100,12 @@ def load_model(
     """
     folder = find_model(folder)
     architecture, entries = read_config(folder, prefixes)
-    with init_empty_weights():  # random ones would take seconds, and then be written over
+    with init_empty_weights():  # random ones would take seconds
         model = build_from(build, entries, folder)
     tensors, _ = load_tensors(folder / WEIGHTS_FILE)
     tensors = with_prefix(tensors, prefixes[architecture])
     advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
-    refuse_misfits(model, tensors, folder / WEIGHTS_FILE, advice)
-    model.load_state_dict(tensors, assign=True)
-    return model.float().eval()
+    return adopt_tensors(model, tensors, folder / WEIGHTS_FILE, advice)
 
 
 def read_record(folder: Path | str) -> dict:
@@ -279,6 +279,16 @@ def load_strictly(
     """
     refuse_misfits(module, tensors, source, advice)
     module.load_state_dict(tensors)
+
+
+def adopt_tensors(
+    model: Model, tensors: dict[str, Tensor], source: Path | str, advice: str
+) -> Model:
+    """Make `tensors` the weights of a model that was built without any (`init_empty_weights`), and
+    put it in evaluation mode; names and shapes must be exactly the model's."""
+    refuse_misfits(model, tensors, source, advice)
+    model.load_state_dict(tensors, assign=True)
+    return model.float().eval()
 
 
 def refuse_misfits(

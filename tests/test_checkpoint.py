@@ -97,6 +97,18 @@ def test_the_originals_checkpoint_becomes_a_folder_and_again_a_checkpoint(tmp_pa
         assert after[part] == before[part]
 
 
+def test_a_place_of_another_kind_is_not_written_over(tmp_path, monkeypatch):
+    model = make_model(1, preset("tiny"))
+    save_published(tmp_path / "tiny.ckpt", model, RECORD)
+    model.save_pretrained(tmp_path / "model")
+    before = (tmp_path / "tiny.ckpt").read_bytes()
+    with pytest.raises(UserError, match=r"tiny\.ckpt is a file"):
+        convert(monkeypatch, tmp_path / "tiny.ckpt", tmp_path / "tiny.ckpt")
+    with pytest.raises(UserError, match="model is a folder"):
+        convert(monkeypatch, tmp_path / "model", tmp_path / "model")
+    assert (tmp_path / "tiny.ckpt").read_bytes() == before
+
+
 @pytest.mark.parametrize("pianoroll", ["full", "nochroma", "none"])
 def test_size_and_pianoroll_are_told_by_the_tensors(tmp_path, pianoroll):
     model = make_model(1, preset("tiny", pianoroll))

@@ -41,4 +41,4 @@ def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
     assert float(line.split()[3]) == round(result["test_score"], 3)
 
     shapes = run("python", "-c", use + "print(*labels.shape, *states.shape)")
-    assert shapes.split() == "1 64 1 64 128".split()
+    assert shapes.split() == ["1", "64", "1", "64", "128"]
