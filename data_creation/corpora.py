@@ -1,11 +1,11 @@
 """Where the MIDI files of a pre-training corpus lie: the six published ones, and any folder."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from m2bert.errors import UserError
+from m2bert.midi_files import midi_files_below
 from m2bert.published_npy import read_items
 
 
@@ -33,7 +33,6 @@ CORPORA = {
     "emopia": MidiCorpus("EMOPIA_1.0", ("train/*.mid", "valid/*.mid", "test/*.mid")),
     "lmd": MidiCorpus("lmd_matched", ("*/*/*/*/*.mid",)),
 }
-MIDI_SUFFIXES = (".mid", ".midi")
 
 
 def find_midi_files(
@@ -55,7 +54,7 @@ def find_midi_files(
         raise UserError(f"{name}: there is no folder {folder}")
 
     if corpus is None:
-        files = _all_midi_files(folder)
+        files = midi_files_below(folder)
     elif corpus.listing:
         files = _listed_files(name, dataset_dir / corpus.listing)
     else:
@@ -68,15 +67,6 @@ def find_midi_files(
 def _matching_files(folder: Path, patterns: Iterable[str]) -> list[str]:
     paths = (path for pattern in patterns for path in folder.glob(pattern))
     return [path.relative_to(folder).as_posix() for path in paths]
-
-
-def _all_midi_files(folder: Path) -> list[str]:
-    return [
-        Path(parent, file).relative_to(folder).as_posix()
-        for parent, _, files in os.walk(folder)
-        for file in files
-        if file.lower().endswith(MIDI_SUFFIXES)
-    ]
 
 
 def _listed_files(name: str, listing: Path) -> list[str]:

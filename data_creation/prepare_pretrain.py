@@ -20,10 +20,10 @@ import numpy as np
 from tqdm import tqdm
 
 from data_creation.corpora import CORPORA, find_midi_files
-from data_creation.worker_pool import map_in_processes
 from m2bert.corpus import CorpusWriter, finish_replacement, open_flat
 from m2bert.errors import UserError, run_command
 from m2bert.midi import READERS, SYMUSIC, RejectedMidi, check_reader, read_cp_notes
+from m2bert.worker_pool import map_in_processes
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 REJECTS_SHOWN = 10

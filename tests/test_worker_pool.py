@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_creation.worker_pool import DIED, RAISED, TIMED_OUT, WorkerFailure, map_in_processes
+from m2bert.worker_pool import DIED, RAISED, TIMED_OUT, WorkerFailure, map_in_processes
 
 HERE = Path(__file__).resolve()
 
@@ -99,7 +99,7 @@ def test_workers_that_do_not_start_are_an_error_and_not_a_bad_item():
 def test_interrupts_do_not_reach_any_worker():
     code = (
         "from tests.test_worker_pool import act\n"
-        "from data_creation.worker_pool import map_in_processes\n"
+        "from m2bert.worker_pool import map_in_processes\n"
         "print(set(map_in_processes(act, ['interrupt'] * 8, 2, 30.0)))"
     )
     command = [sys.executable, "-c", code]
@@ -125,7 +125,7 @@ def test_workers_end_with_their_parent(tmp_path, send):
     marker = f"POOL_TEST={tmp_path}"
     code = (
         "from tests.test_worker_pool import act\n"
-        "from data_creation.worker_pool import map_in_processes\n"
+        "from m2bert.worker_pool import map_in_processes\n"
         "for result in map_in_processes(act, [1, 'hang', 'hang'], 2, 60.0):\n"
         "    print(result, flush=True)"
     )
