@@ -23,10 +23,10 @@ from data_creation.corpora import CORPORA, find_midi_files
 from m2bert.corpus import CorpusWriter, finish_replacement, open_flat
 from m2bert.errors import UserError, run_command
 from m2bert.midi import READERS, SYMUSIC, RejectedMidi, check_reader, read_cp_notes
+from m2bert.skipped_files import print_counts, print_first
 from m2bert.worker_pool import map_in_processes
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
-REJECTS_SHOWN = 10
 
 
 def main() -> int:
@@ -140,7 +140,7 @@ def make_corpus(
         tokenise_files(folder, files, writer, workers, reader)
         print_summary(writer, len(files) - already_done, monotonic() - begin)
         if writer.songs == 0:
-            print_rejects(writer)
+            print_first(writer.skipped)
             writer.discard()
             raise UserError(f"{name}: none of the {len(files)} MIDI files in {folder} is usable")
         writer.finish()
@@ -219,15 +219,7 @@ def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
         f"  {writer.songs:,} songs, {writer.notes:,} notes; {files:,} files in {seconds:.1f} s "
         f"({files / max(seconds, 1e-9):.0f} files/s)"
     )
-    reasons = [f"{reason} {count:,}" for reason, count in writer.skipped_by_reason().items()]
-    print(f"  skipped {len(writer.skipped):,} files: {', '.join(reasons) or 'none'}")
-
-
-def print_rejects(writer: CorpusWriter) -> None:
-    for entry in writer.skipped[:REJECTS_SHOWN]:
-        print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
-    if len(writer.skipped) > REJECTS_SHOWN:
-        print(f"    and {len(writer.skipped) - REJECTS_SHOWN:,} more")
+    print_counts(writer.skipped)
 
 
 if __name__ == "__main__":

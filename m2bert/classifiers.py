@@ -10,13 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m2bert.model import M2BertConfig, M2BertModel, config_from
+from m2bert.model import LAST_LAYER, M2BertConfig, M2BertModel, check_index_layer, config_from
 from m2bert.model_folder import find_model, load_model, read_config, save_model
 from m2bert.objectives import real_notes
 
 ATTENTION_WIDTH, ASPECTS = 128, 4
-LAST_LAYER = 12
-"""The `index_layer` that means the last layer, whatever their number; 11 is the one before it."""
 
 
 class Classifier(nn.Module):
@@ -79,20 +77,7 @@ class Classifier(nn.Module):
 
     def states(self, notes: Tensor, real: Tensor | None) -> Tensor:
         """States of the chosen layer, (batch, notes, hidden_size)."""
-        if self.index_layer == LAST_LAYER:
-            return self.backbone(notes, real)
-        return self.backbone.hidden_states(notes, real)[self.index_layer - LAST_LAYER - 1]
-
-
-def check_index_layer(config: M2BertConfig, index_layer: int) -> None:
-    """Raise `ValueError` if a model of this configuration has no such layer."""
-    lowest = LAST_LAYER - config.num_hidden_layers
-    if not lowest <= index_layer <= LAST_LAYER:
-        raise ValueError(
-            f"index_layer {index_layer} is not in {lowest}..{LAST_LAYER}: a model of "
-            f"{config.num_hidden_layers} layers has the embeddings as {lowest} and its last layer "
-            f"as {LAST_LAYER}"
-        )
+        return self.backbone.layer_states(notes, real, self.index_layer)
 
 
 class NoteClassifier(Classifier):

@@ -12,7 +12,6 @@ import json
 import mmap
 import os
 from array import array
-from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,7 @@ from m2bert.cp import FIELDS, ORDINARY_SIZES
 from m2bert.errors import UserError
 from m2bert.files import flush_to_disk, read_json, write_json
 from m2bert.published_npy import is_pickled, read_songs
+from m2bert.skipped_files import count_by_reason
 
 PARTS = (".npy", ".offsets.npy", ".json")
 HEADER_BYTES = 128
@@ -225,10 +225,6 @@ class CorpusWriter:
     def notes(self) -> int:
         return self._offsets[-1]
 
-    def skipped_by_reason(self) -> dict[str, int]:
-        """Reason -> number of files, the commonest first."""
-        return dict(Counter(entry["reason"] for entry in self.skipped).most_common())
-
     def add(self, file: str, notes: np.ndarray) -> None:
         """Append one song, CP notes (notes, 4) uint8 with at least one note, made from `file`."""
         self._data.write(np.ascontiguousarray(notes, np.uint8).tobytes())
@@ -251,7 +247,7 @@ class CorpusWriter:
             "name": self.name,
             "songs": self.songs,
             "notes": self.notes,
-            "skipped_by_reason": self.skipped_by_reason(),
+            "skipped_by_reason": count_by_reason(self.skipped),
             "skipped": self.skipped,
             "files": self.files,
             "inputs": self.inputs,

@@ -59,16 +59,12 @@ def cp_notes(
     onset is never on its own 16th; empty bars leave no trace. Other than the original, a song whose
     only onset is tick 0 stays where it is.
     """
-    keep = (end - start) / ticks_per_beat >= SHORTEST_NOTE_BEATS
-    start, end, pitch, track = start[keep], end[keep], pitch[keep], track[keep]
-    if len(start) == 0:
+    order = reading_order(start, end, pitch, track, ticks_per_beat)
+    if len(order) == 0:
         return np.empty((0, 4), np.uint8)
 
-    onset = rescale_ticks(start, ticks_per_beat)
-    length = rescale_ticks(end, ticks_per_beat) - onset
-    order = np.lexsort((pitch, start, track, onset))
-    onset, length, pitch = onset[order], length[order], pitch[order]
-
+    onset = rescale_ticks(start[order], ticks_per_beat)
+    length = rescale_ticks(end[order], ticks_per_beat) - onset
     last_sixteenth = max(onset[-1] - 1, 0) // TICKS_PER_POSITION
     sixteenth = np.minimum(nearest_multiple(onset, TICKS_PER_POSITION), last_sixteenth)
     bar, position = np.divmod(sixteenth, TICKS_PER_BAR // TICKS_PER_POSITION)
@@ -76,7 +72,7 @@ def cp_notes(
     notes = np.empty((len(onset), 4), np.uint8)
     notes[:, 0] = bar_ids(bar)
     notes[:, 1] = position
-    notes[:, 2] = pitch_ids(pitch)
+    notes[:, 2] = pitch_ids(pitch[order])
     notes[:, 3] = duration_ids(length)
     return notes
 
@@ -111,6 +107,16 @@ def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
     notes[:, 2] = pitch_ids(item[:, 2])
     notes[:, 3] = duration_ids(end - start)
     return notes
+
+
+def reading_order(
+    start: np.ndarray, end: np.ndarray, pitch: np.ndarray, track: np.ndarray, ticks_per_beat: int
+) -> np.ndarray:
+    """Which of a file's notes the CP notes stand for: indices of those that are kept, int64, in the
+    order of the CP notes. Arguments as for `cp_notes`."""
+    kept = np.flatnonzero((end - start) / ticks_per_beat >= SHORTEST_NOTE_BEATS)
+    onset = rescale_ticks(start[kept], ticks_per_beat)
+    return kept[np.lexsort((pitch[kept], start[kept], track[kept], onset))]
 
 
 def rescale_ticks(ticks: np.ndarray, ticks_per_beat: int) -> np.ndarray:

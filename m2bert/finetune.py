@@ -24,14 +24,15 @@ import torch
 
 from m2bert import attention
 from m2bert.arguments import count, not_negative, whole
-from m2bert.checkpoint import Backbone, load_backbone
-from m2bert.classifiers import CLASSIFIERS, LAST_LAYER, Classifier, check_index_layer
+from m2bert.checkpoint import Backbone
+from m2bert.classifiers import CLASSIFIERS, Classifier
 from m2bert.devices import choose_precision
 from m2bert.errors import UserError, run_command, tell
 from m2bert.files import try_lock, write_text
 from m2bert.finetuning_run import MODEL_FOLDER, FineTuningRun, Options
 from m2bert.labelled_segments import LabelledSegments, TaskData, has_data, read_parts, split
-from m2bert.model import PRESETS, M2BertConfig
+from m2bert.model import LAST_LAYER, PRESETS, M2BertConfig
+from m2bert.model_choice import choose_model
 from m2bert.processes import Processes, start_processes
 from m2bert.result_files import (
     FORMAT_VERSION,
@@ -156,7 +157,8 @@ def main() -> int:
 def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
     """Read and check what all runs share."""
     args.precision = choose_precision(args.precision, processes.device)
-    config, backbone = choose_model(args)
+    config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
+    backbone = None if args.nopretrain else backbone
     setup = Setup(
         save_root=args.save_root,
         data_roots=args.data_root,
@@ -175,23 +177,6 @@ def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
     )
     refuse_other_settings(setup.save_root, setup.settings, "--save_root")
     return setup
-
-
-def choose_model(args: argparse.Namespace) -> tuple[M2BertConfig, Backbone | None]:
-    """The configuration of the model, and the pre-trained encoder to start from, if any."""
-    preset = PRESETS[args.preset or "base"]
-    backbone = load_backbone(args.ckpt, preset) if args.ckpt else None
-    config = backbone.config if backbone else preset
-    if args.preset and replace(config, pianoroll=preset.pianoroll) != preset:
-        raise UserError(
-            f"--preset {args.preset} is not what {backbone.path} was built from "
-            f"({config.num_hidden_layers} layers of width {config.hidden_size}): leave it away"
-        )
-    try:
-        check_index_layer(config, args.index_layer)
-    except ValueError as error:
-        raise UserError(f"--{error}") from error
-    return config, None if args.nopretrain else backbone
 
 
 def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:

@@ -241,6 +241,11 @@ def read_cp_notes(
     notes = read_midi(path, reader)
     if check_signature:
         _check_four_four(notes)
+    return tokenise(notes)
+
+
+def tokenise(notes: Notes) -> np.ndarray:
+    """Notes -> CP notes, uint8 (notes, 4). Raises `RejectedMidi` if none is left."""
     song = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
     if len(song) == 0:
         raise RejectedMidi(NO_USABLE_NOTES, f"{len(notes.start)} notes, none as long as a 64th")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import ModernBertConfig, ModernBertModel
@@ -16,6 +17,8 @@ from m2bert.model_folder import ARCHITECTURES, load_model, save_model
 from m2bert.objectives import PIANOROLL_BINS, POSITIONS_PER_BAR
 
 EMBEDDING_WIDTH = 256
+LAST_LAYER = 12
+"""The `index_layer` that means the last layer, whatever their number; 11 is the one before it."""
 
 BACKBONE_PREFIX = "backbone."
 """What the names of the encoder's tensors begin with in models that have heads."""
@@ -87,6 +90,17 @@ def preset(name: str, pianoroll: str = "full") -> M2BertConfig:
     return replace(PRESETS[name], pianoroll=pianoroll)
 
 
+def check_index_layer(config: M2BertConfig, index_layer: int) -> None:
+    """Raise `ValueError` if a model of this configuration has no such layer."""
+    lowest = LAST_LAYER - config.num_hidden_layers
+    if not lowest <= index_layer <= LAST_LAYER:
+        raise ValueError(
+            f"index_layer {index_layer} is not in {lowest}..{LAST_LAYER}: a model of "
+            f"{config.num_hidden_layers} layers has the embeddings as {lowest} and its last layer "
+            f"as {LAST_LAYER}"
+        )
+
+
 class M2BertModel(nn.Module):
     """CP embedding and ModernBERT encoder.
 
@@ -138,6 +152,32 @@ class M2BertModel(nn.Module):
     def forward(self, notes: Tensor, real: Tensor | None = None) -> Tensor:
         """The last of `hidden_states`, without keeping the others."""
         return self._encode(notes, real).last_hidden_state
+
+    def layer_states(
+        self, notes: Tensor, real: Tensor | None = None, index_layer: int = LAST_LAYER
+    ) -> Tensor:
+        """The hidden states of one layer, which is counted as `LAST_LAYER` says."""
+        if index_layer == LAST_LAYER:
+            return self(notes, real)
+        return self.hidden_states(notes, real)[index_layer - LAST_LAYER - 1]
+
+    def embed(
+        self, song: Path | str | np.ndarray, level: str = "piece", index_layer: int = LAST_LAYER
+    ) -> np.ndarray:
+        """Vectors of a song as `embedding.embed_songs` makes them, float32: (hidden_size,) for the
+        "piece", (bars, hidden_size) for each "bar", (notes, hidden_size) for each "note".
+
+        song: the path of a MIDI file, or CP notes (notes, 4).
+        Raises `UserError` for a file that is not there or is of no use, `ValueError` for CP notes,
+        a level or a layer that do not exist.
+        """
+        # here, as these build on this module, and as MIDI files need a library of their own
+        from m2bert.embedding import embed_songs
+        from m2bert.tokenised_song import read_tokenised_song
+
+        notes = song if isinstance(song, np.ndarray) else read_tokenised_song(song).notes
+        (vectors,) = embed_songs(self, [notes], level, index_layer)
+        return vectors[0] if level == "piece" else vectors
 
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
         reach = self.config.local_attention // 2

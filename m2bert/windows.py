@@ -20,17 +20,26 @@ def cut_windows(notes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarra
     return padded[starts[:, None] + np.arange(length)]
 
 
+def window_shares(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
+    """How much each window counts for each of its notes, (windows, length) float64.
+
+    What the windows say of a note of the piece sums to 1; the nearer it lies to a window's edge the
+    less that window counts, so that nothing jumps where a window begins or ends. 0 behind the end.
+    """
+    weight = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
+    place = starts[:, None] + np.arange(length)
+    total = np.bincount(place.ravel(), np.tile(weight, len(starts)))
+    return np.where(place < notes, weight / total[place], 0)
+
+
 def merge_windows(values: np.ndarray, starts: np.ndarray, notes: int) -> np.ndarray:
     """Values of the windows' notes (windows, length, n) -> of the piece's, (notes, n) float32.
 
-    The mean over the windows that hold a note; the nearer it lies to a window's edge the less that
-    window counts, so that nothing jumps where a window begins or ends.
+    The mean over the windows that hold a note, weighted by `window_shares`.
     """
     length = values.shape[1]
-    weight = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float64)
-    summed = np.zeros((starts[-1] + length, values.shape[2]))
-    weights = np.zeros(len(summed))
-    for start, window in zip(starts, values, strict=True):
-        summed[start : start + length] += weight[:, None] * window
-        weights[start : start + length] += weight
-    return (summed[:notes] / weights[:notes, None]).astype(np.float32)
+    shares = window_shares(starts, length, notes)
+    merged = np.zeros((starts[-1] + length, values.shape[2]))
+    for start, share, window in zip(starts, shares, values, strict=True):
+        merged[start : start + length] += share[:, None] * window
+    return merged[:notes].astype(np.float32)

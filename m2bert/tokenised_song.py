@@ -1,0 +1,90 @@
+"""Any MIDI file as CP notes, with what is needed to find them again in the file.
+
+Light to import (no torch): worker processes read files with it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from m2bert.cp import BAR_NEW, reading_order
+from m2bert.errors import UserError
+from m2bert.midi import RejectedMidi, notes_of, parse_midi, tokenise
+
+
+@dataclass(frozen=True)
+class TokenisedSong:
+    """A file of any metre, cut in bars of four beats.
+
+    Attributes:
+        notes: CP notes, (notes, 4) uint8, at least one.
+        file_note: the place of each in the file's order (`midi.Notes`), (notes,) int64.
+        onset_beats: when it begins in the file, in quarter notes, (notes,) float64.
+        has_other_metre: some of it is in bars of more or less than four beats.
+        has_drums: some of its notes are drums.
+    """
+
+    notes: np.ndarray
+    file_note: np.ndarray
+    onset_beats: np.ndarray
+    has_other_metre: bool
+    has_drums: bool
+
+
+def tokenise_file(path: Path | str) -> TokenisedSong:
+    """Read a MIDI file. Raises `RejectedMidi` if it gives no CP notes."""
+    midi = parse_midi(path)
+    notes = notes_of(midi)
+    order = reading_order(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
+    return TokenisedSong(
+        notes=tokenise(notes),
+        file_note=order,
+        onset_beats=notes.start[order] / notes.ticks_per_beat,
+        has_other_metre=any(n != d for n, d, _ in notes.time_signatures),
+        has_drums=any(track.is_drum and track.notes for track in midi.instruments),
+    )
+
+
+def read_tokenised_song(path: Path | str) -> TokenisedSong:
+    """`tokenise_file` for a file that the user names: raises `UserError` instead."""
+    if not Path(path).is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        return tokenise_file(path)
+    except RejectedMidi as rejection:
+        raise UserError(f"{path} cannot be used: {rejection}") from rejection
+
+
+def tokenise_or_reject(path: Path) -> TokenisedSong | RejectedMidi:
+    """`tokenise_file` for worker processes: why there is no song is a result like any other."""
+    try:
+        return tokenise_file(path)
+    except RejectedMidi as rejection:
+        return rejection
+
+
+# What a vector is of -------------------------------------------------------------------------
+
+
+def one_piece(notes: np.ndarray) -> np.ndarray:
+    return np.zeros(len(notes), np.int64)
+
+
+def bars(notes: np.ndarray) -> np.ndarray:
+    opens = notes[:, 0] == BAR_NEW
+    return np.cumsum(opens) - opens[0]  # CP notes may begin inside a bar
+
+
+def single_notes(notes: np.ndarray) -> np.ndarray:
+    return np.arange(len(notes))
+
+
+LEVELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "piece": one_piece,
+    "bar": bars,
+    "note": single_notes,
+}
+"""Level -> CP notes (notes, 4) -> the number of the unit that each belongs to, (notes,) int64,
+rising from 0 by steps of 1."""
