@@ -234,7 +234,7 @@ def read_published(path: Path | str) -> dict:
             f"{path} is no torch checkpoint of weights alone and was not read: what else it holds "
             "could run code"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # the reader raises whatever other bytes lead it to
         reason = str(error) or type(error).__name__
         raise UserError(f"{path} is no readable torch checkpoint ({reason})") from error
     if not (isinstance(checkpoint, dict) and {"state_dict", "mask_lm"} <= checkpoint.keys()):

@@ -138,14 +138,13 @@ def embed_files() -> None:
         "skipped_by_reason": count_by_reason(reading.skipped),
         "skipped": reading.skipped,
     }
-    write_json(args.out.with_suffix(".json"), record)
+    record_path = args.out.with_suffix(".json")
+    write_json(record_path, record)
     print(
         f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
         f"({reading.total_notes / max(seconds, 1e-9):,.0f} notes/s)"
     )
-    print(
-        f"written to {args.out} and {args.out.with_suffix('.json')} (model, songs, skipped files)"
-    )
+    print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
 
 
 def new_model(config: M2BertConfig, backbone: Backbone, device: torch.device) -> M2BertModel:

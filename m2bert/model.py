@@ -182,9 +182,8 @@ class M2BertModel(nn.Module):
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
         reach = self.config.local_attention // 2
         masks = attention.attention_masks(notes.shape[1], real, reach, notes.device)
-        return self.note_bert1(
-            inputs_embeds=self.embed_tokens(notes), attention_mask=masks, **kwargs
-        )
+        embedded = self.embed_tokens(notes)
+        return self.note_bert1(inputs_embeds=embedded, attention_mask=masks, **kwargs)
 
 
 class M2BertForPreTraining(nn.Module):
