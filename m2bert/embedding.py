@@ -19,11 +19,12 @@ from m2bert.tokenised_song import LEVELS
 from m2bert.windows import cut_windows, window_shares, window_starts
 
 WINDOW, STRIDE = 1024, 512
-BATCH_SIZE = 16
+# Windows at a time. A large batch leaves a CPU's caches: there 16 take twice as long as 2.
+BATCH_SIZE_CPU, BATCH_SIZE_GPU = 2, 32
 
-# Songs are taken together until they have so many notes: enough for batches of windows of like
-# lengths, few enough for a vector a note (200 MB with the paper's model).
-NOTES_AT_ONCE = 1 << 16
+# Songs are taken together until they have so many windows: enough for batches of windows of like
+# lengths, few enough for a vector a note (400 MB with the paper's model).
+WINDOWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def embed_songs(
     index_layer: int = LAST_LAYER,
     *,
     stride: int = STRIDE,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     precision: str = "fp32",
     progress: Callable[[int], object] = lambda windows: None,
 ) -> Iterator[np.ndarray]:
@@ -58,7 +59,8 @@ def embed_songs(
 
     One vector for the "piece", one for each "bar", or one for each "note" (`level`, of `LEVELS`).
     songs: CP notes (notes, 4). index_layer: as in fine-tuning. batch_size: windows computed at a
-    time, which changes nothing but speed. progress: is told of every batch how many windows it had.
+    time (2 on a CPU, else 32), which changes nothing but speed. progress: is told of every batch
+    how many windows it had.
 
     Windows of many songs are sorted by length, so that little padding is computed. Memory does not
     grow with the number of songs. The model is used where it lies, and left in evaluation mode.
@@ -68,11 +70,13 @@ def embed_songs(
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
     check_index_layer(model.config, index_layer)
     model.eval()
-    for group in _groups(songs):
+    device = next(model.parameters()).device
+    batch_size = batch_size or usual_batch_size(device)
+    for group in _groups(songs, stride):
         units = [LEVELS[level](notes) for notes in group]
         ends = np.cumsum([unit[-1] + 1 for unit in units])
         windows = _windows_of(group, units, [0, *ends[:-1]], stride)
-        vectors = torch.zeros(ends[-1], model.config.hidden_size, device=_device(model))
+        vectors = torch.zeros(ends[-1], model.config.hidden_size, device=device)
         by_length = np.argsort(-windows.lengths, kind="stable")
         for begin in range(0, len(by_length), batch_size):
             rows = by_length[begin : begin + batch_size]
@@ -81,16 +85,20 @@ def embed_songs(
         yield from np.split(vectors.cpu().numpy(), ends[:-1])
 
 
-def _groups(songs: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+def usual_batch_size(device: torch.device) -> int:
+    return BATCH_SIZE_CPU if device.type == "cpu" else BATCH_SIZE_GPU
+
+
+def _groups(songs: Iterable[np.ndarray], stride: int) -> Iterator[list[np.ndarray]]:
     group: list[np.ndarray] = []
-    total = 0
+    windows = 0
     for notes in songs:
         _check(notes)
         group.append(notes)
-        total += len(notes)
-        if total >= NOTES_AT_ONCE:
+        windows += len(window_starts(len(notes), WINDOW, stride))
+        if windows >= WINDOWS_AT_ONCE:
             yield group
-            group, total = [], 0
+            group, windows = [], 0
     if group:
         yield group
 
@@ -143,7 +151,3 @@ def _add_batch(
     with torch.autocast(vectors.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
         states = model.layer_states(notes, real, index_layer)
     vectors.index_add_(0, vector.flatten(), (weight[..., None] * states.float()).flatten(0, 1))
-
-
-def _device(model: M2BertModel) -> torch.device:
-    return next(model.parameters()).device

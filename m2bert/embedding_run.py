@@ -15,7 +15,7 @@ from tqdm import tqdm
 from m2bert.arguments import count
 from m2bert.checkpoint import Backbone
 from m2bert.devices import choose_device, choose_precision
-from m2bert.embedding import BATCH_SIZE, STRIDE, WINDOW, embed_songs
+from m2bert.embedding import STRIDE, WINDOW, embed_songs
 from m2bert.errors import UserError
 from m2bert.files import replacing, write_json
 from m2bert.midi_files import collect_midi_files
@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
     add("--stride", type=count, default=STRIDE, help=f"notes from window to window ({STRIDE})")
-    add("--batch_size", type=count, default=BATCH_SIZE, help=f"windows at a time ({BATCH_SIZE})")
+    add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
     add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")

@@ -97,7 +97,7 @@ def test_vectors_do_not_depend_on_their_batch(model, lengths, batch_size, level)
 
 
 def test_songs_are_taken_up_and_given_back_in_groups(model, monkeypatch):
-    monkeypatch.setattr("m2bert.embedding.NOTES_AT_ONCE", 100)
+    monkeypatch.setattr("m2bert.embedding.WINDOWS_AT_ONCE", 3)
     taken = []
 
     def songs():
@@ -110,7 +110,7 @@ def test_songs_are_taken_up_and_given_back_in_groups(model, monkeypatch):
     assert len(next(vectors)) == 60
     assert taken == [60, 30, 30]
     assert [len(of_song) for of_song in vectors] == [30, 30, 150, 10]
-    assert windows == [2, 1, 1, 1]
+    assert windows == [2, 1, 2]
 
 
 def test_windows_moved_by_half_make_little_difference_where_they_overlap(model):
