@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ READABLE = {
 def write_page(annotation: Annotation, path: Path) -> None:
     """Write a page that needs nothing but itself: notes and labels are embedded as JSON."""
     parts = {
-        "title": html.escape(_file_name(annotation.song)),
+        "title": html.escape(annotation.song.name),
         # a string of JSON may hold a "</script>", but no string needs a "<" as such
         "song": json.dumps(page_data(annotation), separators=(",", ":")).replace("<", "\\u003c"),
     }
@@ -49,7 +48,7 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
     song, notes = annotation.song, annotation.song.notes
     clock = np.unique([0, *(change.time for change in song.midi.tempo_changes), notes.end.max()])
     return {
-        "file": _file_name(song),
+        "file": song.name,
         "ticks_per_beat": notes.ticks_per_beat,
         "clock": {"tick": clock.tolist(), "second": song.seconds(clock).round(6).tolist()},
         "tracks": [
@@ -133,8 +132,3 @@ def _named(name: str, classes: tuple[str, ...], present: Any) -> dict[str, Any]:
 
 def _thousandths(probability: np.ndarray) -> list[int]:
     return np.rint(1000 * np.nan_to_num(probability)).astype(int).tolist()
-
-
-def _file_name(song: Song) -> str:
-    """The file's name as text, whatever bytes it has."""
-    return os.fsencode(song.path.name).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""MIDI file -> notes -> CP notes. The only module that needs a MIDI library."""
+"""MIDI file -> notes -> CP notes."""
 
 import importlib.util
 import re

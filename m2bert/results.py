@@ -58,7 +58,7 @@ def publish(table: Table, path: Path) -> None:
     print(terminal_text(table), flush=True)
     markdown, figures = path.with_suffix(".md"), path.with_suffix(".csv")
     write_text(markdown, markdown_text(table))
-    write_text(figures, csv_text(table))
+    write_text(figures, csv_text(table.records))
     print(f"written: {markdown}, {figures}")
 
 

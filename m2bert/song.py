@@ -1,5 +1,6 @@
 """A MIDI file as its owner knows it: every note with its track, in ticks, beats and seconds."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,11 @@ class Song:
 
     def __len__(self) -> int:
         return len(self.notes.start)
+
+    @property
+    def name(self) -> str:
+        """The file's name as text, whatever bytes it has."""
+        return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @cached_property
     def tracks(self) -> tuple[Track, ...]:

@@ -75,12 +75,12 @@ def markdown_text(table: Table) -> str:
     return "\n".join([f"# {table.heading}", "", *lines, "", *notes]) + "\n"
 
 
-def csv_text(table: Table) -> str:
-    """The table's records as CSV; an absent figure is an empty cell."""
+def csv_text(records: Sequence[dict]) -> str:
+    """Records as CSV, at least one, all with the same keys; None is an empty cell."""
     out = StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(table.records[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table.records)
+    writer.writerows(records)
     return out.getvalue()
 
 

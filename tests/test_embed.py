@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from m2bert.checkpoint import save_model
 from m2bert.embedding_run import embed_files
 from m2bert.errors import UserError
 from m2bert.midi_files import collect_midi_files
@@ -28,7 +27,7 @@ def run(tmp_path_factory) -> Path:
     """The folder of a pre-training run, as far as its model goes."""
     folder = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
-    save_model(folder / "model_best", M2BertForPreTraining(CONFIG), {"epoch": 2})
+    M2BertForPreTraining(CONFIG).save_pretrained(folder / "model_best", {"epoch": 2})
     return folder
 
 

@@ -156,7 +156,7 @@ def test_notes_are_found_again_in_their_file(tmp_path):
     too_short = (100, 101, 90)
     notes = [SCALE[3], too_short, *SCALE[:3], *SCALE[4:]]
     song = read_tokenised_song(write_midi(tmp_path / "song.mid", notes, ticks_per_beat=240))
-    order = sorted([*SCALE, too_short], key=lambda note: note[1])  # as the parser has them
+    order = sorted([*SCALE, too_short])  # as `Notes` has them
     assert [order[i] for i in song.file_note] == list(SCALE)
     assert song.onset_beats.tolist() == [start / 240 for start, _, _ in SCALE]
     assert not song.has_other_metre

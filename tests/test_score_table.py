@@ -157,7 +157,10 @@ def test_terminal_markdown_and_csv_agree(complete):
     for row, line in zip(table.cells, lines[5:], strict=False):
         assert line.split() == " ".join(row).split()
     for read, row, cells in zip(
-        csv.DictReader(csv_text(table).splitlines()), table.records, table.cells, strict=True
+        csv.DictReader(csv_text(table.records).splitlines()),
+        table.records,
+        table.cells,
+        strict=True,
     ):
         assert read == {name: "" if value is None else str(value) for name, value in row.items()}
         assert f"{float(read['mean']):.3f}" == cells[3]
