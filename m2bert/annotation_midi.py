@@ -152,7 +152,8 @@ def _control_events(song: Song, index: int, channel: int) -> list[Event]:
 
 def _note_events(song: Song, members: np.ndarray, channel: int) -> list[Event]:
     """Beginnings and ends of the notes `members`, so ordered that a reader who ends notes of one
-    pitch first-in first-out finds the same notes again. (A song's notes are in order of ends.)"""
+    pitch first-in first-out finds the same notes again. (Of notes that begin together on a
+    key, a song has the one that ends first in front.)"""
     start, end = song.notes.start[members], song.notes.end[members]
     is_end = np.repeat([False, True], len(members))
     tick = np.concatenate([start, end])

@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m2bert.annotation import NoteLabels, PieceLabels
 from m2bert.model import LAST_LAYER, M2BertConfig, M2BertModel, check_index_layer, config_from
 from m2bert.model_folder import find_model, load_model, read_config, save_model
 from m2bert.objectives import real_notes
+from m2bert.prediction import predict_notes, predict_piece
+from m2bert.song import Song, as_song
+from m2bert.tasks import TASKS
 
 ATTENTION_WIDTH, ASPECTS = 128, 4
 
@@ -88,6 +92,11 @@ class NoteClassifier(Classifier):
     def _add_head(self, width: int, classes: int) -> None:
         self.classifier = nn.Sequential(nn.Linear(width, classes))
 
+    def predict(self, song: Song | Path | str, stride: int | None = None) -> NoteLabels:
+        """Label the notes of a song (or of a MIDI file); `stride` as in `predict_notes`."""
+        by_track = self.task in TASKS and TASKS[self.task].by_track
+        return predict_notes(as_song(song), self, self.classes, by_track, stride)
+
     def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
         """CP notes (batch, notes, 4) -> logits (batch, notes, classes).
 
@@ -113,6 +122,10 @@ class PieceClassifier(Classifier):
             }
         )
         self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, classes))
+
+    def predict(self, song: Song | Path | str, stride: int | None = None) -> PieceLabels | None:
+        """Label a song (or a MIDI file); `stride` and what comes back as in `predict_piece`."""
+        return predict_piece(as_song(song), self, self.classes, stride)
 
     def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
         """CP notes (batch, notes, 4) -> logits (batch, classes)."""

@@ -1,12 +1,13 @@
 """Classifiers on songs: what they say of notes and pieces (docs/METHOD.md, "Annotation")."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from m2bert.annotation import NoteLabels, PieceLabels
 from m2bert.cp import cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.devices import choose_precision
 from m2bert.song import Song
 from m2bert.windows import cut_windows, merge_windows, window_starts
 
@@ -35,19 +36,19 @@ def voices(song: Song, by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 def predict_notes(
     song: Song,
-    models: Sequence[torch.nn.Module],
+    model: torch.nn.Module,
     classes: tuple[str, ...],
     by_track: bool = False,
     stride: int | None = None,
 ) -> NoteLabels:
-    """The mean of what the models (`NoteClassifier`) say of every note but drums.
+    """What a `NoteClassifier` says of every note but drums.
 
     by_track: whether each instrument is read for itself. stride: notes from one window to the next,
     by default half a window.
     """
     probabilities = np.full((len(song), len(classes)), np.nan, np.float32)
     for cp, index in voices(song, by_track):
-        probabilities[index] = np.mean([read_notes(cp, model, stride) for model in models], axis=0)
+        probabilities[index] = read_notes(cp, model, stride)
     return NoteLabels(classes, probabilities)
 
 
@@ -60,20 +61,17 @@ def read_notes(cp: np.ndarray, model: torch.nn.Module, stride: int | None = None
 
 
 def predict_piece(
-    song: Song,
-    models: Sequence[torch.nn.Module],
-    classes: tuple[str, ...],
-    stride: int | None = None,
+    song: Song, model: torch.nn.Module, classes: tuple[str, ...], stride: int | None = None
 ) -> PieceLabels | None:
-    """The mean of what the models (`PieceClassifier`) say of the windows of a piece; None if every
-    note is too short to be read."""
+    """What a `PieceClassifier` says of a piece, the mean over its windows; None if every note is
+    too short to be read."""
     notes, length = song.notes, WINDOW["piece"]
     cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
     if not len(cp):
         return None
     starts = window_starts(len(cp), length, window_stride(stride, length))
-    windows = cut_windows(cp, starts, length)  # these models look at padding, too
-    of_windows = np.mean([window_probabilities(model, windows) for model in models], axis=0)
+    # these models look at padding, too
+    of_windows = window_probabilities(model, cut_windows(cp, starts, length))
     return PieceLabels(classes, of_windows.mean(0), of_windows)
 
 
@@ -85,10 +83,16 @@ def window_stride(stride: int | None, length: int) -> int:
 @torch.inference_mode()
 def window_probabilities(model: torch.nn.Module, windows: np.ndarray) -> np.ndarray:
     """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
-    (windows, classes). Computed where the model is, by a model in evaluation mode."""
+    (windows, classes).
+
+    The model, in evaluation mode, computes where it is, in the precision of fine-tuning.
+    """
     device = next(model.parameters()).device
+    bf16 = choose_precision(None, device) == "bf16"
     found = []
     for first in range(0, len(windows), BATCH_SIZE):
         batch = torch.from_numpy(windows[first : first + BATCH_SIZE]).to(device)
-        found.append(model(batch).float().softmax(-1).cpu().numpy())
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            logits = model(batch)
+        found.append(logits.float().softmax(-1).cpu().numpy())
     return np.concatenate(found)

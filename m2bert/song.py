@@ -87,3 +87,8 @@ def read_song(path: Path | str) -> Song:
     if len(notes.start) == 0:
         raise UserError(f"{path} has no notes")
     return Song(path, midi, notes)
+
+
+def as_song(song: Song | Path | str) -> Song:
+    """A song, or the file of one."""
+    return song if isinstance(song, Song) else read_song(song)

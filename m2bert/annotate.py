@@ -1,0 +1,124 @@
+"""A MIDI file in, labels of its notes and of the piece out (docs/METHOD.md, "Annotation").
+
+    python -m m2bert.annotate song.mid --model runs/finetune --out annotated
+
+applies every fine-tuned model below `--model` and writes song.csv, song.json, song.annotated.mid,
+song.png and song.html.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from m2bert.annotation import Annotation, NoteLabels, PieceLabels
+from m2bert.annotation_midi import write_annotation_midi
+from m2bert.annotation_page import write_page
+from m2bert.annotation_plot import draw_annotation
+from m2bert.annotation_tables import write_annotation_csv, write_annotation_json
+from m2bert.annotator import annotate
+from m2bert.arguments import count
+from m2bert.devices import choose_device
+from m2bert.errors import run_command
+from m2bert.fine_tuned import best_model, find_models
+from m2bert.song import Song, read_song
+from m2bert.tasks import TASKS
+
+WRITERS: dict[str, Callable[[Annotation, Path], object]] = {
+    ".csv": write_annotation_csv,
+    ".json": write_annotation_json,
+    ".annotated.mid": write_annotation_midi,
+    ".png": draw_annotation,
+    ".html": write_page,
+}
+"""What is written beside each other, by the ending of its name."""
+
+MOST_LABELS, LEAST_SHARE = 5, 0.005
+"""Labels that the summary names of a task, and from which share on."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.annotate",
+        description="Label the notes of a MIDI file, and the piece, with fine-tuned models.",
+    )
+    add = parser.add_argument
+    add("song", type=Path, help="a MIDI file")
+    add("--model", type=Path, required=True, help="a fine-tuned model, or a folder with several")
+    add("--out", type=Path, default=Path("annotated"), help="folder of what is written (annotated)")
+    add(
+        "--which",
+        choices=("all", "best"),
+        default="all",
+        help="several models of a task: their "
+        "mean (all), or the one with the best validation score",
+    )
+    add("--stride", type=count, help="notes from one window to the next (half a window)")
+    add("--cpu", action="store_true", help="use the CPU although there is a GPU")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    song = read_song(args.song)
+    models = find_models(args.model)
+    if args.which == "best":
+        models = {task: [best_model(folders)] for task, folders in models.items()}
+    args.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be made
+    print(introduction(song))
+
+    def progress(tasks):
+        return tqdm(tasks, "tasks", disable=None, leave=False, ncols=80)
+
+    annotation = annotate(song, models, choose_device(args.cpu), args.stride, progress)
+    print(summary(annotation))
+    print("written:")
+    for ending, write in WRITERS.items():
+        path = args.out / f"{args.song.stem}{ending}"
+        write(annotation, path)
+        if path.exists():
+            print(f"  {path}")
+
+
+def introduction(song: Song) -> str:
+    """The song in a line."""
+    minutes, seconds = divmod(round(song.seconds(song.notes.end.max())), 60)
+    tracks = len(np.unique(song.notes.track))
+    return (
+        f"{song.path}: {len(song):,} notes, {tracks} {'track' if tracks == 1 else 'tracks'}, "
+        f"{minutes}:{seconds:02d}"
+    )
+
+
+def summary(annotation: Annotation) -> str:
+    """A line a task with its commonest labels, and the warnings."""
+    labels = {**annotation.note_labels, **annotation.piece_labels}
+    width = max((len(TASKS[name].title) for name in labels), default=0)
+    lines = []
+    for name, found in labels.items():
+        models = len(annotation.models[name])
+        several = f"  (mean of {models} models)" if models > 1 else ""
+        lines.append(f"  {TASKS[name].title:<{width}}  {shares_line(found)}{several}")
+    return "\n".join(lines + [f"warning: {warning}" for warning in annotation.warnings])
+
+
+def shares_line(labels: NoteLabels | PieceLabels) -> str:
+    """The greatest shares of the notes, or probabilities of a piece."""
+    if isinstance(labels, NoteLabels):
+        if not labels.was_read.any():
+            return "no note that the models read"
+        counts = np.bincount(labels.label[labels.was_read], minlength=len(labels.classes))
+        shares = counts / counts.sum()
+    else:
+        shares = labels.probabilities
+    order = np.argsort(-shares, kind="stable")
+    order = order[shares[order] >= LEAST_SHARE]
+    named = [f"{labels.classes[k]} {shares[k]:.0%}" for k in order[:MOST_LABELS]]
+    more = len(order) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+if __name__ == "__main__":
+    run_command(main)

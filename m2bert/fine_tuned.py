@@ -1,0 +1,43 @@
+"""Which fine-tuned models there are in a folder."""
+
+from pathlib import Path
+
+from m2bert.errors import UserError
+from m2bert.files import read_json
+from m2bert.model_folder import CONFIG_FILE, read_record
+from m2bert.tasks import TASKS
+
+
+def find_models(folder: Path) -> dict[str, list[Path]]:
+    """The fine-tuned models in `folder` and below it, by task, in the order of the table.
+
+    Raises `UserError` if there are none, or one of a task that is not in `TASKS`.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob(CONFIG_FILE)):
+        task = read_json(path).get("task")
+        if task is not None:
+            found.setdefault(task, []).append(path.parent)
+    if not found:
+        raise UserError(
+            f"{folder} holds no fine-tuned model: make some with "
+            "`python -m m2bert.finetune ... --save_ckpt`"
+        )
+    for task, folders in found.items():
+        if task not in TASKS:
+            raise UserError(f"{folders[0]} is of the task {task}, which m2bert/tasks.py has not")
+    return {task: found[task] for task in TASKS if task in found}
+
+
+def best_model(folders: list[Path]) -> Path:
+    """The model with the highest validation score; of equal ones the first.
+
+    Raises `UserError` for a model that does not tell its score.
+    """
+    scores = {folder: read_record(folder).get("valid_score") for folder in folders}
+    for folder, score in scores.items():
+        if score is None:
+            raise UserError(f"{folder} does not tell its validation score: use --which all")
+    return max(folders, key=scores.__getitem__)

@@ -1,0 +1,147 @@
+"""The command `python -m m2bert.annotate`."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+import torch
+
+from m2bert import annotate
+from m2bert.classifiers import CLASSIFIERS
+from m2bert.errors import UserError
+from m2bert.song import read_song
+from m2bert.tasks import TASKS
+from tests.midi_files import write_midi
+from tests.task_files import SMALL, write_checkpoint
+
+REPOSITORY = Path(__file__).parents[1]
+NOTE_TASKS = [task.labels for task in TASKS.values() if task.level == "note"]
+PIECE_TASKS = [task.labels for task in TASKS.values() if task.level == "piece"]
+
+
+def save_model(folder: Path, name: str, seed: int = 0, **record) -> Path:
+    torch.manual_seed(seed)
+    task = TASKS[name]
+    model = CLASSIFIERS[task.level](SMALL, task.classes, task=name)
+    model.save_pretrained(folder, {"task": name, **record})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """A model of every task, as fine-tuning leaves them."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in TASKS:
+        save_model(folder / f"seed_2021/{name}/model", name, valid_score=0.5)
+    return folder
+
+
+def run_here(monkeypatch, *words: Path | str) -> None:
+    monkeypatch.setattr(sys, "argv", ["annotate", *map(str, words)])
+    annotate.main()
+
+
+def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, tmp_path):
+    song_path = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
+    words = [song_path, "--model", models, "--out", tmp_path / "out"]
+    program = [sys.executable, "-m", "m2bert.annotate", *map(str, words)]
+    done = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for task in TASKS.values():
+        assert f"  {task.title}  " in done.stdout
+    stem = song_path.stem
+    names = [f"{stem}{end}" for end in (".annotated.mid", ".csv", ".html", ".json", ".png")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert all(str(tmp_path / "out" / name) in done.stdout for name in names)
+
+    song = read_song(song_path)
+    written = json.loads((tmp_path / "out" / f"{stem}.json").read_text())
+    with (tmp_path / "out" / f"{stem}.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(written["notes"]) == len(song)
+    assert list(written["piece"]) == PIECE_TASKS
+    for row, note, start in zip(rows, written["notes"], song.notes.start, strict=True):
+        assert int(row["onset_ticks"]) == note["onset_ticks"] == start
+        for name in NOTE_TASKS:
+            assert row[name] == (note[name] or "")
+            assert note[name] is None or note[name] in TASKS[name].classes
+    assert all(note["melody"] for note in written["notes"])
+    markers = [
+        message.text
+        for track in mido.MidiFile(tmp_path / "out" / f"{stem}.annotated.mid").tracks
+        for message in track
+        if message.type == "marker"
+    ]
+    assert {text.split()[0] for text in markers} >= {"chord", "key"}
+
+
+def test_models_of_one_task_are_averaged_or_the_best_is_taken(tmp_path, monkeypatch):
+    song = write_midi(tmp_path / "song.mid")
+    folders = [
+        save_model(tmp_path / f"models/seed_{seed}/melody/model", "melody", seed, valid_score=score)
+        for seed, score in ((1, 0.5), (2, 0.7), (3, 0.6))
+    ]
+
+    def probabilities(*words: Path | str) -> np.ndarray:
+        run_here(monkeypatch, song, "--out", tmp_path / "out", *words)
+        written = json.loads((tmp_path / "out/song.json").read_text())
+        assert len(written["models"]["melody"]) == (3 if words[-1] == tmp_path / "models" else 1)
+        return np.array([note["melody_probability"] for note in written["notes"]])
+
+    alone = [probabilities("--model", folder) for folder in folders]
+    best = probabilities("--model", tmp_path / "models", "--which", "best")
+    np.testing.assert_array_equal(best, alone[1])
+    mean = probabilities("--model", tmp_path / "models")
+    assert not np.allclose(mean, alone[1])
+    assert (mean <= np.max(alone, axis=0) + 1e-4).all()
+
+
+def test_piece_tasks_are_left_out_where_no_note_is_long_enough(
+    models, tmp_path, monkeypatch, capsys
+):
+    song = write_midi(tmp_path / "song.mid", [(480 * i, 480 * i + 20, 60) for i in range(4)])
+    run_here(monkeypatch, song, "--model", models, "--out", tmp_path / "out")
+    written = json.loads((tmp_path / "out/song.json").read_text())
+    assert written["piece"] == {}
+    assert {note["marks"][0] for note in written["notes"]} == {"short"}
+    assert all(note["melody"] for note in written["notes"])
+    assert "models of whole pieces read nothing" in capsys.readouterr().out
+
+
+def test_bad_input_is_told_in_one_sentence_and_leaves_nothing(models, tmp_path, monkeypatch):
+    song = write_midi(tmp_path / "song.mid")
+    (tmp_path / "text.mid").write_text("no music")
+    write_midi(tmp_path / "empty.mid", notes=())
+    (tmp_path / "nothing").mkdir()
+    write_checkpoint(tmp_path / "pretrained")
+    other = save_model(tmp_path / "other", "melody")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"format_version": 7}))
+    misfit = save_model(tmp_path / "misfit", "melody")
+    config = json.loads((misfit / "config.json").read_text())
+    (misfit / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
+    silent = save_model(tmp_path / "silent", "melody")
+    out = tmp_path / "out"
+    for words, sentence in [
+        ((tmp_path / "gone.mid", "--model", models), "there is no file"),
+        ((tmp_path / "text.mid", "--model", models), "no readable MIDI file"),
+        ((tmp_path / "empty.mid", "--model", models), "has no notes"),
+        ((song, "--model", tmp_path / "gone"), "there is no folder"),
+        ((song, "--model", tmp_path / "nothing"), "no fine-tuned model"),
+        ((song, "--model", tmp_path / "pretrained"), "no fine-tuned model"),
+        ((song, "--model", other), "format version 7"),
+        ((song, "--model", misfit), "does not fit"),
+        ((song, "--model", silent, "--which", "best"), "--which all"),
+    ]:
+        with pytest.raises(UserError, match=sentence):
+            run_here(monkeypatch, *words, "--out", out)
+        assert not out.exists() or not list(out.iterdir())
+    out.rmdir()
+    out.write_text("a file")
+    with pytest.raises(OSError, match="out"):
+        run_here(monkeypatch, song, "--model", models, "--out", out)
