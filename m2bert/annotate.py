@@ -20,6 +20,7 @@ from m2bert.annotation_plot import draw_annotation
 from m2bert.annotation_tables import write_annotation_csv, write_annotation_json
 from m2bert.annotator import annotate
 from m2bert.arguments import count
+from m2bert.class_names import readable_name
 from m2bert.devices import choose_device
 from m2bert.errors import run_command
 from m2bert.fine_tuned import best_model, find_models
@@ -115,9 +116,9 @@ def shares_line(labels: NoteLabels | PieceLabels) -> str:
         shares = labels.probabilities
     order = np.argsort(-shares, kind="stable")
     order = order[shares[order] >= LEAST_SHARE]
-    named = [f"{labels.classes[k]} {shares[k]:.0%}" for k in order[:MOST_LABELS]]
+    named = [f"{readable_name(labels.classes[k])} {shares[k]:.0%}" for k in order[:MOST_LABELS]]
     more = len(order) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 if __name__ == "__main__":

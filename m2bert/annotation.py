@@ -6,8 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from m2bert.song import Song
+from m2bert.tasks import PADDING
 
 NOT_READ = -1
+
+SPAN_TASKS = ("localkey", "chordroot")
+"""Tasks whose labels hold for stretches of time (`spans`)."""
+
+MOMENT_TASKS = ("downbeat", "beat")
+"""Tasks that find moments (`moments`)."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Span(NamedTuple):
 
 def spans(song: Song, labels: NoteLabels) -> list[Span]:
     """Stretches of one label (chords, keys), from onset to onset; the last ends with the music.
+    Those of the class "padding" are left out.
 
     Notes that begin together speak with one voice, the mean of their probabilities.
     """
@@ -98,4 +106,13 @@ def spans(song: Song, labels: NoteLabels) -> list[Span]:
     first = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
     ends = [*onsets[first[1:]], song.notes.end.max()]
     found = zip(onsets[first], ends, label[first], strict=True)
-    return [Span(int(start), int(end), int(value)) for start, end, value in found]
+    return [
+        Span(int(start), int(end), int(value))
+        for start, end, value in found
+        if labels.classes[value] != PADDING
+    ]
+
+
+def moments(song: Song, labels: NoteLabels) -> np.ndarray:
+    """Ticks at which notes of the last class ("beat") begin, each once, in order, int64."""
+    return np.unique(song.notes.start[labels.label == len(labels.classes) - 1])

@@ -6,7 +6,7 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.annotation import NOT_READ, Annotation, NoteLabels, spans
+from m2bert.annotation import MOMENT_TASKS, NOT_READ, Annotation, moments, spans
 from m2bert.files import replacing
 from m2bert.song import Song
 from m2bert.tasks import PADDING
@@ -15,10 +15,7 @@ TRACK_TASK = "melody"
 """The task whose classes become tracks."""
 
 SPAN_MARKERS = {"localkey": "key {}", "chordroot": "chord {}"}
-"""Tasks with a marker wherever the label changes, and its text."""
-
-ONSET_MARKERS = ("downbeat", "beat")
-"""Tasks with a marker wherever notes of the last class begin; its text is that class."""
+"""Text of the marker wherever the label of a task changes (`annotation.SPAN_TASKS`)."""
 
 DRUM_CHANNEL = 9
 CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
@@ -56,20 +53,14 @@ def marker_events(annotation: Annotation) -> list[Event]:
         for task, text in SPAN_MARKERS.items()
         if task in labels
         for span in spans(song, labels[task])
-        if labels[task].classes[span.label] != PADDING
     ]
     texts += [
         (tick, labels[task].classes[-1])
-        for task in ONSET_MARKERS
+        for task in MOMENT_TASKS
         if task in labels
-        for tick in onsets_of_last_class(song, labels[task]).tolist()
+        for tick in moments(song, labels[task]).tolist()
     ]
     return [(tick, mido.MetaMessage("marker", text=text)) for tick, text in texts]
-
-
-def onsets_of_last_class(song: Song, labels: NoteLabels) -> np.ndarray:
-    """Ticks at which a note of the last class ("beat") begins, each once, in order, int64."""
-    return np.unique(song.notes.start[labels.label == len(labels.classes) - 1])
 
 
 def _parts(annotation: Annotation) -> Iterable[tuple[str, int, np.ndarray]]:

@@ -8,28 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from m2bert.annotation import Annotation, NoteLabels, PieceLabels, spans
+from m2bert.annotation import (
+    MOMENT_TASKS,
+    SPAN_TASKS,
+    Annotation,
+    NoteLabels,
+    PieceLabels,
+    moments,
+    spans,
+)
 from m2bert.annotation_colours import NO_CLASS, class_colours
+from m2bert.class_names import readable_name, short_name
 from m2bert.files import write_text
 from m2bert.song import Song
-from m2bert.tasks import PADDING, TASKS
+from m2bert.tasks import TASKS
 
 TEMPLATE = Path(__file__).with_suffix(".html")
-
-SPAN_TASKS = ("chordroot", "localkey")
-"""Tasks whose labels hold for stretches of time."""
-
-MOMENT_TASKS = ("beat", "downbeat")
-"""Tasks that find moments: the onsets of the notes of the class of the same name."""
-
-READABLE = {
-    PADDING: "no label",
-    "Q1": "Q1: positive, lively",
-    "Q2": "Q2: negative, lively",
-    "Q3": "Q3: negative, calm",
-    "Q4": "Q4: positive, calm",
-}
-"""Names of classes that their own names do not explain."""
 
 
 def write_page(annotation: Annotation, path: Path) -> None:
@@ -74,40 +68,22 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
     }
 
 
-def readable_name(name: str) -> str:
-    """A class as people write it: "B♭ major" for "B- major"."""
-    if pitch := re.fullmatch(r"([A-G])(#*|-*)((?: major| minor)?)", name):
-        letter, accidentals, mode = pitch.groups()
-        return letter + accidentals.replace("#", "♯").replace("-", "♭") + mode
-    return READABLE.get(name, name)
-
-
-def short_name(name: str) -> str:
-    """A class in so few letters that it can stand in a note."""
-    if fingering := re.fullmatch(r"string (\w), position \d+, finger (\d)", name):
-        string, finger = fingering.groups()
-        return f"{finger} on {string}"
-    return readable_name(name)
-
-
 def _note_task(song: Song, name: str, labels: NoteLabels) -> dict[str, Any]:
     """A task with the classes that occur; labels count these, -1 where there is none, and
     probabilities are in thousandths."""
     label = labels.label
     stretches = spans(song, labels) if name in SPAN_TASKS else []
-    stretches = [span for span in stretches if labels.classes[span.label] != PADDING]
     present = np.unique([*label[labels.was_read], *(span.label for span in stretches)]).astype(int)
     classes = [labels.classes[place] for place in present]
     number = np.full(len(labels.classes) + 1, -1)  # the last place is that of no label, -1
     number[present] = np.arange(len(present))
-    is_moment = np.isin(label, [i for i, found in enumerate(labels.classes) if found == name])
     return {
         **_named(name, labels.classes, present),
         "short": [short_name(name) for name in classes],
         "label": number[label].tolist(),
         "probability": _thousandths(labels.probability),
         "spans": [[span.start, span.end, int(number[span.label])] for span in stretches],
-        "moments": np.unique(song.notes.start[is_moment]).tolist() if name in MOMENT_TASKS else [],
+        "moments": moments(song, labels).tolist() if name in MOMENT_TASKS else [],
     }
 
 

@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from m2bert.annotation import NOT_READ, Annotation, NoteLabels, PieceLabels, spans
+from m2bert.annotation import (
+    MOMENT_TASKS,
+    NOT_READ,
+    SPAN_TASKS,
+    Annotation,
+    NoteLabels,
+    PieceLabels,
+    moments,
+    spans,
+)
 from m2bert.annotation_colours import class_colours
-from m2bert.annotation_midi import ONSET_MARKERS, SPAN_MARKERS, onsets_of_last_class
-from m2bert.annotation_page import readable_name
 from m2bert.annotation_tables import pitch_name
+from m2bert.class_names import readable_name
 from m2bert.files import replacing
 from m2bert.song import Song
-from m2bert.tasks import PADDING, TASKS
+from m2bert.tasks import TASKS
 
 BEATS_IN_BAR = 4
 
@@ -229,18 +237,18 @@ def _draw_strip(axes: Any, song: Song, task: str | None, labels: NoteLabels | No
     """Draw what a task says of time: spans with their names, or ticks."""
     axes.set(ylim=(0, 1), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    if task in SPAN_MARKERS:
+    if task in SPAN_TASKS:
         _draw_spans(axes, song, task, labels)
-    elif task in ONSET_MARKERS:
+    elif task in MOMENT_TASKS:
         (colour,) = class_colours(TASKS[task], labels.classes[-1:])
-        onsets = _in_bars(song, onsets_of_last_class(song, labels))
+        onsets = _in_bars(song, moments(song, labels))
         apart = _points(axes)[0] / BEATS_IN_BAR
         axes.vlines(onsets, 0.1, 0.8, colors=colour, linewidths=np.clip(apart / 3, 0.3, 1.5))
 
 
 def _draw_spans(axes: Any, song: Song, task: str, labels: NoteLabels) -> None:
     """Draw spans in their colours, with as many names as there is room for."""
-    found = [span for span in spans(song, labels) if labels.classes[span.label] != PADDING]
+    found = spans(song, labels)
     palette = class_colours(TASKS[task], labels.classes)
     begins = [_in_bars(song, span.start) for span in found]
     widths = [_in_bars(song, span.end - span.start) for span in found]

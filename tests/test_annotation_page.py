@@ -19,7 +19,8 @@ from miditoolkit import Instrument, MidiFile, Note, TempoChange
 
 from m2bert.annotation import NOT_READ, Annotation, NoteLabels, PieceLabels, spans
 from m2bert.annotation_colours import class_colours
-from m2bert.annotation_page import readable_name, write_page
+from m2bert.annotation_page import write_page
+from m2bert.class_names import readable_name
 from m2bert.midi import notes_of
 from m2bert.song import Song
 from m2bert.tasks import PADDING, TASKS
