@@ -9,7 +9,7 @@ from m2bert.errors import run_command
 
 
 def main() -> None:
-    from m2bert.embedding_run import embed_files
+    from m2bert.embedding_run import embed_files  # here, as it imports torch
 
     embed_files()
 

@@ -20,7 +20,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
     disk, Ctrl-C), the temporary file is removed and `path` stays as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {error}") from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary

@@ -97,6 +97,11 @@ def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path)
     assert sorted(path.name for path in out.parent.iterdir()) == ["vectors.json", "vectors.npz"]
 
 
+def test_processes_that_read_files_do_without_torch():
+    code = "import sys, m2bert.embed, m2bert.tokenised_song; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
 def test_files_are_taken_as_given_and_folders_by_suffix(music, tmp_path):
     odd = write_midi(tmp_path / "song without suffix")
     found = collect_midi_files([odd, music, music / "d text.mid"])
@@ -133,7 +138,7 @@ def test_an_output_that_cannot_be_written_is_named_before_the_work(run, music, m
     out = music / "d text.mid" / "vectors.npz"
     command = ["embed", str(music), "--ckpt", str(run), "--out", str(out), "--cpu"]
     monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(OSError, match=r"d text\.mid"):
+    with pytest.raises(OSError, match=r"d text\.mid/vectors\.npz could not be written"):
         embed_files()
     assert "songs" not in capsys.readouterr().out
 
