@@ -119,24 +119,14 @@ def embed_files() -> None:
         seconds = monotonic() - begin
     record = {
         "format_version": FORMAT_VERSION,
-        "model": {
-            "path": str(backbone.path),
-            "sha256": backbone.sha256,
-            "epoch": backbone.epoch,
-            "layers": config.num_hidden_layers,
-        },
+        "model": describe_model(config, backbone),
         "level": args.level,
         "index_layer": args.index_layer,
         "window": WINDOW,
         "stride": args.stride,
         "precision": precision,
-        "width": config.hidden_size,
-        "vectors": int(reading.vectors.sum()),
-        "notes": reading.total_notes,
         "seconds": round(seconds, 2),
-        "files": describe_songs(reading),
-        "skipped_by_reason": count_by_reason(reading.skipped),
-        "skipped": reading.skipped,
+        **describe_songs(reading),
     }
     record_path = args.out.with_suffix(".json")
     write_json(record_path, record)
@@ -145,6 +135,16 @@ def embed_files() -> None:
         f"({reading.total_notes / max(seconds, 1e-9):,.0f} notes/s)"
     )
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
+
+
+def describe_model(config: M2BertConfig, backbone: Backbone) -> dict:
+    return {
+        "path": str(backbone.path),
+        "sha256": backbone.sha256,
+        "epoch": backbone.epoch,
+        "layers": config.num_hidden_layers,
+        "width": config.hidden_size,
+    }
 
 
 def new_model(config: M2BertConfig, backbone: Backbone, device: torch.device) -> M2BertModel:
@@ -192,7 +192,7 @@ def warn(reading: Reading) -> None:
             print(f"warning: {sum(flags):,} of {len(flags):,} songs are {what}")
 
 
-def describe_songs(reading: Reading) -> list[dict]:
+def describe_songs(reading: Reading) -> dict:
     columns = zip(
         reading.files,
         map(len, reading.notes),
@@ -202,7 +202,13 @@ def describe_songs(reading: Reading) -> list[dict]:
         strict=True,
     )
     names = ("file", "notes", "vectors", "other_metre", "drums")
-    return [dict(zip(names, row, strict=True)) for row in columns]
+    return {
+        "vectors": int(reading.vectors.sum()),
+        "notes": reading.total_notes,
+        "files": [dict(zip(names, row, strict=True)) for row in columns],
+        "skipped_by_reason": count_by_reason(reading.skipped),
+        "skipped": reading.skipped,
+    }
 
 
 # Embedding -----------------------------------------------------------------------------------
