@@ -62,20 +62,26 @@ of the code, "Prepare", lists them).
 """
 
 USE_ENCODER = """\
-import torch
 from m2bert import M2BertModel
-from m2bert.midi import read_cp_notes
 model = M2BertModel.from_pretrained("path/to/this/folder")
-notes = torch.from_numpy(read_cp_notes("song.mid", check_signature=False))[None, :1024]
-states = model(notes)  # (1, notes, {width}): a vector for each of the first 1024 notes"""
+vector = model.embed("song.mid")  # ({width},); of bars or notes: level="bar", level="note""""
 
-USE_CLASSIFIER = """\
-import torch
-from m2bert import {architecture}
-from m2bert.midi import read_cp_notes
-model = {architecture}.from_pretrained("path/to/this/folder")
-notes = torch.from_numpy(read_cp_notes("song.mid", check_signature=False))[None, :{length}]
-labels = [model.classes[label] for label in model(notes).argmax(-1).flatten()]"""
+USE_NOTE_CLASSIFIER = """\
+from m2bert import NoteClassifier
+model = NoteClassifier.from_pretrained("path/to/this/folder")
+found = model.predict("song.mid")  # of each note: found.label, found.probability
+names = [found.classes[label] for label in found.label if label >= 0]"""
+
+USE_PIECE_CLASSIFIER = """\
+from m2bert import PieceClassifier
+model = PieceClassifier.from_pretrained("path/to/this/folder")
+found = model.predict("song.mid")
+probabilities = dict(zip(found.classes, found.probabilities))"""
+
+USE_CLASSIFIER = {
+    "NoteClassifier": USE_NOTE_CLASSIFIER,
+    "PieceClassifier": USE_PIECE_CLASSIFIER,
+}
 
 CORRUPTIONS = {
     "rc": "token correction: to find the true notes where {share} of them were moved at random "
@@ -192,9 +198,7 @@ def _tell_classifier(architecture: str, entries: dict, record: dict) -> dict[str
         "data": _sets(record, known.corpus if known else None),
         "training": _fine_tuning(record, entries) or NOT_RECORDED,
         "scores": _test(record, metric),
-        "use": USE_CLASSIFIER.format(
-            architecture=architecture, length=known.segment_length if known else 1024
-        ),
+        "use": USE_CLASSIFIER[architecture],
     }
 
 

@@ -3,27 +3,28 @@
 #
 # Sets up .venv (once), then does the main job on synthetic music with the ordinary scripts: MIDI
 # files -> corpora -> a pre-trained tiny model -> the benchmark's twelve tasks, with and without
-# pre-training -> tables. Six minutes or so on two CPU cores; a GPU is used when there is one.
-# Everything goes to quickstart/ in the repository; a second run reuses what is there.
+# pre-training -> tables and an annotated song. Six minutes or so on two CPU cores; a GPU is used
+# when there is one. Everything goes to quickstart/ in the repository; a second run reuses what is
+# there.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements.txt
 
 cd "$repository"
 work=quickstart
 
-echo "== 1 of 6: demo music with labels -> $work/midi"
+echo "== 1 of 7: demo music with labels -> $work/midi"
 "$PYTHON" -m data_creation.demo --output_dir "$work/midi"
 
-echo "== 2 of 6: MIDI -> corpora of CP notes -> $work/corpora"
+echo "== 2 of 7: MIDI -> corpora of CP notes -> $work/corpora"
 bash scripts/prepare_pretrain_data.sh "$work/midi" "$work/midi/lmd_matched" "$work/corpora"
 
-echo "== 3 of 6: pre-training of the tiny preset -> $work/pretrain"
+echo "== 3 of 7: pre-training of the tiny preset -> $work/pretrain"
 # Epochs of a few steps are not worth a process that reads ahead (--num_workers).
 bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 50 \
     --max_seq_len 256 --lr 1e-3 --num_workers 0 --log_steps 110
 
 
-echo "== 4 of 6: labelled notes of the twelve tasks -> $work/finetune_data"
+echo "== 4 of 7: labelled notes of the twelve tasks -> $work/finetune_data"
 bash scripts/prepare_smc_benckmark.sh "$work/midi/smc" "$work/finetune_data" \
     --dataset tagatraum pm2s augnet pop909 orch pianist8 emopia tnua bps_motif
 
@@ -32,13 +33,18 @@ fine_tune() {
     bash scripts/finetune_modernbert_script.sh "$work/pretrain" "$work/finetune_data" \
         "$work/finetune_data" --seed 2021 --epochs 3 --batch_size 2 --lr 1e-3 "$@"
 }
-echo "== 5 of 6: fine-tuning of the pre-trained model -> $work/finetune"
-fine_tune --save_root "$work/finetune"
-echo "== 6 of 6: the same from random weights -> $work/finetune_scratch"
+echo "== 5 of 7: fine-tuning of the pre-trained model -> $work/finetune"
+fine_tune --save_root "$work/finetune" --save_ckpt
+echo "== 6 of 7: the same from random weights -> $work/finetune_scratch"
 fine_tune --save_root "$work/finetune_scratch" --nopretrain
 
 echo "== What pre-training brought"
 "$PYTHON" -m m2bert.results --compare "$work/finetune_scratch" "$work/finetune" --plot
+
+echo "== 7 of 7: a song annotated by these models -> $work/annotated"
+song=006
+"$PYTHON" -m m2bert.annotate "$work/midi/pop909_processed/test/$song.mid" \
+    --model "$work/finetune" --out "$work/annotated"
 
 cat <<END
 
@@ -49,10 +55,12 @@ Made in $repository/$work:
   finetune_data/      segments and labels of the twelve tasks
   finetune/           a result a run, results.md, comparison.md, plots/comparison.png
   finetune_scratch/   the same without pre-training
+  annotated/          a song with labels: open annotated/$song.html in a browser
 Next, with your own folder of MIDI files:
   source .venv/bin/activate
   python -m data_creation.prepare_pretrain --dataset mine --dataset_dir FOLDER --output_dir data/pretrain
   bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny
+  python -m m2bert.annotate SONG.mid --model $work/finetune --out annotated
 and with SMCBenchmark's files:
   bash scripts/prepare_smc_benckmark.sh SMC data/finetune
   bash scripts/finetune_modernbert_script.sh runs/mine data/finetune
