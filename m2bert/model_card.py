@@ -64,7 +64,8 @@ of the code, "Prepare", lists them).
 USE_ENCODER = """\
 from m2bert import M2BertModel
 model = M2BertModel.from_pretrained("path/to/this/folder")
-vector = model.embed("song.mid")  # ({width},); of bars or notes: level="bar", level="note""""
+vector = model.embed("song.mid")  # ({width},)
+vectors = model.embed("song.mid", level="bar")  # or "note": (bars or notes, {width})"""
 
 USE_NOTE_CLASSIFIER = """\
 from m2bert import NoteClassifier
