@@ -14,6 +14,7 @@ from m2bert import M2BertForPreTraining, M2BertModel, NoteClassifier, PieceClass
 from m2bert.classifiers import load_classifier
 from m2bert.errors import UserError
 from m2bert.files import write_json
+from m2bert.midi import read_midi
 from m2bert.model import M2BertConfig
 from m2bert.model_folder import WEIGHTS_FILE, load_tensors, read_record, save_tensors
 from m2bert.tasks import TASKS
@@ -275,11 +276,14 @@ def test_the_example_of_a_card_runs(folders, demo_dir):
         names = {}
         exec(example, names)
         if name == "pre-trained":
-            assert names["states"].shape == (*names["notes"].shape[:2], CONFIG.hidden_size)
+            assert names["vector"].shape == (CONFIG.hidden_size,)
+            assert len(names["vectors"]) > 1
+        elif name == "melody":
+            assert set(names["names"]) <= set(TASKS[name].classes)
+            assert len(names["names"]) == len(read_midi(song).start)
         else:
-            answers = 1 if name == "composer" else names["notes"].shape[1]
-            assert len(names["labels"]) == answers
-            assert set(names["labels"]) <= set(TASKS[name].classes)
+            assert names["probabilities"].keys() == set(TASKS[name].classes)
+            assert sum(names["probabilities"].values()) == pytest.approx(1)
 
 
 def test_a_card_never_has_the_checksum_of_other_weights(tmp_path, monkeypatch):
