@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from m2bert.checkpoint import save_tensors
 from m2bert.classifier_trainer import ClassifierTrainer, SegmentSet
 from m2bert.classifiers import CLASSIFIERS
 from m2bert.errors import UserError
 from m2bert.labelled_segments import LabelledSegments
+from m2bert.model_folder import save_tensors
 from m2bert.processes import Processes, start_processes
 from m2bert.tasks import TASKS
 from tests.synthetic import random_segments
