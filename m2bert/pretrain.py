@@ -19,7 +19,7 @@ from torch import Tensor
 
 from m2bert.arguments import count, not_negative, whole
 from m2bert.checkpoint import load_initial_weights
-from m2bert.corpus import open_corpus
+from m2bert.corpus import Corpus, open_corpus
 from m2bert.cp import FIELDS
 from m2bert.curves import draw_curves
 from m2bert.devices import choose_precision
@@ -45,6 +45,9 @@ from m2bert.trainer import MIXED_PRECISION, Trainer, epoch_record, name_figures
 REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
 PATIENCE = 30
 """Epochs without a better one after which a run ends."""
+
+MOST_TIME_SAVING = 0.05
+"""The state is saved at the end of an epoch, unless that would take a greater share of the time."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -108,14 +111,21 @@ def start_accelerator(args: argparse.Namespace, processes: Processes) -> Acceler
     )
 
 
-def open_songs(args: argparse.Namespace, accelerator: Accelerator) -> tuple[Songs, np.ndarray]:
+def open_songs(args: argparse.Namespace, processes: Processes) -> tuple[Songs, np.ndarray]:
     """Open and check the corpora; returns all songs, and the numbers of those to use."""
-    with accelerator.main_process_first():  # a published corpus is converted once, not by each
-        songs = Songs([open_corpus(args.data_root, name) for name in args.datasets])
-    songs.check()
-    used = np.arange(len(songs))
-    if args.exclude_songs:
-        used = used[~songs.excluded(read_names(args.exclude_songs))]
+
+    def open_corpora() -> list[Corpus]:
+        return [open_corpus(args.data_root, name) for name in args.datasets]
+
+    with processes.as_one():
+        if processes.is_main:  # a published corpus is converted once, not by each
+            open_corpora()
+    with processes.as_one():
+        songs = Songs(open_corpora())
+        songs.check()
+        used = np.arange(len(songs))
+        if args.exclude_songs:
+            used = used[~songs.excluded(read_names(args.exclude_songs))]
     return songs, used
 
 
@@ -153,7 +163,7 @@ class Run:
         self.args, self.processes, self.accelerator = args, processes, accelerator
         self.is_main = processes.is_main
         self.share = Share(args.batch_size, processes.index, processes.count)
-        self.songs, used = open_songs(args, accelerator)
+        self.songs, used = open_songs(args, processes)
         self.train_songs, self.valid_songs = split_songs(used, args.seed)
         with processes.as_one():
             if not len(self.train_songs):
@@ -164,17 +174,21 @@ class Run:
             if self.is_main:
                 self.folder.lock()
         self.trainer = make_trainer(args, accelerator)
-        if args.init_ckpt and not self.folder.has_state:
-            load_initial_weights(args.init_ckpt, self.trainer.model)
-        self.progress, running = self.folder.load_state(self.trainer.model, self.trainer.optimiser)
+        model, optimiser = self.trainer.model, self.trainer.optimiser
+        with processes.as_one():
+            if args.init_ckpt and not self.folder.has_state:
+                load_initial_weights(args.init_ckpt, model)
+            self.progress, running = self.folder.load_state(model, optimiser)
         self.running = self.zeros() if running is None else running.to(accelerator.device)
-        if self.progress.steps != processes.greatest(self.progress.steps):
-            raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
-        if self.is_main:
-            self.folder.begin(self.progress)
+        is_shared = processes.agree(self.progress.steps)
+        with processes.as_one():
+            if not is_shared:
+                raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
+            if self.is_main:
+                self.folder.begin(self.progress)
         peak = measure_peak(accelerator.device, args.precision)
         self.meter = Meter(self.trainer.model.config, args.max_seq_len, processes.count, peak)
-        self.saved_at = time.monotonic()
+        self.saved_at, self.saving_took = time.monotonic(), 0.0
 
     def go(self) -> int:
         """Train until the run is finished or stopped; returns the exit status."""
@@ -244,7 +258,8 @@ class Run:
         # In this order a run that is killed in between does the epoch's end again, and the same.
         if self.is_main:
             self.folder.save_models(self.trainer.model, record, is_best)
-        self.save_state()
+        if self.processes.greatest(self.is_main and self.saving_is_cheap):
+            self.save_state()
         if self.is_main:
             self.folder.log_epoch(progress)
         self.processes.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
@@ -280,13 +295,20 @@ class Run:
     def saving_is_due(self) -> bool:
         return time.monotonic() - self.saved_at >= 60 * self.args.save_minutes
 
+    @property
+    def saving_is_cheap(self) -> bool:
+        """Whether saving now would not take more than a small share of the time."""
+        passed = time.monotonic() - self.saved_at
+        return self.finished or passed >= self.saving_took / MOST_TIME_SAVING
+
     def save_state(self) -> None:
         """Called by all processes, so that all see a bad step; the main one writes."""
         self.refuse_bad_steps()
-        trainer = self.trainer
+        begun, trainer = time.monotonic(), self.trainer
         if self.is_main:
             self.folder.save_state(trainer.model, trainer.optimiser, self.progress, self.running)
         self.saved_at = time.monotonic()
+        self.saving_took = self.saved_at - begun
 
     def refuse_bad_steps(self) -> None:
         """Stop if a loss or gradient was not finite; the last saved state is from before that."""
@@ -295,13 +317,14 @@ class Run:
             return
         train = self.batches(self.train_songs, self.progress.epoch)
         draws = train.draws_of(step - (self.progress.steps - self.progress.epoch_step))
-        if self.is_main:
-            self.folder.save_bad_batch(step, self.songs.describe(draws))
-        raise UserError(
-            f"loss or gradient was not finite at step {step}: the songs and offsets of its batch "
-            f"are in {self.folder.bad_batch}; the state saved before it is kept. "
-            "Try a lower --lr or --precision fp32 in another --save_dir"
-        )
+        with self.processes.as_one():
+            if self.is_main:
+                self.folder.save_bad_batch(step, self.songs.describe(draws))
+            raise UserError(
+                f"loss or gradient was not finite at step {step}: the songs and offsets of its "
+                f"batch are in {self.folder.bad_batch}; the state saved before it is kept. "
+                "Try a lower --lr or --precision fp32 in another --save_dir"
+            )
 
     def halt(self, stop: Stop) -> int:
         """Keep the state of a run that stops before its end."""
@@ -373,12 +396,13 @@ def change_lines(history: list[dict]) -> list[str]:
 def main() -> int:
     args = parse_arguments()
     processes = start_processes(args.cpu)
-    accelerator = start_accelerator(args, processes)
+    with processes.as_one():
+        accelerator = start_accelerator(args, processes)
     run = Run(args, processes, accelerator)
     try:
         status = run.go()
     except torch.OutOfMemoryError as error:
-        raise UserError(
+        raise processes.failure(
             "the GPU's memory is too small for this step: --accumulation_steps computes it in parts"
         ) from error
     run.folder.close()

@@ -28,10 +28,18 @@ Item = TypeVar("Item")
 
 
 def start_processes(cpu: bool) -> "Processes":
-    """Find the other processes, and this one's device (`cpu`: not a GPU)."""
-    device = choose_device(cpu)
-    if get_cpu_distributed_information().world_size == 1:
+    """Find the other processes, and this one's device (`cpu`: not a GPU).
+
+    Raises `UserError` if there are more processes on this machine than GPUs.
+    """
+    device, launched = choose_device(cpu), get_cpu_distributed_information()
+    if launched.world_size == 1:
         return Processes(device)
+    if device.type == "cuda" and launched.local_world_size > torch.cuda.device_count():
+        raise UserError(
+            f"{launched.local_world_size} processes cannot share {torch.cuda.device_count()} GPUs: "
+            "--nproc_per_node must be at most their number"
+        )
     state = PartialState(cpu=device.type == "cpu", timeout=LONGEST_WAIT)
     return Processes(state.device, state.process_index, state.num_processes)
 
@@ -87,7 +95,8 @@ class Processes:
 
     @contextmanager
     def as_one(self) -> Iterator[None]:
-        """Turn a `UserError` in any process into one in all, which is said once.
+        """Turn a `UserError`, or an error of the operating system, in any process into one in all,
+        which is said once.
 
         In the block no process may wait for the others once one of them may have failed alone.
         """
@@ -99,6 +108,8 @@ class Processes:
             yield
         except UserError as raised:
             error = raised
+        except OSError as raised:
+            error = UserError(str(raised))
         claim = 0 if error is None else self.count - self.index
         greatest = self.greatest(claim)
         if not greatest:

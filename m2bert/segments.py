@@ -248,6 +248,7 @@ def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -
 
 
 def _leave_signals_to_the_parent(_worker: int) -> None:
-    """Ctrl-C on a terminal reaches all processes; those that read must outlive the last step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Ctrl-C on a terminal, and a scheduler's SIGTERM, reach all processes; those that read must
+    outlive the last step. They end with the loader, or with their parent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
