@@ -164,21 +164,22 @@ def test_killed_while_saving_a_run_ends_with_the_same_bits(data_root, tmp_path, 
     assert_same_run(save_dir, uninterrupted)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_ctrl_c_keeps_the_step_under_way(data_root, tmp_path, uninterrupted, processes):
+@pytest.mark.parametrize(("processes", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
+def test_a_stop_keeps_the_step_under_way(data_root, tmp_path, uninterrupted, processes, number):
+    """Ctrl-C on a terminal, or the end of a job, reach readers of batches and launchers as well."""
     program = ["-m", "m2bert.pretrain"]
     if processes > 1:
         program = [*TORCHRUN, str(processes), *program]
     # as many epochs as it takes to be interrupted in
     more = ["--epochs", "10000", "--save_minutes", "0"]
     with running_until(command(data_root, tmp_path, *more, program=program), tmp_path, 5) as run_:
-        os.killpg(run_.pid, signal.SIGINT)  # as a terminal does
+        os.killpg(run_.pid, number)
         out, err = run_.communicate(timeout=TIME_LIMIT)
     steps = steps_done(tmp_path)
     assert f"Stopped after step {steps} " in out
     assert "The same command goes on" in out
     if processes == 1:
-        assert run_.returncode == 130
+        assert run_.returncode == 128 + number
         assert "Traceback" not in err
     done = run(command(data_root, tmp_path, "--epochs", "10000", "--max_steps", str(steps + 2)))
     assert f"after step {steps}\n" in done.stdout
