@@ -55,8 +55,8 @@ def note_records(annotation: Annotation) -> list[dict]:
     """A record for each note of the song, in its order.
 
     Tracks count from 0, in the order of the song's; beats are quarter notes; middle C (60) is C4.
-    `TASK` is the label by name and `TASK_probability` its probability, None for notes that were
-    not read.
+    `midi_velocity` is how hard it is struck (1..127). `TASK` is the label by name and
+    `TASK_probability` its probability, None for notes that were not read.
     """
     song, notes = annotation.song, annotation.song.notes
     names = np.array([track.name for track in song.tracks], object)
@@ -72,7 +72,7 @@ def note_records(annotation: Annotation) -> list[dict]:
         "duration_seconds": (song.seconds(notes.end) - song.seconds(notes.start)).round(6),
         "pitch": notes.pitch,
         "pitch_name": np.array([pitch_name(pitch) for pitch in range(128)], object)[notes.pitch],
-        "velocity": notes.velocity,
+        "midi_velocity": notes.velocity,
         "marks": np.fromiter(_mark_names(annotation), object),
     }
     for task, labels in annotation.note_labels.items():

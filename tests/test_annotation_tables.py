@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from m2bert.annotation import NOT_READ
-from m2bert.annotation_tables import pitch_name, write_annotation_csv, write_annotation_json
+from m2bert.annotation_tables import (
+    note_records,
+    pitch_name,
+    write_annotation_csv,
+    write_annotation_json,
+)
 from m2bert.song import read_song
+from m2bert.tasks import TASKS
 from tests.annotation_samples import annotate, random_annotation
 from tests.midi_files import write_midi
 
@@ -57,7 +63,7 @@ def test_rows_of_the_csv(annotation, tmp_path):
         "duration_seconds": "0.5",
         "pitch": "60",
         "pitch_name": "C4",
-        "velocity": "64",
+        "midi_velocity": "64",
         "marks": "",
         "melody": "melody",
         "melody_probability": "0.9",
@@ -82,6 +88,15 @@ def test_the_json_holds_the_same_and_what_is_said_of_the_piece(annotation, tmp_p
     assert (found["file"], found["ticks_per_beat"], found["seconds"]) == ("in.mid", 480, 1.5)
     assert found["tracks"] == [{"name": "", "program": 0, "is_drum": False}]
     assert found["models"]["beat"] == ["models/beat"]
+
+
+def test_no_task_takes_the_place_of_what_is_known_of_a_note(tmp_path):
+    path = write_midi(tmp_path / "in.mid")
+    known = note_records(annotate(read_song(path)))
+    tasks = [name for name, task in TASKS.items() if task.level == "note"]
+    for note, record in zip(known, note_records(random_annotation(path)), strict=True):
+        assert {name: record[name] for name in note} == note
+        assert set(record) - set(note) == {*tasks, *(f"{name}_probability" for name in tasks)}
 
 
 def test_labels_and_probabilities_of_all_tasks_are_those_of_the_annotation(tmp_path):
