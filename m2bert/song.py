@@ -3,10 +3,12 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
+import mido
 import numpy as np
-from miditoolkit import MidiFile
+from miditoolkit import MidiFile, TempoChange
 
 from m2bert.errors import UserError
 from m2bert.midi import Notes, RejectedMidi, notes_of, parse_midi
@@ -31,7 +33,8 @@ class Song:
 
     Attributes:
         path: the file.
-        midi: everything in it, as miditoolkit holds it; not to be changed.
+        midi: everything in it, as miditoolkit holds it, but for the tempos, which are those of
+            `tempo_changes`; not to be changed.
         notes: its notes in the file's order; arrays below follow it, (notes,) each.
     """
 
@@ -83,10 +86,26 @@ def read_song(path: Path | str) -> Song:
         midi = parse_midi(path)
     except RejectedMidi as rejection:
         raise UserError(f"{path} is no readable MIDI file ({rejection.detail})") from rejection
+    midi.tempo_changes = tempo_changes(mido.MidiFile(path))
     notes = notes_of(midi)
     if len(notes.start) == 0:
         raise UserError(f"{path} has no notes")
     return Song(path, midi, notes)
+
+
+def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
+    """The tempos of all tracks, ordered by tick; of those at one tick the last holds.
+
+    miditoolkit forgets the tempos of other tracks where one begins with a tempo, and puts one where
+    there is none.
+    """
+    changes = [
+        TempoChange(mido.tempo2bpm(message.tempo), int(tick))
+        for track in file.tracks
+        for message, tick in zip(track, accumulate(m.time for m in track), strict=True)
+        if message.type == "set_tempo"
+    ]
+    return sorted(changes, key=lambda change: change.time)
 
 
 def as_song(song: Song | Path | str) -> Song:

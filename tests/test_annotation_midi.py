@@ -172,6 +172,16 @@ def test_everything_else_in_the_file_stays(tmp_path):
     np.testing.assert_allclose(read_back.seconds(ticks), song.seconds(ticks), rtol=1e-9)
 
 
+def test_tempos_of_all_tracks_are_kept(tmp_path):
+    """120 beats a minute, 240 from beat 10 on; another track repeats the 120 of the beginning."""
+    first, second = (mido.MetaMessage("set_tempo", tempo=tempo) for tempo in (500_000, 250_000))
+    path = save(tmp_path / "in.mid", [first, second.copy(time=4800)], [first, *note(0, 9600)])
+    song = read_song(path)
+    write_annotation_midi(annotate(song), tmp_path / "out.mid")
+    for read in (song, read_song(tmp_path / "out.mid")):
+        assert read.seconds(np.array([4800, 9600])).tolist() == [5, 7.5]
+
+
 def test_instruments_keep_channels_of_their_own_as_long_as_there_are_enough(tmp_path):
     def channels(programs):
         """Channels of instruments, and of the one drum track behind them."""

@@ -151,6 +151,13 @@ def test_what_models_cannot_know_is_marked_and_said(tmp_path):
     assert warnings_of(plain, marks_of(plain)) == []
 
 
+def test_a_file_without_a_tempo_is_warned_of(tmp_path):
+    song = read_song(write_midi(tmp_path / "song.mid", tempos=()))
+    (warning,) = warnings_of(song, marks_of(song))
+    assert "no tempo" in warning
+    assert song.seconds(480) == 0.5
+
+
 def test_seconds_follow_the_tempos(tmp_path):
     """60 beats a minute from tick 0, 120 from tick 1, 240 from tick 2 on."""
     tempos = (1_000_000, 500_000, 250_000)
