@@ -54,7 +54,7 @@ class Song:
     def tracks(self) -> tuple[Track, ...]:
         """The instruments that `Notes.track` counts."""
         return tuple(
-            Track(instrument.name.strip(), int(instrument.program), instrument.is_drum)
+            Track(decoded(instrument.name).strip(), int(instrument.program), instrument.is_drum)
             for instrument in self.midi.instruments
         )
 
@@ -91,6 +91,14 @@ def read_song(path: Path | str) -> Song:
     if len(notes.start) == 0:
         raise UserError(f"{path} has no notes")
     return Song(path, midi, notes)
+
+
+def decoded(text: str) -> str:
+    """Text of a MIDI file, whose bytes were taken for Latin-1 but may be UTF-8."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:

@@ -115,9 +115,18 @@ def test_labels_and_probabilities_of_all_tasks_are_those_of_the_annotation(tmp_p
                 assert note[f"{task}_probability"] == pytest.approx(probabilities.max(), abs=5e-5)
 
 
-@pytest.mark.parametrize("name", ['a "b", c;d', "zwei\nZeilen", "日本".encode().decode("latin-1")])
-def test_names_of_tracks_survive_quoting(name, tmp_path):
-    file = mido.MidiFile(write_midi(tmp_path / "in.mid"))
+@pytest.mark.parametrize(
+    ("name", "charset"),
+    [
+        ('a "b", c;d', "ascii"),
+        ("zwei\nZeilen", "ascii"),
+        ("Flöte", "latin-1"),
+        ("Flöte", "utf-8"),
+        ("B♭ Clarinet", "utf-8"),
+    ],
+)
+def test_names_of_tracks_survive(name, charset, tmp_path):
+    file = mido.MidiFile(write_midi(tmp_path / "in.mid"), charset=charset)
     file.tracks[0].insert(0, mido.MetaMessage("track_name", name=name))
     file.save(tmp_path / "named.mid")
     annotation = annotate(read_song(tmp_path / "named.mid"))
