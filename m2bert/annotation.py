@@ -42,6 +42,11 @@ class NoteLabels:
         return np.where(self.was_read, best, NOT_READ)
 
     @property
+    def names(self) -> np.ndarray:
+        """Its name, (notes,) object: str, None where there is none."""
+        return np.where(self.was_read, np.array(self.classes, object)[self.label], None)
+
+    @property
     def probability(self) -> np.ndarray:
         """Probability of that class, (notes,) float32, NaN where there is none."""
         return self.probabilities.max(1)

@@ -101,12 +101,8 @@ def _mark_names(annotation: Annotation) -> list[list[str]]:
 
 def _label_columns(labels: NoteLabels) -> tuple[np.ndarray, np.ndarray]:
     """Names and probabilities of the labels, (notes,) object each; None where there is none."""
-    classes = np.array(labels.classes, object)
     probability = np.float64(labels.probability).round(4)
-    return (
-        np.where(labels.was_read, classes[labels.label], None),
-        np.where(labels.was_read, probability, None),
-    )
+    return labels.names, np.where(labels.was_read, probability, None)
 
 
 def _by_class(classes: tuple[str, ...], probabilities: np.ndarray) -> dict[str, float]:

@@ -70,14 +70,16 @@ vectors = model.embed("song.mid", level="bar")  # or "note": (bars or notes, {wi
 USE_NOTE_CLASSIFIER = """\
 from m2bert import NoteClassifier
 model = NoteClassifier.from_pretrained("path/to/this/folder")
-found = model.predict("song.mid")  # of each note: found.label, found.probability
-names = [found.classes[label] for label in found.label if label >= 0]"""
+found = model.predict("song.mid")
+names = found.names  # of each note's label, None for notes that are not read: drums
+probabilities = found.probability"""
 
 USE_PIECE_CLASSIFIER = """\
 from m2bert import PieceClassifier
 model = PieceClassifier.from_pretrained("path/to/this/folder")
-found = model.predict("song.mid")
-probabilities = dict(zip(found.classes, found.probabilities))"""
+found = model.predict("song.mid")  # None if every note is shorter than a 64th
+if found:
+    probabilities = dict(zip(found.classes, found.probabilities))"""
 
 USE_CLASSIFIER = {
     "NoteClassifier": USE_NOTE_CLASSIFIER,

@@ -18,6 +18,7 @@ from m2bert.midi import read_midi
 from m2bert.model import M2BertConfig
 from m2bert.model_folder import WEIGHTS_FILE, load_tensors, read_record, save_tensors
 from m2bert.tasks import TASKS
+from tests.midi_files import END, midi_bytes, off, on
 
 CONFIG = M2BertConfig(
     hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
@@ -265,16 +266,19 @@ def test_the_card_tells_data_objectives_and_scores(folders):
     assert "pre-trained on lmd." in text
 
 
+def run_example(folder, song) -> dict:
+    """What the example of a card leaves."""
+    (example,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    example = example.replace("path/to/this/folder", str(folder)).replace("song.mid", str(song))
+    names = {}
+    exec(example, names)
+    return names
+
+
 def test_the_example_of_a_card_runs(folders, demo_dir):
     song = next((demo_dir / "pop909_processed").rglob("*.mid"))
     for name in ("pre-trained", "melody", "composer"):
-        folder = folders / name
-        (example,) = re.findall(
-            r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL
-        )
-        example = example.replace("path/to/this/folder", str(folder)).replace("song.mid", str(song))
-        names = {}
-        exec(example, names)
+        names = run_example(folders / name, song)
         if name == "pre-trained":
             assert names["vector"].shape == (CONFIG.hidden_size,)
             assert len(names["vectors"]) > 1
@@ -284,6 +288,17 @@ def test_the_example_of_a_card_runs(folders, demo_dir):
         else:
             assert names["probabilities"].keys() == set(TASKS[name].classes)
             assert sum(names["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_example_of_a_card_runs_where_notes_are_not_read(folders, tmp_path):
+    """A drum and a very short note."""
+    drums = 9
+    track = on(0, 36, drums) + off(9, 36, drums) + on(0, 60) + off(9, 60) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(track))
+    drum, note = run_example(folders / "melody", tmp_path / "song.mid")["names"]
+    assert drum is None
+    assert note in MELODY.classes
+    assert run_example(folders / "composer", tmp_path / "song.mid")["found"] is None
 
 
 def test_a_card_never_has_the_checksum_of_other_weights(tmp_path, monkeypatch):
