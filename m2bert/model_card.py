@@ -147,8 +147,9 @@ def _corpora(settings: dict, corpora: str, record: dict) -> str:
             "Some of the songs were held out for validation."
         )
     source = record.get("converted_from")
-    said = f"The weights are from the checkpoint `{source}`. " if source else ""
-    return said + NOT_RECORDED
+    if source:
+        return f"The weights are from the checkpoint `{source}`. The data was not recorded."
+    return NOT_RECORDED
 
 
 def _objectives(settings: dict, entries: dict) -> str:
