@@ -50,6 +50,8 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             f"{of_notes(counts['duration clipped'])} longer than {LONGEST_BEATS:g} quarter notes "
             "and read as if they ended there"
         )
+    if song.never_ended:
+        found.append(f"{of_notes(song.never_ended)} begun but never ended in the file: left out")
     if counts["short"] == len(song):
         found.append("every note is shorter than a 64th note: models of whole pieces read nothing")
     elif counts["short"]:

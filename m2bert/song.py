@@ -36,11 +36,13 @@ class Song:
         midi: everything in it, as miditoolkit holds it, but for the tempos, which are those of
             `tempo_changes`; not to be changed.
         notes: its notes in the file's order; arrays below follow it, (notes,) each.
+        never_ended: how many notes begin in the file and never end; they are not among `notes`.
     """
 
     path: Path
     midi: MidiFile
     notes: Notes
+    never_ended: int = 0
 
     def __len__(self) -> int:
         return len(self.notes.start)
@@ -86,11 +88,12 @@ def read_song(path: Path | str) -> Song:
         midi = parse_midi(path)
     except RejectedMidi as rejection:
         raise UserError(f"{path} is no readable MIDI file ({rejection.detail})") from rejection
-    midi.tempo_changes = tempo_changes(mido.MidiFile(path))
+    file = mido.MidiFile(path)
+    midi.tempo_changes = tempo_changes(file)
     notes = notes_of(midi)
     if len(notes.start) == 0:
         raise UserError(f"{path} has no notes")
-    return Song(path, midi, notes)
+    return Song(path, midi, notes, never_ended=beginnings(file) - len(notes.start))
 
 
 def decoded(text: str) -> str:
@@ -114,6 +117,11 @@ def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
         if message.type == "set_tempo"
     ]
     return sorted(changes, key=lambda change: change.time)
+
+
+def beginnings(file: mido.MidiFile) -> int:
+    """How many notes begin; of each that ends, the parser makes one note."""
+    return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
 
 
 def as_song(song: Song | Path | str) -> Song:

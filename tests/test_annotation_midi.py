@@ -74,6 +74,7 @@ def test_random_files_keep_every_note(tmp_path_factory, seed, tracks, with_roles
     said = {"melody": random.integers(NOT_READ, 4, len(song))} if with_roles else {}
     midi = written(annotate(song, said), folder)
     assert notes_with_instruments(midi) == notes_with_instruments(song.midi)
+    assert read_song(folder / "out.mid").never_ended == 0
 
 
 def test_roles_become_tracks_and_the_rest_stays(tmp_path):

@@ -151,6 +151,16 @@ def test_what_models_cannot_know_is_marked_and_said(tmp_path):
     assert warnings_of(plain, marks_of(plain)) == []
 
 
+def test_notes_that_never_end_are_counted(tmp_path):
+    """Of one key struck three times and ended once, and of another."""
+    data = on(0, 60) + on(9, 60) + on(9, 60) + off(480, 60) + on(0, 62) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(data))
+    song = read_song(tmp_path / "song.mid")
+    assert (len(song), song.never_ended) == (1, 3)
+    said = warnings_of(song, marks_of(song))
+    assert "3 notes are begun but never ended in the file: left out" in said
+
+
 def test_a_file_without_a_tempo_is_warned_of(tmp_path):
     song = read_song(write_midi(tmp_path / "song.mid", tempos=()))
     (warning,) = warnings_of(song, marks_of(song))
