@@ -3,6 +3,7 @@
 import numpy as np
 
 from m2bert.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
+from m2bert.midi import other_metres
 from m2bert.song import Song
 
 LONGEST_BEATS = ORDINARY_SIZES[3] / 8
@@ -34,8 +35,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             f"{of_notes(counts['drums'])} drums: they get no labels, as the models of notes were "
             "trained on pitched instruments alone"
         )
-    metres = sorted({f"{top}/{bottom}" for top, bottom, _ in song.notes.time_signatures} - {"4/4"})
-    if metres:
+    if metres := other_metres(song.notes):
         found.append(
             f"there is music in {', '.join(metres)}: the models count bars of four quarter notes "
             "from the beginning, whatever the metre, so what hangs on bars may be wrong"

@@ -244,6 +244,11 @@ def read_cp_notes(
     return tokenise(notes)
 
 
+def other_metres(notes: Notes) -> list[str]:
+    """The time signatures whose bars are not four quarter notes, as "3/4", each once."""
+    return sorted({f"{top}/{bottom}" for top, bottom, _ in notes.time_signatures if top != bottom})
+
+
 def tokenise(notes: Notes) -> np.ndarray:
     """Notes -> CP notes, uint8 (notes, 4). Raises `RejectedMidi` if none is left."""
     song = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)

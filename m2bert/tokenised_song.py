@@ -11,7 +11,7 @@ import numpy as np
 
 from m2bert.cp import BAR_NEW, reading_order
 from m2bert.errors import UserError
-from m2bert.midi import RejectedMidi, notes_of, parse_midi, tokenise
+from m2bert.midi import RejectedMidi, notes_of, other_metres, parse_midi, tokenise
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TokenisedSong:
         notes: CP notes, (notes, 4) uint8, at least one.
         file_note: the place of each in the file's order (`midi.Notes`), (notes,) int64.
         onset_beats: when it begins in the file, in quarter notes, (notes,) float64.
-        has_other_metre: some of it is in bars of more or less than four beats.
+        has_other_metre: some of it is in bars of more or less than four quarter notes.
         has_drums: some of its notes are drums.
     """
 
@@ -42,7 +42,7 @@ def tokenise_file(path: Path | str) -> TokenisedSong:
         notes=tokenise(notes),
         file_note=order,
         onset_beats=notes.start[order] / notes.ticks_per_beat,
-        has_other_metre=any(n != d for n, d, _ in notes.time_signatures),
+        has_other_metre=bool(other_metres(notes)),
         has_drums=any(track.is_drum and track.notes for track in midi.instruments),
     )
 

@@ -147,7 +147,7 @@ def test_what_models_cannot_know_is_marked_and_said(tmp_path):
     said = " ".join(warnings_of(song, marks))
     for words in ("3/4", "2 notes are below A#0 or above B7", "1 note is longer than 8", "64th"):
         assert words in said
-    plain = read_song(write_midi(tmp_path / "plain.mid"))
+    plain = read_song(write_midi(tmp_path / "plain.mid", signatures=[(4, 4), (2, 2)]))
     assert warnings_of(plain, marks_of(plain)) == []
 
 
