@@ -59,6 +59,11 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             f"{of_notes(counts['short'])} shorter than a 64th note: models of whole pieces leave "
             "them out"
         )
+    if song.sequences > 1:
+        found.append(
+            f"the file holds {song.sequences} sequences that do not belong together (MIDI format "
+            "2), and all were read as if they began at once: save each as a file of its own"
+        )
     if not song.midi.tempo_changes:
         found.append("the file has no tempo: seconds are reckoned at 120 beats a minute")
     return found

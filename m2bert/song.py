@@ -37,12 +37,15 @@ class Song:
             `tempo_changes`; not to be changed.
         notes: its notes in the file's order; arrays below follow it, (notes,) each.
         never_ended: how many notes begin in the file and never end; they are not among `notes`.
+        sequences: how many parts it has that are to be played one after another; they are laid
+            over each other here. 1 but for files of MIDI format 2.
     """
 
     path: Path
     midi: MidiFile
     notes: Notes
     never_ended: int = 0
+    sequences: int = 1
 
     def __len__(self) -> int:
         return len(self.notes.start)
@@ -93,7 +96,8 @@ def read_song(path: Path | str) -> Song:
     notes = notes_of(midi)
     if len(notes.start) == 0:
         raise UserError(f"{path} has no notes")
-    return Song(path, midi, notes, never_ended=beginnings(file) - len(notes.start))
+    never_ended = beginnings(file) - len(notes.start)
+    return Song(path, midi, notes, never_ended, len(file.tracks) if file.type == 2 else 1)
 
 
 def decoded(text: str) -> str:

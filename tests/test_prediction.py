@@ -151,6 +151,14 @@ def test_what_models_cannot_know_is_marked_and_said(tmp_path):
     assert warnings_of(plain, marks_of(plain)) == []
 
 
+@pytest.mark.parametrize(("form", "tracks", "warned"), [(1, 2, False), (2, 2, True), (2, 1, False)])
+def test_sequences_laid_over_each_other_are_warned_of(tmp_path, form, tracks, warned):
+    data = on(0, 60) + off(480, 60) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(*[data] * tracks, form=form))
+    song = read_song(tmp_path / "song.mid")
+    assert any("2 sequences" in text for text in warnings_of(song, marks_of(song))) == warned
+
+
 def test_notes_that_never_end_are_counted(tmp_path):
     """Of one key struck three times and ended once, and of another."""
     data = on(0, 60) + on(9, 60) + on(9, 60) + off(480, 60) + on(0, 62) + END
