@@ -77,7 +77,7 @@ def _parts(annotation: Annotation) -> Iterable[tuple[str, int, np.ndarray]]:
         if without_role:
             name = own
         elif several:
-            name = f"{classes[role]} ({own if own.strip() else f'track {index}'})"
+            name = f"{classes[role]} ({own if own.strip() else f'track {index + 1}'})"
         else:
             name = classes[role]
         yield name, index, np.flatnonzero(part_of_note == part)

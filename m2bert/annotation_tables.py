@@ -34,7 +34,9 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
         "file": song.name,
         "ticks_per_beat": song.notes.ticks_per_beat,
         "seconds": round(float(song.seconds(song.notes.end.max())), 6),
-        "tracks": [asdict(track) for track in song.tracks],
+        "tracks": [
+            {"track": number, **asdict(track)} for number, track in enumerate(song.tracks, 1)
+        ],
         "piece": {
             task: _by_class(labels.classes, labels.probabilities)
             for task, labels in annotation.piece_labels.items()
@@ -54,15 +56,15 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
 def note_records(annotation: Annotation) -> list[dict]:
     """A record for each note of the song, in its order.
 
-    Tracks count from 0, in the order of the song's; beats are quarter notes; middle C (60) is C4.
-    `midi_velocity` is how hard it is struck (1..127). `TASK` is the label by name and
-    `TASK_probability` its probability, None for notes that were not read.
+    `track` counts the song's instruments (`midi.Notes`) from 1; beats are quarter notes; middle C
+    (60) is C4; `midi_velocity` is how hard the note is struck (1..127). `TASK` is the label by name
+    and `TASK_probability` its probability, None for notes that were not read.
     """
     song, notes = annotation.song, annotation.song.notes
     names = np.array([track.name for track in song.tracks], object)
     columns = {
         "index": np.arange(len(song)),
-        "track": notes.track,
+        "track": notes.track + 1,
         "track_name": names[notes.track],
         "onset_ticks": notes.start,
         "duration_ticks": notes.end - notes.start,

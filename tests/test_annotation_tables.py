@@ -53,7 +53,7 @@ def test_rows_of_the_csv(annotation, tmp_path):
     first, second, third = read_csv(tmp_path / "out.csv")
     assert first == {
         "index": "0",
-        "track": "0",
+        "track": "1",
         "track_name": "",
         "onset_ticks": "0",
         "duration_ticks": "480",
@@ -86,7 +86,7 @@ def test_the_json_holds_the_same_and_what_is_said_of_the_piece(annotation, tmp_p
     assert found["piece"] == {"emotion": {"Q1": 0.75, "Q2": 0.25, "Q3": 0.0, "Q4": 0.0}}
     assert [window["Q2"] for window in found["piece_windows"]["emotion"]] == [0.5, 0.0]
     assert (found["file"], found["ticks_per_beat"], found["seconds"]) == ("in.mid", 480, 1.5)
-    assert found["tracks"] == [{"name": "", "program": 0, "is_drum": False}]
+    assert found["tracks"] == [{"track": 1, "name": "", "program": 0, "is_drum": False}]
     assert found["models"]["beat"] == ["models/beat"]
 
 
