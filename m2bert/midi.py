@@ -93,10 +93,14 @@ def parse_midi(path: Path | str) -> MidiFile:
         midi = MidiFile(str(path))
     except EOFError as error:
         raise RejectedMidi(UNREADABLE, "the file ends too early") from error
+    except ZeroDivisionError as error:
+        raise RejectedMidi(UNREADABLE, "it has a tempo of 0") from error
     except Exception as error:  # the parser raises whatever a damaged file leads it to
         raise RejectedMidi(UNREADABLE, f"{type(error).__name__}: {error}"[:200]) from error
-    if midi.ticks_per_beat <= 0:
+    if midi.ticks_per_beat < 0:
         raise RejectedMidi(UNREADABLE, "it counts time in frames, not in beats")
+    if midi.ticks_per_beat == 0:
+        raise RejectedMidi(UNREADABLE, "its beats have 0 ticks")
     return midi
 
 

@@ -18,9 +18,10 @@ from tests.midi_files import SCALE, write_midi
 from tests.shared import GOLDEN, needs_golden
 
 
-def rejection(path, check_signature=True):
+def rejection(path, check_signature=True, detail=""):
     with pytest.raises(RejectedMidi) as caught:
         read_cp_notes(path, check_signature)
+    assert detail in caught.value.detail
     return caught.value.reason
 
 
@@ -80,12 +81,17 @@ def test_a_truncated_file_is_rejected_wherever_it_ends(tmp_path):
         assert rejection(path) == UNREADABLE, size
 
 
-@pytest.mark.parametrize("division", [0, 0xE728], ids=["no ticks", "frames"])
-def test_time_that_is_not_in_beats_is_unreadable(tmp_path, division):
+def test_a_tempo_of_0_is_unreadable(tmp_path):
+    path = write_midi(tmp_path / "song.mid", tempos=(0,))
+    assert rejection(path, detail="a tempo of 0") == UNREADABLE
+
+
+@pytest.mark.parametrize(("division", "detail"), [(0, "0 ticks"), (0xE728, "frames")])
+def test_time_that_is_not_in_beats_is_unreadable(tmp_path, division, detail):
     content = bytearray(write_midi(tmp_path / "frames.mid").read_bytes())
     content[12:14] = division.to_bytes(2, "big")
     (tmp_path / "frames.mid").write_bytes(content)
-    assert rejection(tmp_path / "frames.mid") == UNREADABLE
+    assert rejection(tmp_path / "frames.mid", detail=detail) == UNREADABLE
 
 
 def test_a_missing_file_is_unreadable(tmp_path):
