@@ -7,7 +7,7 @@ song.png and song.html.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ from m2bert.annotator import annotate
 from m2bert.arguments import count
 from m2bert.class_names import readable_name
 from m2bert.devices import choose_device
-from m2bert.errors import run_command
+from m2bert.errors import UserError, run_command
+from m2bert.files import refuse_folder, replacing_together
 from m2bert.fine_tuned import best_model, find_models
 from m2bert.song import Song, read_song
 from m2bert.tasks import TASKS
@@ -67,20 +68,30 @@ def main() -> None:
     models = find_models(args.model)
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
-    args.out.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be made
     print(introduction(song))
-
-    def progress(tasks):
-        return tqdm(tasks, "tasks", disable=None, leave=False, ncols=80)
-
-    annotation = annotate(song, models, choose_device(args.cpu), args.stride, progress)
-    print(summary(annotation))
+    names = {f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
+    refuse_places(args.out, names)
+    with replacing_together(args.out) as temporary:  # before the work, in case it cannot be made
+        annotation = annotate(song, models, choose_device(args.cpu), args.stride, show_progress)
+        print(summary(annotation))
+        for name, write in names.items():
+            write(annotation, temporary / name)
+        written = [name for name in names if (temporary / name).exists()]
     print("written:")
-    for ending, write in WRITERS.items():
-        path = args.out / f"{args.song.stem}{ending}"
-        write(annotation, path)
-        if path.exists():
-            print(f"  {path}")
+    for name in written:
+        print(f"  {args.out / name}")
+
+
+def refuse_places(folder: Path, names: Iterable[str]) -> None:
+    """Raise `UserError` if something else is where the folder or one of its files is to be."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder with --out")
+    for name in names:
+        refuse_folder(folder / name)
+
+
+def show_progress(tasks: Iterable[str]) -> Iterable[str]:
+    return tqdm(tasks, "tasks", disable=None, leave=False, ncols=80)
 
 
 def introduction(song: Song) -> str:
@@ -88,9 +99,13 @@ def introduction(song: Song) -> str:
     minutes, seconds = divmod(round(song.seconds(song.notes.end.max())), 60)
     tracks = len(np.unique(song.notes.track))
     return (
-        f"{song.path}: {len(song):,} notes, {tracks} {'track' if tracks == 1 else 'tracks'}, "
+        f"{song.path}: {counted(len(song), 'note')}, {counted(tracks, 'track')}, "
         f"{minutes}:{seconds:02d}"
     )
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def summary(annotation: Annotation) -> str:

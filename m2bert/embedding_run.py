@@ -111,25 +111,25 @@ def embed_files() -> None:
         f"{config.num_hidden_layers} layers of width {config.hidden_size}, {backbone.path}; "
         f"{device.type}, {precision}"
     )
-    with replacing(args.out) as temporary:
-        temporary.touch()  # whether this is possible shows before the work, not after it
+    record_path = args.out.with_suffix(".json")
+    with replacing(args.out) as vectors_file, replacing(record_path) as record_file:
+        vectors_file.touch()  # whether this is possible shows before the work, not after it
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
-        write_vectors(temporary, reading, new_model(config, backbone, device), args, precision)
+        write_vectors(vectors_file, reading, new_model(config, backbone, device), args, precision)
         seconds = monotonic() - begin
-    record = {
-        "format_version": FORMAT_VERSION,
-        "model": describe_model(config, backbone),
-        "level": args.level,
-        "index_layer": args.index_layer,
-        "window": WINDOW,
-        "stride": args.stride,
-        "precision": precision,
-        "seconds": round(seconds, 2),
-        **describe_songs(reading),
-    }
-    record_path = args.out.with_suffix(".json")
-    write_json(record_path, record)
+        record = {
+            "format_version": FORMAT_VERSION,
+            "model": describe_model(config, backbone),
+            "level": args.level,
+            "index_layer": args.index_layer,
+            "window": WINDOW,
+            "stride": args.stride,
+            "precision": precision,
+            "seconds": round(seconds, 2),
+            **describe_songs(reading),
+        }
+        write_json(record_file, record)
     print(
         f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
         f"({reading.total_notes / max(seconds, 1e-9):,.0f} notes/s)"

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     disk, Ctrl-C), the temporary file is removed and `path` stays as it was.
     """
     path = Path(path)
+    refuse_folder(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -34,6 +36,28 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise OSError(f"{path} could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_together(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder within `folder`, which is made; the files written there take their
+    places in `folder` together at the end. If the block raises, none of them does."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
+    except OSError as error:
+        raise OSError(f"{folder} could not be written: {error}") from error
+    with temporary as name:
+        yield Path(name)
+        for file in sorted(Path(name).iterdir()):
+            file.replace(folder / file.name)
+        flush_to_disk(folder)
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise `UserError` if there is a folder where a file is to be written."""
+    if path.is_dir():
+        raise UserError(f"{path} could not be written: there is a folder of that name")
 
 
 def remove_temporaries(folder: Path) -> None:

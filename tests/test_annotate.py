@@ -143,5 +143,37 @@ def test_bad_input_is_told_in_one_sentence_and_leaves_nothing(models, tmp_path, 
         assert not out.exists() or not list(out.iterdir())
     out.rmdir()
     out.write_text("a file")
-    with pytest.raises(OSError, match="out"):
+    with pytest.raises(UserError, match="out is a file: name a folder with --out"):
         run_here(monkeypatch, song, "--model", models, "--out", out)
+    with pytest.raises(OSError, match="out/below could not be written"):
+        run_here(monkeypatch, song, "--model", models, "--out", out / "below")
+
+
+def test_all_outputs_are_replaced_or_none(models, tmp_path, monkeypatch):
+    song, out = write_midi(tmp_path / "song.mid"), tmp_path / "out"
+    model = models / "seed_2021/melody"
+    words = (song, "--model", model, "--out", out)
+    run_here(monkeypatch, *words)
+    names = [f"song{ending}" for ending in annotate.WRITERS]
+    for name in names:
+        (out / name).write_text("of another run")
+
+    def fail(_annotation, path: Path) -> None:
+        path.write_text("half a page")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(annotate.WRITERS, ".html", fail)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(patch, *words)
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    assert {(out / name).read_text() for name in names} == {"of another run"}
+
+
+def test_a_folder_in_the_way_is_named_before_the_work(models, tmp_path, monkeypatch):
+    song, out = write_midi(tmp_path / "song.mid"), tmp_path / "out"
+    (out / "song.html").mkdir(parents=True)
+    monkeypatch.setattr(annotate, "annotate", None)  # what works would fail
+    with pytest.raises(UserError, match=r"song\.html could not be written"):
+        run_here(monkeypatch, song, "--model", models, "--out", out)
+    assert [path.name for path in out.iterdir()] == ["song.html"]

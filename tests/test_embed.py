@@ -143,6 +143,19 @@ def test_an_output_that_cannot_be_written_is_named_before_the_work(run, music, m
     assert "songs" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["v.npz", "v.json"])
+def test_a_folder_in_the_way_is_named_before_the_work(
+    run, music, tmp_path, monkeypatch, capsys, name
+):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    command = ["embed", music, "--ckpt", run, "--out", tmp_path / "out/v.npz", "--cpu"]
+    monkeypatch.setattr(sys, "argv", list(map(str, command)))
+    with pytest.raises(UserError, match=f"{name} could not be written"):
+        embed_files()
+    assert "songs" not in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "words"),
     [("--stride", "1025", "would leave notes out"), ("--out", "vectors", "does not end with .npz")],
