@@ -7,6 +7,7 @@ song.png and song.html.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
+    # file names may be in any encoding, and terminals may lack flats and sharps
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     song = read_song(args.song)
     models = find_models(args.model)
     if args.which == "best":

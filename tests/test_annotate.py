@@ -1,7 +1,9 @@
 """The command `python -m m2bert.annotate`."""
 
 import csv
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -168,6 +170,17 @@ def test_all_outputs_are_replaced_or_none(models, tmp_path, monkeypatch):
             run_here(patch, *words)
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     assert {(out / name).read_text() for name in names} == {"of another run"}
+
+
+def test_no_name_is_too_odd_for_a_terminal(models, tmp_path, monkeypatch):
+    song = write_midi(tmp_path / os.fsdecode(b"caf\xe9.mid"))
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    model = models / "seed_2021/localkey"  # whose labels have flats
+    run_here(monkeypatch, song, "--model", model, "--out", tmp_path / "out")
+    terminal.flush()
+    assert rb"caf\udce9.mid: 8 notes, 1 track, " in terminal.buffer.getvalue()
+    assert len(list((tmp_path / "out").iterdir())) == len(annotate.WRITERS)
 
 
 def test_a_folder_in_the_way_is_named_before_the_work(models, tmp_path, monkeypatch):
