@@ -29,6 +29,7 @@ from m2bert.model import (
     config_from,
 )
 from m2bert.model_folder import (
+    ADVICE,
     CONFIG_FILE,
     WEIGHTS_FILE,
     adopt_tensors,
@@ -113,14 +114,17 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
         tensors, record = load_tensors(weights)
         backbone = with_prefix(tensors, PRE_TRAINED[architecture])
         datasets = record.get("training", {}).get("datasets")
-        advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
+        advice = ADVICE
     else:
         weights = path
         record = read_published(path)
         backbone = dict(record["state_dict"])
         backbone.pop(FINAL_NORM, None)
         datasets = None
-        advice = "choose the --preset that it was trained with"
+        advice = (
+            "choose the --preset that it was trained with, or if it is of no preset's size, name a "
+            f"folder that `python -m m2bert.checkpoint {path} FOLDER` makes of it"
+        )
     with torch.device("meta"):  # only names and shapes are looked at
         refuse_misfits(M2BertModel(config), backbone, path, advice)
     return Backbone(config, backbone, path, record.get("epoch"), datasets, sha256(weights))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from m2bert.annotation import NoteLabels, PieceLabels
 from m2bert.model import LAST_LAYER, M2BertConfig, M2BertModel, check_index_layer, config_from
-from m2bert.model_folder import find_model, load_model, read_config, save_model
+from m2bert.model_folder import check_model, find_model, load_model, read_config, save_model
 from m2bert.objectives import real_notes
 from m2bert.prediction import predict_notes, predict_piece
 from m2bert.song import Song, as_song
@@ -62,10 +62,20 @@ class Classifier(nn.Module):
         return load_model(folder, cls._from_entries, {cls.__name__: ""})
 
     @classmethod
+    def check(cls, folder: Path | str) -> None:
+        """Raise `UserError` where `from_pretrained` would, without reading the weights."""
+        check_model(folder, cls._from_entries, {cls.__name__: ""})
+
+    @classmethod
     def _from_entries(cls, entries: dict) -> Self:
-        names = entries["id2label"]
+        names, task = entries["id2label"], entries["task"]
         classes = [names[str(label)] for label in range(len(names))]
-        return cls(config_from(entries), classes, entries["index_layer"], entries["task"])
+        for name in (*classes, *([] if task is None else [task])):
+            if not isinstance(name, str):
+                raise TypeError(f"{name!r} is no name of a class or task")
+        if task in TASKS and TASKS[task].level != cls.level:
+            raise ValueError(f"{task} is no task of the level {cls.level}")
+        return cls(config_from(entries), classes, entries["index_layer"], task)
 
     def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
         """Write the model's folder; `record`: see `model_folder.save_model`."""
@@ -141,10 +151,14 @@ CLASSIFIERS = {kind.level: kind for kind in (NoteClassifier, PieceClassifier)}
 
 def load_classifier(folder: Path | str) -> Classifier:
     """Read a fine-tuned model of either class, as its own `from_pretrained` does."""
-    folder = find_model(folder)
+    return classifier_in(folder).from_pretrained(folder)
+
+
+def classifier_in(folder: Path | str) -> type[Classifier]:
+    """The class of the fine-tuned model in a folder, or in that of its run."""
     classes = {kind.__name__: kind for kind in CLASSIFIERS.values()}
-    architecture, _ = read_config(folder, classes)
-    return classes[architecture].from_pretrained(folder)
+    architecture, _ = read_config(find_model(folder), classes)
+    return classes[architecture]
 
 
 def loss_sums(logits: Tensor, labels: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:

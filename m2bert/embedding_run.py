@@ -77,7 +77,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="every .mid and .midi below")
-    add("--ckpt", type=Path, required=True, help="pre-training run, model folder or original .ckpt")
+    add("--ckpt", type=Path, required=True, help="pre-trained model: run, model folder or .ckpt")
     add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")

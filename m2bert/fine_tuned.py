@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from m2bert.classifiers import classifier_in
 from m2bert.errors import UserError
 from m2bert.files import read_json
 from m2bert.model_folder import CONFIG_FILE, read_record
@@ -11,14 +12,18 @@ from m2bert.tasks import TASKS
 def find_models(folder: Path) -> dict[str, list[Path]]:
     """The fine-tuned models in `folder` and below it, by task, in the order of the table.
 
-    Raises `UserError` if there are none, or one of a task that is not in `TASKS`.
+    Raises `UserError` if there are none, one of a task that is not in `TASKS`, or one that is
+    damaged as far as that shows without reading all its weights.
     """
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
+    if not folder.exists():
         raise UserError(f"there is no folder {folder}")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob(CONFIG_FILE)):
         task = read_json(path).get("task")
         if task is not None:
+            classifier_in(path.parent).check(path.parent)
             found.setdefault(task, []).append(path.parent)
     if not found:
         raise UserError(
@@ -38,6 +43,6 @@ def best_model(folders: list[Path]) -> Path:
     """
     scores = {folder: read_record(folder).get("valid_score") for folder in folders}
     for folder, score in scores.items():
-        if score is None:
+        if not isinstance(score, int | float):
             raise UserError(f"{folder} does not tell its validation score: use --which all")
     return max(folders, key=scores.__getitem__)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -26,6 +27,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MODELS_OF_A_RUN = ("model_best", "model")
+ADVICE = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
 
 FORMAT_VERSION = 1
 MODEL_TYPE = "m2bert"
@@ -99,13 +101,31 @@ def load_model(
     Raises `UserError` if the folder holds no such model, or one that is damaged.
     """
     folder = find_model(folder)
+    model, prefix = _without_weights(folder, build, prefixes)
+    weights = folder / WEIGHTS_FILE
+    tensors = with_prefix(load_tensors(weights)[0], prefix)
+    refuse_not_finite(tensors, weights)
+    return adopt_tensors(model, tensors, weights, ADVICE)
+
+
+def check_model(
+    folder: Path | str, build: Callable[[dict], nn.Module], prefixes: Mapping[str, str]
+) -> None:
+    """Raise `UserError` where `load_model` would, but for what the weights themselves are: of these
+    only names and shapes are read."""
+    folder = find_model(folder)
+    model, prefix = _without_weights(folder, build, prefixes)
+    weights = folder / WEIGHTS_FILE
+    refuse_misfits(model, with_prefix(_stand_ins(weights), prefix), weights, ADVICE)
+
+
+def _without_weights(
+    folder: Path, build: Callable[[dict], Model], prefixes: Mapping[str, str]
+) -> tuple[Model, str]:
+    """The model that the folder's `config.json` describes, and its prefix among `prefixes`."""
     architecture, entries = read_config(folder, prefixes)
     with init_empty_weights():  # random ones would take seconds
-        model = build_from(build, entries, folder)
-    tensors, _ = load_tensors(folder / WEIGHTS_FILE)
-    tensors = with_prefix(tensors, prefixes[architecture])
-    advice = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
-    return adopt_tensors(model, tensors, folder / WEIGHTS_FILE, advice)
+        return build_from(build, entries, folder), prefixes[architecture]
 
 
 def read_record(folder: Path | str) -> dict:
@@ -236,6 +256,14 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
         return {name: file.get_tensor(name) for name in file.keys()}, _record(file)  # noqa: SIM118
 
 
+def _stand_ins(path: Path) -> dict[str, Tensor]:
+    """Tensors without numbers of the names and shapes in a file of `save_tensors`."""
+    with _open_tensors(path) as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        _record(file)
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
 @contextmanager
 def _open_tensors(path: Path | str) -> Iterator[safe_open]:
     try:
@@ -243,6 +271,8 @@ def _open_tensors(path: Path | str) -> Iterator[safe_open]:
             yield file
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
+    except OSError as error:  # its own words name no file
+        raise UserError(f"{path} cannot be read ({error})") from error
     except (SafetensorError, ValueError) as error:
         raise UserError(
             f"{path} is damaged or no safetensors file ({error}): restore it, or remove it"
@@ -289,6 +319,16 @@ def adopt_tensors(
     refuse_misfits(model, tensors, source, advice)
     model.load_state_dict(tensors, assign=True)
     return model.float().eval()
+
+
+def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
+    """Raise `UserError` if a tensor holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"{source} cannot be used: {name} holds numbers that are not finite; restore the "
+                "file, or train the model anew"
+            )
 
 
 def refuse_misfits(

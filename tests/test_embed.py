@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from m2bert.checkpoint import save_published
 from m2bert.embedding_run import embed_files
 from m2bert.errors import UserError
 from m2bert.midi_files import collect_midi_files
@@ -117,6 +118,7 @@ def test_files_are_taken_as_given_and_folders_by_suffix(music, tmp_path):
         ("MUSIC --ckpt gone --out OUT", "there is no checkpoint gone"),
         ("MUSIC --ckpt MUSIC --out OUT", "holds no model"),
         ("MUSIC --ckpt TEXT --out OUT", "d text.mid is no"),
+        ("MUSIC --ckpt ODD --out OUT", r"python -m m2bert\.checkpoint .*odd\.ckpt FOLDER"),
         ("MUSIC --ckpt RUN --out OUT --index_layer 9", "--index_layer 9 is not in 10..12"),
         ("MUSIC --ckpt RUN --out OUT --preset tiny", "--preset tiny is not what"),
         ("TEXT --ckpt RUN --out OUT --num_workers 1", "none of the 1 MIDI files is usable"),
@@ -126,7 +128,9 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     run, music, tmp_path, monkeypatch, arguments, words
 ):
     out = tmp_path / "vectors.npz"
-    places = {"RUN": run, "MUSIC": music, "OUT": out, "TEXT": music / "d text.mid"}
+    odd = music / "odd.ckpt"  # of no preset's size
+    save_published(odd, M2BertForPreTraining(CONFIG), {})
+    places = {"RUN": run, "MUSIC": music, "OUT": out, "TEXT": music / "d text.mid", "ODD": odd}
     command = [str(places.get(word, word)) for word in arguments.split()]
     monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *command])
     with pytest.raises(UserError, match=words):

@@ -194,6 +194,9 @@ def refused(folder: Path, reader=NoteClassifier) -> str:
         ({"index_layer": None}, "is no configuration"),
         ({"id2label": {"1": "melody"}}, r"is no configuration .*\(0 is missing\)"),
         ({"id2label": None}, "is no configuration"),
+        ({"id2label": dict(zip("0123", range(4), strict=True))}, "0 is no name of a class or task"),
+        ({"task": ["melody"]}, r"\['melody'\] is no name of a class or task"),
+        ({"task": "genre"}, "genre is no task of the level note"),
         ({"id2label": {"0": "padding", "1": "melody"}}, r"model\.safetensors does not fit"),
         ({"num_hidden_layers": 3}, r"model\.safetensors does not fit .*layers\.2"),
     ],
@@ -231,8 +234,19 @@ def test_missing_and_damaged_files_are_named(folders, tmp_path):
         assert "model.safetensors is damaged" in refused(tmp_path)
         with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
             read_record(tmp_path)
+    (tmp_path / WEIGHTS_FILE).unlink()
+    (tmp_path / WEIGHTS_FILE).mkdir()
+    assert "model.safetensors cannot be read" in refused(tmp_path)
     (tmp_path / "model_best.ckpt").touch()
     assert "python -m m2bert.checkpoint" in refused(tmp_path / "model_best.ckpt")
+
+
+def test_weights_that_are_no_numbers_are_refused(folders, tmp_path):
+    tensors, _ = load_tensors(folders / "melody" / WEIGHTS_FILE)
+    tensors["classifier.0.bias"][1] = torch.nan
+    save_tensors(tmp_path / WEIGHTS_FILE, tensors, {})
+    (tmp_path / "config.json").symlink_to(folders / "melody/config.json")
+    assert "classifier.0.bias holds numbers that are not finite" in refused(tmp_path)
 
 
 # The card --------------------------------------------------------------------------------------
