@@ -351,4 +351,4 @@ def _print_table(output_dir: Path, demo: dict) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, goes_on=True)

@@ -223,4 +223,4 @@ def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, goes_on=True)

@@ -219,4 +219,4 @@ def print_table(records: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, goes_on=True)

@@ -20,7 +20,7 @@ from m2bert.annotation_page import write_page
 from m2bert.annotation_plot import draw_annotation
 from m2bert.annotation_tables import write_annotation_csv, write_annotation_json
 from m2bert.annotator import annotate
-from m2bert.arguments import count
+from m2bert.arguments import stride
 from m2bert.class_names import readable_name
 from m2bert.devices import choose_device
 from m2bert.errors import UserError, run_command
@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
         help="several models of a task: their "
         "mean (all), or the one with the best validation score",
     )
-    add("--stride", type=count, help="notes from one window to the next (half a window)")
+    add("--stride", type=stride, help="notes from one window to the next (half a window)")
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
     return parser.parse_args()
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+from m2bert.windows import check_stride
+
 
 def whole(text: str) -> int:
     if not text.isdecimal():
@@ -13,6 +15,13 @@ def count(text: str) -> int:
     if whole(text) == 0:
         raise argparse.ArgumentTypeError("at least 1 is needed")
     return int(text)
+
+
+def stride(text: str) -> int:
+    try:
+        return check_stride(whole(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def not_negative(text: str) -> float:

@@ -16,9 +16,9 @@ from m2bert.cp import ORDINARY_SIZES
 from m2bert.model import LAST_LAYER, M2BertModel, check_index_layer
 from m2bert.objectives import real_notes
 from m2bert.tokenised_song import LEVELS
-from m2bert.windows import cut_windows, window_shares, window_starts
+from m2bert.windows import WINDOW, check_stride, cut_windows, window_shares, window_starts
 
-WINDOW, STRIDE = 1024, 512
+STRIDE = 512
 # Windows at a time. A large batch leaves a CPU's caches: there 16 take twice as long as 2.
 BATCH_SIZE_CPU, BATCH_SIZE_GPU = 2, 32
 
@@ -64,11 +64,12 @@ def embed_songs(
 
     Windows of many songs are sorted by length, so that little padding is computed. Memory does not
     grow with the number of songs. The model is used where it lies, and left in evaluation mode.
-    Raises `ValueError` for CP notes, a level or a layer that do not exist.
+    Raises `ValueError` for CP notes, a level, a layer or a stride that cannot be.
     """
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
     check_index_layer(model.config, index_layer)
+    check_stride(stride)
     model.eval()
     device = next(model.parameters()).device
     batch_size = batch_size or usual_batch_size(device)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from m2bert.arguments import count
+from m2bert.arguments import count, stride
 from m2bert.checkpoint import Backbone
 from m2bert.devices import choose_device, choose_precision
-from m2bert.embedding import STRIDE, WINDOW, embed_songs
+from m2bert.embedding import STRIDE, embed_songs
 from m2bert.errors import UserError
 from m2bert.files import replacing, write_json
 from m2bert.midi_files import collect_midi_files
@@ -24,7 +24,7 @@ from m2bert.model_choice import choose_model
 from m2bert.skipped_files import count_by_reason, print_counts, print_first
 from m2bert.tokenised_song import LEVELS, TokenisedSong, tokenise_or_reject
 from m2bert.vector_file import write_npz
-from m2bert.windows import window_starts
+from m2bert.windows import WINDOW, window_starts
 from m2bert.worker_pool import map_in_processes
 
 FORMAT_VERSION = 1
@@ -81,16 +81,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
-    add("--stride", type=count, default=STRIDE, help=f"notes from window to window ({STRIDE})")
+    add("--stride", type=stride, default=STRIDE, help=f"notes from window to window ({STRIDE})")
     add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
     add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")
     add("--num_workers", type=count, default=os.cpu_count(), help="processes that read files")
-    args = parser.parse_args()
-    if args.stride > WINDOW:
-        parser.error(f"--stride {args.stride} would leave notes out: a window has {WINDOW}")
-    return args
+    return parser.parse_args()
 
 
 def npz_path(text: str) -> Path:

@@ -19,8 +19,10 @@ def tell(error: UserError) -> None:
         print(f"error: {error}", file=sys.stderr)
 
 
-def run_command(main: Callable[[], int | None]) -> None:
+def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
     """Run a command's `main` and leave with its exit status.
+
+    goes_on: whether the command, given once more, goes on where it was interrupted.
 
     A `UserError`, an error of the operating system (a full disk, a folder that may not be written)
     and Ctrl-C end it with one sentence on the standard error and a non-zero status.
@@ -35,5 +37,6 @@ def run_command(main: Callable[[], int | None]) -> None:
     except OSError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("\ninterrupted: what was finished is kept; the same command goes on", file=sys.stderr)
+        kept = ": what was finished is kept; the same command goes on" if goes_on else ""
+        print(f"\ninterrupted{kept}", file=sys.stderr)
         sys.exit(130)

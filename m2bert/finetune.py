@@ -366,4 +366,4 @@ def name_missing_tasks(setup: Setup, runs: list[PlannedRun]) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, goes_on=True)

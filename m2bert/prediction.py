@@ -9,7 +9,7 @@ from m2bert.annotation import NoteLabels, PieceLabels
 from m2bert.cp import cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.devices import choose_precision
 from m2bert.song import Song
-from m2bert.windows import cut_windows, merge_windows, window_starts
+from m2bert.windows import check_stride, cut_windows, merge_windows, window_starts
 
 WINDOW = {"note": 1024, "piece": 512}
 """Notes that models of each level read at a time, those of their training."""
@@ -76,8 +76,11 @@ def predict_piece(
 
 
 def window_stride(stride: int | None, length: int) -> int:
-    """The stride that is meant: half a window by default, and no notes between two windows."""
-    return length // 2 if stride is None else min(stride, length)
+    """The stride that is meant: half a window by default, and no notes between two windows.
+
+    Raises `ValueError` if it is none (`windows.check_stride`).
+    """
+    return length // 2 if stride is None else min(check_stride(stride), length)
 
 
 @torch.inference_mode()

@@ -4,6 +4,16 @@ import numpy as np
 
 from m2bert.cp import FIELDS, PAD
 
+WINDOW = 1024
+"""Notes of a window, as in pre-training. Models of pieces have shorter ones."""
+
+
+def check_stride(stride: int) -> int:
+    """The stride, if it can be one of windows; raises `ValueError` if it leaves notes out."""
+    if not 1 <= stride <= WINDOW:
+        raise ValueError(f"stride {stride} is not in 1..{WINDOW}, the notes of a window")
+    return stride
+
 
 def window_starts(notes: int, length: int, stride: int) -> np.ndarray:
     """Where windows of `length` notes begin: at multiples of `stride`, until the last note is in

@@ -154,6 +154,12 @@ def test_bad_input_is_told_in_one_sentence_and_leaves_nothing(models, tmp_path, 
         run_here(monkeypatch, song, "--model", models, "--out", out / "below")
 
 
+def test_a_stride_longer_than_the_windows_is_refused(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_here(monkeypatch, "song.mid", "--model", "models", "--stride", "1025")
+    assert "--stride: stride 1025 is not in 1..1024" in capsys.readouterr().err
+
+
 def test_all_outputs_are_replaced_or_none(models, tmp_path, monkeypatch):
     song, out = write_midi(tmp_path / "song.mid"), tmp_path / "out"
     model = models / "seed_2021/melody"

@@ -162,7 +162,7 @@ def test_a_folder_in_the_way_is_named_before_the_work(
 
 @pytest.mark.parametrize(
     ("flag", "value", "words"),
-    [("--stride", "1025", "would leave notes out"), ("--out", "vectors", "does not end with .npz")],
+    [("--stride", "1025", "is not in 1..1024"), ("--out", "vectors", "does not end with .npz")],
 )
 def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, value, words):
     command = ["embed", "x.mid", "--ckpt", "run", "--out", "x.npz", flag, value]

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2bert.embedding import WINDOW, embed_songs
+from m2bert.embedding import embed_songs
 from m2bert.errors import UserError
 from m2bert.model import LAST_LAYER, M2BertConfig, M2BertModel
 from m2bert.tokenised_song import LEVELS, read_tokenised_song
-from m2bert.windows import merge_windows, window_starts
+from m2bert.windows import WINDOW, merge_windows, window_starts
 from tests.midi_files import SCALE, write_midi
 from tests.synthetic import random_song
 
@@ -177,3 +177,9 @@ def test_notes_are_found_again_in_their_file(tmp_path):
 def test_what_cannot_be_embedded_is_named(model, song, level, index_layer, error, words):
     with pytest.raises(error, match=words):
         model.embed(song, level, index_layer)
+
+
+@pytest.mark.parametrize("stride", [0, -1, WINDOW + 1])
+def test_strides_that_leave_notes_out_are_refused(model, stride):
+    with pytest.raises(ValueError, match=rf"stride {stride} is not in 1\.\.1024"):
+        next(embed_songs(model, [np.zeros((3, 4), np.uint8)], stride=stride))

@@ -91,6 +91,14 @@ def test_labels_do_not_hang_on_where_windows_begin(tmp_path, monkeypatch):
     assert 0 < differences.max() < 0.05
 
 
+@pytest.mark.parametrize("name", ["melody", "composer"])
+def test_strides_that_leave_notes_out_are_refused(tmp_path, name):
+    path, model = write_midi(tmp_path / "song.mid"), new_model(name)
+    for stride in (0, -1, 1025):
+        with pytest.raises(ValueError, match=rf"stride {stride} is not in 1\.\.1024"):
+            model.predict(path, stride)
+
+
 def test_a_models_way_through_a_song_is_by_onset_whatever_the_tracks(tmp_path):
     notes = random_notes(90)
     one = read_song(write_midi(tmp_path / "one.mid", notes))
