@@ -9,6 +9,14 @@ from m2bert.errors import UserError
 MIDI_SUFFIXES = (".mid", ".midi")
 
 
+def refuse_no_file(path: Path) -> None:
+    """Raise `UserError` if there is nothing at `path`, or something other than a file."""
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
+    if not path.is_file():
+        raise UserError(f"{path} is no file: name a MIDI file")
+
+
 def midi_files_below(folder: Path) -> list[str]:
     """Every `.mid` and `.midi` below a folder, capitals or not, sorted, relative to the folder."""
     return sorted(

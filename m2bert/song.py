@@ -12,6 +12,7 @@ from miditoolkit import MidiFile, TempoChange
 
 from m2bert.errors import UserError
 from m2bert.midi import Notes, RejectedMidi, notes_of, parse_midi
+from m2bert.midi_files import refuse_no_file
 
 USUAL_TEMPO = 120.0
 """Beats a minute before the first tempo of a file, as the MIDI standard has it."""
@@ -85,8 +86,7 @@ class Song:
 def read_song(path: Path | str) -> Song:
     """Read a MIDI file. Raises `UserError` if it is not there, is no MIDI file or has no notes."""
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
+    refuse_no_file(path)
     try:
         midi = parse_midi(path)
     except RejectedMidi as rejection:

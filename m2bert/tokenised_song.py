@@ -12,6 +12,7 @@ import numpy as np
 from m2bert.cp import BAR_NEW, reading_order
 from m2bert.errors import UserError
 from m2bert.midi import RejectedMidi, notes_of, other_metres, parse_midi, tokenise
+from m2bert.midi_files import refuse_no_file
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ def tokenise_file(path: Path | str) -> TokenisedSong:
 
 def read_tokenised_song(path: Path | str) -> TokenisedSong:
     """`tokenise_file` for a file that the user names: raises `UserError` instead."""
-    if not Path(path).is_file():
-        raise UserError(f"there is no file {path}")
+    refuse_no_file(Path(path))
     try:
         return tokenise_file(path)
     except RejectedMidi as rejection:

@@ -133,6 +133,8 @@ def test_bad_input_is_told_in_one_sentence_and_leaves_nothing(models, tmp_path, 
     out = tmp_path / "out"
     for words, sentence in [
         ((tmp_path / "gone.mid", "--model", models), "there is no file"),
+        ((tmp_path, "--model", models), "is no file: name a MIDI file"),
+        (("/dev/null", "--model", models), "is no file: name a MIDI file"),
         ((tmp_path / "text.mid", "--model", models), "no readable MIDI file"),
         ((tmp_path / "empty.mid", "--model", models), "has no notes"),
         ((song, "--model", tmp_path / "gone"), "there is no folder"),

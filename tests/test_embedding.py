@@ -167,6 +167,7 @@ def test_notes_are_found_again_in_their_file(tmp_path):
     ("song", "level", "index_layer", "error", "words"),
     [
         ("gone.mid", "piece", 12, UserError, "there is no file gone.mid"),
+        (".", "piece", 12, UserError, "is no file: name a MIDI file"),
         (__file__, "piece", 12, UserError, "test_embedding.py cannot be used: unreadable"),
         (np.zeros((0, 4), np.uint8), "piece", 12, ValueError, "at least one note"),
         (np.full((3, 4), 64), "piece", 12, ValueError, r"ids below \(2, 16, 86, 64\)"),
