@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -415,6 +416,27 @@ def test_the_strips_name_their_stretches(opened, long_song):
     y = page.value("roll.getBoundingClientRect().top + rollTop") - 8
     page.mouse("mouseMoved", x, y)
     assert tooltip(page)[""][0] == f"local keys: {readable_name(labels.classes[span.label])}"
+
+
+@needs_chromium
+def test_times_are_not_written_over_each_other(opened, tmp_path):
+    song = made_up_song(300)
+    song.midi.tempo_changes[1:] = [TempoChange(8, int(0.9 * song.notes.end.max()))]
+    write_page(made_up_annotation(song, ["melody"]), tmp_path / "song.html")
+    page = opened(tmp_path / "song.html")
+    page.press("0")
+    page.wait_for_frame()
+    labels = page.value(
+        """(() => {
+          const real = roll.getContext("2d"), labels = [];
+          const measureText = (text) => real.measureText(text);
+          const fillText = (text, x) => labels.push([x, x + measureText(text).width]);
+          drawSeconds({measureText, fillText, fillRect() {}}, 0, allTicks);
+          return labels;
+        })()"""
+    )
+    assert len(labels) > 5
+    assert all(end < begin for (_, end), (begin, _) in pairwise(labels))
 
 
 @needs_chromium
