@@ -19,11 +19,10 @@ from m2bert.annotation import (
 from m2bert.annotation_colours import class_colours
 from m2bert.annotation_tables import pitch_name
 from m2bert.class_names import readable_name
+from m2bert.cp import BEATS_PER_BAR
 from m2bert.files import replacing
 from m2bert.song import Song
 from m2bert.tasks import TASKS
-
-BEATS_IN_BAR = 4
 
 PLAIN_COLOUR, NOT_READ_COLOUR = "#5b6b80", "#d2d2d2"
 
@@ -93,13 +92,13 @@ def draw_annotation(annotation: Annotation, path: Path) -> bool:
 
 def _bars(song: Song) -> tuple[int, int]:
     """The bar in which the first note begins and the one after the last end, from 0."""
-    bar = BEATS_IN_BAR * song.notes.ticks_per_beat
+    bar = BEATS_PER_BAR * song.notes.ticks_per_beat
     first, last = song.notes.start.min() // bar, -(-song.notes.end.max() // bar)
     return int(first), int(max(last, first + 1))
 
 
 def _in_bars(song: Song, ticks: np.ndarray | int) -> np.ndarray:
-    return song.beats(ticks) / BEATS_IN_BAR
+    return song.beats(ticks) / BEATS_PER_BAR
 
 
 def _place(figure: Any, left: float, top: float, width: float, height: float) -> Any:
@@ -242,7 +241,7 @@ def _draw_strip(axes: Any, song: Song, task: str | None, labels: NoteLabels | No
     elif task in MOMENT_TASKS:
         (colour,) = class_colours(TASKS[task], labels.classes[-1:])
         onsets = _in_bars(song, moments(song, labels))
-        apart = _points(axes)[0] / BEATS_IN_BAR
+        apart = _points(axes)[0] / BEATS_PER_BAR
         axes.vlines(onsets, 0.1, 0.8, colors=colour, linewidths=np.clip(apart / 3, 0.3, 1.5))
 
 

@@ -27,12 +27,9 @@ from m2bert.metrics import METRICS
 from m2bert.model_folder import load_tensors, save_tensors, with_prefix
 from m2bert.processes import Processes
 from m2bert.tasks import SPLITS, Task
-from m2bert.training_state import WEIGHT, pack_state, unpack_state
+from m2bert.training_state import MOST_TIME_SAVING, WEIGHT, pack_state, unpack_state
 
 STATE_FILE = "state.safetensors"
-MOST_TIME_SAVING = 0.05
-"""The state is saved after every epoch, unless saving would take a greater share of the time."""
-
 MODEL_FOLDER = "model"
 BEST = "best."
 PREDICTIONS = "predictions"

@@ -9,10 +9,8 @@ from m2bert.annotation import NoteLabels, PieceLabels
 from m2bert.cp import cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.devices import choose_precision
 from m2bert.song import Song
+from m2bert.tasks import SEGMENT_LENGTHS
 from m2bert.windows import check_stride, cut_windows, merge_windows, window_starts
-
-WINDOW = {"note": 1024, "piece": 512}
-"""Notes that models of each level read at a time, those of their training."""
 
 BATCH_SIZE = 8
 
@@ -54,7 +52,7 @@ def predict_notes(
 
 def read_notes(cp: np.ndarray, model: torch.nn.Module, stride: int | None = None) -> np.ndarray:
     """CP notes (notes, 4) -> probabilities of the classes of every note, (notes, classes)."""
-    length = WINDOW["note"]
+    length = SEGMENT_LENGTHS["note"]
     starts = window_starts(len(cp), length, window_stride(stride, length))
     windows = cut_windows(cp, starts, min(length, len(cp)))
     return merge_windows(window_probabilities(model, windows), starts, len(cp))
@@ -65,7 +63,7 @@ def predict_piece(
 ) -> PieceLabels | None:
     """What a `PieceClassifier` says of a piece, the mean over its windows; None if every note is
     too short to be read."""
-    notes, length = song.notes, WINDOW["piece"]
+    notes, length = song.notes, SEGMENT_LENGTHS["piece"]
     cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
     if not len(cp):
         return None

@@ -41,13 +41,11 @@ from m2bert.segments import (
 )
 from m2bert.stop import Stop
 from m2bert.trainer import MIXED_PRECISION, Trainer, epoch_record, name_figures
+from m2bert.training_state import MOST_TIME_SAVING
 
 REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
 PATIENCE = 30
 """Epochs without a better one after which a run ends."""
-
-MOST_TIME_SAVING = 0.05
-"""The state is saved at the end of an epoch, unless that would take a greater share of the time."""
 
 
 def parse_arguments() -> argparse.Namespace:

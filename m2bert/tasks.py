@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 SPLITS = ("train", "valid", "test")
 
+SEGMENT_LENGTHS = {"note": 1024, "piece": 512}
+"""Notes of a segment, by the level of the task."""
+
 HIGH_RESOURCE = (2021,)
 MID_RESOURCE = (2021, 2022)
 LOW_RESOURCE = (2021, 2022, 2023, 2024)
@@ -72,7 +75,7 @@ class Task:
     @property
     def segment_length(self) -> int:
         """Notes of a segment."""
-        return {"note": 1024, "piece": 512}[self.level]
+        return SEGMENT_LENGTHS[self.level]
 
     @property
     def batch_size(self) -> int:

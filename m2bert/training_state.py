@@ -8,6 +8,9 @@ from m2bert.errors import UserError
 from m2bert.model_folder import load_strictly, with_prefix
 from m2bert.optimiser import Adam
 
+MOST_TIME_SAVING = 0.05
+"""The state is saved at the end of an epoch, unless that would take a greater share of the time."""
+
 WEIGHT, AVERAGE, SQUARE = "weight.", "exp_avg.", "exp_avg_sq."
 
 
