@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.timing import RUNS, median_seconds
 from m2bert.arguments import count
-from m2bert.devices import choose_device, choose_precision
-from m2bert.embedding import STRIDE, embed_songs, usual_batch_size
+from m2bert.devices import choose_device, choose_precision, usual_batch_size
+from m2bert.embedding import STRIDE, embed_songs
 from m2bert.errors import run_command
 from m2bert.midi_files import collect_midi_files
 from m2bert.model import PRESETS, M2BertModel

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from m2bert.cp import ORDINARY_SIZES
+from m2bert.devices import usual_batch_size
 from m2bert.model import LAST_LAYER, M2BertModel, check_index_layer
 from m2bert.objectives import real_notes
 from m2bert.tokenised_song import LEVELS
 from m2bert.windows import WINDOW, check_stride, cut_windows, window_shares, window_starts
 
 STRIDE = 512
-# Windows at a time. A large batch leaves a CPU's caches: there 16 take twice as long as 2.
-BATCH_SIZE_CPU, BATCH_SIZE_GPU = 2, 32
 
 # Songs are taken together until they have so many windows: enough for batches of windows of like
 # lengths, few enough for a vector a note (400 MB with the paper's model).
@@ -84,10 +83,6 @@ def embed_songs(
             _add_batch(vectors, model, windows, rows, index_layer, precision)
             progress(len(rows))
         yield from np.split(vectors.cpu().numpy(), ends[:-1])
-
-
-def usual_batch_size(device: torch.device) -> int:
-    return BATCH_SIZE_CPU if device.type == "cpu" else BATCH_SIZE_GPU
 
 
 def _groups(songs: Iterable[np.ndarray], stride: int) -> Iterator[list[np.ndarray]]:

@@ -7,12 +7,10 @@ import torch
 
 from m2bert.annotation import NoteLabels, PieceLabels
 from m2bert.cp import cp_notes, cp_notes_of_beats, order_by_onset
-from m2bert.devices import choose_precision
+from m2bert.devices import choose_precision, usual_batch_size
 from m2bert.song import Song
 from m2bert.tasks import SEGMENT_LENGTHS
 from m2bert.windows import check_stride, cut_windows, merge_windows, window_starts
-
-BATCH_SIZE = 8
 
 
 def voices(song: Song, by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -89,10 +87,11 @@ def window_probabilities(model: torch.nn.Module, windows: np.ndarray) -> np.ndar
     The model, in evaluation mode, computes where it is, in the precision of fine-tuning.
     """
     device = next(model.parameters()).device
+    size = usual_batch_size(device)
     bf16 = choose_precision(None, device) == "bf16"
     found = []
-    for first in range(0, len(windows), BATCH_SIZE):
-        batch = torch.from_numpy(windows[first : first + BATCH_SIZE]).to(device)
+    for first in range(0, len(windows), size):
+        batch = torch.from_numpy(windows[first : first + size]).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             logits = model(batch)
         found.append(logits.float().softmax(-1).cpu().numpy())
