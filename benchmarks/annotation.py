@@ -17,10 +17,10 @@ from miditoolkit import Instrument, MidiFile, Note
 from tqdm import tqdm
 
 from benchmarks.timing import RUNS, median_seconds
-from m2bert.arguments import count
-from m2bert.classifiers import CLASSIFIERS
-from m2bert.errors import run_command
-from m2bert.model import PRESETS
+from m2bert.base.arguments import count
+from m2bert.base.errors import run_command
+from m2bert.model.classifiers import CLASSIFIERS
+from m2bert.model.config import PRESETS
 from m2bert.tasks import TASKS
 
 TICKS = 120
@@ -61,8 +61,8 @@ def write_song(path: Path, notes: int) -> None:
 def write_models(folder: Path, preset: str) -> None:
     for task in tqdm(TASKS.values(), "models", leave=False, disable=None):
         torch.manual_seed(0)
-        model = CLASSIFIERS[task.level](PRESETS[preset], task.classes, task=task.labels)
-        model.save_pretrained(folder / task.labels)
+        model = CLASSIFIERS[task.level](PRESETS[preset], task.classes, task=task.name)
+        model.save_pretrained(folder / task.name)
 
 
 if __name__ == "__main__":

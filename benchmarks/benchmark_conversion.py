@@ -11,13 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import RUNS, median_seconds
-from data_creation.benchmark_items import cut_notes, order_as_published
-from data_creation.benchmark_parts import convert_part, missing_files
-from data_creation.benchmark_sets import DATA_SETS, DataSet
-from m2bert.cp import BEATS_PER_BAR, HIGHEST_PITCH, LOWEST_PITCH, cp_notes_of_beats, order_by_onset
-from m2bert.errors import UserError, run_command
-from m2bert.published_npy import read_labels, read_note_lists
-from tests.benchmark_files import object_array, random_item
+from data_creation.benchmark.items import cut_notes, order_as_published
+from data_creation.benchmark.parts import convert_part, missing_files
+from data_creation.benchmark.sets import DATA_SETS, DataSet
+from m2bert.base.errors import UserError, run_command
+from m2bert.notes.cp import (
+    BEATS_PER_BAR,
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    cp_notes_of_beats,
+    order_by_onset,
+)
+from m2bert.notes.pickled.lists import read_labels, read_note_lists
+from tests.helpers.benchmark_files import object_array, random_item
 
 NOTE_SETS = [name for name, data_set in DATA_SETS.items() if data_set.level == "note"]
 NOTES_PER_ITEM = 1500

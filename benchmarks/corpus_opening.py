@@ -14,8 +14,8 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks.made_up_corpus import song_lengths, write_corpus
-from m2bert.corpus import open_corpus
-from m2bert.errors import run_command
+from m2bert.base.errors import run_command
+from m2bert.pretraining.corpus import open_corpus
 
 NOTES = 5_000_000
 SONGS = 3700

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from benchmarks.timing import RUNS, median_seconds
-from m2bert.arguments import count
-from m2bert.devices import choose_device, choose_precision, usual_batch_size
-from m2bert.embedding import STRIDE, embed_songs
-from m2bert.errors import run_command
-from m2bert.midi_files import collect_midi_files
-from m2bert.model import PRESETS, M2BertModel
-from m2bert.tokenised_song import TokenisedSong, tokenise_or_reject
-from m2bert.windows import WINDOW, window_starts
+from m2bert.base.arguments import count
+from m2bert.base.devices import choose_device, choose_precision, usual_batch_size
+from m2bert.base.errors import run_command
+from m2bert.model.config import PRESETS
+from m2bert.model.encoder import M2BertModel
+from m2bert.model.vectors import embed_songs
+from m2bert.notes.midi_files import collect_midi_files
+from m2bert.notes.tokenised_song import TokenisedSong, tokenise_or_reject
+from m2bert.notes.windows import STRIDE, WINDOW, window_starts
 
 
 def main() -> None:

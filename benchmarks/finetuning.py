@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from benchmarks.timing import RUNS, median_seconds
-from m2bert.arguments import count
-from m2bert.classifier_trainer import ClassifierTrainer, SegmentSet
-from m2bert.classifiers import CLASSIFIERS
-from m2bert.devices import choose_device, choose_precision
-from m2bert.errors import run_command
-from m2bert.labelled_segments import LabelledSegments
-from m2bert.model import PRESETS
-from m2bert.processes import Processes
+from m2bert.base.arguments import count
+from m2bert.base.devices import choose_device, choose_precision
+from m2bert.base.errors import run_command
+from m2bert.base.processes import Processes
+from m2bert.finetuning.data import LabelledSegments
+from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
+from m2bert.model.classifiers import CLASSIFIERS
+from m2bert.model.config import PRESETS
 from m2bert.tasks import TASKS, Task
 
 

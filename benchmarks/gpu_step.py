@@ -18,25 +18,25 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks import original_step
 from benchmarks.made_up_corpus import write_corpus
 from benchmarks.objectives import full_batch
-from m2bert import attention
-from m2bert.arguments import count
-from m2bert.corpus import open_corpus
-from m2bert.devices import choose_device, choose_precision
-from m2bert.errors import UserError, run_command
-from m2bert.files import write_text
-from m2bert.meter import measure_peak
-from m2bert.model import PRESETS, M2BertConfig, M2BertForPreTraining, training_flops_per_note
-from m2bert.objectives import Objective
-from m2bert.segments import Batches, Share, Songs, draw_segments, load_batches
-from m2bert.trainer import MIXED_PRECISION, Trainer
+from m2bert.base.arguments import count
+from m2bert.base.devices import choose_device, choose_precision
+from m2bert.base.errors import UserError, run_command
+from m2bert.base.files import write_text
+from m2bert.base.processes import Processes
+from m2bert.model import attention
+from m2bert.model.config import PRESETS, M2BertConfig
+from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
+from m2bert.pretraining.corpus import open_corpus
+from m2bert.pretraining.figures import measure_peak
+from m2bert.pretraining.objectives import Objective
+from m2bert.pretraining.segments import Batches, Share, Songs, draw_segments, load_batches
+from m2bert.pretraining.step import Trainer
 
 LENGTH, SONGS, SONG_NOTES = 1024, 200, 3000
 WARM_UP = 5
@@ -174,10 +174,15 @@ def new_trainer(
 ) -> Trainer:
     torch.manual_seed(0)
     torch.compiler.reset()  # else what was compiled for another batch would be made to fit this one
-    AcceleratorState._reset_state(reset_partial_state=True)  # else all have the first's precision
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=MIXED_PRECISION[precision])
-    model = M2BertForPreTraining(config)
-    return Trainer(model, Objective(), accelerator, lr=lr, seed=0, compile_mode=compile_mode)
+    return Trainer(
+        M2BertForPreTraining(config),
+        Objective(),
+        Processes(device),
+        precision=precision,
+        lr=lr,
+        seed=0,
+        compile_mode=compile_mode,
+    )
 
 
 def take_step(trainer: Trainer, batch: dict) -> Tensor:

@@ -23,10 +23,17 @@ import numpy as np
 from benchmarks.corpus_opening import timed
 from benchmarks.made_up_corpus import song_lengths, write_corpus
 from benchmarks.timing import RUNS
-from m2bert.arguments import count
-from m2bert.corpus import PARTS, open_corpus
-from m2bert.errors import UserError, run_command
-from m2bert.segments import Batches, Share, Songs, draw_segments, load_batches, split_songs
+from m2bert.base.arguments import count
+from m2bert.base.errors import UserError, run_command
+from m2bert.pretraining.corpus import PARTS, open_corpus
+from m2bert.pretraining.segments import (
+    Batches,
+    Share,
+    Songs,
+    draw_segments,
+    load_batches,
+    split_songs,
+)
 
 FEW_SONGS = 1000
 LENGTH = 1024

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from m2bert.corpus import CorpusWriter
-from m2bert.cp import ORDINARY_SIZES
+from m2bert.notes.cp import ORDINARY_SIZES
+from m2bert.pretraining.corpus_writer import CorpusWriter
 
 NOTES_PER_BAR = 12
 

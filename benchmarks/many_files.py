@@ -19,12 +19,14 @@ from time import monotonic, sleep
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.demo import write_demo
-from m2bert.arguments import count
-from m2bert.corpus import HEADER_BYTES, PARTS, SECONDS_BETWEEN_CHECKPOINTS, open_corpus
-from m2bert.errors import UserError, run_command
-from m2bert.midi import READERS, Notes, check_reader, read_midi
-from tests.midi_files import END, FOUR_FOUR, midi_bytes, off, on
+from data_creation.demo.write import write_demo
+from m2bert.base.arguments import count
+from m2bert.base.errors import UserError, run_command
+from m2bert.notes.midi import Notes
+from m2bert.notes.midi_readers import READERS, check_reader, read_midi
+from m2bert.pretraining.corpus import PARTS, open_corpus
+from m2bert.pretraining.corpus_writer import HEADER_BYTES, SECONDS_BETWEEN_CHECKPOINTS
+from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on
 
 NAME = "many"
 DEMO_SONGS = 100

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from benchmarks.timing import RUNS, median_seconds
-from m2bert.errors import UserError, run_command
-from m2bert.metrics import clean_grid_accuracy, grid_accuracy
-from tests.slow_grid import slow_grid_accuracy
+from m2bert.base.errors import UserError, run_command
+from m2bert.finetuning.metrics import clean_grid_accuracy, grid_accuracy
+from tests.helpers.slow_grid import slow_grid_accuracy
 
 LENGTH, BATCH_SIZE, CLASSES, NOTES_PER_BAR = 1024, 6, 36, 12
 

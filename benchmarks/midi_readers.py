@@ -14,8 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from data_creation.corpora import find_midi_files
-from m2bert.errors import run_command
-from m2bert.midi import READERS, Notes, RejectedMidi, check_reader, read_midi
+from m2bert.base.errors import run_command
+from m2bert.notes.midi import Notes, RejectedMidi
+from m2bert.notes.midi_readers import READERS, check_reader, read_midi
 
 RULE = "miditoolkit"  # the reader that the others must agree with
 

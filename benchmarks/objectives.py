@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from benchmarks.timing import RUNS, median_seconds
-from m2bert.corpus import open_corpus
-from m2bert.errors import run_command
-from m2bert.objectives import Objective, pianoroll_targets
-from m2bert.segments import Batches, Share, Songs, draw_segments
+from m2bert.base.errors import run_command
+from m2bert.pretraining.corpus import open_corpus
+from m2bert.pretraining.objectives import Objective, pianoroll_targets
+from m2bert.pretraining.segments import Batches, Share, Songs, draw_segments
 
 REPEATS = 10
 BATCH_SIZE, LENGTH = 12, 1024

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from m2bert.cp import VOCABULARY_SIZES
-from m2bert.model import M2BertForPreTraining
-from m2bert.objectives import Objective, pianoroll_targets, real_notes
-from m2bert.optimiser import StableAdamW
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.optimisers import StableAdamW
+from m2bert.notes.cp import VOCABULARY_SIZES, real_notes
+from m2bert.pretraining.objectives import Objective, pianoroll_targets
 
 LOADER_NOTES_PER_SECOND = 118_000
 """The most that the original's data loader makes with ten workers (measured on its code)."""
@@ -83,4 +83,4 @@ def predict(model: M2BertForPreTraining, notes: Tensor, real: Tensor) -> list[Te
 
 def optimisers_of(model: M2BertForPreTraining) -> list[StableAdamW]:
     """An optimiser a tensor."""
-    return [StableAdamW([w]) for w in model.parameters() if w.requires_grad]
+    return [StableAdamW([w], lr=2e-5) for w in model.parameters() if w.requires_grad]

@@ -10,9 +10,10 @@ from miditoolkit import MidiFile
 
 from benchmarks.timing import RUNS, median_seconds
 from data_creation.corpora import find_midi_files
-from m2bert.cp import cp_notes
-from m2bert.errors import run_command
-from m2bert.midi import RejectedMidi, notes_of, read_midi
+from m2bert.base.errors import run_command
+from m2bert.notes.cp import cp_notes
+from m2bert.notes.midi import RejectedMidi, notes_of
+from m2bert.notes.midi_readers import read_midi
 
 
 def main() -> None:

@@ -6,18 +6,18 @@ python -m benchmarks.training_step --data_root data/pretrain --datasets pop909 -
 import argparse
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
-
 from benchmarks.objectives import full_batch
 from benchmarks.timing import RUNS, median_seconds
-from m2bert.corpus import open_corpus
-from m2bert.errors import run_command
-from m2bert.meter import measure_peak
-from m2bert.model import PRESETS, M2BertForPreTraining, preset, training_flops_per_note
-from m2bert.objectives import Objective
-from m2bert.segments import Batches, Share, Songs, draw_segments
-from m2bert.trainer import MIXED_PRECISION, Trainer
+from m2bert.base.devices import choose_device
+from m2bert.base.errors import run_command
+from m2bert.base.processes import Processes
+from m2bert.model.config import PRESETS, preset
+from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
+from m2bert.pretraining.corpus import open_corpus
+from m2bert.pretraining.figures import measure_peak
+from m2bert.pretraining.objectives import Objective
+from m2bert.pretraining.segments import Batches, Share, Songs, draw_segments
+from m2bert.pretraining.step import Trainer
 
 LENGTH = 1024
 
@@ -34,15 +34,13 @@ def main() -> None:
 
     songs = Songs([open_corpus(args.data_root, name) for name in args.datasets])
     print(f"reading a batch of {args.batch_size} x {LENGTH}: {1000 * reading(songs, args):.2f} ms")
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(),
-        mixed_precision=MIXED_PRECISION[args.precision],
-    )
+    device = choose_device(cpu=False)
     model = M2BertForPreTraining(preset(args.preset))
     trainer = Trainer(
         model,
         Objective(),
-        accelerator,
+        Processes(device),
+        precision=args.precision,
         lr=2e-5,
         seed=0,
         compile_mode="default" if args.compile else None,
@@ -53,7 +51,7 @@ def main() -> None:
     notes_per_second = batch["real"] / step_s
     print(f"training step ({args.preset}, {args.precision}): {1000 * step_s:.1f} ms", end="")
     print(f", {notes_per_second:,.0f} notes/s; median of {RUNS} steps")
-    peak = measure_peak(accelerator.device, args.precision)
+    peak = measure_peak(device, args.precision)
     if peak:
         share = notes_per_second * training_flops_per_note(model.config, LENGTH) / peak
         print(f"{share:.1%} of {peak / 1e12:.0f} TFLOP/s measured in large matrix products")

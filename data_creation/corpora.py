@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from m2bert.errors import UserError
-from m2bert.midi_files import midi_files_below
-from m2bert.published_npy import read_items
+from m2bert.base.errors import UserError
+from m2bert.notes.midi_files import midi_files_below
+from m2bert.notes.pickled.lists import read_items
 
 
 @dataclass(frozen=True)
-class MidiCorpus:
+class CorpusSource:
     """A published corpus: MIDI files below `folder`, by pattern or by a list.
 
     `folder` and `listing` are relative to the data sets' folder. `listing` is a pickled list of
@@ -24,14 +24,14 @@ class MidiCorpus:
 
 # Adding a corpus is adding a row (`docs/METHOD.md`, "Corpora").
 CORPORA = {
-    "pop909": MidiCorpus("pop909_processed", ("train/*.mid", "valid/*.mid", "test/*.mid")),
-    "pianist8": MidiCorpus(
+    "pop909": CorpusSource("pop909_processed", ("train/*.mid", "valid/*.mid", "test/*.mid")),
+    "pianist8": CorpusSource(
         "joann8512-Pianist8-ab9f541", ("train/*/*.mid", "valid/*/*.mid", "test/*/*.mid")
     ),
-    "pop1k7": MidiCorpus("Pop1K7", ("midi_transcribed/*/*.midi",)),
-    "ASAP": MidiCorpus("asap-dataset", listing="ASAP_song.pkl"),
-    "emopia": MidiCorpus("EMOPIA_1.0", ("train/*.mid", "valid/*.mid", "test/*.mid")),
-    "lmd": MidiCorpus("lmd_matched", ("*/*/*/*/*.mid",)),
+    "pop1k7": CorpusSource("Pop1K7", ("midi_transcribed/*/*.midi",)),
+    "ASAP": CorpusSource("asap-dataset", listing="ASAP_song.pkl"),
+    "emopia": CorpusSource("EMOPIA_1.0", ("train/*.mid", "valid/*.mid", "test/*.mid")),
+    "lmd": CorpusSource("lmd_matched", ("*/*/*/*/*.mid",)),
 }
 
 
@@ -72,10 +72,11 @@ def _matching_files(folder: Path, patterns: Iterable[str]) -> list[str]:
 def _listed_files(name: str, listing: Path) -> list[str]:
     if not listing.is_file():
         raise UserError(f"{name}: there is no list of its files, {listing}")
-    files = list(read_items(listing))
-    for file in files:
+    files = []
+    for file in list(read_items(listing)):  # a damaged list is refused as a whole
         if not isinstance(file, str) or not file or _leaves_folder(file):
             raise UserError(f"{listing} lists {file!r}, which is not a path below the data set")
+        files.append(file)
     return files
 
 

@@ -20,19 +20,20 @@ import numpy as np
 from tqdm import tqdm
 
 from data_creation.corpora import CORPORA, find_midi_files
-from m2bert.corpus import CorpusWriter, finish_replacement, open_flat
-from m2bert.errors import UserError, run_command
-from m2bert.midi import READERS, SYMUSIC, RejectedMidi, check_reader, read_cp_notes
-from m2bert.skipped_files import print_counts, print_first
-from m2bert.worker_pool import map_in_processes
+from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.workers import map_in_processes
+from m2bert.notes.midi import RejectedMidi
+from m2bert.notes.midi_readers import READERS, SYMUSIC, check_reader, read_cp_notes
+from m2bert.notes.skipped import print_counts, print_first
+from m2bert.pretraining.corpus import open_flat
+from m2bert.pretraining.corpus_writer import CorpusWriter, finish_replacement
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 
 def main() -> int:
     arguments = parse_arguments()
-    # in a log, errors stand where they happened; file names may be in any encoding
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    show_lines_at_once(escape=True)
     check_reader(arguments.midi_reader)
     missing = []
     for name in arguments.dataset:
@@ -124,7 +125,7 @@ def make_corpus(
 ) -> None:
     """Make one corpus below `output_dir`, continue it, or leave it alone if it is complete.
 
-    `reader` is one of `m2bert.midi.READERS`; what another one began is not continued.
+    `reader` is one of `m2bert.notes.midi_readers.READERS`; what another one began is not continued.
     Files that give no song are skipped, counted and listed with the reason in `NAME.json`.
     Raises `UserError` if there are no MIDI files, or no usable one among them.
     """

@@ -15,21 +15,24 @@ command goes on with the data sets that are not.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.benchmark_parts import Converted, convert_part, missing_files, with_labels
-from data_creation.benchmark_sets import DATA_SETS, DataSet
-from m2bert.errors import UserError, run_command
-from m2bert.files import read_json, replacing, write_json
+from data_creation.benchmark.parts import Converted, convert_part, missing_files, with_labels
+from data_creation.benchmark.sets import DATA_SETS, DataSet
+from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.files import read_json, replacing, write_json
+from m2bert.scores.published import BENCHMARK_TASKS
+from m2bert.tasks import Task
 
 
 def main() -> int:
     arguments = parse_arguments()
-    sys.stdout.reconfigure(line_buffering=True)  # in a log, errors stand where they happened
+    show_lines_at_once()
     if not arguments.smc_dir.is_dir():
         raise UserError(f"there is no folder {arguments.smc_dir}: give SMCBenchmark's --smc_dir")
     for name in arguments.dataset:
@@ -72,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
         "--dataset",
         nargs="+",
         metavar="NAME",
-        default=list(DATA_SETS),
+        default=[name for name, data in DATA_SETS.items() if data.is_published],
         help=f"data sets to make, of {', '.join(DATA_SETS)}",
     )
     parser.add_argument(
@@ -102,11 +105,12 @@ def make_data_set(
     files that this would replace were made in another way. If only labels of some tasks are
     missing, it is made for the others first.
     """
-    missing = missing_files(data_set, smc_dir)
     labelled = with_labels(data_set, smc_dir)
+    data_set = without_own_tasks(data_set, keep=labelled.tasks)
+    missing = missing_files(data_set, smc_dir)
     if missing and labelled.tasks:
         make_data_set(labelled, smc_dir, output_dir, as_published=as_published, overwrite=overwrite)
-        without = ", ".join(t.labels for t in data_set.tasks if t not in labelled.tasks)
+        without = ", ".join(t.name for t in data_set.tasks if t not in labelled.tasks)
         raise UserError(f"{data_set.name} has no labels of {without}: there is no {missing[0]}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
         raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
@@ -122,17 +126,26 @@ def make_data_set(
     begin = monotonic()
     parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
     converted = {part: convert_part(data_set, part, smc_dir, as_published) for part in parts}
-    record = {"data_set": data_set.name, "as_published": as_published, "parts": {}}
     # Old files are touched from here on, when nothing can fail any more but the disk.
     (output_dir / f"{data_set.name}.json").unlink(missing_ok=True)
-    for part, content in converted.items():
-        record["parts"][part] = write_part(output_dir, data_set.files(part), content)
+    written = {
+        part: write_part(output_dir, data_set.files(part), content)
+        for part, content in converted.items()
+    }
+    record = {"data_set": data_set.name, "as_published": as_published, "parts": written}
     write_json(output_dir / f"{data_set.name}.json", record)
 
     notes = sum(content.counts["notes"] for content in converted.values())
     seconds = monotonic() - begin
     print(f"{data_set.name}: {notes:,} notes in {seconds:.1f} s ({notes / seconds:,.0f} notes/s)")
     return record
+
+
+def without_own_tasks(data_set: DataSet, keep: tuple[Task, ...]) -> DataSet:
+    """The data set without the tasks that a user has added to the benchmark's, but for `keep`: the
+    benchmark has no files of them."""
+    tasks = [task for task in data_set.tasks if task.name in BENCHMARK_TASKS or task in keep]
+    return replace(data_set, tasks=tuple(tasks)) if tasks else data_set
 
 
 def previous_record(data_set: DataSet, output_dir: Path) -> dict | None:

@@ -1,4 +1,7 @@
-"""M2BERT: pre-training and fine-tuning of a ModernBERT encoder on Compound-Word notes."""
+"""M2BERT: pre-training and fine-tuning of a ModernBERT encoder on Compound-Word notes.
+
+What can be used from Python: the models, and what was recorded of how they were trained.
+"""
 
 import importlib
 import os
@@ -16,22 +19,24 @@ def _leave(*_: object) -> None:
     os._exit(130)
 
 
-# A command (`python -m m2bert.X`: Python calls it "-m" until it has found X) imports torch for some
-# seconds, in which Ctrl-C would print a traceback; `errors.run_command` takes over from here.
-if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+# A command imports torch for some seconds, in which Ctrl-C would print a traceback;
+# `base.errors.run_command` takes over from here. (A module is called "-m" until it is found.)
+_is_command = os.path.basename(sys.argv[0] if sys.argv else "") in ("-m", "m2bert")
+if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _leave)
 
 
 _MODULES = {
-    "M2BertModel": "m2bert.model",
-    "M2BertForPreTraining": "m2bert.model",
-    "NoteClassifier": "m2bert.classifiers",
-    "PieceClassifier": "m2bert.classifiers",
+    "M2BertModel": "m2bert.model.encoder",
+    "M2BertForPreTraining": "m2bert.model.encoder",
+    "NoteClassifier": "m2bert.model.classifiers",
+    "PieceClassifier": "m2bert.model.classifiers",
+    "read_record": "m2bert.model.folder",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """The models, imported when they are asked for: they need torch, which takes seconds."""
+    """The models and functions, imported when they are asked for: torch takes seconds."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[name]), name)

@@ -7,26 +7,27 @@ song.png and song.html.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from m2bert.annotation import Annotation, NoteLabels, PieceLabels
-from m2bert.annotation_midi import write_annotation_midi
-from m2bert.annotation_page import write_page
-from m2bert.annotation_plot import draw_annotation
-from m2bert.annotation_tables import write_annotation_csv, write_annotation_json
-from m2bert.annotator import annotate
-from m2bert.arguments import stride
-from m2bert.class_names import readable_name
-from m2bert.devices import choose_device
-from m2bert.errors import UserError, run_command
-from m2bert.files import refuse_folder, replacing_together
-from m2bert.fine_tuned import best_model, find_models
-from m2bert.song import Song, read_song
+from m2bert.annotation.ensemble import annotate
+from m2bert.annotation.labels import Annotation
+from m2bert.annotation.midi import write_annotation_midi
+from m2bert.annotation.models import best_model, find_models
+from m2bert.annotation.names import readable_name
+from m2bert.annotation.page import write_page
+from m2bert.annotation.picture import draw_annotation
+from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
+from m2bert.base.arguments import checked
+from m2bert.base.devices import choose_device
+from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.files import refuse_folder, replacing_together
+from m2bert.model.predictions import NoteLabels, PieceLabels
+from m2bert.notes.song import Song, read_song
+from m2bert.notes.windows import check_stride
 from m2bert.tasks import TASKS
 
 WRITERS: dict[str, Callable[[Annotation, Path], object]] = {
@@ -58,15 +59,18 @@ def parse_arguments() -> argparse.Namespace:
         help="several models of a task: their "
         "mean (all), or the one with the best validation score",
     )
-    add("--stride", type=stride, help="notes from one window to the next (half a window)")
+    add(
+        "--stride",
+        type=checked(check_stride),
+        help="notes from one window to the next (half a window)",
+    )
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_arguments()
-    # file names may be in any encoding, and terminals may lack flats and sharps
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    show_lines_at_once(escape=True)
     song = read_song(args.song)
     models = find_models(args.model)
     if args.which == "best":
@@ -99,7 +103,7 @@ def show_progress(tasks: Iterable[str]) -> Iterable[str]:
 
 def introduction(song: Song) -> str:
     """The song in a line."""
-    minutes, seconds = divmod(round(song.seconds(song.notes.end.max())), 60)
+    minutes, seconds = divmod(round(float(song.seconds(song.notes.end.max()))), 60)
     tracks = len(np.unique(song.notes.track))
     return (
         f"{song.path}: {counted(len(song), 'note')}, {counted(tracks, 'track')}, "
@@ -113,7 +117,10 @@ def counted(number: int, thing: str) -> str:
 
 def summary(annotation: Annotation) -> str:
     """A line a task with its commonest labels, and the warnings."""
-    labels = {**annotation.note_labels, **annotation.piece_labels}
+    labels: dict[str, NoteLabels | PieceLabels] = {
+        **annotation.note_labels,
+        **annotation.piece_labels,
+    }
     width = max((len(TASKS[name].title) for name in labels), default=0)
     lines = []
     for name, found in labels.items():

@@ -5,13 +5,53 @@
 This module is light: the processes that read files import it, and do without torch.
 """
 
-from m2bert.errors import run_command
+import argparse
+import os
+from pathlib import Path
+
+from m2bert.base.arguments import checked, count
+from m2bert.base.errors import run_command
+from m2bert.model.config import LAST_LAYER, PRESETS
+from m2bert.notes.levels import LEVELS
+from m2bert.notes.windows import STRIDE, check_stride
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.embed",
+        description="Turn MIDI files into vectors: one for each piece, bar or note.",
+    )
+    add = parser.add_argument
+    add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="every .mid and .midi below")
+    add("--ckpt", type=Path, required=True, help="pre-trained model: run, model folder or .ckpt")
+    add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
+    add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
+    add(
+        "--stride",
+        type=checked(check_stride),
+        default=STRIDE,
+        help=f"notes from window to window ({STRIDE})",
+    )
+    add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")
+    add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
+    add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
+    add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")
+    add("--num_workers", type=count, default=os.cpu_count(), help="processes that read files")
+    return parser.parse_args()
+
+
+def npz_path(text: str) -> Path:
+    if not text.endswith(".npz"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end with .npz")
+    return Path(text)
 
 
 def main() -> None:
-    from m2bert.embedding_run import embed_files  # here, as it imports torch
+    args = parse_arguments()
+    from m2bert.embedding.pipeline import embed_files  # here, as it imports torch
 
-    embed_files()
+    embed_files(args)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ python -m m2bert.results --compare runs/scratch runs/base
 import argparse
 from pathlib import Path
 
-from m2bert.comparison import comparison_table
-from m2bert.errors import run_command
-from m2bert.files import write_text
-from m2bert.result_files import read_results
-from m2bert.result_plots import plot_comparison, plot_confusions, plot_scores
-from m2bert.score_table import score_table
-from m2bert.tables import Table, csv_text, markdown_text, terminal_text
+from m2bert.base.errors import run_command
+from m2bert.base.files import write_text
+from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
+from m2bert.scores.comparison import comparison_table
+from m2bert.scores.plots import plot_comparison, plot_confusions, plot_scores
+from m2bert.scores.results import read_results
+from m2bert.scores.table import score_table
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """The 12 tasks of SMCBenchmark as data (docs/METHOD.md, "Tasks").
 
-Adding a task is adding a row to `TASKS` and files in the documented format (README, "A task of
+Adding a task is adding a row to `_ROWS` and files in the documented format (README, "A task of
 your own").
 """
 
@@ -34,6 +34,15 @@ COMPOSERS = (
 )
 # fmt: on
 
+METRIC_TITLES = {
+    "note_accuracy": "accuracy",
+    "f1": "F1",
+    "grid_accuracy": "16th-grid accuracy",
+    "bar_start_accuracy": "bar-start accuracy",
+    "piece_accuracy": "accuracy",
+}
+"""Every score in words; `finetuning.metrics.METRICS` says how each is computed."""
+
 PADDING = "padding"
 """Name of class 0 where a label 0 stands for no note at all."""
 
@@ -45,11 +54,11 @@ class Task:
     Attributes:
         acronym: its name in tables.
         title: its name in words.
-        corpus: name of the data set; files are `CORPUS_SPLIT.npy` and `CORPUS_SPLIT_LABELSans.npy`.
-        labels: the `LABELS` of these file names, and the task's name everywhere else.
+        corpus: name of the data set; files are `CORPUS_SPLIT.npy` and `CORPUS_SPLIT_NAMEans.npy`.
+        name: its name everywhere else, also in the names of its files of labels.
         level: "note" (a label a note) or "piece" (a label a segment, that of its piece).
         classes: names of the classes, from label 0.
-        metric: a key of `metrics.METRICS`.
+        metric: a key of `METRIC_TITLES`.
         seeds: the runs that the benchmark's policy asks for.
         folds: parts of a cross-validation; 0 for a task with training, validation and test files.
         loss_on: the notes that a note task is trained on: "notes" (all that are no padding) or
@@ -62,7 +71,7 @@ class Task:
     acronym: str
     title: str
     corpus: str
-    labels: str
+    name: str
     level: str
     classes: tuple[str, ...]
     metric: str
@@ -90,7 +99,7 @@ class Task:
     def file_names(self, part: str) -> tuple[str, str]:
         """Names of a part's files: of its notes and of its labels."""
         stem = f"{self.corpus}_{part}"
-        return f"{stem}.npy", f"{stem}_{self.labels}ans.npy"
+        return f"{stem}.npy", f"{stem}_{self.name}ans.npy"
 
 
 def key_name(key: str) -> str:
@@ -110,7 +119,7 @@ _ROWS = (
         acronym="SGC",
         title="genre",
         corpus="tagatraum",
-        labels="genre",
+        name="genre",
         level="piece",
         classes=tuple(f"genre {number}" for number in range(5)),
         metric="piece_accuracy",
@@ -120,7 +129,7 @@ _ROWS = (
         acronym="BP",
         title="beats",
         corpus="pm2s",
-        labels="beat",
+        name="beat",
         level="note",
         classes=(PADDING, "no beat", "beat"),
         metric="f1",
@@ -131,7 +140,7 @@ _ROWS = (
         acronym="DbP",
         title="downbeats",
         corpus="pm2s",
-        labels="downbeat",
+        name="downbeat",
         level="note",
         classes=(PADDING, "no downbeat", "downbeat"),
         metric="f1",
@@ -142,7 +151,7 @@ _ROWS = (
         acronym="CR",
         title="chord roots",
         corpus="augnet",
-        labels="chordroot",
+        name="chordroot",
         level="note",
         classes=(PADDING, *CHORD_ROOTS),
         metric="grid_accuracy",
@@ -152,7 +161,7 @@ _ROWS = (
         acronym="LK",
         title="local keys",
         corpus="augnet",
-        labels="localkey",
+        name="localkey",
         level="note",
         classes=(PADDING, *map(key_name, LOCAL_KEYS)),
         metric="grid_accuracy",
@@ -162,7 +171,7 @@ _ROWS = (
         acronym="ME",
         title="melody",
         corpus="pop909",
-        labels="melody",
+        name="melody",
         level="note",
         classes=(PADDING, "melody", "bridge", "accompaniment"),
         metric="note_accuracy",
@@ -172,7 +181,7 @@ _ROWS = (
         acronym="VE",
         title="velocity",
         corpus="pop909",
-        labels="velocity",
+        name="velocity",
         level="note",
         classes=(PADDING, "0-31", "32-47", "48-63", "64-79", "80-95", "96-127"),
         metric="note_accuracy",
@@ -182,9 +191,9 @@ _ROWS = (
         acronym="OTC",
         title="orchestral texture",
         corpus="orch",
-        labels="texture",
+        name="texture",
         level="note",
-        # the label is 4 x melody + 2 x rhythm + harmony
+        # the label is 4 x melody + 2 x rhythm + harmony; notes that open a bar and have one count
         classes=(
             "no role",
             "harmony",
@@ -204,7 +213,7 @@ _ROWS = (
         acronym="PS",
         title="composer",
         corpus="pianist8",
-        labels="composer",
+        name="composer",
         level="piece",
         classes=COMPOSERS,
         metric="piece_accuracy",
@@ -215,7 +224,7 @@ _ROWS = (
         acronym="ER",
         title="emotion",
         corpus="emopia",
-        labels="emotion",
+        name="emotion",
         level="piece",
         classes=("Q1", "Q2", "Q3", "Q4"),
         metric="piece_accuracy",
@@ -226,7 +235,7 @@ _ROWS = (
         acronym="VF",
         title="violin fingering",
         corpus="tnua",
-        labels="violin_all",
+        name="violin_all",
         level="note",
         classes=("no fingering", "unused", *map(fingering_name, range(2, 241))),
         metric="note_accuracy",
@@ -237,7 +246,7 @@ _ROWS = (
         acronym="MNID",
         title="motif notes",
         corpus="bps_motif",
-        labels="mnid",
+        name="mnid",
         level="note",
         classes=(PADDING, "no motif", "motif"),
         metric="f1",
@@ -246,5 +255,5 @@ _ROWS = (
     ),
 )
 
-TASKS = {task.labels: task for task in _ROWS}
+TASKS = {task.name: task for task in _ROWS}
 """Every task by its name, in the order of the published table."""

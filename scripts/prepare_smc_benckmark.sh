@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# ("benckmark" is how the original spells this script's name, which stays as published.)
 # Usage: bash scripts/prepare_smc_benckmark.sh [SMC_directory] [output_data_root] [flags]
 #
 # Makes the fine-tuning data of all tasks from SMCBenchmark's arrays:

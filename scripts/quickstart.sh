@@ -25,8 +25,7 @@ bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 50
 
 
 echo "== 4 of 7: labelled notes of the twelve tasks -> $work/finetune_data"
-bash scripts/prepare_smc_benckmark.sh "$work/midi/smc" "$work/finetune_data" \
-    --dataset tagatraum pm2s augnet pop909 orch pianist8 emopia tnua bps_motif
+bash scripts/prepare_smc_benckmark.sh "$work/midi/smc" "$work/finetune_data"
 
 # One seed and few, small steps: enough to see the tasks being learnt.
 fine_tune() {

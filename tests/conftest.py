@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from data_creation.demo import write_demo
+from data_creation.demo.write import write_demo
 
 # The tensors of these tests are so small that threads only wait for each other.
 torch.set_num_threads(1)
@@ -31,3 +31,15 @@ def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo(demo_dir: Path) -> dict:
     return json.loads((demo_dir / "demo.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finetuning_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pre-trained model and the data of three tasks."""
+    from tests.helpers.task_files import write_checkpoint, write_task  # here, as they take seconds
+
+    folder = tmp_path_factory.mktemp("finetuning_inputs")
+    write_checkpoint(folder / "pretrained")
+    for name in ("melody", "composer", "localkey"):
+        write_task(folder / "data", name)
+    return folder

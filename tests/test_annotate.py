@@ -14,16 +14,16 @@ import pytest
 import torch
 
 from m2bert import annotate
-from m2bert.classifiers import CLASSIFIERS
-from m2bert.errors import UserError
-from m2bert.song import read_song
+from m2bert.base.errors import UserError
+from m2bert.model.classifiers import CLASSIFIERS
+from m2bert.notes.song import read_song
 from m2bert.tasks import TASKS
-from tests.midi_files import write_midi
-from tests.task_files import SMALL, write_checkpoint
+from tests.helpers.midi_files import write_midi
+from tests.helpers.shared import REPOSITORY
+from tests.helpers.task_files import SMALL, write_checkpoint
 
-REPOSITORY = Path(__file__).parents[1]
-NOTE_TASKS = [task.labels for task in TASKS.values() if task.level == "note"]
-PIECE_TASKS = [task.labels for task in TASKS.values() if task.level == "piece"]
+NOTE_TASKS = [task.name for task in TASKS.values() if task.level == "note"]
+PIECE_TASKS = [task.name for task in TASKS.values() if task.level == "piece"]
 
 
 def save_model(folder: Path, name: str, seed: int = 0, **record) -> Path:

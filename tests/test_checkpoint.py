@@ -8,17 +8,13 @@ import pytest
 import torch
 
 from m2bert import checkpoint
-from m2bert.checkpoint import (
-    convert_published,
-    load_backbone,
-    load_initial_weights,
-    load_published,
-    save_published,
-)
-from m2bert.errors import UserError
-from m2bert.model import M2BertConfig, M2BertForPreTraining, preset
-from m2bert.model_folder import save_tensors
-from tests.shared import GOLDEN, GOLDEN_CONFIG, golden_model, needs_golden
+from m2bert.base.errors import UserError
+from m2bert.model.config import M2BertConfig, preset
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.original import FINAL_NORM, convert_published, load_published, save_published
+from m2bert.model.pretrained import load_backbone, load_initial_weights
+from m2bert.model.tensors import save_tensors
+from tests.helpers.shared import GOLDEN, GOLDEN_CONFIG, golden_model, needs_golden
 
 CONFIG = M2BertConfig(
     hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
@@ -91,7 +87,7 @@ def test_the_originals_checkpoint_becomes_a_folder_and_again_a_checkpoint(tmp_pa
     for part in ("state_dict", "mask_lm"):
         assert before[part].keys() == after[part].keys()
         for name, tensor in before[part].items():
-            if name != checkpoint.FINAL_NORM:  # read by nothing, and ones unless made for a test
+            if name != FINAL_NORM:  # read by nothing, and ones unless made for a test
                 assert torch.equal(after[part][name], tensor), name
     for part in before.keys() - {"state_dict", "mask_lm", "optimizer"}:
         assert after[part] == before[part]

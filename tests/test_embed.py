@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from m2bert.checkpoint import save_published
-from m2bert.embedding_run import embed_files
-from m2bert.errors import UserError
-from m2bert.midi_files import collect_midi_files
-from m2bert.model import M2BertConfig, M2BertForPreTraining
-from tests.midi_files import SCALE, write_midi
+from m2bert.base.errors import UserError
+from m2bert.embed import main
+from m2bert.model.config import M2BertConfig
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.original import save_published
+from m2bert.notes.midi_files import collect_midi_files
+from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.shared import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = M2BertConfig(
     hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2
 )
@@ -99,7 +100,7 @@ def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path)
 
 
 def test_processes_that_read_files_do_without_torch():
-    code = "import sys, m2bert.embed, m2bert.tokenised_song; sys.exit('torch' in sys.modules)"
+    code = "import sys, m2bert.embed, m2bert.notes.tokenised_song; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 
@@ -134,7 +135,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     command = [str(places.get(word, word)) for word in arguments.split()]
     monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *command])
     with pytest.raises(UserError, match=words):
-        embed_files()
+        main()
     assert [path.name for path in tmp_path.iterdir()] == ["music"]
 
 
@@ -143,7 +144,7 @@ def test_an_output_that_cannot_be_written_is_named_before_the_work(run, music, m
     command = ["embed", str(music), "--ckpt", str(run), "--out", str(out), "--cpu"]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(OSError, match=r"d text\.mid/vectors\.npz could not be written"):
-        embed_files()
+        main()
     assert "songs" not in capsys.readouterr().out
 
 
@@ -155,7 +156,7 @@ def test_a_folder_in_the_way_is_named_before_the_work(
     command = ["embed", music, "--ckpt", run, "--out", tmp_path / "out/v.npz", "--cpu"]
     monkeypatch.setattr(sys, "argv", list(map(str, command)))
     with pytest.raises(UserError, match=f"{name} could not be written"):
-        embed_files()
+        main()
     assert "songs" not in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
@@ -168,5 +169,5 @@ def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, valu
     command = ["embed", "x.mid", "--ckpt", "run", "--out", "x.npz", flag, value]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit):
-        embed_files()
+        main()
     assert words in capsys.readouterr().err

@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from m2bert.checkpoint import save_published
-from m2bert.cp import FIELDS
-from m2bert.model import M2BertForPreTraining, preset
-from m2bert.model_folder import WEIGHTS_FILE, load_tensors, read_record, save_tensors
+from m2bert.model.config import preset
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.folder import WEIGHTS_FILE, read_record
+from m2bert.model.original import save_published
+from m2bert.model.tensors import load_tensors, save_tensors
+from m2bert.notes.cp import FIELDS
 from m2bert.pretrain import main
-from tests.synthetic import patterned_song, write_corpus
+from tests.helpers.shared import REPOSITORY
+from tests.helpers.synthetic import patterned_song, write_corpus
 
 SMALL = ["--preset", "tiny", "--max_seq_len", "64", "--batch_size", "4", "--lr", "1e-3"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
@@ -133,10 +136,10 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_bits(data_root, tmp_path,
 
 DIES_WHILE_SAVING = """
 import os, signal, sys
-import m2bert.files
+import m2bert.base.files
 from m2bert.pretrain import main
 
-flush, flushed = m2bert.files.flush_to_disk, 0
+flush, flushed = m2bert.base.files.flush_to_disk, 0
 
 def die(path):
     global flushed
@@ -145,7 +148,7 @@ def die(path):
         os.kill(os.getpid(), signal.SIGKILL)
     flush(path)
 
-m2bert.files.flush_to_disk = die
+m2bert.base.files.flush_to_disk = die
 sys.exit(main())
 """
 
@@ -249,12 +252,13 @@ def test_a_finished_run_is_not_done_again(data_root, uninterrupted):
 
 
 def test_two_processes_that_split_their_batches_train_as_one(data_root, tmp_path):
-    script = Path(__file__).with_name("gradients.py")
+    script = REPOSITORY / "tests/helpers/gradients.py"
     files = []
     for processes, accumulation_steps in ((1, 1), (2, 3)):
         out = tmp_path / f"{processes}.safetensors"
         environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-        line = [sys.executable, *TORCHRUN, processes, script, data_root, accumulation_steps, out]
+        line = [sys.executable, *TORCHRUN, processes, script]
+        line += [data_root, accumulation_steps, "fp32", out]
         done = run([str(word) for word in line], env=environment)
         assert done.returncode == 0, done.stderr
         files.append(load_tensors(out)[0])

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from data_creation.demo import FEWEST_SONGS, write_demo
-from m2bert.model import M2BertForPreTraining, preset
-from m2bert.result_files import RESULT_FILE, folder_of_run, read_result
-from tests.midi_files import SCALE, write_midi
-
-REPOSITORY = Path(__file__).parents[1]
+from data_creation.demo.write import FEWEST_SONGS, write_demo
+from m2bert.finetuning.result import RESULT_FILE, folder_of_run, read_result
+from m2bert.model.config import preset
+from m2bert.model.encoder import M2BertForPreTraining
+from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.shared import REPOSITORY
 
 
 def examples(title: str) -> list[str]:

@@ -4,15 +4,14 @@ import csv
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from m2bert.results import main
-from tests.result_samples import SETTINGS, write_policy, write_result
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from m2bert.tasks import TASKS
+from tests.helpers.result_samples import SETTINGS, write_policy, write_result
+from tests.helpers.shared import REPOSITORY
 
 
 def results(*arguments, cwd):
@@ -42,7 +41,7 @@ def test_a_folder_becomes_a_table(runs):
     assert "written: base/results.md, base/results.csv\n" in done.stdout
     with (runs / "base/results.csv").open() as file:
         rows = {row["task"]: row for row in csv.DictReader(file)}
-    assert len(rows) == 12
+    assert len(rows) == len(TASKS)
     assert (rows["melody"]["runs"], rows["emotion"]["runs"]) == ("2", "1")
     printed = next(line for line in done.stdout.splitlines() if line.startswith("ME "))
     assert f"{float(rows['melody']['mean']):.3f}" in printed

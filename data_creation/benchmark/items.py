@@ -1,0 +1,64 @@
+"""Items of SMCBenchmark -> CP notes -> segments: pure functions on arrays.
+
+An item is a piece, an array (notes, 3) float64 of [onset, offset, pitch] rows with times in beats.
+`docs/METHOD.md`, "Benchmark data", tells the rules in words.
+"""
+
+import numpy as np
+
+from m2bert.notes.cp import BEATS_PER_BAR, PAD, TICKS_PER_BEAT, cp_notes, order_by_onset
+
+# Some onsets in beats are a hair below the tick that they were made from.
+TICK_TOLERANCE = 1e-6
+
+
+def global_beats(item: np.ndarray) -> np.ndarray:
+    """Beats counted in each bar -> beats counted from the first full bar.
+
+    A bar begins where the beat decreases, and all bars have four beats. A beat below 0 is a pickup
+    and lies in the bar in front.
+    """
+    onset = item[:, 0]
+    bar = np.cumsum(np.diff(onset, prepend=onset[:1]) < 0)
+    result = item.copy()
+    result[:, :2] += BEATS_PER_BAR * bar[:, np.newaxis]
+    return result
+
+
+def order_as_published(item: np.ndarray) -> np.ndarray:
+    """The indices of the notes that the original keeps, in its order, (kept notes,) int64.
+
+    The original cuts bars from beat 0 on, as many as begin at least four beats before the greatest
+    offset plus four, rounded half to even. So it loses the notes before beat 0, and those of the
+    last bar if the music ends in the first half beat of it.
+    """
+    onset, offset = item[:, 0], item[:, 1]
+    bars = -(-np.rint(offset.max() + BEATS_PER_BAR) // BEATS_PER_BAR) - 1
+    kept = (onset >= 0) & (onset < BEATS_PER_BAR * bars)
+    order = order_by_onset(item)
+    return order[kept[order]]
+
+
+def cp_notes_of_piece(item: np.ndarray) -> np.ndarray:
+    """An item of a piece task -> CP notes, (kept notes, 4) uint8, as from its MIDI file."""
+    start, end = (item[:, :2] * TICKS_PER_BEAT + TICK_TOLERANCE).astype(np.int64).T
+    pitch = item[:, 2].astype(np.int64)
+    return cp_notes(start, end, pitch, np.zeros_like(pitch), TICKS_PER_BEAT)
+
+
+def cut_notes(notes: np.ndarray, length: int) -> np.ndarray:
+    """The CP notes of one item -> segments, (segments, length, 4) uint8, the last one padded."""
+    return _cut(notes, length, PAD)
+
+
+def cut_labels(labels: np.ndarray, length: int) -> np.ndarray:
+    """The labels of one item's notes -> (segments, length), 0 where the segment is padded."""
+    return _cut(labels, length, 0)
+
+
+def _cut(rows: np.ndarray, length: int, padding: int | tuple[int, ...]) -> np.ndarray:
+    count = -(-len(rows) // length)
+    segments = np.empty((count * length, *rows.shape[1:]), rows.dtype)
+    segments[: len(rows)] = rows
+    segments[len(rows) :] = padding
+    return segments.reshape(count, length, *rows.shape[1:])

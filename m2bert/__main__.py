@@ -1,0 +1,43 @@
+"""The command `m2bert`: `m2bert annotate song.mid` is `python -m m2bert.annotate song.mid`."""
+
+import runpy
+import sys
+
+COMMANDS = {
+    "pretrain": "pre-train a model on corpora of CP notes",
+    "finetune": "fine-tune a model on labelled notes and pieces",
+    "results": "make the table of fine-tuned models, or compare two",
+    "annotate": "label the notes of a MIDI file, and the piece",
+    "embed": "turn MIDI files into vectors",
+    "checkpoint": "convert checkpoints of the original code, either way",
+}
+
+
+def usage() -> str:
+    lines = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: m2bert COMMAND [arguments]",
+            "",
+            *lines,
+            "",
+            "`m2bert COMMAND --help` lists the arguments of a command.",
+        ]
+    )
+
+
+def main() -> None:
+    """Run the command that the first argument names. Nothing else is imported before."""
+    command, *arguments = sys.argv[1:] or ["--help"]
+    if command in ("-h", "--help"):
+        print(usage())
+    elif command in COMMANDS:
+        sys.argv[1:] = arguments
+        runpy.run_module(f"m2bert.{command}", run_name="__main__", alter_sys=True)
+    else:
+        print(f"error: there is no command {command}\n{usage()}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""A song and fine-tuned models in, an annotation out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from m2bert.annotation.labels import Annotation
+from m2bert.annotation.warnings import marks_of, warnings_of
+from m2bert.base.errors import UserError
+from m2bert.model.classifiers import load_classifier
+from m2bert.model.predictions import NoteLabels, PieceLabels
+from m2bert.notes.song import Song
+
+
+def annotate(
+    song: Song,
+    models: dict[str, list[Path]],
+    device: torch.device,
+    stride: int | None = None,
+    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
+) -> Annotation:
+    """Let the models of every task label the song.
+
+    models: folders by task (`models.find_models`), the mean of several is taken; stride: notes
+    from one window to the next, by default half a window; progress: passes the tasks on, as tqdm
+    does.
+    """
+    marks = marks_of(song)
+    warnings = warnings_of(song, marks)
+    labels = {task: labels_of(song, models[task], device, stride) for task in progress(models)}
+    return Annotation(
+        song=song,
+        marks=marks,
+        note_labels={t: found for t, found in labels.items() if isinstance(found, NoteLabels)},
+        piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
+        models={task: [str(folder) for folder in folders] for task, folders in models.items()},
+        warnings=warnings,
+    )
+
+
+def labels_of(
+    song: Song, folders: list[Path], device: torch.device, stride: int | None
+) -> NoteLabels | PieceLabels | None:
+    """The mean of what several models of one task say; None if none can read anything.
+
+    Raises `UserError` if their classes differ.
+    """
+    found = []
+    for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
+        model = load_classifier(folder).to(device)
+        labels = model.predict(song, stride)
+        if labels is not None:  # else no model of the task can read anything
+            found.append(labels)
+    if not found:
+        return None
+    for folder, labels in zip(folders, found, strict=True):
+        if labels.classes != found[0].classes:
+            raise UserError(
+                f"{folder} has other classes than {folders[0]}: they cannot be averaged"
+            )
+    return mean_labels(found)
+
+
+def mean_labels(found: list) -> NoteLabels | PieceLabels:
+    """The mean of several labels of the same song and classes."""
+    arrays = {
+        name: np.mean([getattr(labels, name) for labels in found], axis=0)
+        for name, value in vars(found[0]).items()
+        if isinstance(value, np.ndarray)
+    }
+    return replace(found[0], **arrays)

@@ -1,0 +1,103 @@
+"""An annotation as one HTML page: the piano roll in the colours of its labels."""
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m2bert.annotation.colours import NO_CLASS, class_colours
+from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
+from m2bert.annotation.names import readable_name, short_name
+from m2bert.base.files import write_text
+from m2bert.model.predictions import NoteLabels, PieceLabels
+from m2bert.notes.song import Song
+from m2bert.tasks import TASKS
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+
+
+def write_page(annotation: Annotation, path: Path) -> None:
+    """Write a page that needs nothing but itself: notes and labels are embedded as JSON."""
+    parts = {
+        "title": html.escape(annotation.song.name),
+        # a string of JSON may hold a "</script>", but no string needs a "<" as such
+        "song": json.dumps(page_data(annotation), separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    template = TEMPLATE.read_text(encoding="utf-8")
+    write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template))
+
+
+def page_data(annotation: Annotation) -> dict[str, Any]:
+    """What the page's script knows; lists of notes are in the song's order, times are ticks."""
+    song, notes = annotation.song, annotation.song.notes
+    clock = np.unique([0, *(change.time for change in song.midi.tempo_changes), notes.end.max()])
+    return {
+        "file": song.name,
+        "ticks_per_beat": notes.ticks_per_beat,
+        "clock": {"tick": clock.tolist(), "second": song.seconds(clock).round(6).tolist()},
+        "tracks": [
+            {"name": track.name or f"track {number}", "is_drum": track.is_drum}
+            for number, track in enumerate(song.tracks, 1)
+        ],
+        "start": notes.start.tolist(),
+        "end": notes.end.tolist(),
+        "pitch": notes.pitch.tolist(),
+        "velocity": notes.velocity.tolist(),
+        "track": notes.track.tolist(),
+        "marks": {
+            name: np.flatnonzero(marked).tolist() for name, marked in annotation.marks.items()
+        },
+        "tasks": [_note_task(song, *item) for item in annotation.note_labels.items()],
+        "pieces": [_piece_task(*item) for item in annotation.piece_labels.items()],
+        "models": [
+            {"title": TASKS[task].title, "folders": folders}
+            for task, folders in annotation.models.items()
+        ],
+        "warnings": annotation.warnings,
+        "no_class": NO_CLASS,
+    }
+
+
+def _note_task(song: Song, name: str, labels: NoteLabels) -> dict[str, Any]:
+    """A task with the classes that occur; labels count these, -1 where there is none, and
+    probabilities are in thousandths."""
+    label = labels.label
+    stretches = spans(song, labels) if name in SPAN_TASKS else []
+    present = np.unique([*label[labels.was_read], *(span.label for span in stretches)]).astype(int)
+    classes = [labels.classes[place] for place in present]
+    number = np.full(len(labels.classes) + 1, -1)  # the last place is that of no label, -1
+    number[present] = np.arange(len(present))
+    return {
+        **_named(name, labels.classes, present),
+        "short": [short_name(name) for name in classes],
+        "label": number[label].tolist(),
+        "probability": _thousandths(labels.probability),
+        "spans": [[span.start, span.end, int(number[span.label])] for span in stretches],
+        "moments": moments(song, labels).tolist() if name in MOMENT_TASKS else [],
+    }
+
+
+def _piece_task(name: str, labels: PieceLabels) -> dict[str, Any]:
+    everything = range(len(labels.classes))
+    return {
+        **_named(name, labels.classes, everything),
+        "probability": _thousandths(labels.probabilities),
+    }
+
+
+def _named(name: str, classes: tuple[str, ...], present: Any) -> dict[str, Any]:
+    task = TASKS[name]
+    colours = class_colours(task, classes)
+    return {
+        "name": name,
+        "title": task.title,
+        "classes": [readable_name(classes[place]) for place in present],
+        "colours": [colours[place] for place in present],
+    }
+
+
+def _thousandths(probability: np.ndarray) -> list[int]:
+    return np.rint(1000 * np.nan_to_num(probability)).astype(int).tolist()

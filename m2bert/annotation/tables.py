@@ -1,0 +1,110 @@
+"""An annotation as tables for spreadsheets (CSV) and programs (JSON)."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from m2bert.annotation.labels import Annotation
+from m2bert.annotation.names import pitch_name
+from m2bert.base.files import write_text
+from m2bert.base.tables import csv_text
+from m2bert.model.predictions import NoteLabels
+
+ANNOTATION_FORMAT = 1
+"""Of the JSON file."""
+
+
+def write_annotation_csv(annotation: Annotation, path: Path) -> None:
+    """Write `note_records` as CSV in UTF-8; marks are joined by semicolons."""
+    records = note_records(annotation)
+    text = csv_text([record | {"marks": ";".join(record["marks"])} for record in records])
+    # without a byte order mark some spreadsheets misread names of tracks, but programs trip over it
+    write_text(path, text if text.isascii() else f"\ufeff{text}")
+
+
+def write_annotation_json(annotation: Annotation, path: Path) -> None:
+    """Write everything as one JSON object: facts of the file, what is said of the piece (`piece`:
+    task -> class -> probability; `piece_windows`: the same of each window), models, warnings, and
+    `notes`, the `note_records`, one a line."""
+    song = annotation.song
+    facts = {
+        "format_version": ANNOTATION_FORMAT,
+        "file": song.name,
+        "ticks_per_beat": song.notes.ticks_per_beat,
+        "seconds": round(float(song.seconds(song.notes.end.max())), 6),
+        "tracks": [
+            {"track": number, **asdict(track)} for number, track in enumerate(song.tracks, 1)
+        ],
+        "piece": {
+            task: _by_class(labels.classes, labels.probabilities)
+            for task, labels in annotation.piece_labels.items()
+        },
+        "piece_windows": {
+            task: [_by_class(labels.classes, window) for window in labels.windows]
+            for task, labels in annotation.piece_labels.items()
+        },
+        "models": annotation.models,
+        "warnings": annotation.warnings,
+    }
+    head = _json(facts, indent=1).removesuffix("\n}")
+    notes = ",\n".join(f"  {_json(record)}" for record in note_records(annotation))
+    write_text(path, f'{head},\n "notes": [\n{notes}\n ]\n}}\n')
+
+
+def note_records(annotation: Annotation) -> list[dict]:
+    """A record for each note of the song, in its order.
+
+    `track` counts the song's instruments (`midi.Notes`) from 1; beats are quarter notes; middle C
+    (60) is C4; `midi_velocity` is how hard the note is struck (1..127). `TASK` is the label by name
+    and `TASK_probability` its probability, None for notes that were not read.
+    """
+    song, notes = annotation.song, annotation.song.notes
+    names = np.array([track.name for track in song.tracks], object)
+    columns = {
+        "index": np.arange(len(song)),
+        "track": notes.track + 1,
+        "track_name": names[notes.track],
+        "onset_ticks": notes.start,
+        "duration_ticks": notes.end - notes.start,
+        "onset_beats": song.beats(notes.start).round(6),
+        "duration_beats": song.beats(notes.end - notes.start).round(6),
+        "onset_seconds": song.seconds(notes.start).round(6),
+        "duration_seconds": (song.seconds(notes.end) - song.seconds(notes.start)).round(6),
+        "pitch": notes.pitch,
+        "pitch_name": np.array([pitch_name(pitch) for pitch in range(128)], object)[notes.pitch],
+        "midi_velocity": notes.velocity,
+        "marks": np.fromiter(_mark_names(annotation), object),
+    }
+    for task, labels in annotation.note_labels.items():
+        columns[task], columns[f"{task}_probability"] = _label_columns(labels)
+    values = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in values]
+
+
+def _mark_names(annotation: Annotation) -> list[list[str]]:
+    """The names of each note's marks."""
+    bits = np.zeros(len(annotation.song), np.int64)
+    for place, flags in enumerate(annotation.marks.values()):
+        bits |= flags.astype(np.int64) << place
+    combinations = [
+        [name for place, name in enumerate(annotation.marks) if value >> place & 1]
+        for value in range(2 ** len(annotation.marks))
+    ]
+    return [combinations[value] for value in bits.tolist()]
+
+
+def _label_columns(labels: NoteLabels) -> tuple[np.ndarray, np.ndarray]:
+    """Names and probabilities of the labels, (notes,) object each; None where there is none."""
+    probability = labels.probability.astype(np.float64).round(4).astype(object)
+    probability[~labels.was_read] = None
+    return labels.names, probability
+
+
+def _by_class(classes: tuple[str, ...], probabilities: np.ndarray) -> dict[str, float]:
+    return dict(zip(classes, probabilities.astype(np.float64).round(4).tolist(), strict=True))
+
+
+def _json(value: dict, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, allow_nan=False)

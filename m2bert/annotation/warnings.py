@@ -1,0 +1,73 @@
+"""What in a song lies outside that which models were trained on."""
+
+import numpy as np
+
+from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
+from m2bert.notes.midi import other_metres
+from m2bert.notes.song import Song
+
+LONGEST_BEATS = ORDINARY_SIZES[3] / 8
+"""The longest duration that a token stands for: 64 32nd notes."""
+
+
+def marks_of(song: Song) -> dict[str, np.ndarray]:
+    """What is remarkable about single notes, by name, (notes,) bool each.
+
+    "drums": not read by models of notes; "short": under 1/16 beat, not read by models of pieces;
+    "pitch clipped", "duration clipped": read as the nearest that there is a token for.
+    """
+    notes = song.notes
+    beats = song.beats(notes.end - notes.start)
+    return {
+        "drums": song.is_drum,
+        "short": beats < SHORTEST_NOTE_BEATS,
+        "pitch clipped": (notes.pitch < LOWEST_PITCH) | (notes.pitch > HIGHEST_PITCH),
+        "duration clipped": beats > LONGEST_BEATS,
+    }
+
+
+def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
+    """Sentences for a musician on what the models cannot know about."""
+    counts = {name: int(marked.sum()) for name, marked in marks.items()}
+    found = []
+    if counts["drums"]:
+        found.append(
+            f"{of_notes(counts['drums'])} drums: they get no labels, as the models of notes were "
+            "trained on pitched instruments alone"
+        )
+    if metres := other_metres(song.notes):
+        found.append(
+            f"there is music in {', '.join(metres)}: the models count bars of four quarter notes "
+            "from the beginning, whatever the metre, so what hangs on bars may be wrong"
+        )
+    if counts["pitch clipped"]:
+        found.append(
+            f"{of_notes(counts['pitch clipped'])} below A#0 or above B7 and read as if they had "
+            "the nearest of these pitches"
+        )
+    if counts["duration clipped"]:
+        found.append(
+            f"{of_notes(counts['duration clipped'])} longer than {LONGEST_BEATS:g} quarter notes "
+            "and read as if they ended there"
+        )
+    if song.never_ended:
+        found.append(f"{of_notes(song.never_ended)} begun but never ended in the file: left out")
+    if counts["short"] == len(song):
+        found.append("every note is shorter than a 64th note: models of whole pieces read nothing")
+    elif counts["short"]:
+        found.append(
+            f"{of_notes(counts['short'])} shorter than a 64th note: models of whole pieces leave "
+            "them out"
+        )
+    if song.sequences > 1:
+        found.append(
+            f"the file holds {song.sequences} sequences that do not belong together (MIDI format "
+            "2), and all were read as if they began at once: save each as a file of its own"
+        )
+    if not song.midi.tempo_changes:
+        found.append("the file has no tempo: seconds are reckoned at 120 beats a minute")
+    return found
+
+
+def of_notes(count: int) -> str:
+    return "1 note is" if count == 1 else f"{count:,} notes are"

@@ -1,0 +1,215 @@
+"""The work of `python -m m2bert.embed`: find files, read them, embed them, write the vectors."""
+
+import argparse
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from m2bert.base.devices import choose_device, choose_precision
+from m2bert.base.errors import UserError, show_lines_at_once
+from m2bert.base.files import replacing, write_json
+from m2bert.base.workers import map_in_processes
+from m2bert.embedding.npz import write_npz
+from m2bert.model.encoder import M2BertModel
+from m2bert.model.pretrained import Backbone, choose_backbone
+from m2bert.model.vectors import embed_songs
+from m2bert.notes.levels import LEVELS
+from m2bert.notes.midi_files import collect_midi_files
+from m2bert.notes.skipped import count_by_reason, print_counts, print_first
+from m2bert.notes.tokenised_song import TokenisedSong, tokenise_or_reject
+from m2bert.notes.windows import WINDOW, window_starts
+
+VECTORS_FORMAT = 1
+SECONDS_PER_FILE = 120  # far above what the slowest real file takes
+
+
+@dataclass
+class Reading:
+    """What was read of the files; the lists but the last are of the songs, in one order.
+
+    Attributes:
+        notes: CP notes, (notes, 4) uint8.
+        first_note: of each vector, the place of its first note in the file's order, int64.
+        onset_beats: when that note begins, float64.
+        skipped: the files that gave no song, with reasons.
+    """
+
+    level: str
+    files: list[str] = field(default_factory=list)
+    notes: list[np.ndarray] = field(default_factory=list)
+    first_note: list[np.ndarray] = field(default_factory=list)
+    onset_beats: list[np.ndarray] = field(default_factory=list)
+    has_other_metre: list[bool] = field(default_factory=list)
+    has_drums: list[bool] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, file: str, song: TokenisedSong) -> None:
+        first = np.flatnonzero(np.diff(LEVELS[self.level](song.notes), prepend=-1))
+        self.files.append(file)
+        self.notes.append(song.notes)
+        self.first_note.append(song.file_note[first])
+        self.onset_beats.append(song.onset_beats[first])
+        self.has_other_metre.append(song.has_other_metre)
+        self.has_drums.append(song.has_drums)
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """How many vectors each song has, (songs,) int64."""
+        return np.array([len(first) for first in self.first_note])
+
+    @property
+    def total_notes(self) -> int:
+        return sum(map(len, self.notes))
+
+
+def embed_files(args: argparse.Namespace) -> None:
+    """Read the files of a command, embed them, write the vectors and what they depend on."""
+    show_lines_at_once(escape=True)
+    files = collect_midi_files(args.files)
+    device = choose_device(args.cpu)
+    precision = choose_precision(args.precision, device)
+    backbone = choose_backbone(args.ckpt, args.preset, args.index_layer)
+    config = backbone.config
+    print(
+        f"{config.num_hidden_layers} layers of width {config.hidden_size}, {backbone.path}; "
+        f"{device.type}, {precision}"
+    )
+    record_path = args.out.with_suffix(".json")
+    with replacing(args.out) as vectors_file, replacing(record_path) as record_file:
+        vectors_file.touch()  # whether this is possible shows before the work, not after it
+        reading = read_files(files, args.level, args.num_workers)
+        begin = monotonic()
+        write_vectors(vectors_file, reading, new_model(backbone, device), args, precision)
+        seconds = monotonic() - begin
+        record = {
+            "format_version": VECTORS_FORMAT,
+            "model": describe_model(backbone),
+            "level": args.level,
+            "index_layer": args.index_layer,
+            "window": WINDOW,
+            "stride": args.stride,
+            "precision": precision,
+            "seconds": round(seconds, 2),
+            **describe_songs(reading),
+        }
+        write_json(record_file, record)
+    print(
+        f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
+        f"({reading.total_notes / max(seconds, 1e-9):,.0f} notes/s)"
+    )
+    print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
+
+
+def describe_model(backbone: Backbone) -> dict:
+    return {
+        "path": str(backbone.path),
+        "sha256": backbone.sha256,
+        "epoch": backbone.epoch,
+        "layers": backbone.config.num_hidden_layers,
+        "width": backbone.config.hidden_size,
+    }
+
+
+def new_model(backbone: Backbone, device: torch.device) -> M2BertModel:
+    model = M2BertModel(backbone.config)
+    model.load_state_dict(backbone.tensors)
+    return model.to(device)
+
+
+# Reading -------------------------------------------------------------------------------------
+
+
+def read_files(files: list[Path], level: str, workers: int) -> Reading:
+    """Read all files in parallel and say what was found.
+
+    Raises `UserError` if none of them gives a song.
+    """
+    reading = Reading(level)
+    bar = tqdm(total=len(files), desc="reading", unit=" files", disable=None)
+    songs = map_in_processes(tokenise_or_reject, files, workers, SECONDS_PER_FILE)
+    with bar, closing(songs):
+        for file, song in zip(files, songs, strict=True):
+            if isinstance(song, TokenisedSong):
+                reading.add(str(file), song)
+            else:
+                entry = {"file": str(file), "reason": song.reason, "detail": song.detail}
+                reading.skipped.append(entry)
+            bar.update()
+            bar.set_postfix(skipped=len(reading.skipped), refresh=False)
+    print(f"{len(reading.files):,} songs, {reading.total_notes:,} notes")
+    print_counts(reading.skipped)
+    print_first(reading.skipped)
+    if not reading.files:
+        raise UserError(f"none of the {len(files)} MIDI files is usable")
+    warn(reading)
+    return reading
+
+
+def warn(reading: Reading) -> None:
+    """Say what makes some songs strange to a model."""
+    for flags, what in (
+        (reading.has_other_metre, "in another metre than 4/4; they were cut in bars of four beats"),
+        (reading.has_drums, "with drums, whose sounds were read as pitches"),
+    ):
+        if any(flags):
+            print(f"warning: {sum(flags):,} of {len(flags):,} songs are {what}")
+
+
+def describe_songs(reading: Reading) -> dict:
+    columns = zip(
+        reading.files,
+        map(len, reading.notes),
+        reading.vectors.tolist(),
+        reading.has_other_metre,
+        reading.has_drums,
+        strict=True,
+    )
+    names = ("file", "notes", "vectors", "other_metre", "drums")
+    return {
+        "vectors": int(reading.vectors.sum()),
+        "notes": reading.total_notes,
+        "files": [dict(zip(names, row, strict=True)) for row in columns],
+        "skipped_by_reason": count_by_reason(reading.skipped),
+        "skipped": reading.skipped,
+    }
+
+
+# Embedding -----------------------------------------------------------------------------------
+
+
+def write_vectors(
+    path: Path, reading: Reading, model: M2BertModel, args: argparse.Namespace, precision: str
+) -> None:
+    """Embed the songs and write the npz, song by song as they are ready."""
+    counts = reading.vectors
+    windows = sum(len(window_starts(len(notes), WINDOW, args.stride)) for notes in reading.notes)
+    others = {
+        "files": np.array(reading.files),
+        "offsets": np.concatenate([[0], np.cumsum(counts)]),
+        "song": np.repeat(np.arange(len(counts)), counts),
+        "note": np.concatenate(reading.first_note),
+        "onset_beats": np.concatenate(reading.onset_beats),
+    }
+    with tqdm(total=windows, desc="embedding", unit=" windows", disable=None) as bar:
+        vectors = embed_songs(
+            model,
+            reading.notes,
+            args.level,
+            args.index_layer,
+            stride=args.stride,
+            batch_size=args.batch_size,
+            precision=precision,
+            progress=bar.update,
+        )
+        shape = (int(counts.sum()), model.config.hidden_size)
+        try:
+            write_npz(path, "vectors", vectors, shape, others)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                "the GPU's memory is too small: a smaller --batch_size helps"
+            ) from error

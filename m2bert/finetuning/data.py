@@ -1,0 +1,202 @@
+"""What a task is trained and tested on: segments of CP notes with labels, from plain `.npy` files.
+
+    CORPUS_PART.npy            notes, any integer type, (segments, notes, 4), padded at the end
+    CORPUS_PART_LABELSans.npy  labels, any integer type: (segments, notes) for a note task,
+                               (segments,) for a piece task
+
+as `data_creation.prepare_smc` writes them and as the original's are published.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2bert.base.errors import UserError
+from m2bert.finetuning.metrics import METRICS
+from m2bert.notes.cp import FIELDS, PAD, real_notes
+from m2bert.notes.pickled.lists import is_pickled, read_items
+from m2bert.tasks import METRIC_TITLES, SPLITS, Task
+
+
+@dataclass(frozen=True)
+class LabelledSegments:
+    """Segments and their labels.
+
+    Attributes:
+        notes: (segments, notes, 4) uint8.
+        labels: (segments, notes) or (segments,) int16.
+    """
+
+    notes: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.notes)
+
+    @property
+    def lengths(self) -> Tensor:
+        """Notes of each segment that are no padding, (segments,) int64."""
+        return real_notes(self.notes).sum(1)
+
+    def take(self, rows: slice) -> "LabelledSegments":
+        return LabelledSegments(self.notes[rows], self.labels[rows])
+
+    def to(self, device: torch.device) -> "LabelledSegments":
+        return LabelledSegments(self.notes.to(device), self.labels.to(device))
+
+    def summary(self) -> dict:
+        """Counts and a checksum, so that results can tell what they were computed on."""
+        notes, labels = self.notes.numpy(), self.labels.numpy()
+        crc = zlib.crc32(labels.data, zlib.crc32(notes.data))
+        return {"segments": len(self), "notes": int(self.lengths.sum()), "crc32": f"{crc:08x}"}
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The three sets that one run needs."""
+
+    train: LabelledSegments
+    valid: LabelledSegments
+    test: LabelledSegments
+
+    def summaries(self) -> dict[str, dict]:
+        """What `LabelledSegments.summary` says of each set."""
+        return {name: getattr(self, name).summary() for name in SPLITS}
+
+
+def has_data(task: Task, data_roots: Sequence[Path]) -> bool:
+    """Whether any file of the task is in one of the folders."""
+    return any(
+        (root / name).exists()
+        for root in data_roots
+        for part in task.parts
+        for name in task.file_names(part)[1:]
+    )
+
+
+def read_parts(task: Task, data_roots: Sequence[Path]) -> dict[str, LabelledSegments]:
+    """Read all parts of a task's data (splits or folds) from the first folder that has each file.
+
+    Raises `UserError` naming the file that is missing or cannot be right.
+    """
+    return {part: _read_part(task, part, data_roots) for part in task.parts}
+
+
+def split(task: Task, parts: dict[str, LabelledSegments], fold: int | None) -> TaskData:
+    """Training, validation and test set of one run.
+
+    In a cross-validation fold k is the test set, fold k + 1 (after the last the first) the
+    validation set, and the others are trained on. Raises `UserError` for a set without anything to
+    score.
+    """
+    if fold is None:
+        data = _move_to_validation(task, TaskData(*(parts[part] for part in task.parts)))
+    else:
+        folds = list(parts.values())
+        following = (fold + 1) % len(folds)
+        others = [folds[k] for k in range(len(folds)) if k not in (fold, following)]
+        data = TaskData(_join(others), folds[following], folds[fold])
+    for name in SPLITS:
+        _check_scorable(task, name, getattr(data, name))
+    return data
+
+
+def _move_to_validation(task: Task, data: TaskData) -> TaskData:
+    """Beats have few pieces to validate on: the end of the training file goes there."""
+    moved = min(task.moved_to_validation, len(data.train) // 4)
+    kept = len(data.train) - moved
+    valid = _join([data.valid, data.train.take(slice(kept, None))]) if moved else data.valid
+    return TaskData(data.train.take(slice(0, kept)), valid, data.test)
+
+
+def _join(parts: Sequence[LabelledSegments]) -> LabelledSegments:
+    return LabelledSegments(
+        torch.cat([part.notes for part in parts]), torch.cat([part.labels for part in parts])
+    )
+
+
+def _check_scorable(task: Task, name: str, part: LabelledSegments) -> None:
+    if not METRICS[task.metric].counted(part.notes, part.labels).any():
+        raise UserError(
+            f"{task.name}: the {name} set has {len(part)} segments, but none of their notes "
+            f"counts for {METRIC_TITLES[task.metric]}: check the labels of {task.corpus}"
+        )
+
+
+# Reading and checking --------------------------------------------------------------------------
+
+
+def _read_part(task: Task, part: str, data_roots: Sequence[Path]) -> LabelledSegments:
+    notes_path, labels_path = (_find(name, data_roots) for name in task.file_names(part))
+    notes, labels = _read_array(notes_path), _read_array(labels_path)
+    if notes.ndim != 3 or notes.shape[2] != len(FIELDS) or not notes.size:
+        raise UserError(f"{notes_path} holds {notes.shape} instead of (segments, notes, 4)")
+    wanted = notes.shape[:2] if task.level == "note" else notes.shape[:1]
+    if labels.shape != wanted:
+        raise UserError(
+            f"{labels_path} has labels {labels.shape} for segments {notes.shape[:2]} of "
+            f"{notes_path.name}, where {wanted} are needed: the two files do not belong together"
+        )
+    _check_range(notes_path, notes, np.array(PAD), "token")
+    _check_range(labels_path, labels, np.array(len(task.classes) - 1), "label")
+    _check_padding(notes_path, notes)
+    return LabelledSegments(
+        torch.from_numpy(np.array(notes, np.uint8)), torch.from_numpy(np.array(labels, np.int16))
+    )
+
+
+def _find(name: str, data_roots: Sequence[Path]) -> Path:
+    for root in data_roots:
+        if (root / name).exists():
+            return root / name
+    folders = " or ".join(map(str, dict.fromkeys(data_roots)))
+    raise UserError(
+        f"there is no {name} in {folders}: make it with scripts/prepare_smc_benckmark.sh"
+    )
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        if is_pickled(path):
+            array = np.array(list(read_items(path)))
+        else:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as an array ({error})") from error
+    if array.dtype.kind not in "iu":
+        raise UserError(f"{path} holds {array.dtype} values instead of whole numbers")
+    return array
+
+
+def _check_range(path: Path, values: np.ndarray, greatest: np.ndarray, word: str) -> None:
+    wrong = (values < 0) | (values > greatest)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        limit = greatest[place[-1]] if greatest.ndim else greatest
+        raise UserError(
+            f"{path} has the {word} {values[place]} at {list(place)}, outside 0..{limit}: "
+            "it belongs to another task, or is damaged"
+        )
+
+
+def _check_padding(path: Path, notes: np.ndarray) -> None:
+    padding = notes == np.array(PAD)
+    mixed = padding.any(2) & ~padding.all(2)
+    if mixed.any():
+        segment, note = np.argwhere(mixed)[0].tolist()
+        raise UserError(
+            f"{path}: note {note} of segment {segment} is {notes[segment, note].tolist()}, neither "
+            f"a note nor padding {list(PAD)}"
+        )
+    real = ~padding[..., 0]
+    broken = (real[:, 1:] & ~real[:, :-1]).any(1) | ~real[:, 0]
+    if broken.any():
+        raise UserError(
+            f"{path}: segment {int(np.argmax(broken))} begins with padding or has notes after it; "
+            "padding must be at the end"
+        )

@@ -1,0 +1,201 @@
+"""Training and scoring of a classifier on one task, epoch by epoch
+(docs/METHOD.md, "Fine-tuning")."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2bert.base.errors import UserError
+from m2bert.base.processes import Processes
+from m2bert.base.seeds import seed_of_step
+from m2bert.finetuning.data import LabelledSegments
+from m2bert.finetuning.metrics import METRICS
+from m2bert.model.classifiers import Classifier
+from m2bert.model.optimisers import AdamW
+from m2bert.notes.cp import real_notes
+from m2bert.tasks import Task
+
+DECIMALS = 4
+
+ShowProgress = Callable[[list[np.ndarray], str], Iterator[np.ndarray]]
+"""Passes batches (segment numbers each) on one by one, with a progress bar of the given title; it
+may end the run between two of them by an exception."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What came out of one pass over a set.
+
+    Attributes:
+        loss: mean of the batches' losses.
+        score: of the task's metric.
+        predictions: the predicted classes, shaped as the labels, int16.
+    """
+
+    loss: float
+    score: float
+    predictions: Tensor
+
+
+class SegmentSet:
+    """A set of segments on the device, with what the host needs to know of it."""
+
+    def __init__(self, task: Task, segments: LabelledSegments, device: torch.device):
+        self.lengths = segments.lengths.numpy()
+        counted = counted_in_loss(segments.notes, segments.labels, task.loss_on)
+        self.in_loss = counted.view(len(segments), -1).sum(1).numpy()
+        """Notes of each segment that the loss is about, (segments,)."""
+        on_device = segments.to(device)
+        self.notes, self.labels = on_device.notes, on_device.labels
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class ClassifierTrainer:
+    """A classifier, its optimiser, and the task that they are for; one process's part in it.
+
+    Notes and labels lie on the device from the start (a few bytes a note); what comes back to the
+    host is two figures an epoch. All processes have all data, and end with the same weights and
+    scores.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        task: Task,
+        *,
+        batch_size: int,
+        lr: float,
+        seed: int,
+        processes: Processes,
+        precision: str,
+    ):
+        self.processes, self.device = processes, processes.device
+        self.model, self.task, self.metric = model.to(self.device), task, METRICS[task.metric]
+        self.wrapped = processes.wrap(self.model)
+        self.batch_size, self.seed, self.precision = batch_size, seed, precision
+        self.optimiser = AdamW([w for w in model.parameters() if w.requires_grad], lr=lr)
+        self.steps = 0
+
+    def train_epoch(self, data: SegmentSet, epoch: int, batches: ShowProgress) -> Scores:
+        """Go once through the training set in an order made from the seed and the epoch."""
+        self.model.train()
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
+        predictions = torch.zeros_like(data.labels)
+        losses = []
+        for rows in batches(self.cut(order), f"epoch {epoch}"):
+            # Dropout takes no generator of its own: a step's noise is made a function of the step.
+            torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
+            self.steps += 1
+            mine = self.processes.share(rows)
+            # all take part in a step: who has no row computes one, which counts for nothing
+            computed = mine if len(mine) else rows[:1]
+            sums, _ = self.forward(self.wrapped, data, computed, predictions, bool(len(mine)))
+            count = int(data.in_loss[rows].sum())
+            if not count:  # a batch without a labelled note teaches nothing
+                continue
+            loss = sums.sum() / count
+            self.optimiser.zero_grad()
+            # gradients are averaged over processes, the loss is a sum over them
+            (loss * self.processes.count).backward()
+            self.optimiser.step()
+            losses.append(loss.detach())
+        loss = self.processes.add_up(torch.stack(losses).double()).mean()
+        return self.scored(data, loss, self.processes.add_up(predictions), training=True)
+
+    @torch.no_grad()
+    def evaluate(self, data: SegmentSet, title: str, batches: ShowProgress) -> Scores:
+        """Score a set. The order in which it is read changes nothing: it goes by length, so that
+        little padding is computed. Processes take turns at its batches."""
+        self.model.eval()
+        order = np.argsort(-data.lengths, kind="stable")
+        predictions = torch.zeros_like(data.labels)
+        sums_and_counts = torch.zeros(2, len(data), device=self.device)
+        mine = self.cut(order)[self.processes.index :: self.processes.count]
+        for rows in batches(mine, title):
+            index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+            read = self.forward(self.model, data, rows, predictions)
+            sums_and_counts[:, index] = torch.stack(read)
+        sums, counts = self.processes.add_up(sums_and_counts).double()
+        loss = self.mean_of_batches(sums, counts)
+        return self.scored(data, loss, self.processes.add_up(predictions))
+
+    def cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Segment numbers in order -> batches of them."""
+        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+
+    def forward(
+        self,
+        model: torch.nn.Module,
+        data: SegmentSet,
+        rows: np.ndarray,
+        predictions: Tensor,
+        counting: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Summed losses of some segments and how many notes these are of, (rows,) each; puts the
+        predicted classes into `predictions`. If `counting` is False, all of these are 0.
+
+        For note tasks a batch ends with its longest segment: nothing looks at padding.
+        """
+        lengths = data.lengths[rows]
+        index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+        notes, labels = data.notes[index], data.labels[index]
+        if self.task.level == "note":
+            notes, labels = notes[:, : lengths.max()], labels[:, : lengths.max()]
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        ):
+            logits = model(notes, padded=bool(lengths.min() < notes.shape[1]))
+        classes = logits.detach().argmax(-1).to(predictions.dtype) * counting
+        if self.task.level == "note":
+            predictions[index, : lengths.max()] = classes
+        else:
+            predictions[index] = classes
+        counted = counted_in_loss(notes, labels, self.task.loss_on) & counting
+        return segment_losses(logits, labels, counted)
+
+    def mean_of_batches(self, sums: Tensor, counts: Tensor) -> Tensor:
+        """Mean loss of batches in file order, of those that have something to count."""
+        batch = torch.arange(len(sums), device=self.device) // self.batch_size
+        batches = -(-len(sums) // self.batch_size)
+        summed, counted = torch.zeros(2, batches, dtype=torch.float64, device=self.device)
+        summed.index_add_(0, batch, sums)
+        counted.index_add_(0, batch, counts)
+        return (summed[counted > 0] / counted[counted > 0]).mean()
+
+    def scored(
+        self, data: SegmentSet, loss: Tensor, predictions: Tensor, training: bool = False
+    ) -> Scores:
+        score = self.metric.training_score if training else self.metric.score
+        value = score(data.notes, data.labels, predictions, self.task.batch_size)
+        loss_value, score_value = torch.stack([loss, value]).tolist()
+        if not np.isfinite(loss_value):
+            raise UserError(
+                f"{self.task.name}: the loss is not finite any more; "
+                "try a lower --lr or --precision fp32 with another --save_root"
+            )
+        return Scores(round(loss_value, DECIMALS), round(score_value, DECIMALS), predictions)
+
+
+def segment_losses(logits: Tensor, labels: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of every segment, summed over its counted notes, and how many there are.
+
+    logits (batch, notes, classes), labels and counted (batch, notes); for piece tasks the same
+    without notes. Returns two float32 tensors (batch,).
+    """
+    losses = F.cross_entropy(logits.float().movedim(-1, 1), labels.long(), reduction="none")
+    weights = counted.float()
+    return (losses * weights).view(len(losses), -1).sum(1), weights.view(len(losses), -1).sum(1)
+
+
+def counted_in_loss(notes: Tensor, labels: Tensor, loss_on: str) -> Tensor:
+    """Mark what a task's loss is about (`Task.loss_on`), as labels: bool."""
+    if labels.ndim == 1:
+        return torch.ones_like(labels, dtype=torch.bool)
+    real = real_notes(notes)
+    return real if loss_on == "notes" else real & (labels > 0)

@@ -1,0 +1,149 @@
+"""The benchmark's scores (docs/METHOD.md, "Scores").
+
+Pure functions on tensors of a whole split, on whatever device these are; nothing loops over notes.
+Each takes
+
+    notes        (segments, notes, 4), any integer dtype
+    labels       (segments, notes), or (segments,) for piece tasks
+    predictions  as labels: the predicted classes
+    batch_size   segments that are scored together, in file order; matters to `grid_accuracy` alone
+
+and gives a float64 scalar tensor, NaN where there is nothing to count.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from m2bert.notes.cp import BAR_NEW, POSITIONS_PER_BAR, real_notes
+
+Score = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+
+
+def note_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """Share of right notes among all that are no padding, label 0 among them."""
+    return _accuracy(labels, predictions, real_notes(notes))
+
+
+def bar_start_accuracy(
+    notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
+) -> Tensor:
+    """Share of right notes among those that open a bar and have a label other than 0."""
+    return _accuracy(labels, predictions, labelled_bar_starts(notes, labels))
+
+
+def piece_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """Share of segments that are given the class of their piece."""
+    return _accuracy(labels, predictions, torch.ones_like(labels, dtype=torch.bool))
+
+
+def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """F1 of class 2 against class 1.
+
+    As in the original a note that is predicted as another class, padding among them, is neither
+    hit nor miss. A denominator of 0 counts as 1e-4.
+    """
+    counted = real_notes(notes)
+    for classes in (labels, predictions):
+        counted = counted & ((classes == 1) | (classes == 2))
+    hits = (counted & (labels == 2) & (predictions == 2)).sum().double()
+    precision = hits / (counted & (predictions == 2)).sum().clamp(min=1e-4)
+    recall = hits / (counted & (labels == 2)).sum().clamp(min=1e-4)
+    return 2 * precision * recall / (precision + recall).clamp(min=1e-4)
+
+
+def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """Share of right 16th slots, where a note stands for all slots from its own to the next note's.
+
+    As published: the last note of a segment stands for all slots up to the end of the *longest*
+    segment of its batch, so the score depends on how segments are batched.
+    """
+    batch = torch.arange(len(notes), device=notes.device) // batch_size
+
+    def longest_of_batch(bars: Tensor) -> Tensor:
+        return torch.zeros_like(bars).scatter_reduce_(0, batch, bars, "amax")[batch]
+
+    return _grid_accuracy(notes, labels, predictions, longest_of_batch)
+
+
+def clean_grid_accuracy(
+    notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
+) -> Tensor:
+    """As `grid_accuracy`, but every segment's grid ends with the segment's own last bar."""
+    return _grid_accuracy(notes, labels, predictions, lambda bars: bars)
+
+
+def _accuracy(labels: Tensor, predictions: Tensor, counted: Tensor) -> Tensor:
+    return ((labels == predictions) & counted).sum().double() / counted.sum()
+
+
+def _grid_accuracy(
+    notes: Tensor, labels: Tensor, predictions: Tensor, grid_bars: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Share of right slots; those whose true label is 0 don't count.
+
+    grid_bars: from the bars of every segment, (segments,), how many its grid has.
+
+    A note writes its label from its slot to the end of the grid, and a later note writes over it.
+    What it keeps are the slots before the lowest one of all later notes, so no grid is needed.
+    """
+    real = real_notes(notes)
+    opens = notes[..., 0] == BAR_NEW
+    opens[:, 0] = True  # the first note of a segment always opens a bar
+    number = opens.cumsum(1, dtype=torch.int32)
+    bars = (number * real).amax(1)
+    end = (POSITIONS_PER_BAR * grid_bars(bars))[:, None]
+    slot = torch.where(real, POSITIONS_PER_BAR * (number - 1) + notes[..., 1], end)
+    lowest_from_here = slot.flip(1).cummin(1).values.flip(1)
+    next_slot = torch.cat([lowest_from_here[:, 1:], end], dim=1)
+    kept = (next_slot - slot).clamp_(min=0) * (labels > 0)
+    return (kept * (labels == predictions)).sum().double() / kept.sum()
+
+
+# Which notes or segments a score is about, for confusion matrices ------------------------------
+
+
+def all_notes(notes: Tensor, labels: Tensor) -> Tensor:
+    return real_notes(notes)
+
+
+def labelled_notes(notes: Tensor, labels: Tensor) -> Tensor:
+    return real_notes(notes) & (labels > 0)
+
+
+def labelled_bar_starts(notes: Tensor, labels: Tensor) -> Tensor:
+    return (notes[..., 0] == BAR_NEW) & (labels > 0)
+
+
+def all_segments(notes: Tensor, labels: Tensor) -> Tensor:
+    return torch.ones_like(labels, dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a task is scored.
+
+    Attributes:
+        score: the published score, of validation and test.
+        counted: from notes and labels, the notes or segments of the confusion matrix; a split
+            without any cannot be scored.
+        training_score: what is shown for the training set.
+        clean_score: the same score without a flaw of the published one, shown beside it.
+    """
+
+    score: Score
+    counted: Callable[[Tensor, Tensor], Tensor]
+    training_score: Score
+    clean_score: Score | None = None
+
+
+METRICS = {
+    "note_accuracy": Metric(note_accuracy, all_notes, note_accuracy),
+    "f1": Metric(f1, labelled_notes, f1),
+    "grid_accuracy": Metric(grid_accuracy, labelled_notes, note_accuracy, clean_grid_accuracy),
+    "bar_start_accuracy": Metric(bar_start_accuracy, labelled_bar_starts, bar_start_accuracy),
+    "piece_accuracy": Metric(piece_accuracy, all_segments, piece_accuracy),
+}
+"""Every score by the name that a task refers to it by."""

@@ -1,0 +1,132 @@
+"""What a command is to train: its runs, and what they share."""
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from m2bert.base.devices import choose_precision
+from m2bert.base.errors import UserError
+from m2bert.base.processes import Processes
+from m2bert.base.settings import refuse_other_settings
+from m2bert.finetuning.data import has_data
+from m2bert.finetuning.result import RESULT_FILE, folder_of_run
+from m2bert.finetuning.run import Options
+from m2bert.model.classifiers import CLASSIFIERS, Classifier
+from m2bert.model.config import M2BertConfig
+from m2bert.model.pretrained import Backbone, choose_model
+from m2bert.tasks import TASKS, Task
+
+
+class PlannedRun(NamedTuple):
+    """A run that is asked for; fold is None where there is no cross-validation."""
+
+    task: Task
+    seed: int
+    fold: int | None
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.task.name}, seed {self.seed}{fold}"
+
+    @property
+    def result_file(self) -> Path:
+        return self.folder / RESULT_FILE
+
+    @property
+    def is_finished(self) -> bool:
+        return self.result_file.exists()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all runs of a command share.
+
+    Attributes:
+        backbone: the pre-trained encoder; None starts from random weights.
+        settings: everything but task, seed and fold that a result depends on.
+    """
+
+    save_root: Path
+    data_roots: list[Path]
+    config: M2BertConfig
+    backbone: Backbone | None
+    index_layer: int
+    options: Options
+    settings: dict
+
+    @property
+    def processes(self) -> Processes:
+        return self.options.processes
+
+    def new_model(self, task: Task) -> Classifier:
+        """A classifier for a task, its head drawn from torch's current seed."""
+        kind = CLASSIFIERS[task.level]
+        model = kind(self.config, task.classes, self.index_layer, task.name)
+        if self.backbone:
+            model.backbone.load_state_dict(self.backbone.tensors)
+        return model
+
+
+def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
+    """Read and check what all runs share."""
+    args.precision = choose_precision(args.precision, processes.device)
+    config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
+    backbone = None if args.nopretrain else backbone
+    setup = Setup(
+        save_root=args.save_root,
+        data_roots=args.data_root,
+        config=config,
+        backbone=backbone,
+        index_layer=args.index_layer,
+        options=Options(
+            epochs=args.epochs,
+            lr=args.lr,
+            batch_size=args.batch_size,
+            processes=processes,
+            precision=args.precision,
+            save_ckpt=args.save_ckpt,
+        ),
+        settings=finetuning_settings(args, config, backbone),
+    )
+    refuse_other_settings(setup.save_root, setup.settings, "--save_root")
+    return setup
+
+
+def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
+    """All runs that are asked for, finished or not, task by task."""
+    names = args.task or [name for name in TASKS if has_data(TASKS[name], args.data_root)]
+    for name in names:
+        if name not in TASKS:
+            raise UserError(f"there is no task {name}; the tasks are {', '.join(TASKS)}")
+    if not names:
+        folders = " or ".join(map(str, dict.fromkeys(args.data_root)))
+        raise UserError(
+            f"there is no data of any task in {folders}: make it with "
+            "scripts/prepare_smc_benckmark.sh"
+        )
+    return [
+        PlannedRun(task, seed, fold, folder_of_run(args.save_root, name, seed, fold))
+        for name in names
+        for task in [TASKS[name]]
+        for seed in args.seed or task.seeds
+        for fold in (range(task.folds) if task.folds else [None])
+    ]
+
+
+def finetuning_settings(
+    args: argparse.Namespace, config: M2BertConfig, backbone: Backbone | None
+) -> dict:
+    """Everything but task, seed and fold that a result depends on."""
+    model = asdict(config)
+    del model["pianoroll"]  # a head that fine-tuning leaves aside
+    return {
+        "pretrained": backbone is not None,
+        "checkpoint_sha256": backbone.sha256[:16] if backbone else None,
+        "model": model,
+        "index_layer": args.index_layer,
+        "class_num": None,  # an entry that results of earlier releases have
+        **{name: getattr(args, name) for name in ("epochs", "batch_size", "lr", "precision")},
+    }

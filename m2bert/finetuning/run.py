@@ -1,0 +1,296 @@
+"""One run of fine-tuning in its folder: a task, a seed and, in a cross-validation, a fold.
+
+log                 a line an epoch, in the original's format
+result.json         all figures, written when the run has ended
+state.safetensors   until then: weights, optimiser and figures after a finished epoch
+model/              the model of the best epoch, with --save_ckpt (model/folder.py)
+
+Of several processes only the main one writes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from torch import Tensor
+
+from m2bert.base.errors import UserError
+from m2bert.base.files import remove_temporaries, write_text
+from m2bert.base.processes import Processes
+from m2bert.finetuning.data import LabelledSegments, TaskData
+from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, Scores, SegmentSet, counted_in_loss
+from m2bert.finetuning.metrics import METRICS
+from m2bert.model.classifiers import Classifier
+from m2bert.model.tensors import (
+    MOST_TIME_SAVING,
+    WEIGHT,
+    load_tensors,
+    pack_state,
+    save_tensors,
+    unpack_state,
+    with_prefix,
+)
+from m2bert.tasks import SPLITS, Task
+
+STATE_FILE = "state.safetensors"
+MODEL_FOLDER = "model"
+BEST = "best."
+PREDICTIONS = "predictions"
+
+RECORDED = (
+    "task",
+    "seed",
+    "fold",
+    "metric",
+    "best_epoch",
+    "valid_score",
+    "test_score",
+    "clean_test_score",
+    "data",
+    "settings",
+)
+"""What a model's record repeats of its run's result as it stands."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is the same for all runs of a command.
+
+    Attributes:
+        batch_size: of training; None takes each task's own.
+    """
+
+    epochs: int
+    lr: float
+    batch_size: int | None
+    processes: Processes
+    precision: str
+    save_ckpt: bool
+
+
+class FinetuningRun:
+    """The loop over epochs of one run; `go` trains what is left of it and returns its figures."""
+
+    def __init__(
+        self,
+        folder: Path,
+        task: Task,
+        data: TaskData,
+        new_model: Callable[[], Classifier],
+        options: Options,
+        seed: int,
+        source: str,
+    ):
+        """seed: of everything random in this run; source: the name of the pre-trained model."""
+        self.folder, self.task, self.data, self.options = folder, task, data, options
+        self.source, self.processes = source, options.processes
+        device = self.processes.device
+        self.sets = [SegmentSet(task, getattr(data, name), device) for name in SPLITS]
+        self.summaries = data.summaries()
+        torch.manual_seed(seed)
+        self.trainer = ClassifierTrainer(
+            new_model(),
+            task,
+            batch_size=options.batch_size or task.batch_size,
+            lr=options.lr,
+            seed=seed,
+            processes=self.processes,
+            precision=options.precision,
+        )
+        self.epochs: list[dict] = []
+        self.best: dict[str, Tensor] = {}
+        """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
+        self.load_state()
+
+    def go(self) -> dict:
+        """Train what is left of the run and return its figures."""
+        if not self.processes.agree(len(self.epochs)):
+            raise UserError(f"{self.folder} must be one folder, shared by all machines")
+        if self.processes.is_main:
+            self.begin()
+        saved_at, saving_took = time.monotonic(), 0.0
+        while len(self.epochs) < self.options.epochs:
+            self.epochs.append(self.run_epoch(len(self.epochs) + 1))
+            if self.processes.is_main:
+                self.write_log()
+                begun = time.monotonic()
+                if begun - saved_at >= saving_took / MOST_TIME_SAVING:
+                    self.save_state()
+                    saved_at = time.monotonic()
+                    saving_took = saved_at - begun
+        return self.figures()
+
+    def finish(self, result: dict) -> None:
+        """Keep the best model with --save_ckpt, and remove what is no longer needed.
+
+        To be called when the result is written: a full disk must not cost that.
+        """
+        if self.options.save_ckpt:
+            self.save_model(result)
+        (self.folder / STATE_FILE).unlink(missing_ok=True)
+
+    def run_epoch(self, epoch: int) -> dict:
+        begun = time.perf_counter()
+        train_set, valid_set, test_set = self.sets
+        show_progress = self.processes.progress
+        train = self.trainer.train_epoch(train_set, epoch, show_progress)
+        trained = time.perf_counter()
+        valid = self.trainer.evaluate(valid_set, "validation", show_progress)
+        test = self.trainer.evaluate(test_set, "test", show_progress)
+        if valid.score >= max((record["valid_acc"] for record in self.epochs), default=0.0):
+            self.keep_best(test)
+        return {
+            "epoch": epoch,
+            **{f"{n}_loss": s.loss for n, s in zip(SPLITS, (train, valid, test), strict=True)},
+            **{f"{n}_acc": s.score for n, s in zip(SPLITS, (train, valid, test), strict=True)},
+            "train_seconds": round(trained - begun, 3),
+            "seconds": round(time.perf_counter() - begun, 3),
+        }
+
+    def keep_best(self, test: Scores) -> None:
+        self.best = {PREDICTIONS: test.predictions}
+        if self.options.save_ckpt:
+            weights = self.trainer.model.state_dict()
+            self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
+
+    # Files -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Remove what a killed process left, and bring the log to where the saved state is."""
+        for leftovers in (self.folder, self.folder / MODEL_FOLDER):
+            remove_temporaries(leftovers)
+        self.write_log()
+
+    def write_log(self) -> None:
+        lines = [f"Loading pre-trained model from {self.source}", *map(epoch_line, self.epochs)]
+        write_text(self.folder / "log", "\n".join(lines) + "\n")
+
+    def save_state(self) -> None:
+        trainer = self.trainer
+        tensors = pack_state(trainer.model, trainer.optimiser)
+        tensors |= {BEST + name: tensor for name, tensor in self.best.items()}
+        record = {
+            "epochs": self.epochs,
+            "steps": trainer.steps,
+            "optimiser_steps": trainer.optimiser.param_groups[0]["step"],
+            "data": self.summaries,
+        }
+        save_tensors(self.folder / STATE_FILE, tensors, record)
+
+    def load_state(self) -> None:
+        """Go on from the saved state; from the start if it lacks the weights to be kept."""
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        tensors, record = load_tensors(path)
+        if record.keys() != {"epochs", "steps", "optimiser_steps", "data"}:
+            raise UserError(f"{path} is not the state of such a run: remove it to begin anew")
+        if record["data"] != self.summaries:
+            raise UserError(
+                f"{path} was saved while training on other data: remove it, or use another "
+                "--save_root"
+            )
+        best = with_prefix(tensors, BEST)
+        has_weights = any(name.startswith(WEIGHT) for name in best)
+        if best and self.options.save_ckpt and not has_weights:
+            return
+        trainer = self.trainer
+        unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
+        trainer.steps, self.epochs = record["steps"], record["epochs"]
+        self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
+
+    def save_model(self, result: dict) -> None:
+        model = self.trainer.model
+        model.load_state_dict(with_prefix(self.best, WEIGHT))
+        model.save_pretrained(self.folder / MODEL_FOLDER, model_record(result))
+
+    # Figures ---------------------------------------------------------------------------------
+
+    def figures(self) -> dict:
+        """What the result says of this run; docs/METHOD.md, "Results", explains it."""
+        metric, test = METRICS[self.task.metric], self.sets[-1]
+        best = best_epoch(self.epochs)
+        predictions = self.best[PREDICTIONS]
+        seconds = sum(record["train_seconds"] for record in self.epochs)
+        notes = self.summaries["train"]["notes"] * len(self.epochs)
+        clean = metric.clean_score
+        return {
+            "metric": self.task.metric,
+            "data": self.summaries,
+            "epochs": self.epochs,
+            "best_epoch": best["epoch"],
+            "valid_score": best["valid_acc"],
+            "test_score": best["test_acc"],
+            "clean_test_score": self.score_test(clean, predictions) if clean else None,
+            "commonest_class": self.commonest_class(),
+            **confusion(self.task, test, predictions),
+            "seconds": round(sum(record["seconds"] for record in self.epochs), 2),
+            "notes_per_second": round(notes / seconds, 1),
+        }
+
+    def commonest_class(self) -> dict:
+        """The commonest class of the training set, and what always answering it scores."""
+        label = commonest_label(self.task, self.data.train)
+        answers = torch.full_like(self.sets[-1].labels, label)
+        score = self.score_test(METRICS[self.task.metric].score, answers)
+        return {"label": label, "name": self.task.classes[label], "test_score": score}
+
+    def score_test(self, score: Callable, predictions: Tensor) -> float:
+        test = self.sets[-1]
+        value = score(test.notes, test.labels, predictions, self.task.batch_size)
+        return round(value.item(), DECIMALS)
+
+
+def model_record(result: dict) -> dict:
+    """What a model keeps of its run's result: neither figures in full nor paths."""
+    checkpoint = result["checkpoint"] or {}
+    return {
+        **{name: result[name] for name in RECORDED},
+        "epochs": len(result["epochs"]),
+        "commonest_class_score": result["commonest_class"]["test_score"],
+        "pretraining": {name: checkpoint.get(name) for name in ("epoch", "datasets")},
+    }
+
+
+def best_epoch(epochs: list[dict]) -> dict:
+    """The epoch with the highest validation score; of equal ones the latest, as in the original."""
+    return max(reversed(epochs), key=lambda record: record["valid_acc"])
+
+
+def epoch_line(record: dict) -> str:
+    """One epoch in the original's format."""
+    names = [f"{part}_{figure}" for figure in ("loss", "acc") for part in SPLITS]
+    return f"Epoch {record['epoch']}: " + ", ".join(f"{name}={record[name]}" for name in names)
+
+
+def commonest_label(task: Task, train: LabelledSegments) -> int:
+    """The commonest label of the notes (or segments) that a task is trained on."""
+    counted = counted_in_loss(train.notes, train.labels, task.loss_on)
+    return int(torch.bincount(train.labels[counted].long()).argmax())
+
+
+def confusion(task: Task, data: SegmentSet, predictions: Tensor) -> dict:
+    """The confusion matrix, as its cells that are not 0, and the scores of every class in it."""
+    counted = METRICS[task.metric].counted(data.notes, data.labels)
+    true, predicted = (t[counted].cpu().numpy() for t in (data.labels, predictions))
+    present = np.union1d(true, predicted)
+    matrix = confusion_matrix(true, predicted, labels=present)
+    rows, columns = np.nonzero(matrix)
+    cells = zip(present[rows], present[columns], matrix[rows, columns], strict=True)
+    scores = precision_recall_fscore_support(true, predicted, labels=present, zero_division=0.0)
+    names = ("precision", "recall", "f1", "support")
+    return {
+        "confusion": [[int(value) for value in cell] for cell in cells],
+        "per_class": [
+            {
+                "label": int(label),
+                "name": task.classes[label],
+                **{n: round(float(v), DECIMALS) for n, v in zip(names, values, strict=True)},
+            }
+            for label, *values in zip(present, *scores, strict=True)
+        ],
+    }

@@ -1,0 +1,91 @@
+"""What a model is built from (docs/METHOD.md, "Model"). Pure data: no torch."""
+
+from dataclasses import dataclass, fields, replace
+
+from m2bert.notes.cp import PITCHES, POSITIONS_PER_BAR, VOCABULARY_SIZES
+
+EMBEDDING_WIDTH = 256
+LAST_LAYER = 12
+"""The `index_layer` that means the last layer, whatever their number; 11 is the one before it."""
+
+CHROMA_BINS = 12
+PIANOROLL_BINS = {"full": CHROMA_BINS + PITCHES, "nochroma": PITCHES, "none": 0}
+"""Bins of one row of the pianoroll for each kind of it."""
+
+
+@dataclass(frozen=True)
+class M2BertConfig:
+    """What a model is built from; the defaults are the paper's (`--preset base`).
+
+    Every `global_attn_every_n_layers`-th layer, counted from layer 0, is global: a note sees all
+    notes of its segment (in layers 0, 3, 6 and 9 of the paper's model). In the others it sees
+    `local_attention` / 2 notes to either side.
+    """
+
+    hidden_size: int = 768
+    intermediate_size: int = 1152
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    local_attention: int = 128
+    global_attn_every_n_layers: int = 3
+    dropout: float = 0.1
+    pianoroll: str = "full"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if not isinstance(value, kind):
+                raise TypeError(f"{field.name} is {value!r}, not of the type {kind.__name__}")
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{field.name} is {value}, not at least 1")
+        if self.pianoroll not in PIANOROLL_BINS:
+            raise ValueError(f"pianoroll {self.pianoroll!r} is none of {', '.join(PIANOROLL_BINS)}")
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of twice the "
+                f"{self.num_attention_heads} attention heads"
+            )
+
+    @property
+    def pianoroll_width(self) -> int:
+        """Outputs of the pianoroll head: a bar of 16 rows and the row of the note's own slot."""
+        return (POSITIONS_PER_BAR + 1) * PIANOROLL_BINS[self.pianoroll]
+
+    @property
+    def head_sizes(self) -> tuple[int, ...]:
+        """Outputs of each pre-training head, pianoroll last if there is one."""
+        pianoroll = (self.pianoroll_width,) if self.pianoroll_width else ()
+        return VOCABULARY_SIZES + pianoroll
+
+
+PRESETS = {
+    "base": M2BertConfig(),
+    "tiny": M2BertConfig(
+        hidden_size=128,
+        intermediate_size=192,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        dropout=0.0,
+    ),
+}
+
+
+def config_from(entries: dict) -> M2BertConfig:
+    """The configuration among the entries of a `config.json`, which must all be there."""
+    return M2BertConfig(**{field.name: entries[field.name] for field in fields(M2BertConfig)})
+
+
+def preset(name: str, pianoroll: str = "full") -> M2BertConfig:
+    """Return the configuration called `name` with the chosen pianoroll objective."""
+    return replace(PRESETS[name], pianoroll=pianoroll)
+
+
+def check_index_layer(config: M2BertConfig, index_layer: int) -> None:
+    """Raise `ValueError` if a model of this configuration has no such layer."""
+    lowest = LAST_LAYER - config.num_hidden_layers
+    if not lowest <= index_layer <= LAST_LAYER:
+        raise ValueError(
+            f"index_layer {index_layer} is not in {lowest}..{LAST_LAYER}: a model of "
+            f"{config.num_hidden_layers} layers has the embeddings as {lowest} and its last layer "
+            f"as {LAST_LAYER}"
+        )

@@ -1,0 +1,198 @@
+"""The M2BERT encoder and its pre-training heads (docs/METHOD.md, "Model")."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import ModernBertConfig, ModernBertModel
+
+from m2bert.model import attention
+from m2bert.model.config import (
+    EMBEDDING_WIDTH,
+    LAST_LAYER,
+    M2BertConfig,
+    config_from,
+)
+from m2bert.model.folder import ARCHITECTURES, load_model, save_model
+from m2bert.model.vectors import embed_songs
+from m2bert.notes.cp import VOCABULARY_SIZES
+
+BACKBONE_PREFIX = "backbone."
+"""What the names of the encoder's tensors begin with in models that have heads."""
+
+# The first multi-threaded cos/sin of a process is off by up to 1.5e-4 on some of torch's CPU
+# builds, and the first one in a run would be the rotary table. A throw-away call takes its place.
+torch.linspace(0, 300, 64).cos()
+
+
+class M2BertModel(nn.Module):
+    """CP embedding and ModernBERT encoder.
+
+    Submodules carry the names of the published checkpoint's keys: `word_emb.{0..3}.lut`,
+    `in_linear`, `note_bert1`.
+    """
+
+    def __init__(self, config: M2BertConfig):
+        super().__init__()
+        self.config = config
+        self.word_emb = nn.ModuleList(
+            nn.ModuleDict({"lut": nn.Embedding(size, EMBEDDING_WIDTH)}) for size in VOCABULARY_SIZES
+        )
+        self.in_linear = nn.Linear(len(VOCABULARY_SIZES) * EMBEDDING_WIDTH, config.hidden_size)
+        self.note_bert1 = ModernBertModel(encoder_config(config))
+        # The original's heads read the residual stream before the final norm (docs/METHOD.md,
+        # "Model"), so neither the norm nor the encoder's own vocabulary table is ever trained.
+        self.note_bert1.final_norm = nn.Identity()  # type: ignore[assignment]  # no LayerNorm
+        self.note_bert1.embeddings.tok_embeddings.weight.requires_grad_(False)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """The encoder of any model folder, pre-trained or fine-tuned, or of a run's best model;
+        in evaluation mode, on the CPU.
+
+        Raises `UserError` if the folder holds none, or one that is damaged.
+        """
+        prefixes = dict.fromkeys(ARCHITECTURES, BACKBONE_PREFIX) | {cls.__name__: ""}
+        return load_model(folder, lambda entries: cls(config_from(entries)), prefixes)
+
+    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
+        """Write the encoder alone as a model folder; `record`: see `folder.save_model`."""
+        save_model(folder, self, asdict(self.config), record)
+
+    def embed_tokens(self, notes: Tensor) -> Tensor:
+        """CP notes (batch, notes, 4), any integer dtype -> (batch, notes, hidden_size)."""
+        ids = notes.long()
+        # what is in a ModuleDict or ModuleList is to torch's types a Module, whatever it is
+        fields = [table["lut"](ids[..., i]) for i, table in enumerate(self.word_emb)]  # type: ignore[index]
+        return self.in_linear(torch.cat(fields, dim=-1) * math.sqrt(EMBEDDING_WIDTH))
+
+    def hidden_states(self, notes: Tensor, real: Tensor | None = None) -> Sequence[Tensor]:
+        """All hidden states, each (batch, notes, hidden_size): the embeddings after their norm,
+        then one a layer; the last is the residual stream before any final norm.
+
+        `real` (batch, notes) bool marks the notes that may be attended to; None means all.
+        """
+        return self._encode(notes, real, output_hidden_states=True).hidden_states
+
+    def forward(self, notes: Tensor, real: Tensor | None = None) -> Tensor:
+        """The last of `hidden_states`, without keeping the others."""
+        return self._encode(notes, real).last_hidden_state
+
+    def layer_states(
+        self, notes: Tensor, real: Tensor | None = None, index_layer: int = LAST_LAYER
+    ) -> Tensor:
+        """The hidden states of one layer, which is counted as `LAST_LAYER` says."""
+        if index_layer == LAST_LAYER:
+            return self(notes, real)
+        return self.hidden_states(notes, real)[index_layer - LAST_LAYER - 1]
+
+    def embed(
+        self, song: Path | str | np.ndarray, level: str = "piece", index_layer: int = LAST_LAYER
+    ) -> np.ndarray:
+        """Vectors of a song as `vectors.embed_songs` makes them, float32: (hidden_size,) for the
+        "piece", (bars, hidden_size) for each "bar", (notes, hidden_size) for each "note".
+
+        song: the path of a MIDI file, or CP notes (notes, 4).
+        Raises `UserError` for a file that is not there or is of no use, `ValueError` for CP notes,
+        a level or a layer that do not exist.
+        """
+        # here, as MIDI files need a library that training does without
+        from m2bert.notes.tokenised_song import read_tokenised_song
+
+        notes = song if isinstance(song, np.ndarray) else read_tokenised_song(song).notes
+        (vectors,) = embed_songs(self, [notes], level, index_layer)
+        return vectors[0] if level == "piece" else vectors
+
+    def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
+        reach = self.config.local_attention // 2
+        masks = attention.attention_masks(notes.shape[1], real, reach, notes.device)
+        embedded = self.embed_tokens(notes)
+        return self.note_bert1(inputs_embeds=embedded, attention_mask=masks, **kwargs)
+
+
+class M2BertForPreTraining(nn.Module):
+    """The encoder with one linear head a CP field and one for the pianoroll.
+
+    `mask_lm.proj` is the published checkpoint's name for the heads.
+    """
+
+    def __init__(self, config: M2BertConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = M2BertModel(config)
+        heads = (nn.Linear(config.hidden_size, size) for size in config.head_sizes)
+        self.mask_lm = nn.ModuleDict({"proj": nn.ModuleList(heads)})
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """The model in a folder of pre-training, or of a run's best model; in evaluation mode, on
+        the CPU.
+
+        Raises `UserError` if the folder holds none, or one that is damaged.
+        """
+        return load_model(folder, lambda entries: cls(config_from(entries)), {cls.__name__: ""})
+
+    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
+        """Write the model's folder; `record`: see `folder.save_model`."""
+        save_model(folder, self, asdict(self.config), record)
+
+    def forward(self, notes: Tensor, real: Tensor | None = None) -> list[Tensor]:
+        """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor a head."""
+        hidden = self.backbone(notes, real)
+        return [head(hidden) for head in self.mask_lm["proj"]]  # type: ignore[attr-defined]  # as above
+
+
+def encoder_config(config: M2BertConfig) -> ModernBertConfig:
+    """transformers' configuration of the encoder, built here: nothing is looked up on a hub."""
+    return ModernBertConfig(  # type: ignore[call-arg]  # what it takes by **kwargs
+        vocab_size=10,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        hidden_activation="gelu",
+        norm_eps=1e-5,
+        norm_bias=False,
+        attention_bias=False,
+        mlp_bias=False,
+        attention_dropout=config.dropout,
+        mlp_dropout=config.dropout,
+        local_attention=config.local_attention,
+        global_attn_every_n_layers=config.global_attn_every_n_layers,
+        global_rope_theta=160000.0,
+        local_rope_theta=10000.0,
+        initializer_range=0.02,
+        initializer_cutoff_factor=2.0,
+        pad_token_id=None,
+        bos_token_id=None,
+        eos_token_id=None,
+        cls_token_id=None,
+        sep_token_id=None,
+        attn_implementation=attention.NAME,
+    )
+
+
+def published_parameter_count(model: M2BertForPreTraining) -> int:
+    """Parameters as the original counts them, with the final norm that ours leaves out."""
+    return sum(p.numel() for p in model.parameters()) + model.config.hidden_size
+
+
+def training_flops_per_note(config: M2BertConfig, length: int) -> float:
+    """Floating-point operations of forward and backward for one note of a `length`-note segment.
+
+    Matrix products only; a local layer counts the keys inside its window; backward is twice
+    forward. 421 million for the paper's model at 1024 notes.
+    """
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    weights = layers * width * (3 * width + width + 2 * inner + inner)
+    weights += len(VOCABULARY_SIZES) * EMBEDDING_WIDTH * width + width * sum(config.head_sizes)
+    reach = min(config.local_attention // 2, length - 1)
+    local_keys = 2 * reach + 1 - reach * (reach + 1) / length
+    global_layers = math.ceil(layers / config.global_attn_every_n_layers)
+    keys = global_layers * length + (layers - global_layers) * local_keys
+    return 3 * (2 * weights + 4 * width * keys)

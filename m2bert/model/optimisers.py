@@ -1,0 +1,179 @@
+"""The optimisers of pre-training and fine-tuning (docs/METHOD.md, "Training", "Fine-tuning").
+
+All tensors are updated together (foreach), without making the host wait for the device.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class Adam(torch.optim.Optimizer):
+    """What both optimisers keep: running averages of every weight's gradient and of its square."""
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ):
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "step": 0}
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self.state[weight] = {
+                    "exp_avg": torch.zeros_like(weight),
+                    "exp_avg_sq": torch.zeros_like(weight),
+                }
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]  # no step here needs a closure
+        """Update every weight that has a gradient."""
+        for group in self.param_groups:
+            group["step"] += 1
+            weights = [w for w in group["params"] if w.grad is not None]
+            self.update(
+                weights,
+                [w.grad for w in weights],
+                [self.state[w]["exp_avg"] for w in weights],
+                [self.state[w]["exp_avg_sq"] for w in weights],
+                group,
+            )
+
+    def update(
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        averages: list[Tensor],
+        squares: list[Tensor],
+        group: dict,
+    ) -> None:
+        """Apply the optimiser's rule to weights and averages, in place."""
+        raise NotImplementedError
+
+    def averages(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The running averages of gradients and of their squares, by parameter name."""
+        names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
+        states = {names[weight]: state for weight, state in self.state.items()}
+        return (
+            {name: state["exp_avg"] for name, state in states.items()},
+            {name: state["exp_avg_sq"] for name, state in states.items()},
+        )
+
+    def load(
+        self, model: nn.Module, averages: dict[str, Tensor], squares: dict[str, Tensor], step: int
+    ) -> None:
+        """Go on from the averages that `averages` gave after `step` steps."""
+        for mine, saved in zip(self.averages(model), (averages, squares), strict=True):
+            for name, tensor in mine.items():
+                tensor.copy_(saved[name])
+        for group in self.param_groups:
+            group["step"] = step
+
+
+class StableAdamW(Adam):
+    """AdamW whose step shrinks, tensor by tensor, when gradients outgrow their running square.
+
+    With step t, b' = (b - b^t) / (1 - b^t) for both betas (so that the averages need no further
+    bias correction) and, a tensor at a time,
+
+        m = b1' m + (1 - b1') g          v = b2' v + (1 - b2') g^2
+        lr' = lr / max(1, sqrt(mean(g^2 / max(v, eps^2))))
+        w = (1 - weight_decay lr') w - lr' m / (sqrt(v) + eps)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        averages: list[Tensor],
+        squares: list[Tensor],
+        group: dict,
+    ) -> None:
+        eps, step = group["eps"], group["step"]
+        beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in group["betas"])
+        _average(averages, squares, gradients, beta1, beta2)
+
+        ratios = torch._foreach_maximum(squares, eps**2)
+        torch._foreach_sqrt_(ratios)
+        ratios = torch._foreach_div(gradients, ratios)
+        rates = torch._foreach_norm(ratios)
+        torch._foreach_div_(rates, [math.sqrt(w.numel()) for w in weights])
+        torch._foreach_clamp_min_(rates, 1.0)
+        torch._foreach_reciprocal_(rates)
+        torch._foreach_mul_(rates, group["lr"])
+
+        decays = torch._foreach_mul(rates, -group["weight_decay"])
+        torch._foreach_add_(decays, 1.0)
+        torch._foreach_mul_(weights, decays)
+
+        updates = torch._foreach_sqrt(squares)
+        torch._foreach_add_(updates, eps)
+        updates = torch._foreach_div(averages, updates)
+        torch._foreach_mul_(updates, rates)
+        torch._foreach_sub_(weights, updates)
+
+
+class AdamW(Adam):
+    """The AdamW of older releases of transformers, with which the original fine-tunes.
+
+    With step t,
+
+        m = b1 m + (1 - b1) g            v = b2 v + (1 - b2) g^2
+        w = w - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)
+        w = w - lr weight_decay w
+
+    torch's adds eps after the bias correction and decays first, which is not the same.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        averages: list[Tensor],
+        squares: list[Tensor],
+        group: dict,
+    ) -> None:
+        (beta1, beta2), step = group["betas"], group["step"]
+        _average(averages, squares, gradients, beta1, beta2)
+        divisors = torch._foreach_sqrt(squares)
+        torch._foreach_add_(divisors, group["eps"])
+        rate = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
+        torch._foreach_addcdiv_(weights, averages, divisors, -rate)
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+
+
+def _average(
+    averages: list[Tensor],
+    squares: list[Tensor],
+    gradients: list[Tensor],
+    beta1: float,
+    beta2: float,
+) -> None:
+    torch._foreach_lerp_(averages, gradients, 1 - beta1)
+    torch._foreach_mul_(squares, beta2)
+    torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)

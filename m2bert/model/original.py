@@ -1,0 +1,171 @@
+"""The original's checkpoints, read and written. Nothing here can run code: they are read by torch's
+reader of weights."""
+
+import pickle
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from m2bert.base.errors import UserError
+from m2bert.base.files import replacing
+from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
+from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
+from m2bert.model.tensors import (
+    adopt_tensors,
+    load_strictly,
+    without_weights,
+)
+from m2bert.notes.cp import FIELDS
+
+HEADS_PREFIX = "mask_lm."
+FINAL_NORM = "note_bert1.final_norm.weight"
+"""In the original's checkpoints, never trained and read by nothing: dropped, written as ones."""
+PUBLISHED_FILE = "model_best.ckpt"
+
+_FIGURES = {
+    "epoch": "epoch",
+    "best_acc": "score",
+    "valid_acc": "valid_acc",
+    "valid_loss": "valid_loss",
+    "train_loss": "train_loss",
+}
+"""Entries of the original's checkpoints, and what records call them."""
+
+
+def load_published(path: Path | str, model: M2BertForPreTraining) -> dict:
+    """Copy the weights of a `.ckpt` of the original's pre-training into `model`.
+
+    Returns its figures by our names: epoch, score, valid_acc, valid_loss, train_loss. Its
+    optimiser's state is not used: the original does not resume either.
+    """
+    checkpoint = read_published(path)
+    load_strictly(model, _tensors_by_our_names(checkpoint), path)
+    return _figures(checkpoint, path)
+
+
+def convert_published(
+    path: Path | str, attention_heads: int | None = None
+) -> tuple[M2BertForPreTraining, dict]:
+    """Make a model of a `.ckpt` of the original, of the size and kind that its tensors say.
+
+    attention_heads: their number, which no tensor says; None takes that of the preset of this size.
+    Returns the model and its figures, as `load_published`.
+    """
+    checkpoint = read_published(path)
+    config = _config_of(checkpoint, path, attention_heads)
+    model = without_weights(lambda: M2BertForPreTraining(config))
+    adopt_tensors(model, _tensors_by_our_names(checkpoint), path, "it may be incomplete")
+    return model, _figures(checkpoint, path)
+
+
+def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:
+    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
+    tensors = {BACKBONE_PREFIX + name: t for name, t in backbone.items() if name != FINAL_NORM}
+    return tensors | {HEADS_PREFIX + name: t for name, t in heads.items()}
+
+
+def _figures(checkpoint: dict, path: Path | str) -> dict:
+    try:
+        figures: dict[str, Any] = {
+            ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
+            for theirs, ours in _FIGURES.items()
+            if theirs in checkpoint
+        }
+        return figures | {"epoch": int(figures.get("epoch", 0))}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} has figures that are no numbers ({error})") from error
+
+
+def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) -> M2BertConfig:
+    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
+    layers = re.findall(r"note_bert1\.layers\.(\d+)\.", " ".join(backbone))
+    try:
+        sizes = {
+            "hidden_size": backbone["in_linear.weight"].shape[0],
+            "intermediate_size": backbone["note_bert1.layers.0.mlp.Wo.weight"].shape[1],
+            "num_hidden_layers": 1 + max(map(int, layers)),
+        }
+    except (KeyError, IndexError) as error:
+        raise UserError(
+            f"{path} is no checkpoint of the original: its tensors do not tell the model's size "
+            f"({error})"
+        ) from error
+    pianoroll = _pianoroll_of(heads, path)
+    alike = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
+    if not alike and attention_heads is None:
+        raise UserError(
+            f"{path} is of no preset's size ({sizes['num_hidden_layers']} layers of width "
+            f"{sizes['hidden_size']}), and its tensors do not tell the number of attention heads: "
+            "give it with --num_attention_heads"
+        )
+    preset = alike[0] if alike else M2BertConfig()
+    attention_heads = attention_heads or preset.num_attention_heads
+    try:
+        return replace(preset, **sizes, pianoroll=pianoroll, num_attention_heads=attention_heads)
+    except ValueError as error:
+        raise UserError(f"{path} is of no such model: {error}") from error
+
+
+def _pianoroll_of(heads: dict[str, Tensor], path: Path | str) -> str:
+    """The kind of pianoroll whose head comes after those of the fields."""
+    head = heads.get(f"proj.{len(FIELDS)}.bias")
+    outputs = 0 if head is None else len(head)
+    for kind in PIANOROLL_BINS:
+        if M2BertConfig(pianoroll=kind).pianoroll_width == outputs:
+            return kind
+    raise UserError(f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has")
+
+
+def read_published(path: Path | str) -> dict:
+    """Read a `.ckpt` of the original with torch's reader for weights, which runs no code."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no checkpoint {path}") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} is no torch checkpoint of weights alone and was not read: what else it holds "
+            "could run code"
+        ) from error
+    except Exception as error:  # the reader raises whatever other bytes lead it to
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path} is no readable torch checkpoint ({reason})") from error
+    if not (isinstance(checkpoint, dict) and {"state_dict", "mask_lm"} <= checkpoint.keys()):
+        raise UserError(
+            f"{path} is no pre-training checkpoint of the original: "
+            "it lacks the keys state_dict and mask_lm"
+        )
+    for part in ("state_dict", "mask_lm"):
+        weights = checkpoint[part]
+        if not (isinstance(weights, dict) and all(map(torch.is_tensor, weights.values()))):
+            raise UserError(f"{path} is no checkpoint of the original: {part} is not all tensors")
+    return checkpoint
+
+
+def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:
+    """Write `model` as a `.ckpt` that the original's code loads.
+
+    It gets every key that the original's own files have; the optimiser's state is empty.
+    """
+    backbone = dict(model.backbone.state_dict())
+    backbone[FINAL_NORM] = torch.ones(model.config.hidden_size)
+    heads = {f"proj.{name}": t for name, t in model.mask_lm["proj"].state_dict().items()}
+    checkpoint = {
+        "epoch": record.get("epoch", 0),
+        "state_dict": backbone,
+        "mask_lm": heads,
+        "best_acc": record.get("score", 0.0),
+        "valid_acc": record.get("valid_acc", [0.0] * 4),
+        "valid_loss": record.get("valid_loss", 0.0),
+        "train_loss": record.get("train_loss", 0.0),
+        "optimizer": {"state": {}, "param_groups": []},
+    }
+    with replacing(path) as temporary:
+        try:
+            torch.save(checkpoint, temporary)
+        except RuntimeError as error:  # a full disk, among others
+            raise OSError(str(error)) from error

@@ -1,0 +1,156 @@
+"""Classifiers on songs: what they say of notes and pieces (docs/METHOD.md, "Annotation")."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from m2bert.base.devices import choose_precision, usual_batch_size
+from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.notes.windows import check_stride, cut_windows, merge_windows, window_starts
+from m2bert.tasks import SEGMENT_LENGTHS
+
+if TYPE_CHECKING:  # MIDI libraries are not needed for training
+    from m2bert.notes.song import Song
+
+
+NOT_READ = -1
+
+
+@dataclass(frozen=True)
+class NoteLabels:
+    """What the models of a note task say of every note.
+
+    Attributes:
+        classes: names of the classes.
+        probabilities: (notes, classes) float32 in the order of the song's notes; NaN for the notes
+            that were not read.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+
+    @property
+    def was_read(self) -> np.ndarray:
+        """(notes,) bool."""
+        return ~np.isnan(self.probabilities[:, 0])
+
+    @property
+    def label(self) -> np.ndarray:
+        """The most probable class of each note, (notes,) int64, `NOT_READ` where there is none."""
+        best = np.nan_to_num(self.probabilities, nan=-1.0).argmax(1)
+        return np.where(self.was_read, best, NOT_READ)
+
+    @property
+    def names(self) -> np.ndarray:
+        """Its name, (notes,) object: str, None where there is none."""
+        return np.array([*self.classes, None], object)[self.label]  # NOT_READ is the last
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Probability of that class, (notes,) float32, NaN where there is none."""
+        return self.probabilities.max(1)
+
+
+@dataclass(frozen=True)
+class PieceLabels:
+    """What the models of a piece task say of the piece.
+
+    Attributes:
+        classes: names of the classes.
+        probabilities: (classes,) float32.
+        windows: (windows, classes) float32, of each of the windows that they are the mean of.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    windows: np.ndarray
+
+
+def voices(song: "Song", by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What models of notes read: the song, or each of its tracks, without drums.
+
+    Yields CP notes (notes, 4) uint8 in the benchmark's order, and which of the song's notes each of
+    them is, (notes,) int64.
+    """
+    notes, pitched = song.notes, ~song.is_drum
+    times = song.beats(np.stack([notes.start, notes.end]))
+    table = np.column_stack([*times, notes.pitch]).astype(np.float64)
+    together = [notes.track == track for track in range(len(song.tracks))] if by_track else [True]
+    for members in together:
+        index = np.flatnonzero(pitched & members)
+        if len(index):
+            order = order_by_onset(table[index])
+            yield cp_notes_of_beats(table[index[order]]), index[order]
+
+
+def predict_notes(
+    song: "Song",
+    model: torch.nn.Module,
+    classes: tuple[str, ...],
+    by_track: bool = False,
+    stride: int | None = None,
+) -> NoteLabels:
+    """What a `NoteClassifier` says of every note but drums.
+
+    by_track: whether each instrument is read for itself. stride: notes from one window to the next,
+    by default half a window.
+    """
+    probabilities = np.full((len(song), len(classes)), np.nan, np.float32)
+    for cp, index in voices(song, by_track):
+        probabilities[index] = note_probabilities(cp, model, stride)
+    return NoteLabels(classes, probabilities)
+
+
+def note_probabilities(
+    cp: np.ndarray, model: torch.nn.Module, stride: int | None = None
+) -> np.ndarray:
+    """CP notes (notes, 4) -> probabilities of the classes of every note, (notes, classes)."""
+    length = SEGMENT_LENGTHS["note"]
+    starts = window_starts(len(cp), length, window_stride(stride, length))
+    windows = cut_windows(cp, starts, min(length, len(cp)))
+    return merge_windows(window_probabilities(model, windows), starts, len(cp))
+
+
+def predict_piece(
+    song: "Song", model: torch.nn.Module, classes: tuple[str, ...], stride: int | None = None
+) -> PieceLabels | None:
+    """What a `PieceClassifier` says of a piece, the mean over its windows; None if every note is
+    too short to be read."""
+    notes, length = song.notes, SEGMENT_LENGTHS["piece"]
+    cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
+    if not len(cp):
+        return None
+    starts = window_starts(len(cp), length, window_stride(stride, length))
+    # these models look at padding, too
+    of_windows = window_probabilities(model, cut_windows(cp, starts, length))
+    return PieceLabels(classes, of_windows.mean(0), of_windows)
+
+
+def window_stride(stride: int | None, length: int) -> int:
+    """The stride that is meant: half a window by default, and no notes between two windows.
+
+    Raises `ValueError` if it is none (`windows.check_stride`).
+    """
+    return length // 2 if stride is None else min(check_stride(stride), length)
+
+
+@torch.inference_mode()
+def window_probabilities(model: torch.nn.Module, windows: np.ndarray) -> np.ndarray:
+    """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
+    (windows, classes).
+
+    The model, in evaluation mode, computes where it is, in the precision of fine-tuning.
+    """
+    device = next(model.parameters()).device
+    size = usual_batch_size(device)
+    bf16 = choose_precision(None, device) == "bf16"
+    found = []
+    for first in range(0, len(windows), size):
+        batch = torch.from_numpy(windows[first : first + size]).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            logits = model(batch)
+        found.append(logits.float().softmax(-1).cpu().numpy())
+    return np.concatenate(found)

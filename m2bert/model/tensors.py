@@ -1,0 +1,179 @@
+"""Named tensors and a JSON record in one safetensors file: a model, or the state of a training."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import ModernBertModel
+
+from m2bert.base.errors import UserError
+from m2bert.base.files import replacing
+from m2bert.model.optimisers import Adam
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> None:
+    """Write tensors and a JSON record as one safetensors file, in one step as seen by a reader."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            save_file(contiguous, temporary, metadata={"record": json.dumps(record)})
+            temporary.chmod(mode)  # safetensors makes files that only their owner can read
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Read what `save_tensors` wrote."""
+    with open_tensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, record_in(file)  # noqa: SIM118
+
+
+def stand_ins(path: Path) -> dict[str, Tensor]:
+    """Tensors without numbers of the names and shapes in a file of `save_tensors`."""
+    with open_tensors(path) as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        record_in(file)
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+
+@contextmanager
+def open_tensors(path: Path | str) -> Iterator[safe_open]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except OSError as error:  # its own words name no file
+        raise UserError(f"{path} cannot be read ({error})") from error
+    except (SafetensorError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or no safetensors file ({error}): restore it, or remove it"
+        ) from error
+
+
+def record_in(file: safe_open) -> dict:
+    record = json.loads((file.metadata() or {}).get("record", "{}"))
+    if not isinstance(record, dict):
+        raise ValueError("its record is no JSON object")
+    return record
+
+
+# Tensors and models --------------------------------------------------------------------------
+
+
+def without_weights(build: Callable[[], Model]) -> Model:
+    """What `build` makes, with names and shapes of weights but no numbers: random ones would take
+    seconds. The tables of rotary angles, which are in no file, have their numbers."""
+    with torch.device("meta"):
+        model = build()
+    for module in model.modules():
+        if isinstance(module, ModernBertModel):
+            module.rotary_emb = type(module.rotary_emb)(config=module.config)
+    return model
+
+
+def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def load_strictly(
+    module: nn.Module,
+    tensors: dict[str, Tensor],
+    source: Path | str,
+    advice: str = "choose the --preset and --pianoroll that it was trained with",
+) -> None:
+    """Copy `tensors` into `module`; the names and shapes must be exactly the module's.
+
+    advice: what the user can do about tensors that don't fit.
+    """
+    refuse_misfits(module, tensors, source, advice)
+    module.load_state_dict(tensors)
+
+
+def adopt_tensors(
+    model: Model, tensors: dict[str, Tensor], source: Path | str, advice: str
+) -> Model:
+    """Make `tensors` the weights of a model that was built `without_weights`, and put it in
+    evaluation mode; names and shapes must be exactly the model's."""
+    refuse_misfits(model, tensors, source, advice)
+    model.load_state_dict(tensors, assign=True)
+    return model.float().eval()
+
+
+def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
+    """Raise `UserError` if a tensor holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"{source} cannot be used: {name} holds numbers that are not finite; restore the "
+                "file, or train the model anew"
+            )
+
+
+def refuse_misfits(
+    module: nn.Module, tensors: dict[str, Tensor], source: Path | str, advice: str
+) -> None:
+    """Raise `UserError` unless names and shapes of `tensors` are exactly the module's."""
+    wanted = module.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - wanted.keys())
+    reshaped = [
+        f"{name} is {tuple(tensors[name].shape)} where {tuple(wanted[name].shape)} is needed"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    problems = (
+        [f"{name} is missing" for name in missing]
+        + [f"{name} is unknown" for name in unknown]
+        + reshaped
+    )
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise UserError(
+            f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: {advice}"
+        )
+
+
+# The state of a training ---------------------------------------------------------------------
+
+MOST_TIME_SAVING = 0.05
+"""The state is saved at the end of an epoch, unless that would take a greater share of the time."""
+
+WEIGHT, AVERAGE, SQUARE = "weight.", "exp_avg.", "exp_avg_sq."
+
+
+def pack_state(model: nn.Module, optimiser: Adam) -> dict[str, Tensor]:
+    """Everything that the next step depends on but the number of steps."""
+    averages, squares = optimiser.averages(model)
+    return (
+        {WEIGHT + name: tensor for name, tensor in model.state_dict().items()}
+        | {AVERAGE + name: tensor for name, tensor in averages.items()}
+        | {SQUARE + name: tensor for name, tensor in squares.items()}
+    )
+
+
+def unpack_state(
+    tensors: dict[str, Tensor], model: nn.Module, optimiser: Adam, steps: int, source: Path
+) -> None:
+    """Put what `pack_state` gave after `steps` steps into model and optimiser.
+
+    Raises `UserError` if it is not the state of such a model; `source` is the file it is from.
+    """
+    advice = "restore it, or remove it to begin anew"
+    load_strictly(model, with_prefix(tensors, WEIGHT), source, advice)
+    try:
+        averages, squares = (with_prefix(tensors, prefix) for prefix in (AVERAGE, SQUARE))
+        optimiser.load(model, averages, squares, steps)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{source} is not the state of such a run ({error}): {advice}") from error

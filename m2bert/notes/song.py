@@ -1,0 +1,133 @@
+"""A MIDI file as its owner knows it: every note with its track, in ticks, beats and seconds."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import mido
+import numpy as np
+from miditoolkit import MidiFile, TempoChange
+
+from m2bert.base.errors import UserError
+from m2bert.notes.midi import Notes, RejectedMidi, notes_of, parse_midi
+from m2bert.notes.midi_files import refuse_no_file
+
+USUAL_TEMPO = 120.0
+"""Beats a minute before the first tempo of a file, as the MIDI standard has it."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """An instrument of a file. Attributes: its name, General MIDI program and whether it is
+    drums."""
+
+    name: str
+    program: int
+    is_drum: bool
+
+
+@dataclass(frozen=True)
+class Song:
+    """A parsed file and its notes.
+
+    Attributes:
+        path: the file.
+        midi: everything in it, as miditoolkit holds it, but for the tempos, which are those of
+            `tempo_changes`; not to be changed.
+        notes: its notes in the file's order; arrays below follow it, (notes,) each.
+        never_ended: how many notes begin in the file and never end; they are not among `notes`.
+        sequences: how many parts it has that are to be played one after another; they are laid
+            over each other here. 1 but for files of MIDI format 2.
+    """
+
+    path: Path
+    midi: MidiFile
+    notes: Notes
+    never_ended: int = 0
+    sequences: int = 1
+
+    def __len__(self) -> int:
+        return len(self.notes.start)
+
+    @property
+    def name(self) -> str:
+        """The file's name as text, whatever bytes it has."""
+        return os.fsencode(self.path.name).decode("utf-8", "replace")
+
+    @cached_property
+    def tracks(self) -> tuple[Track, ...]:
+        """The instruments that `Notes.track` counts."""
+        return tuple(
+            Track(decoded(instrument.name).strip(), int(instrument.program), instrument.is_drum)
+            for instrument in self.midi.instruments
+        )
+
+    @cached_property
+    def is_drum(self) -> np.ndarray:
+        """The notes of drums, bool."""
+        return np.array([track.is_drum for track in self.tracks], bool)[self.notes.track]
+
+    def beats(self, ticks: np.ndarray) -> np.ndarray:
+        """Ticks -> quarter notes from the beginning, float64."""
+        return ticks / self.notes.ticks_per_beat
+
+    def seconds(self, ticks: np.ndarray) -> np.ndarray:
+        """Ticks -> seconds from the beginning, float64."""
+        changes = {0: USUAL_TEMPO} | {t.time: t.tempo for t in self.midi.tempo_changes}
+        tick = np.array(sorted(changes), np.float64)
+        beat_seconds = 60 / np.array([changes[t] for t in sorted(changes)])
+        tick_seconds = beat_seconds / self.notes.ticks_per_beat
+        begins = np.concatenate([[0.0], np.cumsum(np.diff(tick) * tick_seconds[:-1])])
+        return np.interp(ticks, tick, begins) + tick_seconds[-1] * np.maximum(ticks - tick[-1], 0)
+
+
+def read_song(path: Path | str) -> Song:
+    """Read a MIDI file. Raises `UserError` if it is not there, is no MIDI file or has no notes."""
+    path = Path(path)
+    refuse_no_file(path)
+    try:
+        midi = parse_midi(path)
+    except RejectedMidi as rejection:
+        raise UserError(f"{path} is no readable MIDI file ({rejection.detail})") from rejection
+    file = mido.MidiFile(path)
+    midi.tempo_changes = tempo_changes(file)
+    notes = notes_of(midi)
+    if len(notes.start) == 0:
+        raise UserError(f"{path} has no notes")
+    never_ended = beginnings(file) - len(notes.start)
+    return Song(path, midi, notes, never_ended, len(file.tracks) if file.type == 2 else 1)
+
+
+def decoded(text: str) -> str:
+    """Text of a MIDI file, whose bytes were taken for Latin-1 but may be UTF-8."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
+    """The tempos of all tracks, ordered by tick; of those at one tick the last holds.
+
+    miditoolkit forgets the tempos of other tracks where one begins with a tempo, and puts one where
+    there is none.
+    """
+    changes = [
+        TempoChange(mido.tempo2bpm(message.tempo), int(tick))
+        for track in file.tracks
+        for message, tick in zip(track, accumulate(m.time for m in track), strict=True)
+        if message.type == "set_tempo"
+    ]
+    return sorted(changes, key=lambda change: change.time)
+
+
+def beginnings(file: mido.MidiFile) -> int:
+    """How many notes begin; of each that ends, the parser makes one note."""
+    return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
+
+
+def as_song(song: Song | Path | str) -> Song:
+    """A song, or the file of one."""
+    return song if isinstance(song, Song) else read_song(song)

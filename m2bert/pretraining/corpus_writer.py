@@ -1,0 +1,203 @@
+"""Corpora written to disk song by song; `corpus` says what the files hold."""
+
+import fcntl
+import json
+import os
+from array import array
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from m2bert.base.errors import UserError
+from m2bert.base.files import flush_to_disk, write_json
+from m2bert.notes.skipped import count_by_reason
+
+PARTS = (".npy", ".offsets.npy", ".json")
+HEADER_BYTES = 128
+SECONDS_BETWEEN_CHECKPOINTS = 2.0
+
+
+class CorpusWriter:
+    """Writes a corpus song by song; memory stays flat, and a killed run can be continued.
+
+    Notes go straight to `.NAME.partial.npy`. What became of each source file goes to a journal,
+    `.NAME.partial.jsonl`, always after the notes are on the disk, so that the journal is never
+    ahead of them. A corpus of the same name stays as it is until `finish`.
+    """
+
+    def __init__(self, folder: Path | str, name: str, inputs: str) -> None:
+        """Continue what an earlier writer began from the same `inputs`, else start anew.
+
+        `inputs` identifies the source files and their order. Raises `UserError` if another
+        process is writing this corpus.
+        """
+        self.folder, self.name, self.inputs = Path(folder), name, inputs
+        self.folder.mkdir(parents=True, exist_ok=True)
+        finish_replacement(self.folder, name)
+        self._journal = _open_for_update(_journal(self.folder, name))
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._journal.close()
+            raise UserError(f"another process is writing {name} in {folder}") from error
+        self._data = _open_for_update(_partial(self.folder, name, ".npy"))
+        self._take_up()
+
+    def __enter__(self) -> "CorpusWriter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self._journal, self._data:  # both are closed, also on a full disk
+            self._checkpoint()
+
+    @property
+    def done(self) -> int:
+        """How many source files have been added or skipped."""
+        return self.songs + len(self.skipped)
+
+    @property
+    def songs(self) -> int:
+        return len(self.files)
+
+    @property
+    def notes(self) -> int:
+        return self._offsets[-1]
+
+    def add(self, file: str, notes: np.ndarray) -> None:
+        """Append one song, CP notes (notes, 4) uint8 with at least one note, made from `file`."""
+        self._data.write(np.ascontiguousarray(notes, np.uint8).tobytes())
+        self._record({"file": file, "notes": len(notes)})
+
+    def skip(self, file: str, reason: str, detail: str = "") -> None:
+        """Say that `file` gave no song; files are counted by `reason`."""
+        self._record({"file": file, "reason": reason, "detail": detail})
+
+    def finish(self) -> None:
+        """Put the complete corpus in the place of what bore its name."""
+        self._checkpoint()
+        self._data.seek(0)
+        self._data.write(_npy_header(self.notes))
+        _to_disk(self._data)
+        offsets_path = _partial(self.folder, self.name, ".offsets.npy")
+        np.save(offsets_path, np.array(self._offsets, np.int64))
+        flush_to_disk(offsets_path)
+        facts = {
+            "name": self.name,
+            "songs": self.songs,
+            "notes": self.notes,
+            "skipped_by_reason": count_by_reason(self.skipped),
+            "skipped": self.skipped,
+            "files": self.files,
+            "inputs": self.inputs,
+        }
+        write_json(commit_record(self.folder, self.name), facts)
+        finish_replacement(self.folder, self.name)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        _partial(self.folder, self.name, ".npy").unlink()
+        _journal(self.folder, self.name).unlink()
+
+    def _take_up(self) -> None:
+        """Read the journal as far as it is whole, of the same inputs and covered by the notes."""
+        self.files: list[str] = []
+        self.skipped: list[dict[str, str]] = []
+        self._offsets = array("q", [0])
+        self._pending: list[dict[str, Any]] = []
+        self._last_checkpoint = monotonic()
+
+        head = {"inputs": self.inputs}
+        bytes_of_notes = self._data.seek(0, os.SEEK_END) - HEADER_BYTES
+        end = 0
+        for line in self._journal:
+            entry = _parse_line(line)
+            needed = 4 * (self.notes + entry.get("notes", 0))
+            if entry == {} or (end == 0 and entry != head) or needed > bytes_of_notes:
+                break
+            if end > 0:
+                self._count(entry)
+            end += len(line)
+        if end == 0:
+            self._pending.append(head)
+        _cut(self._journal, end)
+        _cut(self._data, HEADER_BYTES + 4 * self.notes)
+
+    def _record(self, entry: dict[str, Any]) -> None:
+        self._count(entry)
+        self._pending.append(entry)
+        if monotonic() - self._last_checkpoint > SECONDS_BETWEEN_CHECKPOINTS:
+            self._checkpoint()
+
+    def _count(self, entry: dict[str, Any]) -> None:
+        if "notes" in entry:
+            self.files.append(entry["file"])
+            self._offsets.append(self.notes + entry["notes"])
+        else:
+            self.skipped.append(entry)
+
+    def _checkpoint(self) -> None:
+        _to_disk(self._data)
+        pending, self._pending = self._pending, []
+        self._journal.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in pending))
+        _to_disk(self._journal)
+        self._last_checkpoint = monotonic()
+
+
+def finish_replacement(folder: Path, name: str) -> None:
+    """Complete what a kill interrupted while finished files were taking their places."""
+    record = commit_record(folder, name)
+    if not record.exists():
+        return
+    for part in PARTS[:-1]:
+        if _partial(folder, name, part).exists():
+            _partial(folder, name, part).replace(folder / f"{name}{part}")
+    _journal(folder, name).unlink(missing_ok=True)
+    flush_to_disk(folder)
+    record.replace(folder / f"{name}.json")
+    flush_to_disk(folder)
+
+
+def _partial(folder: Path, name: str, part: str) -> Path:
+    return folder / f".{name}.partial{part}"
+
+
+def _journal(folder: Path, name: str) -> Path:
+    return _partial(folder, name, ".jsonl")
+
+
+def commit_record(folder: Path, name: str) -> Path:
+    """The new NAME.json under its temporary name: while it is there, the partial files count."""
+    return _partial(folder, name, PARTS[-1])
+
+
+def _open_for_update(path: Path) -> BinaryIO:
+    path.touch()
+    return path.open("r+b")
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    """Make the file `size` bytes long (the header's place is filled with zeros) and go there."""
+    file.truncate(size)
+    file.seek(size)
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _parse_line(line: bytes) -> dict[str, Any]:
+    """A line of the journal; {} if it is torn."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else {}
+    except ValueError:
+        return {}
+
+
+def _npy_header(notes: int) -> bytes:
+    """The header of an npy file of uint8 (notes, 4), always 128 bytes, so written last in place."""
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({notes}, 4), }}"
+    size = HEADER_BYTES - 10
+    return b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + text.ljust(size - 1).encode() + b"\n"

@@ -1,0 +1,41 @@
+"""A picture of a run: losses and accuracies over the epochs."""
+
+from pathlib import Path
+
+from m2bert.base.files import replacing
+from m2bert.notes.cp import FIELDS
+
+
+def draw_curves(history: list[dict], path: Path) -> bool:
+    """Draw the records of `figures.epoch_record` to a PNG; False if matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError:
+        return False
+    epochs = [record["epoch"] for record in history]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    marker = "o" if len(epochs) < 20 else None
+    for part, style in (("train", "--"), ("valid", "-")):
+        losses.plot(
+            epochs, [r[part]["loss"] for r in history], style, color="k", label=part, marker=marker
+        )
+        for index, field in enumerate(FIELDS):
+            values = [r[part][f"{field.lower()}_acc"] for r in history]
+            label = field if part == "valid" else None
+            accuracies.plot(epochs, values, style, color=f"C{index}", label=label, marker=marker)
+    losses.set(xlabel="epoch", ylabel="loss", title="Loss")
+    accuracies.set(
+        xlabel="epoch",
+        ylabel="accuracy at corrupted notes",
+        title="Accuracy (dashed: training)",
+        ylim=(0, 1.02),
+    )
+    for axes in (losses, accuracies):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+    return True

@@ -1,0 +1,111 @@
+"""Figures of steps and epochs: losses and accuracies by name, speed, share of the GPU's peak."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from m2bert.model.config import M2BertConfig
+from m2bert.model.encoder import training_flops_per_note
+from m2bert.notes.cp import FIELDS, VOCABULARY_SIZES
+
+
+class Speedometer:
+    """Adds up what steps report, on the device, until `read` asks for it."""
+
+    def __init__(self, config: M2BertConfig, length: int, processes: int, peak: float | None):
+        """length: notes of a segment; peak: FLOP/s of one of `processes` devices, if known."""
+        self.flops_per_note = training_flops_per_note(config, length)
+        self.peak = peak * processes if peak else None
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was counted and start the clock."""
+        self._figures: Tensor | None = None
+        self._notes, self._steps, self._begun = 0.0, 0, time.perf_counter()
+
+    def add(self, figures: Tensor, notes: float) -> None:
+        """Count a step: its figures (a tensor on the device) and the notes of the global batch."""
+        self._figures = figures if self._figures is None else self._figures + figures
+        self._notes += notes
+        self._steps += 1
+
+    def read(self) -> tuple[list[float], dict[str, float]]:
+        """Mean figures and speed since the last reading; waits for the device."""
+        assert self._figures is not None  # nobody reads before the first step
+        figures = (self._figures / self._steps).tolist()
+        notes_per_second = self._notes / (time.perf_counter() - self._begun)
+        speed = {"notes_per_second": round(notes_per_second, 1)}
+        if self.peak:
+            speed["share_of_peak"] = round(notes_per_second * self.flops_per_note / self.peak, 4)
+        self.restart()
+        return figures, speed
+
+
+def measure_peak(device: torch.device, precision: str) -> float | None:
+    """FLOP/s of large matrix products on a GPU, measured (a few ms); None on a CPU."""
+    if device.type != "cuda":
+        return None
+    size, repeats = 8192, 10
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype).unbind()
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.mm(a, b)
+    begin.record()
+    for _ in range(repeats):
+        torch.mm(a, b)
+    end.record()
+    end.synchronize()
+    del a, b
+    torch.cuda.empty_cache()
+    return repeats * 2 * size**3 / (begin.elapsed_time(end) / 1000)
+
+
+def steps_line(record: dict) -> str:
+    """An interval in one line: losses, accuracies, speed."""
+    fields = [field.lower() for field in FIELDS]
+    losses = [f"{field} {record[f'{field}_loss']:.3f}" for field in fields]
+    if "pianoroll_loss" in record:
+        losses.append(f"pianoroll {record['pianoroll_loss']:.2f}")
+    accuracies = " ".join(f"{record[f'{field}_acc']:.3f}" for field in fields)
+    line = f"loss {record['loss']:.3f} ({', '.join(losses)}), acc [{accuracies}]"
+    line += f", {record['notes_per_second']:,.0f} notes/s"
+    if "share_of_peak" in record:
+        line += f", {record['share_of_peak']:.1%} of measured peak"
+    return line
+
+
+DECIMALS = 3
+
+
+def name_figures(figures: list[float]) -> dict[str, float]:
+    """Give the entries of `Trainer.figures` their names."""
+    fields = [field.lower() for field in FIELDS]
+    terms = ["pianoroll_loss"] if len(figures) > 1 + 2 * len(fields) else []
+    names = ["loss", *(f"{f}_loss" for f in fields), *terms, *(f"{f}_acc" for f in fields)]
+    return dict(zip(names, figures, strict=True))
+
+
+def epoch_record(train: Tensor, valid: Tensor) -> dict:
+    """What is kept of an epoch, from the mean figures of its batches.
+
+    The score chooses the best epoch: the rounded validation accuracies, weighted by the sizes of
+    their vocabularies, as in the original.
+    """
+    trained, validated = name_figures(train.tolist()), name_figures(valid.tolist())
+
+    def rounded(figures: dict[str, float]) -> list[float]:
+        return [round(figures[f"{field.lower()}_acc"], DECIMALS) for field in FIELDS]
+
+    accuracies = rounded(validated)
+    weighed = zip(accuracies, VOCABULARY_SIZES, strict=True)
+    score = sum(accuracy * size for accuracy, size in weighed) / sum(VOCABULARY_SIZES)
+    return {
+        "train_loss": round(trained["loss"], DECIMALS),
+        "train_acc": rounded(trained),
+        "valid_loss": round(validated["loss"], DECIMALS),
+        "valid_acc": accuracies,
+        "score": score,
+        "train": trained,
+        "valid": validated,
+    }

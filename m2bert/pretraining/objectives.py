@@ -1,0 +1,309 @@
+"""What pre-training asks for: corrupted notes, pianoroll targets and the loss.
+
+Pure functions on tensors, on whatever device the notes are (docs/METHOD.md, "Objectives"). Nothing
+here makes the host wait for the device.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2bert.model.config import CHROMA_BINS
+from m2bert.notes.cp import (
+    BAR_NEW,
+    MASK,
+    ORDINARY_SIZES,
+    PITCHES,
+    POSITIONS_PER_BAR,
+    VOCABULARY_SIZES,
+    real_notes,
+)
+
+MOVED_FIELDS = (1, 2, 3)
+"""Position, Pitch and Duration; the Bar field is never changed."""
+
+IGNORED = -100
+
+
+# Random numbers ------------------------------------------------------------------------------
+
+
+def random_bits(keys: Tensor, count: int) -> Tensor:
+    """Draw `count` numbers from each key: (rows,) int64 -> (rows, count) int64 in 0 .. 2**31-1.
+
+    SplitMix64 in counter mode: a number depends on its key and its place alone, so a segment is
+    corrupted in the same way on every device, in any batch and in any number of processes.
+    """
+    place = torch.arange(1, count + 1, device=keys.device)
+    z = keys[:, None] + place * _signed(0x9E3779B97F4A7C15)
+    z = (z ^ _shift_right(z, 30)) * _signed(0xBF58476D1CE4E5B9)
+    z = (z ^ _shift_right(z, 27)) * _signed(0x94D049BB133111EB)
+    return _shift_right(z ^ _shift_right(z, 31), 33)
+
+
+def _signed(constant: int) -> int:
+    """The int64 with the bits of an unsigned 64-bit constant; products wrap around alike."""
+    return constant - (1 << 64)
+
+
+def _shift_right(z: Tensor, bits: int) -> Tensor:
+    """Shift as an unsigned number is shifted; torch's own `>>` repeats the sign bit."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _below(bits: Tensor, bound: Tensor | int) -> Tensor:
+    """Turn 31 random bits into a uniform integer in 0 .. bound-1 (bias below bound / 2**31)."""
+    return (bits * bound) >> 31
+
+
+# Corruption ----------------------------------------------------------------------------------
+
+_DRAWS_PER_NOTE = 5
+"""One to select notes, one to choose MLM's treatment, one for each field that moves."""
+
+CORRUPTIONS = ("rc", "mlm")
+"""Token correction (`corrupt_bounded`) and masked language modelling (`corrupt_masked`)."""
+
+
+class Corrupted(NamedTuple):
+    """Corrupted notes (batch, notes, 4) int64 and the notes selected (batch, notes) bool."""
+
+    notes: Tensor
+    selected: Tensor
+
+
+def selected_count(lengths: Tensor, mask_percent: float) -> Tensor:
+    """How many notes of a segment are selected: round(mask_percent * notes), half to even."""
+    return (lengths.double() * mask_percent).round().long()
+
+
+def corrupt_bounded(
+    notes: Tensor, keys: Tensor, mask_percent: float, rc_range: tuple[int, int, int]
+) -> Corrupted:
+    """Move position, pitch and duration of some notes by a bounded random amount (`rc`).
+
+    notes: (batch, notes, 4), any integer dtype, padding at the end; keys: (batch,) int64, one a
+    segment; rc_range: the greatest move of each of the three fields. The new value is uniform in
+    max(v - range, 0) .. min(v + range, ordinary values) - 1: the upper end is excluded, and the
+    value may stay what it was, as in the original.
+    """
+    notes, bits = notes.long(), _bits_for_notes(notes, keys)
+    selected = _select(notes, bits[..., 0], mask_percent)
+    moved = notes.clone()
+    for field, reach in zip(MOVED_FIELDS, rc_range, strict=True):
+        low = (notes[..., field] - reach).clamp(min=0)
+        high = (notes[..., field] + reach).clamp(max=ORDINARY_SIZES[field])
+        moved[..., field] = low + _below(bits[..., 1 + field], high - low)
+    return Corrupted(torch.where(selected[..., None], moved, notes), selected)
+
+
+def corrupt_masked(notes: Tensor, keys: Tensor, mask_percent: float) -> Corrupted:
+    """MidiBERT's objective (`mlm`): of the selected notes 80 % get the MASK ids, 10 % uniform
+    ordinary ids, 10 % stay. Arguments as in `corrupt_bounded`; the Bar field stays here too.
+    """
+    notes, bits = notes.long(), _bits_for_notes(notes, keys)
+    selected = _select(notes, bits[..., 0], mask_percent)
+    choice = _below(bits[..., 1], 10)
+    changed = notes.clone()
+    for field in MOVED_FIELDS:
+        ordinary = _below(bits[..., 1 + field], ORDINARY_SIZES[field])
+        value = torch.where(choice < 8, MASK[field], ordinary)
+        changed[..., field] = torch.where(choice < 9, value, notes[..., field])
+    return Corrupted(torch.where(selected[..., None], changed, notes), selected)
+
+
+def _bits_for_notes(notes: Tensor, keys: Tensor) -> Tensor:
+    batch, length = notes.shape[:2]
+    return random_bits(keys, length * _DRAWS_PER_NOTE).view(batch, length, _DRAWS_PER_NOTE)
+
+
+def _select(notes: Tensor, bits: Tensor, mask_percent: float) -> Tensor:
+    """Pick the right number of notes of each segment, every subset as likely as any other."""
+    real = real_notes(notes)
+    order = torch.where(real, bits, 1 << 31).argsort(dim=1, stable=True)
+    places = torch.arange(notes.shape[1], device=notes.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(1, order, places)
+    return rank < selected_count(real.sum(1), mask_percent)[:, None]
+
+
+# Pianoroll -----------------------------------------------------------------------------------
+
+
+class Pianoroll(NamedTuple):
+    """Pianoroll targets of a batch, each bar's block kept once.
+
+    bars: (batch, bars, 16, bins) float32, one row a 16th-note slot, chroma bins first;
+    bar_of_note, slot_of_note: (batch, notes) int64; a padding note has the slot 16.
+    """
+
+    bars: Tensor
+    bar_of_note: Tensor
+    slot_of_note: Tensor
+
+    def dense(self) -> Tensor:
+        """A target for every note, (batch, notes, 17 * bins): its bar's block, then the row of its
+        own slot. A padding note gets the block of the last bar and an empty row.
+        """
+        batch, bars, slots, bins = self.bars.shape
+        rows = F.pad(self.bars, (0, 0, 0, 1)).view(-1, bins)
+        segment = torch.arange(batch, device=rows.device)[:, None]
+        first_row = (segment * bars + self.bar_of_note) * (slots + 1)
+        block = torch.arange(slots, device=rows.device).expand(*first_row.shape, slots)
+        slot = torch.cat((block, self.slot_of_note[..., None]), dim=-1)
+        places = (first_row[..., None] + slot).flatten()
+        return rows.index_select(0, places).view(*first_row.shape, -1)
+
+
+def pianoroll_targets(notes: Tensor, pianoroll: str, bars: int) -> Pianoroll:
+    """Pianoroll (and chroma) of each token bar of a batch of uncorrupted segments.
+
+    notes: (batch, notes, 4), any integer dtype, padding at the end; pianoroll: "full" (12 chroma
+    bins, then 86 pitch bins) or "nochroma"; bars: at least the greatest number of token bars of a
+    segment, given so that shapes do not depend on what is on the device.
+
+    A token bar ends where a later note opens a new one, and empty bars have no notes: what reaches
+    over the end of a bar goes on in the next bar that has notes, and no further (docs/METHOD.md,
+    "Pianoroll targets").
+    """
+    batch = len(notes)
+    ids, real = notes.long(), real_notes(notes)
+    opens = ids[..., 0] == BAR_NEW
+    bar_of_note = opens.long().cumsum(1) - opens[:, :1].long()
+
+    slots = POSITIONS_PER_BAR
+    start = ids[..., 1]
+    # round() is half to even: a 32nd note (id 0) has no length in 16ths and adds nothing.
+    end = start + ((ids[..., 3] + 1) / 2).round().long()
+    carried = (end - slots).clamp(0, slots)
+    # +1 where a note starts and -1 where it ends; a running sum then fills what lies between. The
+    # row after the last slot and the bar after the last one take what falls outside.
+    edges = torch.zeros(batch * (bars + 1) * (slots + 1) * PITCHES, device=notes.device)
+    rows_before = torch.arange(batch, device=notes.device)[:, None] * (bars + 1) + bar_of_note
+    pitch = ids[..., 2].clamp(max=PITCHES - 1)
+
+    def place(bar: Tensor, slot: Tensor) -> Tensor:
+        return ((bar * (slots + 1) + slot) * PITCHES + pitch).flatten()
+
+    one = real.float().flatten()
+    edges.scatter_add_(0, place(rows_before, start), one)
+    edges.scatter_add_(0, place(rows_before, end.clamp(max=slots)), -one)
+    edges.scatter_add_(0, place(rows_before + 1, torch.zeros_like(start)), one)
+    edges.scatter_add_(0, place(rows_before + 1, carried), -one)
+
+    edges = edges.view(batch, bars + 1, slots + 1, PITCHES)
+    sounding = edges.cumsum(2)[:, :bars, :slots]
+    return Pianoroll(_normalised(sounding, pianoroll), bar_of_note, start)
+
+
+def _normalised(sounding: Tensor, pianoroll: str) -> Tensor:
+    """Counts (..., 86) -> rows that sum to 1, or to 1 in the chroma and 1 in the pitch bins."""
+    if pianoroll == "nochroma":
+        return sounding / sounding.sum(-1, keepdim=True).clamp(min=0.1)
+    octaves = -(-PITCHES // CHROMA_BINS)
+    padded = F.pad(sounding, (0, octaves * CHROMA_BINS - PITCHES))
+    chroma = padded.unflatten(-1, (octaves, CHROMA_BINS)).sum(-2)
+    # Twice a row over its sum (at least 0.1): the chroma bins are half of that sum.
+    row = torch.cat((chroma, sounding), dim=-1)
+    return row.div_(chroma.sum(-1, keepdim=True).clamp(min=0.05))
+
+
+# Loss ----------------------------------------------------------------------------------------
+
+
+class Sums(NamedTuple):
+    """What a batch, or a part of one, adds to losses and accuracies (all on the device).
+
+    losses: (heads,) float32, summed, not yet divided; correct: (4,) float32, right answers at the
+    selected notes, one number a CP field.
+    """
+
+    losses: Tensor
+    correct: Tensor
+
+
+def loss_sums(
+    outputs: list[Tensor], notes: Tensor, selected: Tensor, real: Tensor, target: Tensor | None
+) -> Sums:
+    """Add up the losses over the selected (CP fields) or the real notes (pianoroll).
+
+    outputs: one (batch, notes, n) tensor a head; notes: the original notes (batch, notes, 4);
+    selected, real: (batch, notes) bool; target: (batch, notes, 17 * bins) or None.
+    """
+    losses, correct = [], []
+    for field, logits in enumerate(outputs[: len(VOCABULARY_SIZES)]):
+        answer = notes[..., field].long()
+        wanted = torch.where(selected, answer, IGNORED)
+        losses.append(
+            F.cross_entropy(
+                logits.float().flatten(0, 1),
+                wanted.flatten(),
+                ignore_index=IGNORED,
+                reduction="sum",
+            )
+        )
+        correct.append(((logits.argmax(-1) == answer) & selected).sum())
+    if target is not None:
+        squared = F.mse_loss(outputs[-1].float(), target, reduction="none").sum(-1)
+        losses.append(torch.where(real, squared, 0).sum())
+    return Sums(torch.stack(losses), torch.stack(correct).float())
+
+
+def loss_terms(losses: Tensor, selected: float, real: float) -> Tensor:
+    """Summed losses -> the terms that are weighted: a mean over the batch's selected notes for the
+    CP fields, over its real notes for the pianoroll.
+    """
+    fields = losses[: len(VOCABULARY_SIZES)] / max(selected, 0.1)
+    return torch.cat((fields, losses[len(VOCABULARY_SIZES) :] / real))
+
+
+def total_loss(terms: Tensor) -> Tensor:
+    """Weigh the terms: each field by the size of its vocabulary, the pianoroll by 1."""
+    weights = (*VOCABULARY_SIZES, 1)[: len(terms)]
+    # a sum of Python numbers times scalars: a tensor of weights would be copied to the device
+    return sum(weight * term for weight, term in zip(weights, terms, strict=True)) / sum(weights)
+
+
+# All of it -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one pre-training run asks for; the defaults are the paper's."""
+
+    corruption: str = "rc"
+    mask_percent: float = 0.3
+    rc_range: tuple[int, int, int] = (4, 12, 12)
+    pianoroll: str = "full"
+
+    def corrupt(self, notes: Tensor, keys: Tensor) -> Corrupted:
+        """Corrupt a batch by the chosen rule; shapes as in `corrupt_bounded`."""
+        if self.corruption == "mlm":
+            return corrupt_masked(notes, keys, self.mask_percent)
+        return corrupt_bounded(notes, keys, self.mask_percent, self.rc_range)
+
+    def sums(
+        self,
+        model: Callable[[Tensor, Tensor | None], list[Tensor]],
+        notes: Tensor,
+        corrupted: Corrupted,
+        counted: Tensor,
+        bars: int,
+        padded: bool,
+    ) -> Sums:
+        """Predict a batch of uint8 notes (batch, notes, 4) from what became of them, and add up
+        the losses.
+
+        counted: (batch,) bool, the segments that count; bars: at least the number of token bars of
+        any segment; padded: False promises that there is no padding, which saves its mask.
+        """
+        real = real_notes(notes)
+        outputs = model(corrupted.notes, real if padded else None)
+        target = None
+        if self.pianoroll != "none":
+            target = pianoroll_targets(notes, self.pianoroll, bars).dense()
+        counted = counted[:, None]
+        return loss_sums(outputs, notes, corrupted.selected & counted, real & counted, target)

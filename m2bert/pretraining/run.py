@@ -1,0 +1,330 @@
+"""One run of pre-training in its folder: the loop over epochs and steps."""
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2bert.base.errors import UserError
+from m2bert.base.processes import Processes
+from m2bert.base.stop import Stop
+from m2bert.model.config import preset
+from m2bert.model.encoder import M2BertForPreTraining, published_parameter_count
+from m2bert.model.pretrained import load_initial_weights
+from m2bert.model.tensors import MOST_TIME_SAVING
+from m2bert.notes.cp import FIELDS
+from m2bert.pretraining.corpus import Corpus, open_corpus
+from m2bert.pretraining.curves import draw_curves
+from m2bert.pretraining.figures import (
+    Speedometer,
+    epoch_record,
+    measure_peak,
+    name_figures,
+    steps_line,
+)
+from m2bert.pretraining.objectives import Objective
+from m2bert.pretraining.run_folder import RunFolder, log_line
+from m2bert.pretraining.segments import (
+    VALIDATION_EPOCH,
+    Batches,
+    Share,
+    Songs,
+    draw_segments,
+    load_batches,
+    read_names,
+    split_songs,
+)
+from m2bert.pretraining.step import Trainer
+
+PATIENCE = 30
+"""Epochs without a better one after which a run ends."""
+
+
+def open_songs(args: argparse.Namespace, processes: Processes) -> tuple[Songs, np.ndarray]:
+    """Open and check the corpora; returns all songs, and the numbers of those to use."""
+
+    def open_corpora() -> list[Corpus]:
+        return [open_corpus(args.data_root, name) for name in args.datasets]
+
+    with processes.as_one():
+        if processes.is_main:  # a published corpus is converted once, not by each
+            open_corpora()
+    with processes.as_one():
+        songs = Songs(open_corpora())
+        songs.check()
+        used = np.arange(len(songs))
+        if args.exclude_songs:
+            used = used[~songs.excluded(read_names(args.exclude_songs))]
+    return songs, used
+
+
+def pretraining_settings(args: argparse.Namespace, songs: Songs, used: np.ndarray) -> dict:
+    """Everything that a run's figures depend on, as it is compared when the run goes on."""
+    names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
+    names += ["max_seq_len", "batch_size", "lr", "seed", "precision"]
+    return {name: getattr(args, name) for name in names} | {
+        "init_ckpt": str(args.init_ckpt.resolve()) if args.init_ckpt else None,
+        "songs": len(used),
+        "notes": int(songs.lengths[used].sum()),
+    }
+
+
+def make_trainer(args: argparse.Namespace, processes: Processes) -> Trainer:
+    """Build the model from the seed, and what trains it."""
+    torch.manual_seed(args.seed)
+    model = M2BertForPreTraining(preset(args.preset, args.pianoroll))
+    objective = Objective(args.corruption, args.mask_percent, tuple(args.rc_range), args.pianoroll)
+    return Trainer(
+        model,
+        objective,
+        processes,
+        precision=args.precision,
+        lr=args.lr,
+        seed=args.seed,
+        accumulation_steps=args.accumulation_steps,
+        compile_mode="default" if args.compile else None,
+    )
+
+
+class PretrainingRun:
+    """A run in its folder: the loop over epochs and steps."""
+
+    def __init__(self, args: argparse.Namespace, processes: Processes):
+        self.args, self.processes = args, processes
+        self.is_main = processes.is_main
+        self.share = Share(args.batch_size, processes.index, processes.count)
+        self.songs, used = open_songs(args, processes)
+        self.train_songs, self.valid_songs = split_songs(used, args.seed)
+        with processes.as_one():
+            if not len(self.train_songs):
+                raise UserError(
+                    f"{len(used)} songs are too few to train on some and validate on others"
+                )
+            self.folder = RunFolder(args.save_dir, pretraining_settings(args, self.songs, used))
+            if self.is_main:
+                self.folder.lock()
+        self.trainer = make_trainer(args, processes)
+        model, optimiser = self.trainer.model, self.trainer.optimiser
+        with processes.as_one():
+            if args.init_ckpt and not self.folder.has_state:
+                load_initial_weights(args.init_ckpt, model)
+            self.progress, running = self.folder.load_state(model, optimiser)
+        self.running = self.zeros() if running is None else running.to(processes.device)
+        is_shared = processes.agree(self.progress.steps)
+        with processes.as_one():
+            if not is_shared:
+                raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
+            if self.is_main:
+                self.folder.begin(self.progress)
+        peak = measure_peak(processes.device, args.precision)
+        self.speedometer = Speedometer(
+            self.trainer.model.config, args.max_seq_len, processes.count, peak
+        )
+        self.saved_at, self.saving_took = time.monotonic(), 0.0
+
+    def go(self) -> int:
+        """Train until the run is finished or stopped; returns the exit status."""
+        self.introduce()
+        valid = self.batches(self.valid_songs, VALIDATION_EPOCH)
+        with Stop() as stop:
+            while not self.finished:
+                train = self.batches(self.train_songs, self.progress.epoch)
+                if not self.train_epoch(train, stop):
+                    return self.halt(stop)
+                means = self.validate(valid, stop)
+                if means is None:
+                    return self.halt(stop)
+                self.end_epoch(self.running / len(train), means)
+        if self.is_main:
+            self.conclude()
+        return 0
+
+    @property
+    def finished(self) -> bool:
+        progress = self.progress
+        return progress.epoch > self.args.epochs or progress.epochs_without_gain >= PATIENCE
+
+    @property
+    def at_max_steps(self) -> bool:
+        return self.args.max_steps is not None and self.progress.steps >= self.args.max_steps
+
+    def train_epoch(self, train: Batches, stop: Stop) -> bool:
+        """Take the steps that are left of an epoch; False if the run is to stop before its end."""
+        progress = self.progress
+        if self.at_max_steps:
+            return False
+        self.speedometer.restart()
+        for batch in self.load(train, progress.epoch_step, f"epoch {progress.epoch}"):
+            figures = self.trainer.train_step(batch, progress.steps)
+            progress.epoch_step += 1
+            progress.steps += 1
+            self.running += figures
+            self.speedometer.add(figures, batch["real"])
+            if progress.steps % self.args.log_steps == 0:
+                self.log_steps(train)
+            if self.processes.greatest(self.is_main and self.saving_is_due):
+                self.save_state()
+            if self.is_stopped(stop) or (self.at_max_steps and progress.epoch_step < len(train)):
+                return False
+        return True
+
+    def validate(self, valid: Batches, stop: Stop) -> Tensor | None:
+        """Mean figures of the validation batches; None if the run is to stop before their end."""
+        summed = self.zeros()
+        for batch in self.load(valid, 0, "validation"):
+            summed += self.trainer.valid_step(batch)
+            if self.is_stopped(stop):
+                return None
+        return summed / len(valid)
+
+    def end_epoch(self, train: Tensor, valid: Tensor) -> None:
+        self.refuse_bad_steps()
+        progress = self.progress
+        before = progress.best
+        record = {"epoch": progress.epoch, "step": progress.steps, **epoch_record(train, valid)}
+        progress.history.append(record)
+        progress.epoch += 1
+        progress.epoch_step = 0
+        self.running = self.zeros()
+        is_best = before is None or record["score"] > before["score"]
+        # In this order a run that is killed in between does the epoch's end again, and the same.
+        if self.is_main:
+            self.folder.save_models(self.trainer.model, record, is_best)
+        if self.processes.greatest(self.is_main and self.saving_is_cheap):
+            self.save_state()
+        if self.is_main:
+            self.folder.log_epoch(progress)
+        self.processes.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
+
+    def is_stopped(self, stop: Stop) -> bool:
+        """Whether any process was asked to stop: all must leave after the same step."""
+        asked = self.processes.greatest(stop.signal)
+        if asked:  # else a signal of this very moment would be forgotten
+            stop.signal = asked
+        return asked > 0
+
+    # Reading ---------------------------------------------------------------------------------
+
+    def batches(self, songs: np.ndarray, epoch: int) -> Batches:
+        args, lengths = self.args, self.songs.lengths[songs]
+        shuffle = epoch != VALIDATION_EPOCH
+        draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
+        return Batches(self.songs, draws, self.share, args.max_seq_len, args.mask_percent)
+
+    def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
+        on_gpu = self.processes.device.type == "cuda"
+        loaded = load_batches(batches, first, self.args.num_workers, pin_memory=on_gpu)
+        return self.processes.progress(loaded, title, len(batches), first)
+
+    def zeros(self) -> Tensor:
+        """Sums of figures before the first batch."""
+        figures = 1 + len(self.trainer.model.config.head_sizes) + len(FIELDS)
+        return torch.zeros(figures, dtype=torch.float64, device=self.processes.device)
+
+    # Saving ----------------------------------------------------------------------------------
+
+    @property
+    def saving_is_due(self) -> bool:
+        return time.monotonic() - self.saved_at >= 60 * self.args.save_minutes
+
+    @property
+    def saving_is_cheap(self) -> bool:
+        """Whether saving now would not take more than a small share of the time."""
+        passed = time.monotonic() - self.saved_at
+        return self.finished or passed >= self.saving_took / MOST_TIME_SAVING
+
+    def save_state(self) -> None:
+        """Called by all processes, so that all see a bad step; the main one writes."""
+        self.refuse_bad_steps()
+        begun, trainer = time.monotonic(), self.trainer
+        if self.is_main:
+            self.folder.save_state(trainer.model, trainer.optimiser, self.progress, self.running)
+        self.saved_at = time.monotonic()
+        self.saving_took = self.saved_at - begun
+
+    def refuse_bad_steps(self) -> None:
+        """Stop if a loss or gradient was not finite; the last saved state is from before that."""
+        step = int(self.trainer.first_bad_step)
+        if step < 0:
+            return
+        train = self.batches(self.train_songs, self.progress.epoch)
+        draws = train.draws_of(step - (self.progress.steps - self.progress.epoch_step))
+        with self.processes.as_one():
+            if self.is_main:
+                self.folder.save_bad_batch(step, self.songs.describe(draws))
+            raise UserError(
+                f"loss or gradient was not finite at step {step}: the songs and offsets of its "
+                f"batch are in {self.folder.bad_batch}; the state saved before it is kept. "
+                "Try a lower --lr or --precision fp32 in another --save_dir"
+            )
+
+    def halt(self, stop: Stop) -> int:
+        """Keep the state of a run that stops before its end."""
+        progress = self.progress
+        self.save_state()
+        if self.is_main and progress.epoch_step and not stop.signal:
+            record = {"epoch": progress.epoch, "step": progress.steps}
+            self.folder.save_models(self.trainer.model, record, is_best=False)
+        self.processes.say(
+            f"Stopped after step {progress.steps} (epoch {progress.epoch}, step "
+            f"{progress.epoch_step} of it); state kept in {self.args.save_dir}. "
+            + ("The same command goes on." if stop.signal else "A larger --max_steps goes on.")
+        )
+        return 128 + stop.signal if stop.signal else 0
+
+    # Telling ---------------------------------------------------------------------------------
+
+    def introduce(self) -> None:
+        model, songs, progress = self.trainer.model, self.songs, self.progress
+        self.processes.say(
+            f"{published_parameter_count(model):,} parameters ({self.args.preset}), "
+            f"{self.processes.count} x {self.processes.device.type}, "
+            f"{self.args.precision}"
+        )
+        for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
+            notes = int(songs.lengths[chosen].sum())
+            self.processes.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
+        if progress.steps and not self.finished:
+            self.processes.say(
+                f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "
+                f"after step {progress.steps}"
+            )
+
+    def log_steps(self, train: Batches) -> None:
+        self.refuse_bad_steps()
+        figures, speed = self.speedometer.read()
+        progress = self.progress
+        record = {"epoch": progress.epoch, "step": progress.steps, **name_figures(figures), **speed}
+        if self.is_main:
+            self.folder.log_steps(record)
+            place = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
+            self.processes.say(f"{place}: {steps_line(record)}")
+
+    def conclude(self) -> None:
+        progress, folder = self.progress, self.args.save_dir
+        best = progress.best
+        assert best is not None  # a finished run has epochs
+        drawn = draw_curves(progress.history, folder / "curves.png")
+        self.processes.say(
+            f"Finished: {len(progress.history)} epochs, the best was epoch "
+            f"{best['epoch']} (score {best['score']:.4f}). "
+            "Validation, first epoch to last (accuracies at corrupted notes):"
+        )
+        for line in change_lines(progress.history):
+            self.processes.say(line)
+        self.processes.say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
+        self.processes.say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
+        self.processes.say(
+            f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}"
+        )
+
+
+def change_lines(history: list[dict]) -> list[str]:
+    """What changed in validation from the first epoch to the last."""
+    first, last = history[0], history[-1]
+    names = [("loss", first["valid_loss"], last["valid_loss"])]
+    names += zip(FIELDS, first["valid_acc"], last["valid_acc"], strict=True)
+    return [f"  {name:<9} {before:.3f} -> {after:.3f}" for name, before, after in names]

@@ -1,0 +1,254 @@
+"""Which notes an epoch of pre-training reads: songs -> segments -> batches of uint8 notes.
+
+Everything random is a function of (seed, epoch, place in the epoch): the number of worker
+processes or of GPUs changes nothing, and a run can go on at any step (docs/METHOD.md, "Training").
+"""
+
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from m2bert.base.errors import UserError
+from m2bert.notes.cp import BAR_NEW, PAD
+from m2bert.pretraining.corpus import Corpus, check_notes
+
+TRAIN_SHARE = 0.85
+NOTES_PER_DRAW = 512
+MOST_NOTES_COUNTED = 512_000
+VALIDATION_EPOCH = 0
+"""Validation is drawn once, as if it were this epoch; training epochs count from 1."""
+
+CHECKED_AT_ONCE = 1 << 18
+
+ROUNDED_TO = 64
+"""Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
+
+
+class Songs:
+    """The songs of several corpora as one list, in the order of the corpora."""
+
+    def __init__(self, corpora: list[Corpus]):
+        self.corpora = corpora
+        self.lengths = np.concatenate([np.diff(c.offsets) for c in corpora])
+        """Notes of each song, (songs,) int64."""
+        self._first = np.cumsum([0] + [len(c) for c in corpora])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def locate(self, song: int) -> tuple[Corpus, int]:
+        """The corpus that holds `song`, and the song's index there."""
+        which = int(np.searchsorted(self._first, song, side="right")) - 1
+        return self.corpora[which], int(song - self._first[which])
+
+    def describe(self, draws: "Draws") -> list[dict]:
+        """Say in words which notes the segments of `draws` are."""
+        names = {corpus.name: corpus.song_names() for corpus in self.corpora}
+        described = []
+        for song, start, length in zip(draws.song, draws.start, draws.length, strict=True):
+            corpus, index = self.locate(song)
+            described.append(
+                {
+                    "corpus": corpus.name,
+                    "song": index,
+                    "file": names[corpus.name][index],
+                    "first_note": int(start),
+                    "notes": int(length),
+                }
+            )
+        return described
+
+    def excluded(self, names: set[str]) -> np.ndarray:
+        """Mark the songs that `names` names, as FILE or CORPUS/FILE with a source file as in the
+        corpus's JSON: (songs,) bool.
+
+        Raises `UserError` for a name that no song or more than one has, so that a typing error
+        excludes neither nothing nor too much in silence.
+        """
+        named: dict[str, list[int]] = {name: [] for name in names}
+        files = ((c.name, file) for c in self.corpora for file in c.song_names())
+        for song, (corpus, file) in enumerate(files):
+            for name in (file, f"{corpus}/{file}"):
+                if name in named:
+                    named[name].append(song)
+        marked = np.zeros(len(self), bool)
+        for name in sorted(names):
+            if len(named[name]) != 1:
+                raise UserError(
+                    f"{len(named[name])} songs are called {name}, which is to be excluded; "
+                    "names are those of the corpus's JSON, CORPUS/FILE if two corpora share one"
+                )
+            marked[named[name]] = True
+        return marked
+
+    def check(self) -> None:
+        """Look at every note once, so that a damaged corpus stops a run before it starts."""
+        for corpus in self.corpora:
+            for start in range(0, len(corpus.notes), CHECKED_AT_ONCE):
+                notes = corpus.notes[start : start + CHECKED_AT_ONCE]
+                check_notes(notes, f"{corpus.folder / corpus.name}.npy (from note {start})")
+                corpus.release()
+
+
+def read_names(path: Path) -> set[str]:
+    """Read a list of source files, one a line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the list of songs {path} cannot be read ({error})") from error
+    return {line.strip() for line in lines if line.strip()}
+
+
+def split_songs(songs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffle song numbers and split them into training (the first 85 %) and validation."""
+    shuffled = _generator(seed, "split").permutation(songs)
+    count = int(TRAIN_SHARE * len(songs))
+    return shuffled[:count], shuffled[count:]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The segments of an epoch, in their order; all arrays (segments,) int64.
+
+    song: index into `Songs`; start, length: its notes start .. start+length-1; key: the segment's
+    own random key, from which it is corrupted.
+    """
+
+    song: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+    key: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.song)
+
+    def take(self, rows: slice | np.ndarray) -> "Draws":
+        return Draws(self.song[rows], self.start[rows], self.length[rows], self.key[rows])
+
+
+def draw_segments(
+    songs: np.ndarray, lengths: np.ndarray, max_seq_len: int, seed: int, epoch: int, shuffle: bool
+) -> Draws:
+    """Draw the segments of one epoch.
+
+    songs: song numbers; lengths: notes of each of them. A song is drawn ceil(notes / 512) times,
+    at most 1000 times. A song of at most `max_seq_len` notes is taken whole; of a longer one a
+    window, its start uniform in 0 .. notes - max_seq_len - 1 (the last window never, as in the
+    original).
+    """
+    generator = _generator(seed, "train" if shuffle else "valid", epoch)
+    times = -(-np.minimum(lengths, MOST_NOTES_COUNTED) // NOTES_PER_DRAW)
+    song, notes = np.repeat(songs, times), np.repeat(lengths, times)
+    if shuffle:
+        order = generator.permutation(len(song))
+        song, notes = song[order], notes[order]
+    start = generator.integers(0, np.maximum(notes - max_seq_len, 1))
+    key = generator.integers(0, 2**63 - 1, len(song))
+    return Draws(song, start, np.minimum(notes, max_seq_len), key)
+
+
+def _generator(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
+    return np.random.default_rng([seed, epoch, *purpose.encode()])
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which rows of a global batch of `batch_size` belong to one process of several."""
+
+    batch_size: int
+    process: int = 0
+    processes: int = 1
+
+    @property
+    def rows(self) -> slice:
+        each = self.batch_size // self.processes
+        return slice(self.process * each, (self.process + 1) * each)
+
+
+class Batches(Dataset):
+    """One process's rows of every batch of an epoch; item i is step i, a dict of
+
+    - notes: (rows, length, 4) uint8, padded at the end; no longer than the longest segment of the
+      global batch needs
+    - keys: (rows,) int64
+    - counted: (rows,) bool, False for the rows that fill up the last batch
+    - padded: whether there is any padding
+    - bars: at least the greatest number of token bars of a row
+    - selected, real: how many notes of the *global* batch are selected for corruption, and are
+      notes at all; known here, so that no process needs to ask the others
+    """
+
+    def __init__(
+        self, songs: Songs, draws: Draws, share: Share, max_seq_len: int, mask_percent: float
+    ):
+        self.songs, self.draws, self.share = songs, draws, share
+        self.max_seq_len, self.mask_percent = max_seq_len, mask_percent
+
+    def __len__(self) -> int:
+        return -(-len(self.draws) // self.share.batch_size)
+
+    def draws_of(self, step: int) -> Draws:
+        """The segments of a step's global batch."""
+        size = self.share.batch_size
+        return self.draws.take(slice(step * size, (step + 1) * size))
+
+    def __getitem__(self, step: int) -> dict:
+        draws = self.draws_of(step)
+        # Rows that fill up the last batch repeat its first segment and are not counted: every
+        # batch has one shape, and no process is without work.
+        filled = np.arange(self.share.batch_size)[self.share.rows]
+        counted = filled < len(draws)
+        filled[~counted] = 0
+        length = min(_round_up(draws.length.max()), self.max_seq_len)
+        notes = self._read(draws.take(filled), length)
+        bars = (notes[..., 0] == BAR_NEW).sum(1).max() + 1
+        return {
+            "notes": torch.from_numpy(notes),
+            "keys": torch.from_numpy(draws.key[filled]),
+            "counted": torch.from_numpy(counted),
+            "padded": bool(draws.length.min() < length),
+            "bars": _round_up(bars),
+            "selected": float(np.rint(self.mask_percent * draws.length).sum()),
+            "real": float(draws.length.sum()),
+        }
+
+    def _read(self, draws: Draws, length: int) -> np.ndarray:
+        notes = np.empty((len(draws), length, 4), np.uint8)
+        notes[:] = PAD
+        segments = zip(notes, draws.song, draws.start, draws.length, strict=True)
+        for row, song, start, count in segments:
+            corpus, index = self.songs.locate(song)
+            row[:count] = corpus.song(index)[start : start + count]
+        for corpus in self.songs.corpora:
+            corpus.release()
+        return notes
+
+
+def _round_up(count: int) -> int:
+    return int(-(-count // ROUNDED_TO) * ROUNDED_TO)
+
+
+def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -> Iterator[dict]:
+    """Read the batches from step `first` on, ahead of time in `workers` background processes."""
+    steps: Iterable[int] = range(first, len(batches))
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_the_parent,
+    )
+    return iter(loader)
+
+
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    """Ctrl-C on a terminal, and a scheduler's SIGTERM, reach all processes; those that read must
+    outlive the last step. They end with the loader, or with their parent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,105 @@
+"""One step of pre-training, on one process or several, and its figures."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from m2bert.base.processes import Processes
+from m2bert.base.seeds import seed_of_step
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.optimisers import StableAdamW
+from m2bert.notes.cp import FIELDS
+from m2bert.pretraining.objectives import Objective, Sums, loss_terms, total_loss
+
+GREATEST_NORM = 3.0
+
+
+class Trainer:
+    """One process's part in every step of a run.
+
+    `figures` below are a float64 tensor on the device: the total loss, its terms and the four
+    accuracies of a *global* batch; `name_figures` gives them names. Nothing here makes the host
+    wait for the device. precision: "fp32", or "bf16" for the model's matrix products (weights,
+    losses and optimiser are fp32 in both). compile_mode: of torch.compile, None leaves everything
+    as it is.
+    """
+
+    def __init__(
+        self,
+        model: M2BertForPreTraining,
+        objective: Objective,
+        processes: Processes,
+        *,
+        precision: str,
+        lr: float,
+        seed: int,
+        accumulation_steps: int = 1,
+        compile_mode: str | None = None,
+    ):
+        self.processes, self.device = processes, processes.device
+        self.model, self.objective = model.to(self.device), objective
+        self.seed, self.parts, self.precision = seed, accumulation_steps, precision
+        self.wrapped = processes.wrap(self.model)
+        self.predict = objective.sums
+        self.weights = [w for w in model.parameters() if w.requires_grad]
+        self.optimiser = StableAdamW(self.weights, lr=lr)
+        if compile_mode is not None:
+            # Noise is drawn outside: inductor cannot take its unsigned 64-bit constants.
+            self.predict = torch.compile(self.predict, mode=compile_mode)
+        self.first_bad_step = torch.tensor(-1, device=self.device)
+
+    def train_step(self, batch: dict, step: int) -> Tensor:
+        """One optimiser step on this process's rows of a batch (an item of `Batches`)."""
+        self.wrapped.train()
+        # Dropout takes no generator of its own: a step's noise is made a function of the step.
+        torch.manual_seed(seed_of_step(self.seed, step, self.processes.index))
+        self.optimiser.zero_grad()
+        sums = []
+        for index in range(self.parts):
+            is_last = index == self.parts - 1
+            with nullcontext() if is_last else self.processes.local_gradients(self.wrapped):
+                part = self.sums(batch, index)
+                loss = total_loss(loss_terms(part.losses, batch["selected"], batch["real"]))
+                # gradients are averaged over processes, the loss is a sum over them
+                (loss * self.processes.count).backward()
+                sums.append(torch.cat([part.losses.detach(), part.correct]))
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, GREATEST_NORM)
+        self.optimiser.step()
+        figures = self.figures(sums, batch)
+        self.note_bad_step(step, figures, norm)
+        return figures
+
+    @torch.no_grad()
+    def valid_step(self, batch: dict) -> Tensor:
+        """The figures of a validation batch."""
+        self.wrapped.eval()
+        parts = [self.sums(batch, index) for index in range(self.parts)]
+        return self.figures([torch.cat([p.losses, p.correct]) for p in parts], batch)
+
+    def sums(self, batch: dict, index: int) -> Sums:
+        """Losses and right answers of the index-th part of this process's rows."""
+        notes, keys, counted = (
+            batch[name].chunk(self.parts)[index].to(self.device, non_blocking=True)
+            for name in ("notes", "keys", "counted")
+        )
+        corrupted = self.objective.corrupt(notes, keys)
+        return self.predict(self.outputs, notes, corrupted, counted, batch["bars"], batch["padded"])
+
+    def outputs(self, notes: Tensor, real: Tensor | None) -> list[Tensor]:
+        """What the heads say, in the chosen precision; shapes as in `M2BertForPreTraining`."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.wrapped(notes, real)
+
+    def figures(self, sums: list[Tensor], batch: dict) -> Tensor:
+        """Add up the parts of all processes and divide by what the global batch holds."""
+        summed = self.processes.add_up(torch.stack(sums).sum(0))
+        losses, correct = summed[: -len(FIELDS)], summed[-len(FIELDS) :]
+        terms = loss_terms(losses, batch["selected"], batch["real"])
+        accuracies = correct / max(batch["selected"], 0.1)
+        return torch.cat([total_loss(terms)[None], terms, accuracies]).double()
+
+    def note_bad_step(self, step: int, figures: Tensor, norm: Tensor) -> None:
+        """Remember the first step whose loss or gradient is not finite, on the device."""
+        bad = ~(figures.isfinite().all() & norm.isfinite()) & (self.first_bad_step < 0)
+        self.first_bad_step = torch.where(bad, step, self.first_bad_step)

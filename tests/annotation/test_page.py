@@ -1,0 +1,143 @@
+"""The page of an annotation: what it holds."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from m2bert.annotation.colours import class_colours
+from m2bert.annotation.labels import Annotation, spans
+from m2bert.annotation.names import readable_name
+from m2bert.annotation.page import write_page
+from m2bert.model.predictions import NOT_READ
+from m2bert.tasks import PADDING, TASKS
+from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
+
+
+class Reader(HTMLParser):
+    """Collects the tags of a page and the text of its scripts and title, as a browser does."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.texts, self.inside = [], {}, None
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.inside = dict(attributes).get("id") or tag
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        self.texts[self.inside] = self.texts.get(self.inside, "") + data
+
+    @property
+    def song(self) -> dict:
+        return json.loads(self.texts["song"])
+
+
+def written(annotation: Annotation, folder: Path) -> Reader:
+    write_page(annotation, folder / "song.html")
+    return Reader((folder / "song.html").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("notes", "unread"), [(1, 0.0), (1, 1.0), (300, 0.2)])
+def test_the_page_holds_every_note_and_its_labels(tmp_path, notes, unread):
+    annotation = made_up_annotation(made_up_song(notes), unread=unread)
+    song, read = written(annotation, tmp_path).song, annotation.song.notes
+    for field in ("start", "end", "pitch", "velocity", "track"):
+        assert song[field] == getattr(read, field).tolist()
+    assert [task["name"] for task in song["tasks"]] == NOTE_TASKS
+    for task in song["tasks"]:
+        labels = annotation.note_labels[task["name"]]
+        colours = class_colours(TASKS[task["name"]], labels.classes)
+        assert -1 not in range(len(task["classes"]))
+        for note, label in enumerate(labels.label):
+            kept = task["label"][note]
+            if label == NOT_READ:
+                assert kept == -1
+                continue
+            assert task["classes"][kept] == readable_name(labels.classes[label])
+            assert task["colours"][kept] == colours[label]
+            assert task["probability"][note] == round(1000 * float(labels.probability[note]))
+    for piece in song["pieces"]:
+        labels = annotation.piece_labels[piece["name"]]
+        assert piece["classes"] == [readable_name(name) for name in labels.classes]
+        np.testing.assert_allclose(piece["probability"], 1000 * labels.probabilities, atol=0.5)
+    for name, marked in annotation.marks.items():
+        assert song["marks"][name] == [note for note in range(notes) if marked[note]]
+    assert song["warnings"] == annotation.warnings
+
+
+def test_stretches_and_moments_are_those_of_the_annotation(tmp_path):
+    annotation = made_up_annotation(made_up_song(200))
+    tasks = {task["name"]: task for task in written(annotation, tmp_path).song["tasks"]}
+    for name, task in tasks.items():
+        labels = annotation.note_labels[name]
+        if name in ("chordroot", "localkey"):
+            named = [(start, end, task["classes"][label]) for start, end, label in task["spans"]]
+            assert named == [
+                (span.start, span.end, readable_name(labels.classes[span.label]))
+                for span in spans(annotation.song, labels)
+            ]
+        else:
+            assert task["spans"] == []
+        labelled = zip(labels.label, annotation.song.notes.start, strict=True)
+        yes = labels.classes.index(name) if name in labels.classes else None
+        onsets = {int(start) for label, start in labelled if label == yes}
+        assert task["moments"] == (sorted(onsets) if name in ("beat", "downbeat") else [])
+
+
+def test_time_goes_by_the_tempos(tmp_path):
+    annotation = made_up_annotation(made_up_song(100), ["melody"])
+    song = written(annotation, tmp_path).song
+    ticks = annotation.song.notes.end
+    seconds = np.interp(ticks, song["clock"]["tick"], song["clock"]["second"])
+    np.testing.assert_allclose(seconds, annotation.song.seconds(ticks), atol=1e-5)
+
+
+def test_stretches_without_a_label_are_not_shown(tmp_path):
+    annotation = made_up_annotation(made_up_song(1), ["chordroot"], unread=0)
+    labels = annotation.note_labels["chordroot"]
+    labels.probabilities[:] = np.eye(len(labels.classes))[labels.classes.index(PADDING)]
+    (task,) = written(annotation, tmp_path).song["tasks"]
+    assert task["spans"] == []
+    assert task["classes"] == ["no label"]
+
+
+@hypothesis_settings(max_examples=15)
+@given(st.text().map(lambda text: text.replace("/", "").replace("\0", "")), st.text())
+def test_no_name_breaks_out_of_the_page(tmp_path_factory, file, track):
+    folder = tmp_path_factory.mktemp("page")
+    plain = written(made_up_annotation(made_up_song(2), ["melody"]), folder)
+    for suffix in ("", HOSTILE):
+        song = made_up_song(2, Path(f"x{file}{suffix.replace('/', '')}"), (f"x{track}{suffix}",))
+        hostile = written(made_up_annotation(song, ["melody"]), folder)
+        assert hostile.tags == plain.tags
+        assert hostile.song["file"] == song.path.name
+        # a line's end may be written in several ways
+        assert hostile.texts["title"].split() == song.path.name.split()
+        assert hostile.song["tracks"] == [{"name": song.tracks[0].name, "is_drum": False}]
+
+
+def test_a_name_that_is_no_text_can_be_written(tmp_path):
+    song = made_up_song(2, Path("caf\udce9.mid"))
+    assert written(made_up_annotation(song), tmp_path).texts["title"] == "caf\ufffd.mid"
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
+def test_readable_names_stay_distinct(task):
+    assert len(set(map(readable_name, task.classes))) == len(task.classes)
+
+
+def test_pitch_names_are_written_as_musicians_do():
+    names = ["B- major", "C# minor", "E--", "F##", "melody", "G major", "A"]
+    shown = ["B♭ major", "C♯ minor", "E♭♭", "F♯♯", "melody", "G major", "A"]
+    assert [readable_name(name) for name in names] == shown

@@ -1,0 +1,141 @@
+"""An annotation as CSV and JSON."""
+
+import csv
+import json
+
+import mido
+import numpy as np
+import pytest
+
+from m2bert.annotation.names import pitch_name
+from m2bert.annotation.tables import note_records, write_annotation_csv, write_annotation_json
+from m2bert.model.predictions import NOT_READ
+from m2bert.notes.song import read_song
+from m2bert.tasks import TASKS
+from tests.helpers.annotation_samples import annotate, random_annotation
+from tests.helpers.midi_files import write_midi
+
+
+def read_csv(path):
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def read_strict_json(path):
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+@pytest.fixture
+def annotation(tmp_path):
+    """Three notes of one track, 120 beats a minute."""
+    notes = [(0, 480, 60), (480, 720, 61), (960, 1440, 21)]
+    song = read_song(write_midi(tmp_path / "in.mid", notes))
+    said = annotate(
+        song,
+        {"melody": [1, 3, NOT_READ], "beat": [2, 1, NOT_READ]},
+        {"emotion": [[0.5, 0.5, 0, 0], [1, 0, 0, 0]]},
+    )
+    said.marks["short"] = np.array([False, True, True])
+    said.marks["pitch clipped"] = np.array([False, False, True])
+    return said
+
+
+def test_rows_of_the_csv(annotation, tmp_path):
+    write_annotation_csv(annotation, tmp_path / "out.csv")
+    first, second, third = read_csv(tmp_path / "out.csv")
+    assert first == {
+        "index": "0",
+        "track": "1",
+        "track_name": "",
+        "onset_ticks": "0",
+        "duration_ticks": "480",
+        "onset_beats": "0.0",
+        "duration_beats": "1.0",
+        "onset_seconds": "0.0",
+        "duration_seconds": "0.5",
+        "pitch": "60",
+        "pitch_name": "C4",
+        "midi_velocity": "64",
+        "marks": "",
+        "melody": "melody",
+        "melody_probability": "0.9",
+        "beat": "beat",
+        "beat_probability": "0.9",
+    }
+    assert (second["pitch_name"], second["marks"]) == ("C#4", "short")
+    assert (second["onset_beats"], second["duration_seconds"]) == ("1.0", "0.25")
+    assert (third["pitch_name"], third["marks"]) == ("A0", "short;pitch clipped")
+    assert (third["melody"], third["melody_probability"]) == ("", "")
+
+
+def test_the_json_holds_the_same_and_what_is_said_of_the_piece(annotation, tmp_path):
+    write_annotation_csv(annotation, tmp_path / "out.csv")
+    write_annotation_json(annotation, tmp_path / "out.json")
+    found = read_strict_json(tmp_path / "out.json")
+    for row, note in zip(read_csv(tmp_path / "out.csv"), found["notes"], strict=True):
+        note["marks"] = ";".join(note["marks"])
+        assert row == {key: "" if value is None else str(value) for key, value in note.items()}
+    assert found["piece"] == {"emotion": {"Q1": 0.75, "Q2": 0.25, "Q3": 0.0, "Q4": 0.0}}
+    assert [window["Q2"] for window in found["piece_windows"]["emotion"]] == [0.5, 0.0]
+    assert (found["file"], found["ticks_per_beat"], found["seconds"]) == ("in.mid", 480, 1.5)
+    assert found["tracks"] == [{"track": 1, "name": "", "program": 0, "is_drum": False}]
+    assert found["models"]["beat"] == ["models/beat"]
+
+
+def test_no_task_takes_the_place_of_what_is_known_of_a_note(tmp_path):
+    path = write_midi(tmp_path / "in.mid")
+    known = note_records(annotate(read_song(path)))
+    tasks = [name for name, task in TASKS.items() if task.level == "note"]
+    for note, record in zip(known, note_records(random_annotation(path)), strict=True):
+        assert {name: record[name] for name in note} == note
+        assert set(record) - set(note) == {*tasks, *(f"{name}_probability" for name in tasks)}
+
+
+def test_labels_and_probabilities_of_all_tasks_are_those_of_the_annotation(tmp_path):
+    annotation = random_annotation(
+        write_midi(tmp_path / "in.mid", [(i, i + 9, 60) for i in range(99)])
+    )
+    write_annotation_json(annotation, tmp_path / "out.json")
+    notes = read_strict_json(tmp_path / "out.json")["notes"]
+    assert len(annotation.note_labels) == 9
+    for task, labels in annotation.note_labels.items():
+        for note, probabilities in zip(notes, labels.probabilities, strict=True):
+            if np.isnan(probabilities).any():
+                assert note[task] is note[f"{task}_probability"] is None
+            else:
+                assert note[task] == labels.classes[probabilities.argmax()]
+                assert note[f"{task}_probability"] == pytest.approx(probabilities.max(), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "charset"),
+    [
+        ('a "b", c;d', "ascii"),
+        ("zwei\nZeilen", "ascii"),
+        ("Flöte", "latin-1"),
+        ("Flöte", "utf-8"),
+        ("B♭ Clarinet", "utf-8"),
+    ],
+)
+def test_names_of_tracks_survive(name, charset, tmp_path):
+    file = mido.MidiFile(write_midi(tmp_path / "in.mid"), charset=charset)
+    file.tracks[0].insert(0, mido.MetaMessage("track_name", name=name))
+    file.save(tmp_path / "named.mid")
+    annotation = annotate(read_song(tmp_path / "named.mid"))
+    write_annotation_csv(annotation, tmp_path / "out.csv")
+    write_annotation_json(annotation, tmp_path / "out.json")
+    assert {row["track_name"] for row in read_csv(tmp_path / "out.csv")} == {name}
+    assert read_strict_json(tmp_path / "out.json")["tracks"][0]["name"] == name
+
+
+def test_a_byte_order_mark_only_where_a_spreadsheet_needs_it(annotation, tmp_path):
+    write_annotation_csv(annotation, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"index,")
+
+
+def test_pitch_names():
+    assert [pitch_name(pitch) for pitch in (0, 59, 60, 127)] == ["C-1", "B3", "C4", "G9"]

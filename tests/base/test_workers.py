@@ -1,0 +1,153 @@
+"""A pool in which workers die, hang, fail and are interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from m2bert.base.workers import DIED, RAISED, TIMED_OUT, WorkerFailure, map_in_processes
+from tests.helpers.shared import REPOSITORY
+
+
+def act(item):
+    """Square a number, or do what a word says."""
+    match item:
+        case "exit":
+            os._exit(3)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "hang":
+            time.sleep(60)
+        case "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+            return "not interrupted"
+        case "raise":
+            raise ValueError("no such thing")
+        case "large":
+            return b"x" * 1_000_000
+        case _:
+            return item * item
+
+
+def run(items, workers=2, timeout_s=30.0):
+    return list(map_in_processes(act, items, workers, timeout_s))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_the_order_of_the_items(workers):
+    assert run(range(300), workers) == [number * number for number in range(300)]
+
+
+def test_no_items_give_no_results():
+    assert run([]) == []
+
+
+def test_large_results_pass():
+    assert [len(result) for result in run(["large"] * 5)] == [1_000_000] * 5
+
+
+def test_a_bad_item_costs_that_item_and_nothing_else():
+    items = [1, "exit", 2, "kill", "crash", 3, "raise", "hang", 4, 5, "exit", 6]
+    outcome = dict(zip(items, run(items, timeout_s=5.0), strict=True))
+    failures = {item: outcome.pop(item) for item in set(items) if isinstance(item, str)}
+    assert outcome == {number: number * number for number in range(1, 7)}
+    assert failures == {
+        "exit": WorkerFailure(DIED, "with exit status 3"),
+        "kill": WorkerFailure(DIED, "by SIGKILL"),
+        "crash": WorkerFailure(DIED, "by SIGSEGV"),
+        "raise": WorkerFailure(RAISED, "ValueError: no such thing"),
+        "hang": WorkerFailure(TIMED_OUT, "more than 5 s"),
+    }
+
+
+def test_a_slow_consumer_is_not_a_slow_worker():
+    results = []
+    for result in map_in_processes(act, range(6), 1, 2.0):
+        results.append(result)
+        time.sleep(0.5)
+    assert results == [0, 1, 4, 9, 16, 25]
+
+
+def test_items_are_taken_only_as_far_ahead_as_needed():
+    taken = []
+    results = map_in_processes(act, (taken.append(i) or i for i in range(10_000)), 2, 30.0)
+    for _ in range(10):
+        next(results)
+    results.close()
+    assert len(taken) < 100
+
+
+class CannotStart:
+    """What a worker finds no function in."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+def test_workers_that_do_not_start_are_an_error_and_not_a_bad_item():
+    with pytest.raises(RuntimeError, match="exit status 7"):
+        list(map_in_processes(CannotStart(), [1, 2], 2, 30.0))
+
+
+def test_interrupts_do_not_reach_any_worker():
+    code = (
+        "from tests.base.test_workers import act\n"
+        "from m2bert.base.workers import map_in_processes\n"
+        "print(set(map_in_processes(act, ['interrupt'] * 8, 2, 30.0)))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.stdout == "{'not interrupted'}\n", done.stderr
+
+
+def processes_with(marker):
+    """Ids of the processes whose environment holds `marker`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks processes up in /proc")
+@pytest.mark.parametrize("send", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_parent(tmp_path, send):
+    marker = f"POOL_TEST={tmp_path}"
+    code = (
+        "from tests.base.test_workers import act\n"
+        "from m2bert.base.workers import map_in_processes\n"
+        "for result in map_in_processes(act, [1, 'hang', 'hang'], 2, 60.0):\n"
+        "    print(result, flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**os.environ, "POOL_TEST": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "1\n"
+    if send == signal.SIGINT:  # a terminal's Ctrl-C goes to the whole group
+        os.killpg(process.pid, send)
+    else:
+        process.send_signal(send)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert errors.count("Traceback") == (
+        send == signal.SIGINT
+    )  # the parent's own, none of a worker
+    deadline = time.monotonic() + 60
+    while processes_with(marker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_with(marker) == []

@@ -1,0 +1,202 @@
+"""Benchmark items -> CP notes, beside slow conversions that say the rules in loops."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.benchmark_conversion import notes_by_loops, published_edges
+from data_creation.benchmark.items import (
+    cp_notes_of_piece,
+    cut_labels,
+    cut_notes,
+    global_beats,
+    order_as_published,
+)
+from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
+from m2bert.notes.midi_readers import read_cp_notes, read_midi
+from m2bert.notes.pickled.lists import read_items, read_note_lists
+from tests.helpers.benchmark_files import all_edges
+from tests.helpers.midi_files import write_midi
+from tests.helpers.shared import GOLDEN, needs_golden
+
+# 24 parts of a beat: 16ths, triplets and all ties between 16ths and between 32nds.
+times = st.integers(-150, 600).map(lambda part: part / 24)
+lengths = st.one_of(st.integers(0, 300).map(lambda part: part / 24), st.floats(0, 20))
+pitches = st.integers(0, 127)
+notes = st.tuples(times, lengths, pitches).map(lambda n: [n[0], n[0] + n[1], n[2]])
+items = st.lists(notes, min_size=1, max_size=40).map(lambda rows: np.array(rows, float))
+
+
+@given(items)
+def test_the_published_way_is_a_loop_over_bars_and_notes(item):
+    index, cp = notes_by_loops(item.tolist(), published_edges(item))
+    order = order_as_published(item)
+    assert order.tolist() == index
+    assert cp_notes_of_beats(item[order]).tolist() == cp
+
+
+@given(items)
+def test_the_default_way_is_that_loop_over_all_bars(item):
+    index, cp = notes_by_loops(item.tolist(), all_edges(item))
+    order = order_by_onset(item)
+    assert order.tolist() == index
+    assert sorted(index) == list(range(len(item)))
+    assert cp_notes_of_beats(item[order]).tolist() == cp
+
+
+@given(items)
+def test_notes_that_the_published_way_keeps_get_the_same_cp_notes(item):
+    order, published = order_by_onset(item), order_as_published(item)
+    kept = np.isin(order, published)
+    assert order[kept].tolist() == published.tolist()
+    np.testing.assert_array_equal(
+        cp_notes_of_beats(item[order])[kept], cp_notes_of_beats(item[published])
+    )
+
+
+def test_the_published_way_loses_notes_before_beat_0_and_of_a_bar_of_half_a_beat():
+    onsets = {4.5: [0], 4.625: [0, 4], 8.5: [0, 4], 9.0: [0, 4, 8]}
+    for last_offset, kept in onsets.items():
+        rows = [[beat, beat + 0.25, 60] for beat in (-0.25, 0, 4, 8) if beat < last_offset]
+        rows[-1][1] = last_offset
+        item = np.array(rows, float)
+        assert item[order_as_published(item), 0].tolist() == kept
+    assert len(order_as_published(np.array([[0, 0.5, 60.0]]))) == 0
+
+
+def test_equal_onsets_are_ordered_by_the_clipped_pitch_and_else_stay():
+    item = np.array([[0, 1, 5], [0, 2, 22], [0, 3, 3], [0, 4, 120], [0, 5, 107], [0, 6, 60]], float)
+    assert order_by_onset(item).tolist() == [0, 1, 2, 5, 3, 4]
+
+
+def beats_of_bars(rows):
+    """Beats counted in each bar -> global beats, note by note."""
+    bar, before, result = 0, None, []
+    for onset, offset, pitch in rows:
+        if before is not None and onset < before:
+            bar += 1
+        before = onset
+        result.append([onset + 4 * bar, offset + 4 * bar, pitch])
+    return result
+
+
+@given(items)
+def test_beats_in_bars_become_global_beats(item):
+    assert global_beats(item).tolist() == beats_of_bars(item.tolist())
+
+
+def test_a_pickup_lies_in_the_bar_in_front():
+    item = np.array([[-0.5, 0, 60], [0, 1, 62], [3, 4, 64], [0, 1, 65], [0, 1, 60]])
+    beats = global_beats(item)
+    assert beats[:, 0].tolist() == [-0.5, 0, 3, 4, 4]
+    order = order_by_onset(beats)
+    assert order.tolist() == [0, 1, 2, 4, 3]
+    cp = cp_notes_of_beats(beats[order])
+    assert cp[:, 0].tolist() == [0, 0, 1, 0, 1]
+    assert cp[:, 1].tolist() == [14, 0, 12, 0, 0]
+
+
+@pytest.mark.parametrize("ticks_per_beat", [96, 220, 384, 480, 1000])
+def test_a_piece_equals_its_midi_file(tmp_path, ticks_per_beat):
+    rng = np.random.default_rng(ticks_per_beat)
+    start = np.sort(rng.integers(0, 60 * ticks_per_beat, 400))
+    rows = np.stack([start, start + rng.integers(1, 3 * ticks_per_beat, 400)], axis=1)
+    pitch = rng.permutation(400) % 128  # a pitch never overlaps itself within 3 beats
+    notes = [(*row, p) for row, p in zip(rows.tolist(), pitch.tolist(), strict=True)]
+    path = write_midi(tmp_path / "a.mid", notes, ticks_per_beat=ticks_per_beat)
+    np.testing.assert_array_equal(cp_notes_of_piece(beats_of_midi(path)), midi_cp(path))
+
+
+def beats_of_midi(path):
+    midi = read_midi(path)
+    order = np.lexsort((midi.pitch, midi.start))
+    columns = (midi.start / midi.ticks_per_beat, midi.end / midi.ticks_per_beat, midi.pitch)
+    return np.stack(columns, axis=1)[order]
+
+
+def midi_cp(path):
+    return read_cp_notes(path, check_signature=False)
+
+
+def test_segments_are_padded_at_the_end():
+    cp = np.arange(20, dtype=np.uint8).reshape(5, 4)
+    segments = cut_notes(cp, 3)
+    assert segments.dtype == np.uint8
+    assert segments.shape == (2, 3, 4)
+    np.testing.assert_array_equal(segments.reshape(-1, 4)[:5], cp)
+    assert segments[1, 2].tolist() == [2, 16, 86, 64]
+    assert cut_notes(cp[:3], 3).shape == (1, 3, 4)
+    assert cut_labels(np.arange(1, 6), 3).tolist() == [[1, 2, 3], [4, 5, 0]]
+
+
+# ---- the original's figures
+
+
+@needs_golden
+@pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
+def test_the_published_way_equals_the_originals_arrays(name):
+    words, ys = [], []
+    source = GOLDEN / "smc"
+    labels = read_items(source / f"{name}_labels.npy")
+    for item, labels_of_item in zip(read_note_lists(source / f"{name}.npy"), labels, strict=True):
+        order = order_as_published(item)
+        words.append(cut_notes(cp_notes_of_beats(item[order]), 1024))
+        ys.append(cut_labels(np.array(labels_of_item)[: len(order)], 1024))
+    expected = np.load(source / f"{name}_expected.npz", allow_pickle=False)
+    np.testing.assert_array_equal(np.concatenate(words), expected["words"])
+    np.testing.assert_array_equal(np.concatenate(ys), expected["ys"])
+
+
+@needs_golden
+def test_the_bars_that_the_original_keeps_by_the_last_offset():
+    manifest = json.loads((GOLDEN / "smc" / "manifest.json").read_text())
+    for last_offset, bars in manifest["bars_kept_by_last_offset"]:
+        if last_offset > 0.5:  # a bar in which nothing lies cannot be seen
+            assert len(published_edges(np.array([[0, last_offset, 60]]))) - 1 == bars
+            onsets = np.arange(0, last_offset, 0.125)
+            item = np.stack([onsets, np.full_like(onsets, last_offset), onsets * 0 + 60], axis=1)
+            assert item[order_as_published(item), 0].max() // 4 + 1 == bars
+
+
+@needs_golden
+def test_violin_equals_the_originals_two_routes():
+    expected = np.load(GOLDEN / "violin" / "vio1_bach1_expected.npz", allow_pickle=False)
+    item, labels = expected["smc_items"], expected["smc_labels"]
+    order = order_as_published(item)
+    np.testing.assert_array_equal(cp_notes_of_beats(item[order]), expected["words_through_smc"])
+    np.testing.assert_array_equal(labels[: len(order)], expected["labels_through_smc"])
+    beats = global_beats(item)
+    order = order_by_onset(beats)
+    np.testing.assert_array_equal(cp_notes_of_beats(beats[order]), expected["words_direct"])
+    np.testing.assert_array_equal(labels[order], expected["labels_direct"])
+
+
+@needs_golden
+@pytest.mark.parametrize("path", sorted((GOLDEN / "pop909").glob("*_expected.npz")))
+def test_pop909_equals_the_originals_route_through_the_benchmark(path):
+    expected = np.load(path, allow_pickle=False)
+    item = expected["smc_items"].astype(float)
+    order = order_as_published(item)
+    words = cut_notes(cp_notes_of_beats(item[order]), 1024)
+    np.testing.assert_array_equal(words, expected["words_through_smc"])
+    for task in ("melody", "velocity"):
+        labels = cut_labels(expected[f"smc_{task}"][: len(order)], 1024)
+        np.testing.assert_array_equal(labels, expected[f"{task}_through_smc"])
+
+
+@needs_golden
+def test_pieces_equal_the_originals_segments():
+    names = ("pianist8_bethel_0", "pianist8_einaudi_7")
+    segments = [
+        cut_notes(cp_notes_of_piece(beats_of_midi(GOLDEN / "midi" / f"{name}.mid")), 512)
+        for name in names
+    ]
+    expected = np.load(
+        GOLDEN / "sequence_chunks" / "composer_bethel_einaudi.npz", allow_pickle=False
+    )
+    np.testing.assert_array_equal(np.concatenate(segments), expected["words"])
+    labels = np.repeat([0, 2], [len(part) for part in segments])
+    np.testing.assert_array_equal(labels, expected["labels"])

@@ -1,0 +1,312 @@
+"""From folders of MIDI to corpora, through the command line: sorted, counted, interrupted."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_creation import prepare_pretrain
+from data_creation.corpora import CORPORA, find_midi_files
+from m2bert.base.errors import UserError
+from m2bert.notes.midi_readers import read_cp_notes
+from m2bert.pretraining.corpus import open_corpus
+from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.shared import REPOSITORY
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "data_creation.prepare_pretrain", *map(str, arguments)]
+
+
+def prepare(*arguments, cwd=REPOSITORY):
+    return subprocess.run(
+        command(*arguments), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write_scale(path, transposition=0):
+    return write_midi(path, [(start, end, pitch + transposition) for start, end, pitch in SCALE])
+
+
+@pytest.fixture
+def mixed_folder(tmp_path):
+    """Good and bad files, in sorted order: what each gives."""
+    folder = tmp_path / "midi"
+    write_scale(folder / "b" / "good.MID", 5)
+    write_scale(folder / "a good one.midi")
+    write_midi(folder / "c one note.mid", [(0, 480, 60)])
+    write_midi(folder / "d waltz.mid", signatures=[(3, 4)])
+    write_midi(folder / "e silent.mid", [])
+    (folder / "f text.mid").write_text("this is no MIDI file")
+    (folder / "g empty.mid").touch()
+    (folder / "h truncated.mid").write_bytes((folder / "d waltz.mid").read_bytes()[:60])
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder):
+    done = prepare("--dataset", "mine", "--dataset_dir", mixed_folder, "--output_dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    corpus = open_corpus(tmp_path, "mine")
+    assert corpus.song_names() == ["a good one.midi", "b/good.MID", "c one note.mid"]
+    for index, file in enumerate(corpus.song_names()):
+        expected = read_cp_notes(mixed_folder / file, check_signature=True)
+        np.testing.assert_array_equal(corpus.song(index), expected)
+    facts = json.loads((tmp_path / "mine.json").read_text())
+    assert [(entry["file"][0], entry["reason"]) for entry in facts["skipped"]] == [
+        ("d", "not 4/4"),
+        ("e", "no usable notes"),
+        ("f", "unreadable"),
+        ("g", "unreadable"),
+        ("h", "unreadable"),
+    ]
+    assert "3 songs, 17 notes; 8 files" in done.stdout
+    assert "skipped 5 files: unreadable 3, not 4/4 1, no usable notes 1" in done.stdout
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, mixed_folder):
+    for workers in (1, 3):
+        arguments = ("--dataset", "mine", "--dataset_dir", mixed_folder)
+        output = ("--output_dir", tmp_path / str(workers), "--num_workers", workers)
+        assert prepare(*arguments, *output).returncode == 0
+    assert contents(tmp_path / "1") == contents(tmp_path / "3")
+
+
+def test_a_complete_corpus_is_left_alone_until_overwrite(tmp_path):
+    write_scale(tmp_path / "midi" / "one.mid")
+    arguments = ["--dataset", "mine", "--dataset_dir", "midi", "--output_dir", "out"]
+    assert prepare(*arguments, cwd=tmp_path).returncode == 0
+    first = contents(tmp_path / "out")
+    write_scale(tmp_path / "midi" / "two.mid")
+
+    again = prepare(*arguments, cwd=tmp_path)
+    assert again.returncode == 0
+    assert "complete" in again.stdout
+    assert contents(tmp_path / "out") == first
+
+    assert prepare(*arguments, "--overwrite", cwd=tmp_path).returncode == 0
+    assert len(open_corpus(tmp_path / "out", "mine")) == 2
+
+
+def test_a_damaged_corpus_is_made_anew(tmp_path):
+    write_scale(tmp_path / "one.mid")
+    arguments = ("--dataset", "mine", "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")
+    assert prepare(*arguments).returncode == 0
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out" / "mine.npy").write_bytes(whole["mine.npy"][:-1])
+    assert prepare(*arguments).returncode == 0
+    assert contents(tmp_path / "out") == whole
+
+
+def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
+    write_scale(tmp_path / "one.mid")
+    np.save(tmp_path / "mine.npy", np.arange(3))
+    arguments = ("--dataset", "mine", "--dataset_dir", tmp_path, "--output_dir", tmp_path)
+    refused = prepare(*arguments)
+    assert refused.returncode == 1
+    assert "mine.npy" in refused.stderr
+    assert np.load(tmp_path / "mine.npy").tolist() == [0, 1, 2]
+
+
+def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
+    for index in range(12):
+        path = tmp_path / "midi" / f"{index:02}.mid"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("text")
+    output = tmp_path / "out"
+    done = prepare("--dataset", "x", "--dataset_dir", tmp_path / "midi", "--output_dir", output)
+    assert done.returncode == 1
+    assert "unreadable 12" in done.stdout
+    assert "09.mid: unreadable" in done.stdout
+    assert "none of the 12 MIDI files" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(output) == {}
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_empty_or_missing_folder_is_named(tmp_path, is_there):
+    folder = tmp_path / "midi"
+    if is_there:
+        folder.mkdir()
+    done = prepare("--dataset", "x", "--dataset_dir", folder, "--output_dir", tmp_path / "out")
+    assert done.returncode == 1
+    assert str(folder) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--dataset", "../up"],
+        ["--dataset", ".hidden"],
+        ["--dataset", "asap"],
+        ["--num_workers", "0"],
+        ["--num_workers", "many"],
+    ],
+)
+def test_wrong_flags_are_refused(flags):
+    done = prepare(*flags)
+    assert done.returncode == 2
+    assert flags[1] in done.stderr
+
+
+# The published layouts
+
+
+def write_published_layouts(folder, lmd_dir):
+    write_scale(folder / "pop909_processed/train/001.mid", 1)
+    write_scale(folder / "pop909_processed/test/002.mid", 2)
+    write_scale(folder / "pop909_processed/train_3beat/003.mid", 3)
+    write_scale(folder / "joann8512-Pianist8-ab9f541/valid/Hancock/Hancock_Blue.mid", 4)
+    write_scale(folder / "Pop1K7/midi_transcribed/src_001/0.midi", 5)
+    write_scale(folder / "Pop1K7/midi_analyzed/src_001/0.mid", 6)
+    write_scale(folder / "asap-dataset/Bach/Fugue/bwv_846/midi_score.mid", 7)
+    write_scale(folder / "asap-dataset/Bach/Fugue/bwv_848/midi_score.mid", 8)
+    write_scale(folder / "EMOPIA_1.0/train/Q1_a.mid", 9)
+    write_scale(lmd_dir / "A/A/A/TRAAAGR128F425B14B/1.mid", 10)
+    write_scale(lmd_dir / "A/A/A/TRAAAGR128F425B14B/2.mid", 11)
+    listed = ["Bach/Fugue/bwv_848/midi_score.mid", "Bach/Fugue/gone/midi_score.mid"]
+    (folder / "ASAP_song.pkl").write_bytes(pickle.dumps(listed, protocol=2))
+
+
+FILES = {
+    "pop909": ["test/002.mid", "train/001.mid"],
+    "pianist8": ["valid/Hancock/Hancock_Blue.mid"],
+    "pop1k7": ["midi_transcribed/src_001/0.midi"],
+    "ASAP": ["Bach/Fugue/bwv_848/midi_score.mid"],
+    "emopia": ["train/Q1_a.mid"],
+    "lmd": ["A/A/A/TRAAAGR128F425B14B/1.mid", "A/A/A/TRAAAGR128F425B14B/2.mid"],
+}
+
+
+def run_script(cwd, *arguments):
+    return subprocess.run(
+        ["bash", str(REPOSITORY / "scripts/prepare_pretrain_data.sh"), *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_script_makes_all_six(tmp_path):
+    write_published_layouts(tmp_path / "sets", tmp_path / "lmd")
+    done = run_script(tmp_path, "sets", "lmd", "corpora", "--num_workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert FILES.keys() == CORPORA.keys()
+    for name, files in FILES.items():
+        assert open_corpus(tmp_path / "corpora", name).song_names() == files
+    asap = json.loads((tmp_path / "corpora/ASAP.json").read_text())
+    assert asap["skipped"][0]["file"] == "Bach/Fugue/gone/midi_score.mid"
+
+
+def test_what_is_missing_is_named_and_the_rest_is_made(tmp_path):
+    write_published_layouts(tmp_path / "dataset_dir", tmp_path / "elsewhere")
+    (tmp_path / "dataset_dir/ASAP_song.pkl").unlink()
+    done = run_script(tmp_path)
+    assert done.returncode == 1
+    assert "error: lmd: there is no folder lmd_matched" in done.stderr
+    assert "error: ASAP: there is no list of its files, dataset_dir/ASAP_song.pkl" in done.stderr
+    assert "not made: ASAP, lmd" in done.stderr
+    for name in ("pop909", "pianist8", "pop1k7", "emopia"):
+        assert open_corpus(tmp_path / "data/pretrain", name).song_names() == FILES[name]
+
+
+@pytest.mark.parametrize("listed", ["/etc/passwd", "a/../../b.mid", "", 7])
+def test_a_list_cannot_lead_out_of_its_folder(tmp_path, listed):
+    (tmp_path / "asap-dataset").mkdir()
+    (tmp_path / "ASAP_song.pkl").write_bytes(pickle.dumps(["fine.mid", listed], protocol=2))
+    with pytest.raises(UserError, match=r"ASAP_song\.pkl"):
+        find_midi_files("ASAP", tmp_path)
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize("send", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_is_continued(tmp_path, send):
+    songs = 400
+    scale = write_scale(tmp_path / "midi" / "0000.mid").read_bytes()
+    for index in range(1, songs):
+        (tmp_path / "midi" / f"{index:04}.mid").write_bytes(scale)
+    arguments = ("--dataset", "x", "--dataset_dir", tmp_path / "midi", "--num_workers", 1)
+
+    output = tmp_path / "interrupted"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWED_DOWN, *map(str, arguments), "--output_dir", str(output)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    journal = output / ".x.partial.jsonl"
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 20:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, send)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if send == signal.SIGINT else -send)
+    assert "Traceback" not in errors
+    assert not (output / "x.npy").exists()
+
+    continued = prepare(*arguments, "--output_dir", output)
+    assert continued.returncode == 0, continued.stderr
+    done_before = int(continued.stdout.split("continuing: ")[1].split()[0])
+    assert 20 <= done_before + 1 <= songs
+    assert f"{songs - done_before} files in" in continued.stdout
+    assert prepare(*arguments, "--output_dir", tmp_path / "whole").returncode == 0
+    assert contents(output) == contents(tmp_path / "whole")
+
+
+# Files so small are done before a test can interrupt them.
+SLOWED_DOWN = """
+import time
+from data_creation import prepare_pretrain
+from m2bert.pretraining import corpus_writer
+from m2bert.base.errors import run_command
+
+def slowly(add):
+    def slow_add(*arguments):
+        time.sleep(0.01)
+        add(*arguments)
+    return slow_add
+
+corpus_writer.SECONDS_BETWEEN_CHECKPOINTS = 0.05
+corpus_writer.CorpusWriter.add = slowly(corpus_writer.CorpusWriter.add)
+run_command(prepare_pretrain.main)
+"""
+
+
+def stumble(folder, reader, file):
+    """Tokenise, but die at one file and hang at another, as parsers do."""
+    if file == "2.mid":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if file == "4.mid":
+        time.sleep(60)
+    return read_cp_notes(folder / file, check_signature=True, reader=reader)
+
+
+def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):
+    for index in range(6):
+        write_scale(tmp_path / f"{index}.mid", index)
+    monkeypatch.setattr(prepare_pretrain, "tokenise", stumble)
+    monkeypatch.setattr(prepare_pretrain, "SECONDS_PER_FILE", 5.0)
+    prepare_pretrain.make_corpus("x", tmp_path, tmp_path / "out", workers=2)
+    assert open_corpus(tmp_path / "out", "x").song_names() == [f"{i}.mid" for i in (0, 1, 3, 5)]
+    facts = json.loads((tmp_path / "out/x.json").read_text())
+    assert facts["skipped_by_reason"] == {"worker died": 1, "took too long": 1}

@@ -1,0 +1,146 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+
+from m2bert.finetuning.epoch import counted_in_loss, segment_losses
+from m2bert.finetuning.metrics import METRICS, clean_grid_accuracy, f1, grid_accuracy
+from m2bert.notes.cp import PAD
+from m2bert.tasks import TASKS
+from tests.helpers.shared import GOLDEN, needs_golden
+from tests.helpers.slow_grid import slow_grid_accuracy
+from tests.helpers.synthetic import random_segments
+
+CASES = 1000
+
+
+def random_case(rng: np.random.Generator, classes: int) -> tuple[np.ndarray, ...]:
+    """Segments, labels and predictions; now and then with one note, padding only, few classes."""
+    notes = random_segments(rng, int(rng.integers(1, 6)), int(rng.integers(1, 30)))
+    if rng.random() < 0.1:
+        notes[rng.integers(len(notes))] = PAD
+    if rng.random() < 0.05:
+        notes[:] = PAD
+    if rng.random() < 0.1:
+        notes = notes[:1, :1]
+    used = rng.choice(classes, int(rng.integers(1, classes + 1)), replace=False)
+    labels, predictions = rng.choice(used, (2, *notes.shape[:2]))
+    predictions = np.where(rng.random(labels.shape) < 0.3, labels, predictions)
+    return notes, labels, predictions
+
+
+def score(name: str, notes, labels, predictions, batch_size: int = 6) -> float:
+    tensors = (torch.from_numpy(np.asarray(array)) for array in (notes, labels, predictions))
+    return METRICS[name].score(*tensors, batch_size).item()
+
+
+def sklearn_accuracy(labels, predictions, counted) -> float:
+    if not counted.any():
+        return math.nan
+    return accuracy_score(labels[counted], predictions[counted])
+
+
+def sklearn_f1(labels, predictions, counted) -> float:
+    counted = counted & (labels > 0) & (predictions > 0)
+    if not counted.any():
+        return 0.0
+    return f1_score(labels[counted], predictions[counted], pos_label=2, zero_division=0.0)
+
+
+def test_scores_are_scikit_learns_on_random_cases():
+    rng = np.random.default_rng(0)
+    without_anything = 0
+    for _ in range(CASES):
+        notes, labels, predictions = random_case(rng, classes=3)
+        real = notes[..., 0] != PAD[0]
+        starts = (notes[..., 0] == 0) & (labels > 0)
+        pairs = [
+            (score("note_accuracy", notes, labels, predictions), sklearn_accuracy, real),
+            (score("bar_start_accuracy", notes, labels, predictions), sklearn_accuracy, starts),
+            (score("f1", notes, labels, predictions), sklearn_f1, real),
+        ]
+        for got, reference, counted in pairs:
+            assert got == pytest.approx(reference(labels, predictions, counted), nan_ok=True)
+        pieces = score("piece_accuracy", notes, labels[:, 0], predictions[:, 0])
+        assert pieces == pytest.approx(accuracy_score(labels[:, 0], predictions[:, 0]))
+        without_anything += not real.any()
+    assert without_anything > 10
+
+
+def test_grid_accuracy_is_that_of_a_loop_that_writes_a_grid():
+    rng = np.random.default_rng(1)
+    for _ in range(CASES // 4):
+        case = random_case(rng, classes=4)
+        batch_size = int(rng.integers(1, 5))
+        tensors = [torch.from_numpy(array) for array in case]
+        published = grid_accuracy(*tensors, batch_size).item()
+        clean = clean_grid_accuracy(*tensors, batch_size).item()
+        assert published == pytest.approx(slow_grid_accuracy(*case, batch_size), nan_ok=True)
+        assert clean == pytest.approx(slow_grid_accuracy(*case, 1, clean=True), nan_ok=True)
+
+
+def test_grid_accuracy_depends_on_batches_and_the_clean_one_does_not():
+    rng = np.random.default_rng(2)
+    notes = torch.from_numpy(random_segments(rng, 6, 40))
+    labels, predictions = torch.from_numpy(rng.integers(1, 4, (2, 6, 40)))
+    published = {grid_accuracy(notes, labels, predictions, b).item() for b in (1, 2, 3)}
+    clean = {clean_grid_accuracy(notes, labels, predictions, b).item() for b in (1, 2, 3)}
+    assert len(published) == 3
+    assert clean == {grid_accuracy(notes, labels, predictions, 1).item()}
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "piece_accuracy"])
+def test_padding_notes_count_for_nothing(name):
+    rng = np.random.default_rng(3)
+    notes = random_segments(rng, 4, 30, shortest=10)
+    labels, predictions = rng.integers(0, 3, (2, 4, 30))
+    padding = notes[..., 0] == PAD[0]
+    assert padding.any()
+    before = score(name, notes, labels, predictions)
+    labels[padding], predictions[padding] = 2, 1
+    assert score(name, notes, labels, predictions) == before
+
+
+def test_f1_by_hand():
+    notes = torch.zeros(1, 8, 4, dtype=torch.uint8)
+    labels = torch.tensor([[2, 2, 2, 2, 1, 1, 1, 0]])
+    predictions = torch.tensor([[2, 2, 1, 0, 2, 1, 0, 2]])  # 2 hits, 1 missed, 1 wrong
+    assert f1(notes, labels, predictions, 1).item() == pytest.approx(2 / 3)
+    assert f1(notes, labels, torch.zeros_like(labels), 1).item() == 0
+
+
+# The original's figures ------------------------------------------------------------------------
+
+
+def golden_cases():
+    path = GOLDEN / "finetune/metrics.json"
+    if not path.exists():
+        return []
+    cases = json.loads(path.read_text())
+    key = "expected_loss_and_metric_by_batch_size"
+    return [(name, int(size)) for name, case in cases.items() if key in case for size in case[key]]
+
+
+@needs_golden
+@pytest.mark.parametrize(("name", "batch_size"), golden_cases())
+def test_losses_and_scores_are_the_originals(name, batch_size):
+    case = json.loads((GOLDEN / "finetune/metrics.json").read_text())[name]
+    task = TASKS[name.removesuffix("_all_predictions_class0")]
+    labels, predictions = torch.tensor(case["labels"]), torch.tensor(case["predictions"])
+    notes = torch.tensor(case.get("tokens", [[[0, 0, 0, 0]]] * len(labels)), dtype=torch.uint8)
+    classes = case["class_num"]
+    logits = 2.0 * torch.nn.functional.one_hot(predictions, classes) + 0.001 * torch.arange(classes)
+    counted = counted_in_loss(notes, labels, task.loss_on)
+    batches = zip(
+        *(t.split(batch_size) for t in (logits, labels, counted)),
+        strict=True,
+    )
+    sums = [segment_losses(*batch) for batch in batches]
+    loss = np.mean([(losses.sum() / counts.sum()).item() for losses, counts in sums])
+    got = METRICS[task.metric].score(notes, labels, predictions, batch_size).item()
+    expected_loss, expected_score = case["expected_loss_and_metric_by_batch_size"][str(batch_size)]
+    assert round(float(loss), 4) == pytest.approx(expected_loss, abs=1e-4)
+    assert round(got, 4) == expected_score

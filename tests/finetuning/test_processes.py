@@ -1,0 +1,117 @@
+"""Fine-tuning in several processes gives what one process gives."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from m2bert.base.processes import Processes
+from m2bert.finetuning.queue import SOME_TASKS_FAILED
+from m2bert.model.tensors import load_tensors
+from m2bert.scores.results import read_results
+from tests.helpers.classifier_gradients import gradients
+from tests.helpers.finetuning import (
+    ENVIRONMENT,
+    command,
+    figures,
+    processes_that_mention,
+    run_here,
+    wait_until,
+)
+from tests.helpers.shared import REPOSITORY
+from tests.helpers.task_files import SMALL, write_checkpoint, write_task
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
+@pytest.fixture(scope="module")
+def without_dropout(tmp_path_factory) -> Path:
+    """As `finetuning_inputs`, for runs that are to be the same in one process and in two."""
+    folder = tmp_path_factory.mktemp("without_dropout")
+    write_checkpoint(folder / "pretrained", replace(SMALL, dropout=0.0))
+    for name in ("melody", "composer", "localkey"):
+        write_task(folder / "data", name, segments=7)
+    return folder
+
+
+def torchrun(*words: str | Path) -> subprocess.CompletedProcess:
+    program = [*TORCHRUN, *map(str, words)]
+    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+
+
+def test_two_processes_compute_the_gradients_of_one(tmp_path):
+    done = torchrun(REPOSITORY / "tests/helpers/classifier_gradients.py", tmp_path / "kept")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert said == ["error: not in the first process", "error: in both"]
+    first, second = (load_tensors(tmp_path / f"kept.{index}")[0] for index in range(2))
+    alone = gradients(Processes(torch.device("cpu")))
+    assert alone.keys() == first.keys() == second.keys()
+    assert len(alone) == 3 * (4 + 4)
+    for name, tensor in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        if "gradient" in name:
+            difference = (first[name] - tensor).norm() / tensor.norm()
+            assert difference < 1e-6, name
+        elif "predictions" in name:
+            assert torch.equal(first[name], tensor), name
+        else:
+            torch.testing.assert_close(first[name], tensor, rtol=0, atol=1.01e-4)
+
+
+def assert_close_results(one: dict, other: dict) -> None:
+    """The same runs with the same figures, losses but for the last of their places."""
+    assert one.keys() == other.keys()
+    for run, result in one.items():
+        pairs = zip(result.pop("epochs"), other[run].pop("epochs"), strict=True)
+        for mine, theirs in pairs:
+            assert mine == pytest.approx(theirs, rel=0, abs=1.01e-4)
+        assert result == other[run]
+
+
+def test_torchrun_gives_the_results_of_one_process(without_dropout, tmp_path, monkeypatch):
+    shutil.copytree(without_dropout / "data", tmp_path / "data")
+    (tmp_path / "data/augnet_valid_localkeyans.npy").unlink()
+    words = ["--task", "melody", "localkey", "composer", "--seed", "1", "--batch_size", "3"]
+    words += ["--data_root", str(tmp_path / "data"), "--lr", "1e-3"]
+    words = [*command(without_dropout), *words]
+    done = torchrun("-m", "m2bert.finetune", *words, "--save_root", tmp_path / "two", "--cpu")
+    assert done.returncode != 0
+    assert done.stderr.count("error: there is no augnet_valid_localkeyans.npy") == 1
+    assert done.stdout.count("6 of 7 runs are finished") == 1
+    assert done.stdout.count("melody, seed 1: best epoch") == 1
+    status = run_here(monkeypatch, *words, "--save_root", str(tmp_path / "one"))
+    assert status == SOME_TASKS_FAILED
+    assert {result["processes"] for result in read_results(tmp_path / "two").values()} == {2}
+    assert_close_results(figures(tmp_path / "one"), figures(tmp_path / "two"))
+
+
+def test_one_process_goes_on_where_two_were_stopped(without_dropout, tmp_path, monkeypatch, capsys):
+    words = ["--task", "melody", "--seed", "3", "--epochs", "100", "--save_ckpt", "--cpu"]
+    words = [*command(without_dropout), *words, "--save_root"]
+    line = [*TORCHRUN, "-m", "m2bert.finetune", *words, str(tmp_path / "stopped")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(line, env=ENVIRONMENT, **quiet)
+    log = tmp_path / "stopped/seed_3/melody/log"
+    wait_until(lambda: log.exists() and "Epoch 3:" in log.read_text())
+    process.terminate()  # torchrun passes it on
+    assert process.wait(timeout=60) != 0
+    assert not processes_that_mention(tmp_path / "stopped")
+    assert run_here(monkeypatch, *words, str(tmp_path / "stopped")) == 0
+    (epoch,) = re.findall("going on after epoch ([0-9]+)", capsys.readouterr().out)
+    assert 0 < int(epoch) < 100
+    run_here(monkeypatch, *words, str(tmp_path / "whole"))
+    assert_close_results(figures(tmp_path / "whole"), figures(tmp_path / "stopped"))
+
+
+def test_bad_words_under_torchrun_are_said_once(finetuning_inputs, tmp_path):
+    words = command(finetuning_inputs, "--save_root", tmp_path, "--task", "melodie")
+    done = torchrun("-m", "m2bert.finetune", *words)
+    assert done.returncode != 0
+    assert done.stderr.count("error: there is no task melodie") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,87 @@
+"""The script that fine-tunes on all tasks, several trainings at a time."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from m2bert.scores.results import read_results
+from tests.helpers.finetuning import ENVIRONMENT, processes_that_mention, wait_until
+from tests.helpers.shared import REPOSITORY
+
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def script(inputs: Path, save_root: Path, *flags: str) -> list[str]:
+    folders = [inputs / "pretrained", inputs / "data", inputs / "data"]
+    words = ["bash", REPOSITORY / "scripts/finetune_modernbert_script.sh", *folders, *flags]
+    return [str(word) for word in [*words, "--seed", "2021", "--save_root", save_root]]
+
+
+def test_the_script_is_stopped_goes_on_and_ends_with_the_table(finetuning_inputs, tmp_path):
+    call = script(finetuning_inputs, tmp_path / "out", "--epochs", "150")
+    environment = ENVIRONMENT | {"PATH": PATH, "JOBS": "2"}
+    stopped = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(list((tmp_path / "out").glob("*/*/result.json"))) >= 2)
+    stopped.terminate()
+    assert stopped.wait(timeout=60) == 130
+    assert not processes_that_mention(tmp_path / "out")
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*/*/result.json")}
+    assert 2 <= len(kept) < 7
+
+    options = {"capture_output": True, "text": True, "timeout": 300, "cwd": tmp_path}
+    done = subprocess.run(call, env=environment, **options)
+    assert done.returncode == 0, done.stderr
+    assert sorted(read_results(tmp_path / "out"), key=str) == sorted(
+        [
+            ("melody", 2021, None),
+            ("localkey", 2021, None),
+            *(("composer", 2021, fold) for fold in range(5)),
+        ],
+        key=str,
+    )
+    assert done.stdout.count("best epoch") == 7 - len(kept)  # each run once
+    assert kept == {p: p.stat().st_mtime_ns for p in kept}
+    assert "no data, left out: genre, beat" in done.stdout
+    assert "PS    composer" in done.stdout
+    assert (tmp_path / "out/results.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [(None, "0 0 1"), ("3,GPU-7,5", "3 5 GPU-7"), ("4", "4 4 4"), ("", "- - -")],
+)
+def test_jobs_are_spread_over_the_gpus(tmp_path, visible, expected):
+    shutil.copytree(REPOSITORY / "scripts", tmp_path / "scripts")
+    noted = tmp_path / "noted"
+    note = f'if [[ $2 == m2bert.finetune ]]; then echo "${{CUDA_VISIBLE_DEVICES:--}}" >>{noted}; fi'
+    stand_ins = {"nvidia-smi": "printf '0\\n1\\n'", ".venv/bin/python": note}
+    for name, program in stand_ins.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/usr/bin/env bash\n{program}\n")
+        path.chmod(0o755)
+    environment = {n: v for n, v in ENVIRONMENT.items() if n != "CUDA_VISIBLE_DEVICES"}
+    environment |= {"PATH": f"{tmp_path}:{PATH}", "JOBS": "3"}
+    if visible is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = visible
+    call = ["bash", tmp_path / "scripts/finetune_modernbert_script.sh"]
+    subprocess.run(call, env=environment, check=True, timeout=60)
+    assert " ".join(sorted(noted.read_text().split())) == expected
+
+
+@pytest.mark.parametrize("jobs", ["0", "x", "-1"])
+def test_a_number_of_jobs_that_is_none_is_refused(finetuning_inputs, tmp_path, jobs):
+    environment = ENVIRONMENT | {"JOBS": jobs}
+    done = subprocess.run(
+        script(finetuning_inputs, tmp_path),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"error: JOBS is '{jobs}', not a number of trainings at a time from 1\n"

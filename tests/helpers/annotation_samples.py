@@ -1,0 +1,105 @@
+"""Annotations that tests make up themselves."""
+
+from pathlib import Path
+
+import numpy as np
+from miditoolkit import Instrument, MidiFile, Note, TempoChange
+
+from m2bert.annotation.labels import Annotation
+from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
+from m2bert.notes.midi import notes_of
+from m2bert.notes.song import Song, read_song
+from m2bert.tasks import TASKS
+
+NOTE_TASKS = [name for name, task in TASKS.items() if task.level == "note"]
+PIECE_TASKS = [name for name, task in TASKS.items() if task.level == "piece"]
+HOSTILE = '</script><img src=x onerror="window.broken=1"><!--\'&amp;{{song}}'
+
+
+def note_labels(task: str, labels, probability: float = 0.9) -> NoteLabels:
+    """Labels of notes, each said with `probability`; the other classes share the rest."""
+    classes = TASKS[task].classes
+    labels = np.asarray(labels)
+    rest = (1 - probability) / (len(classes) - 1)
+    probabilities = np.full((len(labels), len(classes)), rest, np.float32)
+    probabilities[np.arange(len(labels)), labels] = probability
+    probabilities[labels == NOT_READ] = np.nan
+    return NoteLabels(classes, probabilities)
+
+
+def piece_labels(task: str, windows) -> PieceLabels:
+    """Labels of a piece, the mean of its windows (windows, classes)."""
+    windows = np.asarray(windows, np.float32)
+    return PieceLabels(TASKS[task].classes, windows.mean(0), windows)
+
+
+def annotate(song: Song, note_tasks: dict | None = None, piece_tasks: dict | None = None):
+    """An annotation of labels by task; drums are marked so."""
+    note_tasks, piece_tasks = note_tasks or {}, piece_tasks or {}
+    return Annotation(
+        song=song,
+        marks={"drums": song.is_drum},
+        note_labels={task: note_labels(task, labels) for task, labels in note_tasks.items()},
+        piece_labels={task: piece_labels(task, rows) for task, rows in piece_tasks.items()},
+        models={task: [f"models/{task}"] for task in (*note_tasks, *piece_tasks)},
+        warnings=[],
+    )
+
+
+def random_annotation(path: Path, tasks=tuple(TASKS), seed: int = 0) -> Annotation:
+    """Random labels of a MIDI file by all tasks; drums and each ninth note were not read."""
+    song, random = read_song(path), np.random.default_rng(seed)
+    unread = song.is_drum | (np.arange(len(song)) % 9 == 8)
+    notes, pieces = {}, {}
+    for task in map(TASKS.get, tasks):
+        if task.level == "note":
+            drawn = random.integers(1, len(task.classes), len(song))
+            notes[task.name] = np.where(unread, NOT_READ, drawn)
+        else:
+            pieces[task.name] = random.dirichlet(np.ones(len(task.classes)), 3)
+    return annotate(song, notes, pieces)
+
+
+def made_up_song(notes: int, path: Path = Path("a song.mid"), names=("right", "left")) -> Song:
+    rng = np.random.default_rng(notes)
+    midi = MidiFile(ticks_per_beat=480)
+    midi.tempo_changes = [TempoChange(90, 0), TempoChange(150.5, 4800)]
+    for number, name in enumerate(names):
+        part = Instrument(program=number, is_drum=number == 2, name=name)
+        count = notes // len(names) + (number < notes % len(names))
+        starts = rng.integers(0, 96 * notes, count)
+        ends = starts + rng.integers(60, 1500, count)
+        fields = zip(
+            rng.integers(1, 128, count), rng.integers(21, 109, count), starts, ends, strict=True
+        )
+        part.notes = [Note(*map(int, field)) for field in fields]
+        midi.instruments.append(part)
+    return Song(path, midi, notes_of(midi))
+
+
+def made_up_annotation(song: Song, tasks=tuple(TASKS), unread: float = 0.05) -> Annotation:
+    """Labels at random, of whole percents so that rounding cannot hide a mistake."""
+    rng = np.random.default_rng(7)
+    was_read = rng.random(len(song)) >= unread
+
+    def labels_of(classes: tuple[str, ...]) -> NoteLabels:
+        label = rng.integers(len(classes) > 2, len(classes), len(song))
+        percent = rng.integers(60, 100, len(song))
+        rest = (100 - percent) / 100 / (len(classes) - 1)
+        table = np.repeat(rest[:, None], len(classes), 1)
+        table[np.arange(len(song)), label] = percent / 100
+        table[~was_read] = np.nan
+        return NoteLabels(classes, table.astype(np.float32))
+
+    def piece_of(classes: tuple[str, ...]) -> PieceLabels:
+        share = rng.dirichlet(np.ones(len(classes))).astype(np.float32)
+        return PieceLabels(classes, share, share[None])
+
+    return Annotation(
+        song,
+        {"short": ~was_read, "drums": song.is_drum},
+        {name: labels_of(TASKS[name].classes) for name in NOTE_TASKS if name in tasks},
+        {name: piece_of(TASKS[name].classes) for name in PIECE_TASKS if name in tasks},
+        {name: [f"runs/seed_2021/{name}"] for name in tasks},
+        ["The file has drums, which no model was trained on."],
+    )

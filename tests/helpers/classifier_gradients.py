@@ -1,0 +1,87 @@
+"""Run by torchrun: train classifiers for an epoch without dropout and keep all gradients; then
+fail together.
+
+python tests/helpers/classifier_gradients.py OUT
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2bert.base.errors import UserError
+from m2bert.base.processes import Processes, start_processes
+from m2bert.finetuning.data import LabelledSegments
+from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
+from m2bert.model.classifiers import CLASSIFIERS
+from m2bert.model.tensors import save_tensors
+from m2bert.tasks import TASKS
+from tests.helpers.synthetic import random_segments
+from tests.helpers.task_files import SMALL, labels_for
+
+SEGMENTS, BATCH_SIZE = 10, 3
+"""The last batch has one segment: of two processes one has nothing to do."""
+
+
+def gradients(processes: Processes) -> dict[str, Tensor]:
+    """Gradients of every step, and what the training and an evaluation after it gave."""
+    kept = {}
+    for name, index_layer in (("melody", 12), ("texture", 11), ("composer", 12)):
+        for key, tensor in train(processes, name, index_layer).items():
+            kept[f"{name}.{key}"] = tensor
+    return kept
+
+
+def train(processes: Processes, name: str, index_layer: int) -> dict[str, Tensor]:
+    task = TASKS[name]
+    notes = random_segments(np.random.default_rng(0), SEGMENTS, 24, shortest=5)
+    labels = labels_for(task, notes)
+    if task.loss_on == "labelled":
+        labels[3:] = 0  # of the four batches one at least teaches nothing
+    data = LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+    on_device = SegmentSet(task, data, processes.device)
+    torch.manual_seed(processes.index)  # wrapping gives all processes the weights of the first
+    config = replace(SMALL, dropout=0.0)
+    trainer = ClassifierTrainer(
+        CLASSIFIERS[task.level](config, task.classes, index_layer),
+        task,
+        batch_size=BATCH_SIZE,
+        lr=1e-4,
+        seed=1,
+        processes=processes,
+        precision="fp32",
+    )
+    kept = {}
+
+    def keep_gradients(batches: list[np.ndarray], _: str) -> Iterator[np.ndarray]:
+        for number, rows in enumerate(batches):
+            yield rows
+            weights = trainer.model.parameters()
+            gradients = [w.grad.flatten() for w in weights if w.grad is not None]
+            kept[f"gradient_{number}"] = torch.cat(gradients)
+
+    trained = trainer.train_epoch(on_device, 1, keep_gradients)
+    evaluated = trainer.evaluate(on_device, "", lambda batches, _: batches)
+    for which, scores in (("trained", trained), ("evaluated", evaluated)):
+        kept[f"{which}.figures"] = torch.tensor([scores.loss, scores.score])
+        counted = trainer.metric.counted(data.notes, data.labels)
+        kept[f"{which}.predictions"] = scores.predictions[counted]
+    return kept
+
+
+if __name__ == "__main__":
+    processes = start_processes(cpu=True)
+    kept = gradients(processes)
+    save_tensors(Path(sys.argv[1]).with_suffix(f".{processes.index}"), kept, {})
+    with contextlib.suppress(UserError), processes.as_one():
+        if processes.index:
+            raise UserError("not in the first process")
+    with contextlib.suppress(UserError), processes.as_one():
+        raise UserError("in both")
+    assert [processes.agree(1), processes.agree(processes.index)] == [True, False]
+    processes.end()

@@ -1,0 +1,63 @@
+"""Calling the fine-tuning command, and what its runs leave."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from m2bert import finetune
+from m2bert.scores.results import read_results
+from tests.helpers.shared import REPOSITORY
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+MEASURED = {"seconds", "train_seconds", "notes_per_second", "processes"}
+
+
+def command(inputs: Path, *flags: str | Path) -> list[str]:
+    fixed = ["--ckpt", inputs / "pretrained", "--data_root", inputs / "data", "--epochs", 2]
+    return [str(word) for word in [*fixed, *flags]]
+
+
+def run_here(monkeypatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["finetune", *words])
+    return finetune.main()
+
+
+def run(*words: str) -> subprocess.CompletedProcess:
+    program = [sys.executable, "-m", "m2bert.finetune", *words]
+    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+
+
+def start(*words: str) -> subprocess.Popen:
+    program = [sys.executable, "-m", "m2bert.finetune", *words]
+    return subprocess.Popen(program, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def figures(save_root: Path) -> dict:
+    """All results without what is measured anew in each run."""
+
+    def without(value):
+        if isinstance(value, dict):
+            return {k: without(v) for k, v in value.items() if k not in MEASURED}
+        return [without(v) for v in value] if isinstance(value, list) else value
+
+    return {run: without(result) for run, result in read_results(save_root).items()}
+
+
+def processes_that_mention(path: Path) -> list[str]:
+    """Command lines of running processes."""
+    lines = []
+    for command_line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            lines.append(command_line.read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in lines if str(path) in line]

@@ -1,0 +1,47 @@
+"""Synthetic data of tasks in the form that fine-tuning reads, and a small pre-trained model."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from m2bert.model.config import M2BertConfig
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.notes.cp import PAD
+from m2bert.tasks import TASKS, Task
+from tests.helpers.synthetic import random_segments
+
+SMALL = M2BertConfig(
+    hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, dropout=0.1
+)
+
+
+def labels_for(task: Task, notes: np.ndarray) -> np.ndarray:
+    """Labels that a model can learn: three classes, of low, middle and high pitches."""
+    lowest = 0 if task.level == "piece" else 1
+    by_note = lowest + notes[..., 2].astype(np.int64) * 3 // 87
+    if task.level == "piece":
+        return by_note[:, 0]
+    return np.where(notes[..., 0] == PAD[0], 0, by_note)
+
+
+def write_task(folder: Path, name: str, segments: int = 8, length: int = 24) -> None:
+    """Write all parts of a task's data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    task = TASKS[name]
+    for number, part in enumerate(task.parts):
+        rng = np.random.default_rng(number)
+        notes = random_segments(rng, segments, length, shortest=length // 2)
+        if task.level == "piece":  # one pitch a piece, so that there is something to tell
+            pitch = rng.integers(0, 86, (segments, 1))
+            notes[..., 2] = np.where(notes[..., 0] == PAD[0], PAD[2], pitch)
+        notes_file, labels_file = task.file_names(part)
+        np.save(folder / notes_file, notes)
+        np.save(folder / labels_file, labels_for(task, notes).astype(np.uint8))
+
+
+def write_checkpoint(folder: Path, config: M2BertConfig = SMALL, seed: int = 0) -> Path:
+    """Write a model as pre-training leaves it in the folder of a run."""
+    torch.manual_seed(seed)
+    M2BertForPreTraining(config).save_pretrained(folder / "model_best", {"epoch": 3})
+    return folder

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2bert.model import attention
+from m2bert.model.config import M2BertConfig
+from m2bert.model.encoder import M2BertModel
+from m2bert.notes.cp import real_notes
+from tests.helpers.synthetic import random_segments
+
+
+def slow_local_attention(query, key, value, real, reach):
+    """A loop over notes: each looks at the real notes within reach, and at itself."""
+    out = torch.zeros_like(query)
+    for row in range(query.shape[0]):
+        for i in range(query.shape[2]):
+            seen = [
+                j
+                for j in range(query.shape[2])
+                if j == i or (abs(i - j) <= reach and bool(real[row, j]))
+            ]
+            for head in range(query.shape[1]):
+                scores = key[row, head, seen] @ query[row, head, i]
+                out[row, head, i] = torch.softmax(scores, 0) @ value[row, head, seen]
+    return out
+
+
+@given(
+    notes=st.integers(1, 40),
+    reach=st.integers(1, 6),
+    lengths=st.lists(st.integers(1, 40), min_size=2, max_size=2),
+    padded=st.booleans(),
+)
+def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded):
+    generator = torch.Generator().manual_seed(notes * 100 + reach)
+    query, key, value = torch.randn(3, 2, 2, notes, 4, generator=generator)
+    real = torch.arange(notes) < torch.tensor(lengths)[:, None]
+    real = real if padded else torch.ones(1, notes, dtype=torch.bool).expand(2, -1)
+    expected = slow_local_attention(query, key, value, real, reach)
+    rows = real if padded else real[:1]
+    blocks = attention.block_attention(
+        query, key, value, attention.block_mask(rows, reach), 0.0, 1.0
+    )
+    band = F.scaled_dot_product_attention(
+        query, key, value, attention.band_mask(rows, reach), scale=1.0
+    )
+    torch.testing.assert_close(blocks, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(band, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("length", [193, 256, 300])
+def test_the_model_is_the_same_with_blocks_and_without(monkeypatch, padded, length):
+    torch.manual_seed(0)
+    model = M2BertModel(M2BertConfig(32, 48, 4, 2, dropout=0.0))
+    rng = np.random.default_rng(length)
+    notes = torch.from_numpy(random_segments(rng, 3, length, shortest=1 if padded else length))
+    real = real_notes(notes) if padded else None
+    counted = real_notes(notes)[..., None]
+    outcomes = []
+    for blocks in (True, False):
+        monkeypatch.setattr(attention, "blocks_save_work", lambda *_, chosen=blocks: chosen)
+        model.zero_grad()
+        states = model(notes, real) * counted
+        states.square().sum().backward()
+        outcomes.append([states, *(w.grad for w in model.parameters() if w.grad is not None)])
+    assert len(outcomes[0]) > 20
+    for with_blocks, without in zip(*outcomes, strict=True):
+        torch.testing.assert_close(with_blocks, without, atol=1e-5, rtol=1e-4)
+
+
+def test_padding_has_no_part_in_what_notes_see():
+    torch.manual_seed(0)
+    model = M2BertModel(M2BertConfig(32, 48, 4, 2, dropout=0.0)).eval()
+    notes = torch.from_numpy(random_segments(np.random.default_rng(0), 1, 320, shortest=320))
+    padded = F.pad(notes, (0, 0, 0, 200))
+    padded[:, 320:] = torch.tensor([2, 16, 86, 64], dtype=torch.uint8)
+    alone, beside = model(notes), model(padded, real_notes(padded))[:, :320]
+    torch.testing.assert_close(beside, alone, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(model(padded)[:, :320], alone, atol=1e-3)
+
+
+def test_dropout_falls_on_attention_in_blocks():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 1, 2, 256, 8)
+    mask = attention.block_mask(torch.ones(1, 256, dtype=torch.bool), 64)
+    drawn = [attention.block_attention(query, key, value, mask, 0.5, 0.01) for _ in range(200)]
+    exact = attention.block_attention(query, key, value, mask, 0.0, 0.01)
+    assert not torch.allclose(drawn[0], exact, atol=1e-2)
+    torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.06, rtol=0)
+
+
+def test_full_attention_is_left_to_short_segments():
+    assert attention.attention_masks(192, None, 64, torch.device("cpu"))[
+        "sliding_attention"
+    ].shape == (1, 1, 192, 192)
+    assert attention.attention_masks(193, None, 64, torch.device("cpu"))[
+        "sliding_attention"
+    ].shape == (1, 4, 1, 64, 192)

@@ -1,0 +1,353 @@
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from torch import nn
+
+from m2bert import M2BertForPreTraining, M2BertModel, NoteClassifier, PieceClassifier
+from m2bert.base.errors import UserError
+from m2bert.base.files import write_json
+from m2bert.model.classifiers import load_classifier
+from m2bert.model.config import M2BertConfig
+from m2bert.model.folder import WEIGHTS_FILE, read_record
+from m2bert.model.tensors import load_tensors, save_tensors
+from m2bert.notes.midi_readers import read_midi
+from m2bert.tasks import TASKS
+from tests.helpers.midi_files import END, midi_bytes, off, on
+
+CONFIG = M2BertConfig(
+    hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
+)
+MELODY = TASKS["melody"]
+COMPOSER = TASKS["composer"]
+
+MODELS = {
+    "encoder": lambda: M2BertModel(CONFIG),
+    "pre-trained": lambda: M2BertForPreTraining(CONFIG),
+    "melody": lambda: NoteClassifier(CONFIG, MELODY.classes, 11, "melody"),
+    "composer": lambda: PieceClassifier(CONFIG, COMPOSER.classes, task="composer"),
+}
+
+PRE_TRAINING = {
+    "epoch": 3,
+    "valid_loss": 1.25,
+    "valid_acc": [1.0, 0.5, 0.25, 0.125],
+    "training": {
+        "datasets": ["pop909", "ASAP"],
+        "songs": 1200,
+        "notes": 3456789,
+        "corruption": "rc",
+        "mask_percent": 0.3,
+        "rc_range": [4, 12, 12],
+    },
+}
+FINE_TUNING = {
+    "task": "melody",
+    "seed": 2022,
+    "fold": None,
+    "metric": "note_accuracy",
+    "best_epoch": 4,
+    "valid_score": 0.9123,
+    "test_score": 0.9012,
+    "data": {
+        name: {"segments": 1234, "notes": 56789, "crc32": "00000000"}
+        for name in ("train", "valid", "test")
+    },
+    "pretraining": {"epoch": 3, "datasets": ["lmd"]},
+    "settings": {"pretrained": True, "checkpoint_sha256": "5d41402abc4b2a76", "lr": 2e-5},
+}
+RECORDS = {"pre-trained": PRE_TRAINING, "melody": FINE_TUNING}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> Path:
+    """A folder with one of each kind of model; no test may change it."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, make in MODELS.items():
+        torch.manual_seed(0)
+        make().save_pretrained(folder / name, RECORDS.get(name))
+    return folder
+
+
+def outputs(model: nn.Module) -> list[torch.Tensor]:
+    notes = torch.stack([torch.arange(40) % size for size in (2, 16, 86, 64)], -1)[None]
+    with torch.no_grad():
+        answer = model(notes)
+    return answer if isinstance(answer, list) else [answer]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_comes_back(folders, name):
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    before = torch.get_rng_state()
+    loaded = type(model).from_pretrained(str(folders / name))
+    assert torch.equal(torch.get_rng_state(), before)  # no random weights on the way
+    assert not loaded.training
+    assert loaded.config == CONFIG
+    trained = [n for n, weight in model.named_parameters() if weight.requires_grad]
+    assert [n for n, weight in loaded.named_parameters() if weight.requires_grad] == trained
+    for mine, theirs in zip(outputs(loaded), outputs(model), strict=True):
+        assert torch.equal(mine, theirs)
+    assert read_record(folders / name) == RECORDS.get(name, {})
+    if name in TASKS:
+        assert (loaded.task, loaded.classes, loaded.index_layer) == (
+            name,
+            TASKS[name].classes,
+            model.index_layer,
+        )
+        assert type(load_classifier(folders / name)) is type(model)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_folder_has_an_encoder(folders, name):
+    encoder = M2BertModel.from_pretrained(folders / name)
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    expected = getattr(model, "backbone", model).state_dict()
+    assert encoder.state_dict().keys() == expected.keys()
+    assert all(torch.equal(t, expected[n]) for n, t in encoder.state_dict().items())
+
+
+def test_the_folder_of_a_run_stands_for_its_best_model(tmp_path):
+    for number, name in enumerate(("model", "model_best")):
+        torch.manual_seed(number)
+        M2BertForPreTraining(CONFIG).save_pretrained(tmp_path / name, {"epoch": number})
+        assert read_record(tmp_path) == {"epoch": number}
+        run, model = (M2BertModel.from_pretrained(path) for path in (tmp_path, tmp_path / name))
+        assert torch.equal(run.in_linear.weight, model.in_linear.weight)
+
+
+def test_the_configuration_says_what_transformers_users_look_for(folders):
+    config = json.loads((folders / "melody/config.json").read_text())
+    assert config["format_version"] == 1
+    assert config["model_type"] == "m2bert"
+    assert config["architectures"] == ["NoteClassifier"]
+    assert config["id2label"]["1"] == "melody"
+    assert {str(label): name for name, label in config["label2id"].items()} == config["id2label"]
+    vocabulary = config["vocabulary"]
+    assert vocabulary["fields"] == ["Bar", "Position", "Pitch", "Duration"]
+    assert vocabulary["pad"] == vocabulary["ordinary_sizes"] == [2, 16, 86, 64]
+    assert vocabulary["mask"] == [3, 17, 87, 65]
+    assert (vocabulary["lowest_pitch"], vocabulary["highest_pitch"]) == (22, 107)
+    assert vocabulary["positions_per_bar"] == 16
+
+
+@pytest.mark.parametrize("name", ["pre-trained", "melody", "composer"])
+def test_folders_of_before_are_read(folders, tmp_path, name):
+    tensors, _ = load_tensors(folders / name / WEIGHTS_FILE)
+    save_tensors(tmp_path / WEIGHTS_FILE, tensors, {"epoch": 3})
+    config = json.loads((folders / name / "config.json").read_text())
+    for key in ("model_type", "architectures", "vocabulary", "label2id"):
+        config.pop(key, None)
+    write_json(tmp_path / "config.json", config)
+    old, new = (type(MODELS[name]()).from_pretrained(f) for f in (tmp_path, folders / name))
+    for mine, theirs in zip(outputs(old), outputs(new), strict=True):
+        assert torch.equal(mine, theirs)
+    assert M2BertModel.from_pretrained(tmp_path).config == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "message"),
+    [
+        (NoteClassifier, "composer", "fine-tuned on a task of pieces, which PieceClassifier.from"),
+        (PieceClassifier, "pre-trained", "a pre-trained model, which M2BertForPreTraining.from"),
+        (M2BertForPreTraining, "melody", "task of notes, which NoteClassifier.from"),
+        (M2BertForPreTraining, "encoder", "an encoder without heads, which M2BertModel.from"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_with_the_class_that_reads_it(
+    folders, reader, name, message
+):
+    with pytest.raises(UserError, match=message):
+        reader.from_pretrained(folders / name)
+
+
+def refused(folder: Path, reader=NoteClassifier) -> str:
+    with pytest.raises(UserError) as refusal:
+        reader.from_pretrained(folder)
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 2}, "has format version 2, this code reads 1"),
+        ({"model_type": "bert"}, "of a model of the type 'bert'"),
+        ({"architectures": ["BertModel"]}, "names no model that this code knows"),
+        ({"architectures": []}, "names no model that this code knows"),
+        ({"vocabulary": "cp"}, "is damaged: its vocabulary is 'cp'"),
+        ({"vocabulary": {"lowest_pitch": 21}}, "another vocabulary .*lowest_pitch 21, not 22"),
+        ({"hidden_size": 33}, "hidden_size 33 is no multiple"),
+        ({"hidden_size": "32"}, "hidden_size is '32', not of the type int"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, not at least 1"),
+        ({"dropout": None}, "dropout is None"),
+        ({"index_layer": 7}, "index_layer 7 is not in"),
+        ({"index_layer": None}, "is no configuration"),
+        ({"id2label": {"1": "melody"}}, r"is no configuration .*\(0 is missing\)"),
+        ({"id2label": None}, "is no configuration"),
+        ({"id2label": dict(zip("0123", range(4), strict=True))}, "0 is no name of a class or task"),
+        ({"task": ["melody"]}, r"\['melody'\] is no name of a class or task"),
+        ({"task": "genre"}, "genre is no task of the level note"),
+        ({"id2label": {"0": "padding", "1": "melody"}}, r"model\.safetensors does not fit"),
+        ({"num_hidden_layers": 3}, r"model\.safetensors does not fit .*layers\.2"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused(folders, tmp_path, changes, message):
+    config = json.loads((folders / "melody/config.json").read_text())
+    if isinstance(changes.get("vocabulary"), dict):
+        changes = {"vocabulary": config["vocabulary"] | changes["vocabulary"]}
+    write_json(tmp_path / "config.json", config | changes)
+    (tmp_path / WEIGHTS_FILE).symlink_to(folders / "melody" / WEIGHTS_FILE)
+    assert re.search(message, refused(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "index_layer", "id2label", "task"])
+def test_a_configuration_that_lacks_an_entry_is_refused(folders, tmp_path, key):
+    config = json.loads((folders / "melody/config.json").read_text())
+    del config[key]
+    write_json(tmp_path / "config.json", config)
+    assert f"{key} is missing" in refused(tmp_path)
+
+
+def test_missing_and_damaged_files_are_named(folders, tmp_path):
+    assert "there is no folder" in refused(tmp_path / "nothing")
+    assert "holds no model" in refused(tmp_path)
+    text = (folders / "melody/config.json").read_text()
+    (tmp_path / "config.json").write_text(text[:-5])
+    assert "config.json cannot be read" in refused(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    assert "there is no file" in refused(tmp_path)
+    save_tensors(tmp_path / WEIGHTS_FILE, {}, [])
+    assert "its record is no JSON object" in refused(tmp_path)
+    weights = (folders / "melody" / WEIGHTS_FILE).read_bytes()
+    for damaged in (weights[:-100], weights[:50], b"", b"text" * 9):
+        (tmp_path / WEIGHTS_FILE).write_bytes(damaged)
+        assert "model.safetensors is damaged" in refused(tmp_path)
+        with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+            read_record(tmp_path)
+    (tmp_path / WEIGHTS_FILE).unlink()
+    (tmp_path / WEIGHTS_FILE).mkdir()
+    assert "model.safetensors cannot be read" in refused(tmp_path)
+    (tmp_path / "model_best.ckpt").touch()
+    assert "python -m m2bert.checkpoint" in refused(tmp_path / "model_best.ckpt")
+
+
+def test_weights_that_are_no_numbers_are_refused(folders, tmp_path):
+    tensors, _ = load_tensors(folders / "melody" / WEIGHTS_FILE)
+    tensors["classifier.0.bias"][1] = torch.nan
+    save_tensors(tmp_path / WEIGHTS_FILE, tensors, {})
+    (tmp_path / "config.json").symlink_to(folders / "melody/config.json")
+    assert "classifier.0.bias holds numbers that are not finite" in refused(tmp_path)
+
+
+# The card --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_card_is_one_that_hubs_read(folders, name):
+    card = ModelCard.load(folders / name / "README.md")
+    assert card.data.license == "other"
+    assert card.data.library_name == "m2bert"
+    assert card.data.metrics == (["accuracy"] if name in RECORDS else [])
+    assert "midi" in card.data.tags
+    assert not re.search(r"\| None|[{}]|\n\n\n", card.text)
+    checksum = hashlib.sha256((folders / name / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert checksum in card.text
+    (example,) = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+    compile(example, "example", "exec")
+
+
+def test_the_card_tells_data_objectives_and_scores(folders):
+    text = (folders / "pre-trained/README.md").read_text()
+    assert "1,200 songs with 3,456,789 notes: pop909, ASAP." in text
+    assert "30% of them were moved at random" in text
+    assert "at most 4, 12, 12" in text
+    assert "| accuracy, Pitch | 0.25 |" in text
+    text = (folders / "melody/README.md").read_text()
+    assert "padding, melody, bridge, accompaniment" in text
+    assert "| train | 1,234 | 56,789 |" in text
+    assert "| accuracy, test | 0.9012 |" in text
+    assert "5d41402abc4b2a76" in text
+    assert "pre-trained on lmd." in text
+
+
+def run_example(folder, song) -> dict:
+    """What the example of a card leaves."""
+    (example,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    example = example.replace("path/to/this/folder", str(folder)).replace("song.mid", str(song))
+    names = {}
+    exec(example, names)
+    return names
+
+
+def test_the_example_of_a_card_runs(folders, demo_dir):
+    song = next((demo_dir / "pop909_processed").rglob("*.mid"))
+    for name in ("pre-trained", "melody", "composer"):
+        names = run_example(folders / name, song)
+        if name == "pre-trained":
+            assert names["vector"].shape == (CONFIG.hidden_size,)
+            assert len(names["vectors"]) > 1
+        elif name == "melody":
+            assert set(names["names"]) <= set(TASKS[name].classes)
+            assert len(names["names"]) == len(read_midi(song).start)
+        else:
+            assert names["probabilities"].keys() == set(TASKS[name].classes)
+            assert sum(names["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_example_of_a_card_runs_where_notes_are_not_read(folders, tmp_path):
+    """A drum and a very short note."""
+    drums = 9
+    track = on(0, 36, drums) + off(9, 36, drums) + on(0, 60) + off(9, 60) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(track))
+    drum, note = run_example(folders / "melody", tmp_path / "song.mid")["names"]
+    assert drum is None
+    assert note in MELODY.classes
+    assert run_example(folders / "composer", tmp_path / "song.mid")["found"] is None
+
+
+def test_a_card_never_has_the_checksum_of_other_weights(tmp_path, monkeypatch):
+    model = M2BertModel(CONFIG)
+    model.save_pretrained(tmp_path)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with torch.no_grad():
+        model.in_linear.bias += 1
+    with monkeypatch.context() as patched:
+        patched.setattr("m2bert.model.folder.sha256", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            model.save_pretrained(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", WEIGHTS_FILE]
+    model.save_pretrained(tmp_path)
+    checksum = hashlib.sha256((tmp_path / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert checksum in (tmp_path / "README.md").read_text()
+
+
+def test_a_readme_of_somebody_else_is_not_written_over(tmp_path):
+    (tmp_path / "README.md").write_text("# My project\n")
+    with pytest.raises(UserError, match=r"README\.md is no card of such a model"):
+        M2BertModel(CONFIG).save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "# My project\n"
+
+
+def test_the_package_itself_is_imported_without_torch():
+    program = (
+        "import sys, m2bert; assert 'torch' not in sys.modules; "
+        "from m2bert import PieceClassifier; assert 'torch' in sys.modules; "
+        "assert not hasattr(m2bert, 'NoSuchModel')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

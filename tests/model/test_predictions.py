@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+import torch
+
+from data_creation.benchmark.items import cut_notes
+from m2bert.annotation.warnings import marks_of, warnings_of
+from m2bert.base.processes import Processes
+from m2bert.finetuning.data import LabelledSegments
+from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
+from m2bert.model.classifiers import CLASSIFIERS, Classifier
+from m2bert.model.predictions import predict_notes
+from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.notes.song import Song, read_song
+from m2bert.tasks import TASKS
+from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
+from tests.helpers.task_files import SMALL
+
+CPU = torch.device("cpu")
+
+
+def new_model(task: str, seed: int = 0) -> Classifier:
+    """A model of random weights, large enough to tell notes apart."""
+    torch.manual_seed(seed)
+    model = CLASSIFIERS[TASKS[task].level](SMALL, TASKS[task].classes, task=task)
+    for weight in model.parameters():
+        weight.data.mul_(3)
+    return model.eval()
+
+
+def random_notes(notes: int) -> list[tuple[int, int, int]]:
+    """Notes (start, end, pitch) in chords of three, some of them too short to be read by models of
+    pieces; a pitch comes again only after it has ended."""
+    rng = np.random.default_rng(0)
+    place = np.arange(notes)
+    start = place // 3 * 100
+    pitch = (place * 37) % 97 + 16
+    return np.stack([start, start + rng.integers(10, 800, notes), pitch], axis=1).tolist()
+
+
+def in_order(song: Song, values: np.ndarray) -> np.ndarray:
+    """Values of the notes, by onset and pitch."""
+    return values[np.lexsort((song.notes.pitch, song.notes.start))]
+
+
+def segments_of(song: Song, task: str) -> np.ndarray:
+    """The CP segments that the benchmark makes of an item with the song's notes."""
+    notes = song.notes
+    if TASKS[task].level == "piece":
+        cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
+    else:
+        item = np.stack([notes.start / 480, notes.end / 480, notes.pitch], axis=1)
+        cp = cp_notes_of_beats(item[order_by_onset(item)])
+    return cut_notes(cp, TASKS[task].segment_length)
+
+
+@pytest.mark.parametrize("name", ["melody", "composer"])
+def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2300)))
+    model, task = new_model(name), TASKS[name]
+    segments = torch.from_numpy(segments_of(song, name))
+    shape = segments.shape[:2] if task.level == "note" else segments.shape[:1]
+    data = LabelledSegments(segments, torch.zeros(shape, dtype=torch.int16))
+    trainer = ClassifierTrainer(
+        model, task, batch_size=2, lr=0.0, seed=0, processes=Processes(CPU), precision="fp32"
+    )
+    evaluated = trainer.evaluate(SegmentSet(task, data, CPU), "", lambda batches, _: batches)
+    expected = evaluated.predictions.numpy()
+    assert len(segments) > 2
+    found = model.predict(song, stride=1024)
+    if task.level == "note":
+        clipped = np.clip(song.notes.pitch, 22, 107)
+        label = found.label[np.lexsort((clipped, song.notes.start))]
+        np.testing.assert_array_equal(label, expected.reshape(-1)[: len(song)])
+        assert len(set(label)) > 1
+    else:
+        np.testing.assert_array_equal(found.windows.argmax(1), expected)
+        np.testing.assert_allclose(found.probabilities, found.windows.mean(0))
+
+
+def test_labels_do_not_hang_on_where_windows_begin(tmp_path, monkeypatch):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(4000)))
+    model = new_model("melody")
+    usual = in_order(song, model.predict(song).probabilities)
+    monkeypatch.setattr(
+        "m2bert.model.predictions.window_starts",
+        lambda notes, length, stride: np.maximum(np.arange(0, notes, stride) - stride // 2, 0),
+    )
+    moved = in_order(song, model.predict(song).probabilities)
+    differences = np.abs(usual - moved).max(1)
+    assert np.ptp(usual[:, 1]) > 0.2
+    assert 0 < differences.max() < 0.05
+
+
+@pytest.mark.parametrize("name", ["melody", "composer"])
+def test_strides_that_leave_notes_out_are_refused(tmp_path, name):
+    path, model = write_midi(tmp_path / "song.mid"), new_model(name)
+    for stride in (0, -1, 1025):
+        with pytest.raises(ValueError, match=rf"stride {stride} is not in 1\.\.1024"):
+            model.predict(path, stride)
+
+
+def test_a_models_way_through_a_song_is_by_onset_whatever_the_tracks(tmp_path):
+    notes = random_notes(90)
+    one = read_song(write_midi(tmp_path / "one.mid", notes))
+    (tmp_path / "two.mid").write_bytes(midi_bytes(*map(track, (notes[::2], notes[1::2]), (0, 1))))
+    two = read_song(tmp_path / "two.mid")
+    assert len(two.tracks) == 2
+    model = new_model("melody")
+    of_one, of_two = (in_order(song, model.predict(song).probabilities) for song in (one, two))
+    np.testing.assert_allclose(of_one, of_two, atol=1e-6)
+
+
+def track(notes: list, channel: int) -> bytes:
+    events = [(end, off, pitch) for _, end, pitch in notes]
+    events += [(start, on, pitch) for start, _, pitch in notes]
+    now, data = 0, FOUR_FOUR + program(0, 40 * (channel % 9), channel)
+    for tick, event, pitch in sorted(events, key=lambda event: event[0]):
+        data += event(tick - now, pitch, channel)
+        now = tick
+    return data + END
+
+
+def test_textures_are_read_track_by_track_and_drums_are_not_read(tmp_path):
+    notes = random_notes(90)
+    parts = notes[::3], notes[1::3], notes[2::3]
+    drums = 9
+    (tmp_path / "all.mid").write_bytes(midi_bytes(*map(track, parts, (0, 1, drums))))
+    song, model = read_song(tmp_path / "all.mid"), new_model("texture")
+    found = model.predict(song)
+    assert (found.was_read == ~song.is_drum).all()
+    assert found.was_read.sum() == 60
+    for channel, part in enumerate(parts[:2]):
+        (tmp_path / "one.mid").write_bytes(midi_bytes(track(part, channel)))
+        alone = read_song(tmp_path / "one.mid")
+        mine = found.probabilities[song.notes.track == channel]
+        np.testing.assert_allclose(mine, model.predict(alone).probabilities, atol=1e-6)
+    together = predict_notes(song, model, model.classes)
+    assert np.nanmax(np.abs(together.probabilities - found.probabilities)) > 1e-3
+
+
+def test_what_models_cannot_know_is_marked_and_said(tmp_path):
+    notes = [
+        (0, 480, 60),
+        (480, 500, 62),
+        (960, 960 + 9 * 480, 64),
+        (960, 1440, 20),
+        (960, 1440, 108),
+    ]
+    song = read_song(write_midi(tmp_path / "song.mid", notes, signatures=[(3, 4)]))
+    marks = marks_of(song)
+    named = {
+        name: np.flatnonzero(in_order(song, marked)).tolist() for name, marked in marks.items()
+    }
+    assert named == {"drums": [], "short": [1], "pitch clipped": [2, 4], "duration clipped": [3]}
+    said = " ".join(warnings_of(song, marks))
+    for words in ("3/4", "2 notes are below A#0 or above B7", "1 note is longer than 8", "64th"):
+        assert words in said
+    plain = read_song(write_midi(tmp_path / "plain.mid", signatures=[(4, 4), (2, 2)]))
+    assert warnings_of(plain, marks_of(plain)) == []
+
+
+@pytest.mark.parametrize(("form", "tracks", "warned"), [(1, 2, False), (2, 2, True), (2, 1, False)])
+def test_sequences_laid_over_each_other_are_warned_of(tmp_path, form, tracks, warned):
+    data = on(0, 60) + off(480, 60) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(*[data] * tracks, form=form))
+    song = read_song(tmp_path / "song.mid")
+    assert any("2 sequences" in text for text in warnings_of(song, marks_of(song))) == warned
+
+
+def test_notes_that_never_end_are_counted(tmp_path):
+    """Of one key struck three times and ended once, and of another."""
+    data = on(0, 60) + on(9, 60) + on(9, 60) + off(480, 60) + on(0, 62) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(data))
+    song = read_song(tmp_path / "song.mid")
+    assert (len(song), song.never_ended) == (1, 3)
+    said = warnings_of(song, marks_of(song))
+    assert "3 notes are begun but never ended in the file: left out" in said
+
+
+def test_a_file_without_a_tempo_is_warned_of(tmp_path):
+    song = read_song(write_midi(tmp_path / "song.mid", tempos=()))
+    (warning,) = warnings_of(song, marks_of(song))
+    assert "no tempo" in warning
+    assert song.seconds(480) == 0.5
+
+
+def test_seconds_follow_the_tempos(tmp_path):
+    """60 beats a minute from tick 0, 120 from tick 1, 240 from tick 2 on."""
+    tempos = (1_000_000, 500_000, 250_000)
+    song = read_song(write_midi(tmp_path / "song.mid", tempos=tempos))
+    ticks = np.array([0, 1, 2, 482, 0])
+    expected = np.array([0, 1, 1.5, 1.5 + 480 * 0.25, 0]) / 480
+    np.testing.assert_allclose(song.seconds(ticks), expected)

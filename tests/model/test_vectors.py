@@ -1,0 +1,188 @@
+"""Vectors of pieces, bars and notes, compared with states taken window by window."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m2bert.base.errors import UserError
+from m2bert.model.config import LAST_LAYER, M2BertConfig
+from m2bert.model.encoder import M2BertModel
+from m2bert.model.vectors import embed_songs
+from m2bert.notes.levels import LEVELS
+from m2bert.notes.tokenised_song import read_tokenised_song
+from m2bert.notes.windows import WINDOW, merge_windows, window_starts
+from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.synthetic import random_song
+
+CONFIG = M2BertConfig(
+    hidden_size=16,
+    intermediate_size=24,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    local_attention=16,
+    dropout=0.5,  # must have no effect
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> M2BertModel:
+    torch.manual_seed(0)
+    return M2BertModel(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def songs() -> list[np.ndarray]:
+    """Songs of all kinds of lengths; one begins inside a bar."""
+    rng = np.random.default_rng(0)
+    songs = [random_song(rng, notes) for notes in (700, 1, 1024, 1025, 30, 2600)]
+    songs[0][0, 0] = 1
+    return songs
+
+
+@torch.no_grad()
+def slow_vectors(
+    model: M2BertModel, notes: np.ndarray, level: str, index_layer: int, stride: int
+) -> np.ndarray:
+    """One window after another, as it is, then note by note."""
+    model.eval()
+    sums, weights = np.zeros((len(notes), CONFIG.hidden_size)), np.zeros((len(notes), 1))
+    begin = 0
+    while True:
+        window = torch.from_numpy(notes[begin : begin + WINDOW])[None]
+        states = model.hidden_states(window)[index_layer - LAST_LAYER - 1][0].numpy()
+        for place, state in enumerate(states):
+            weight = min(place + 1, WINDOW - place)
+            sums[begin + place] += weight * state
+            weights[begin + place] += weight
+        if begin + WINDOW >= len(notes):
+            break
+        begin += stride
+    merged = sums / weights
+    if level == "note":
+        return merged
+    units: list[list[np.ndarray]] = []
+    for note, state in zip(notes, merged, strict=True):
+        if not units or (level == "bar" and note[0] == 0):
+            units.append([])
+        units[-1].append(state)
+    return np.array([np.mean(unit, axis=0) for unit in units])
+
+
+@pytest.mark.parametrize(
+    ("level", "index_layer", "stride"),
+    [("piece", 12, 512), ("bar", 11, 512), ("note", 12, 400), ("note", 9, 1024)],
+)
+def test_vectors_are_those_of_windows_taken_one_by_one(model, songs, level, index_layer, stride):
+    found = list(embed_songs(model, songs, level, index_layer, stride=stride, batch_size=4))
+    assert len(found) == len(songs)
+    for notes, vectors in zip(songs, found, strict=True):
+        assert vectors.dtype == np.float32
+        expected = slow_vectors(model, notes, level, index_layer, stride)
+        np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=8)
+@given(
+    lengths=st.lists(st.integers(1, 400) | st.integers(1000, 1100), min_size=1, max_size=6),
+    batch_size=st.integers(1, 8),
+    level=st.sampled_from(list(LEVELS)),
+)
+def test_vectors_do_not_depend_on_their_batch(model, lengths, batch_size, level):
+    rng = np.random.default_rng(lengths)
+    songs = [random_song(rng, notes) for notes in lengths]
+    together = embed_songs(model, songs, level, batch_size=batch_size)
+    for notes, vectors in zip(songs, together, strict=True):
+        (alone,) = embed_songs(model, [notes], level, batch_size=1)
+        np.testing.assert_allclose(vectors, alone, rtol=0, atol=1e-5)
+
+
+def test_songs_are_taken_up_and_given_back_in_groups(model, monkeypatch):
+    monkeypatch.setattr("m2bert.model.vectors.WINDOWS_AT_ONCE", 3)
+    taken = []
+
+    def songs():
+        for notes in (60, 30, 30, 150, 10):
+            taken.append(notes)
+            yield random_song(np.random.default_rng(notes), notes)
+
+    windows = []
+    vectors = embed_songs(model, songs(), "note", progress=windows.append, batch_size=2)
+    assert len(next(vectors)) == 60
+    assert taken == [60, 30, 30]
+    assert [len(of_song) for of_song in vectors] == [30, 30, 150, 10]
+    assert windows == [2, 1, 2]
+
+
+def test_windows_moved_by_half_make_little_difference_where_they_overlap(model):
+    """Where one window ends and the next begins nothing jumps: its edge counts least."""
+    notes = random_song(np.random.default_rng(1), 4096)
+
+    def worst_change(stride: int) -> float:
+        (here,), (moved,) = (
+            embed_songs(model, [song], "note", stride=stride)
+            for song in (notes, notes[stride // 2 :])
+        )
+        inner = slice(1024, 3072)
+        return np.abs(here[stride // 2 :][inner] - moved[inner]).max()
+
+    assert worst_change(512) < worst_change(1024) / 4
+
+
+def test_merging_windows_gives_what_they_agree_on():
+    values = np.random.default_rng(0).normal(size=(2300, 3)).astype(np.float32)
+    starts = window_starts(2300, WINDOW, 300)
+    padded = np.concatenate([values, np.full((WINDOW, 3), 7, np.float32)])
+    windows = padded[starts[:, None] + np.arange(WINDOW)]
+    np.testing.assert_allclose(merge_windows(windows, starts, 2300), values, rtol=0, atol=1e-6)
+
+
+# A song in Python ----------------------------------------------------------------------------
+
+
+def test_a_file_is_embedded_as_its_notes_are(model, tmp_path):
+    path = write_midi(tmp_path / "waltz.mid", signatures=[(3, 4)])
+    song = read_tokenised_song(path)
+    assert song.has_other_metre
+    shapes = {"piece": (16,), "bar": (2, 16), "note": (8, 16)}
+    for level, shape in shapes.items():
+        vectors = model.train().embed(path, level)
+        assert vectors.shape == shape
+        (expected,) = embed_songs(model, [song.notes], level)
+        np.testing.assert_array_equal(vectors, expected.reshape(shape))
+        np.testing.assert_array_equal(model.embed(song.notes, level), vectors)
+
+
+def test_notes_are_found_again_in_their_file(tmp_path):
+    too_short = (100, 101, 90)
+    notes = [SCALE[3], too_short, *SCALE[:3], *SCALE[4:]]
+    song = read_tokenised_song(write_midi(tmp_path / "song.mid", notes, ticks_per_beat=240))
+    order = sorted([*SCALE, too_short])  # as `Notes` has them
+    assert [order[i] for i in song.file_note] == list(SCALE)
+    assert song.onset_beats.tolist() == [start / 240 for start, _, _ in SCALE]
+    assert not song.has_other_metre
+    assert not song.has_drums
+
+
+@pytest.mark.parametrize(
+    ("song", "level", "index_layer", "error", "words"),
+    [
+        ("gone.mid", "piece", 12, UserError, "there is no file gone.mid"),
+        (".", "piece", 12, UserError, "is no file: name a MIDI file"),
+        (__file__, "piece", 12, UserError, "test_vectors.py cannot be used: unreadable"),
+        (np.zeros((0, 4), np.uint8), "piece", 12, ValueError, "at least one note"),
+        (np.full((3, 4), 64), "piece", 12, ValueError, r"ids below \(2, 16, 86, 64\)"),
+        (np.zeros((3, 4), np.uint8), "song", 12, ValueError, "none of piece, bar, note"),
+        (np.zeros((3, 4), np.uint8), "piece", 13, ValueError, "index_layer 13"),
+    ],
+)
+def test_what_cannot_be_embedded_is_named(model, song, level, index_layer, error, words):
+    with pytest.raises(error, match=words):
+        model.embed(song, level, index_layer)
+
+
+@pytest.mark.parametrize("stride", [0, -1, WINDOW + 1])
+def test_strides_that_leave_notes_out_are_refused(model, stride):
+    with pytest.raises(ValueError, match=rf"stride {stride} is not in 1\.\.1024"):
+        next(embed_songs(model, [np.zeros((3, 4), np.uint8)], stride=stride))

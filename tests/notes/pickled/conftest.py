@@ -1,0 +1,18 @@
+"""Files with bytes that tests make up."""
+
+import itertools
+
+import pytest
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A function that writes bytes to a file and returns its path."""
+    numbers = itertools.count()
+
+    def write(content):
+        path = tmp_path / f"published{next(numbers)}.npy"
+        path.write_bytes(content)
+        return path
+
+    return write

@@ -1,0 +1,128 @@
+"""CP notes against a slow version that says each rule in loops, and against the original's."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2bert.notes import cp
+from tests.helpers.shared import GOLDEN, needs_golden
+
+
+def slow_cp_notes(notes, ticks_per_beat):
+    """The rules in words, note by note. `notes`: (start, end, pitch, track) in file order."""
+    tracks = {}
+    for start, end, pitch, track in notes:
+        tracks.setdefault(track, []).append((start, end, pitch))
+    kept = []
+    for track in sorted(tracks):
+        for start, end, pitch in sorted(tracks[track], key=lambda note: (note[0], note[2])):
+            if (end - start) / ticks_per_beat >= 1 / 16 - 0.0001:
+                start, end = int(start * 480 / ticks_per_beat), int(end * 480 / ticks_per_beat)
+                kept.append([start, end, min(max(pitch, 22), 107)])
+    kept.sort(key=lambda note: note[0])
+    if not kept:
+        return []
+
+    grid = list(range(0, kept[-1][0], 120)) or [0]
+    for note in kept:
+        nearest = min(grid, key=lambda point: (abs(point - note[0]), point))
+        note[0], note[1] = nearest, note[1] + nearest - note[0]
+
+    words = []
+    for bar in range(0, kept[-1][1] + 1920, 1920):
+        in_bar = [note for note in kept if bar <= note[0] < bar + 1920]
+        for place, (start, end, pitch) in enumerate(in_bar):
+            position = min(range(16), key=lambda slot: (abs(bar + 120 * slot - start), slot))
+            duration = min(range(64), key=lambda bin: (abs(60 * (bin + 1) - (end - start)), bin))
+            words.append([int(place > 0), position, pitch - 22, duration])
+    return words
+
+
+def fast(notes, ticks_per_beat):
+    return cp.cp_notes(*np.array(notes, np.int64).reshape(-1, 4).T, ticks_per_beat)
+
+
+@st.composite
+def note_lists(draw):
+    """Notes that collide often: few onsets, lengths around the limits, several tracks."""
+    ticks_per_beat = draw(st.sampled_from([24, 96, 220, 384, 480, 1024]))
+    span = draw(st.sampled_from([1, 3, ticks_per_beat, 40 * ticks_per_beat]))
+    start = st.integers(0, span)
+    length = st.integers(0, ticks_per_beat // 4) | st.integers(0, 12 * ticks_per_beat)
+    note = st.tuples(start, length, st.integers(0, 127), st.integers(0, 3))
+    notes = draw(st.lists(note, max_size=40))
+    notes.sort(key=lambda note: note[3])
+    return [(start, start + length, pitch, track) for start, length, pitch, track in notes], (
+        ticks_per_beat
+    )
+
+
+@given(note_lists())
+def test_equals_the_slow_version(case):
+    notes, ticks_per_beat = case
+    assert fast(notes, ticks_per_beat).tolist() == slow_cp_notes(notes, ticks_per_beat)
+
+
+@given(note_lists())
+def test_ids_are_ordinary(case):
+    assert (fast(*case) < np.array(cp.ORDINARY_SIZES)).all()
+
+
+def test_no_notes_give_an_empty_song():
+    song = fast([], 480)
+    assert song.shape == (0, 4)
+    assert song.dtype == np.uint8
+
+
+def test_notes_at_tick_0_alone_stay_there():
+    song = fast([(0, 480, 64, 0), (0, 480, 60, 0)], 480)
+    assert song.tolist() == [[0, 0, 38, 7], [1, 0, 42, 7]]
+
+
+def test_last_onset_on_a_downbeat_falls_in_the_bar_before():
+    song = fast([(0, 480, 60, 0), (1920, 2400, 60, 0)], 480)
+    assert song[:, 0].tolist() == [cp.BAR_NEW, cp.BAR_CONTINUE]
+    assert song[:, 1].tolist() == [0, 15]
+
+
+def test_empty_bars_leave_no_trace():
+    near = fast([(0, 480, 60, 0), (1950, 2400, 60, 0)], 480)
+    far = fast([(0, 480, 60, 0), (19230, 19680, 60, 0)], 480)
+    np.testing.assert_array_equal(near, far)
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"), [(29, False), (30, True)], ids=["shorter than a 64th", "a 64th"]
+)
+def test_shortest_note(length, kept):
+    assert len(fast([(240, 240 + length, 60, 0)], 480)) == kept
+
+
+def test_nearest_multiple_of_fractions_of_a_tick():
+    np.testing.assert_array_equal(
+        cp.nearest_multiple(np.array([60, 60.5, 180, 180.01]), 120), [0, 1, 1, 2]
+    )
+
+
+def test_ids_for_padding_and_masking_follow_the_ordinary_ones():
+    assert cp.PAD == cp.ORDINARY_SIZES
+    assert tuple(pad + 1 for pad in cp.PAD) == cp.MASK
+    assert tuple(pad + 2 for pad in cp.PAD) == cp.VOCABULARY_SIZES
+
+
+@needs_golden
+def test_ids_are_the_originals():
+    original = json.loads((GOLDEN / "vocab.json").read_text())["event2word"]
+    ordinary = {
+        "Bar": ["New", "Continue"],
+        "Position": [f"{i + 1}/16" for i in range(16)],
+        "Pitch": range(cp.LOWEST_PITCH, cp.HIGHEST_PITCH + 1),
+        "Duration": range(64),
+    }
+    assert list(original) == list(cp.FIELDS)
+    for field, pad, mask in zip(cp.FIELDS, cp.PAD, cp.MASK, strict=True):
+        ids = {f"{field} {name}": i for i, name in enumerate(ordinary[field])}
+        assert original[field] == ids | {f"{field} <PAD>": pad, f"{field} <MASK>": mask}

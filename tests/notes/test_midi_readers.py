@@ -1,0 +1,276 @@
+"""The quick reader of MIDI files against the one whose reading is the rule."""
+
+import importlib.util
+import random
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.midi_readers import difference, read_or_reason
+from data_creation.prepare_pretrain import fingerprint
+from m2bert.notes import midi
+from m2bert.notes.midi import UNREADABLE
+from m2bert.notes.midi_readers import READERS, SYMUSIC, read_midi
+from m2bert.pretraining.corpus import open_corpus
+from m2bert.pretraining.corpus_writer import CorpusWriter
+from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
+from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED, needs_golden
+
+needs_symusic = pytest.mark.skipif(
+    importlib.util.find_spec("symusic") is None, reason=f"needs {SYMUSIC}"
+)
+FILES_PER_ARCHIVE = 9
+LARGEST = 20_000  # bytes; miditoolkit takes seconds for the largest files
+
+
+def assert_same(path):
+    """Both readers find the same notes, or reject the file for the same reason."""
+    expected, found = (read_or_reason(path, reader) for reader in ("miditoolkit", "symusic"))
+    assert difference(expected, found) == "", path
+    return found
+
+
+@pytest.fixture
+def by_symusic_alone(monkeypatch):
+    """Where symusic leaves a file to miditoolkit, that fails."""
+
+    def fail(*_):
+        raise AssertionError("left to miditoolkit")
+
+    monkeypatch.setattr(midi, "MidiFile", fail)
+
+
+# Files byte by byte
+
+
+def written(tmp_path, content):
+    path = tmp_path / "a.mid"
+    path.write_bytes(content)
+    return path
+
+
+NOTE = on(0, 60) + off(480, 60)
+SONG = FOUR_FOUR + NOTE + END
+FAR = 2**28 - 1  # the longest time between two events
+
+# What symusic reads itself.
+PLAIN = {
+    "format 0": midi_bytes(SONG, form=0),
+    "format 2": midi_bytes(SONG, SONG, form=2),
+    "a long header": midi_bytes(SONG, more_header=b"\0\0"),
+    "a track without notes": midi_bytes(FOUR_FOUR + END, NOTE + END),
+    "controls without notes": midi_bytes(FOUR_FOUR + b"\0\xb0\7\x64" + END, NOTE + END),
+    "fewer tracks said than there are": midi_bytes(SONG, NOTE + END, said=1),
+    "no end of track": midi_bytes(FOUR_FOUR + NOTE),
+    "no tracks with notes": midi_bytes(FOUR_FOUR + END),
+    "bytes after the last track": midi_bytes(SONG) + b"more",
+    "a note without end": midi_bytes(FOUR_FOUR + on(0, 60) + on(5, 62) + off(9, 62) + END),
+    "an end without note": midi_bytes(FOUR_FOUR + NOTE + off(9, 60) + off(9, 61) + END),
+    "a note of no length": midi_bytes(FOUR_FOUR + on(0, 60) + off(0, 60) + NOTE + END),
+    "running status": midi_bytes(FOUR_FOUR + on(0, 60) + b"\x09\x3e\x40\x60\x3c\0\x60\x3e\0" + END),
+    "drums": midi_bytes(SONG, on(0, 36, 9) + off(99, 36, 9) + END, NOTE + END),
+    "ends in another order than starts": midi_bytes(
+        FOUR_FOUR + on(0, 64) + on(0, 60) + on(5, 62) + off(5, 62) + off(0, 60) + off(0, 64) + END
+    ),
+    "overlapping notes of a pitch": midi_bytes(
+        FOUR_FOUR + on(0, 60, 0, 9) + on(0, 60, 0, 8) + on(5, 60) + off(5, 60) * 3 + END
+    ),
+    "a system message": midi_bytes(FOUR_FOUR + b"\0\xf0\5\x7e\x7f\x09\1\xf7" + NOTE + END),
+    "a name in no encoding": midi_bytes(FOUR_FOUR + b"\0\xff\3\2\xff\xfe" + NOTE + END),
+    "signatures on two tracks": midi_bytes(b"\x0a\xff\x58\4\3\3\x18\x08" + END, SONG, SONG),
+    "one tick a beat": midi_bytes(SONG, division=1),
+    "the finest division": midi_bytes(SONG, division=0x7FFF),
+}
+
+# What symusic would read in another way than miditoolkit, or not at all.
+DOUBTFUL = {
+    "0 bytes": b"",
+    "only a header's start": b"MThd",
+    "text": b"some text\n" * 50,
+    "no tracks": midi_bytes(),
+    "more tracks said than there are": midi_bytes(SONG, said=2),
+    "an empty track": midi_bytes(b"", SONG),
+    "another chunk in front": midi_bytes(b"", SONG).replace(b"MTrk", b"XXXX", 1),
+    "format 3": midi_bytes(SONG, form=3),
+    "no ticks": midi_bytes(SONG, division=0),
+    "frames": midi_bytes(SONG, division=0xE728),
+    "events after the end of the track": midi_bytes(FOUR_FOUR + END + NOTE),
+    "two channels in a track": midi_bytes(
+        FOUR_FOUR + on(0, 60, 3) + on(0, 50, 1) + off(9, 60, 3) + off(9, 50, 1) + END
+    ),
+    "two programs in a track": midi_bytes(
+        FOUR_FOUR + program(0, 7) + NOTE + program(0, 5) + NOTE + END
+    ),
+    "a program change under a note": midi_bytes(
+        FOUR_FOUR + on(0, 60) + program(5, 7) + on(0, 72) + off(9, 60) + off(9, 72) + END
+    ),
+    "a signature over 0": midi_bytes(b"\0\xff\x58\4\4\x08\x18\x08" + NOTE + END),
+    "a signature of 0 beats": midi_bytes(b"\0\xff\x58\4\0\2\x18\x08" + NOTE + END),
+    "a short signature": midi_bytes(b"\0\xff\x58\2\4\2" + NOTE + END),
+    "a short tempo": midi_bytes(FOUR_FOUR + b"\0\xff\x51\2\1\1" + NOTE + END),
+    "a tempo of 0": midi_bytes(FOUR_FOUR + b"\0\xff\x51\3\0\0\0" + NOTE + END),
+    "a key of nine sharps": midi_bytes(FOUR_FOUR + b"\0\xff\x59\2\x09\0" + NOTE + END),
+    "a key neither major nor minor": midi_bytes(FOUR_FOUR + b"\0\xff\x59\2\0\2" + NOTE + END),
+    "a continued system message": midi_bytes(FOUR_FOUR + b"\0\xf7\3\1\2\3" + NOTE + END),
+    "a data byte above 127": midi_bytes(FOUR_FOUR + b"\0\x90\x3c\x80" + NOTE + END),
+    "an undefined event": midi_bytes(FOUR_FOUR + b"\0\xf4" + NOTE + END),
+    "running status from nothing": midi_bytes(b"\0\x3c\x40" + NOTE + END),
+    "ticks beyond 32 bits": midi_bytes(
+        FOUR_FOUR + b"".join(on(FAR, 60) + off(FAR, 60) for _ in range(5)) + END
+    ),
+}
+
+
+@needs_symusic
+@pytest.mark.parametrize("content", PLAIN.values(), ids=PLAIN)
+def test_plain_files(tmp_path, content, by_symusic_alone, monkeypatch):
+    path = written(tmp_path, content)
+    found = read_midi(path, "symusic")
+    monkeypatch.undo()
+    assert difference(read_midi(path), found) == ""
+    assert {getattr(found, name).dtype for name in ("start", "pitch", "track")} == {found.end.dtype}
+
+
+@needs_symusic
+@pytest.mark.parametrize("content", DOUBTFUL.values(), ids=DOUBTFUL)
+def test_doubtful_files(tmp_path, content):
+    assert_same(written(tmp_path, content))
+
+
+@needs_symusic
+def test_truncated_files(tmp_path):
+    whole = midi_bytes(SONG, NOTE + END)
+    for size in range(len(whole)):
+        assert assert_same(written(tmp_path, whole[:size])) == UNREADABLE, size
+
+
+@needs_symusic
+@pytest.mark.parametrize("name", ["é ♪.mid", b"\xff\xfe.mid".decode(errors="surrogateescape")])
+def test_file_names_in_any_encoding(tmp_path, name, by_symusic_alone):
+    assert len(read_midi(write_midi(tmp_path / name), "symusic").start) == 8
+
+
+@needs_symusic
+def test_a_missing_file(tmp_path):
+    assert assert_same(tmp_path / "missing.mid") == UNREADABLE
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from([on, off]), st.sampled_from([0, 0, 5, 300]), st.sampled_from([60, 61, 64])
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@needs_symusic
+@given(tracks=st.lists(st.tuples(st.lists(st.integers(0, 15), min_size=1), EVENTS), max_size=4))
+def test_any_notes(tmp_path_factory, tracks):
+    contents = [
+        b"".join(
+            event(delta, pitch, channels[index % len(channels)])
+            for index, (event, delta, pitch) in enumerate(events)
+        )
+        for channels, events in tracks
+    ]
+    path = tmp_path_factory.getbasetemp() / "any.mid"
+    path.write_bytes(midi_bytes(FOUR_FOUR + END, *(content + END for content in contents)))
+    assert_same(path)
+
+
+# Music
+
+
+@needs_symusic
+def test_demo_music(demo_dir, demo):
+    for song in demo["songs"][::4]:
+        assert_same(demo_dir / song["path"])
+
+
+@needs_symusic
+@needs_golden
+def test_files_of_the_reference_implementation():
+    files = sorted((GOLDEN / "midi").glob("*.mid"))
+    assert files
+    for path in files:
+        assert_same(path)
+
+
+@needs_symusic
+@pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=f"there is no {SHARED / 'data'}")
+def test_a_sample_of_real_files(tmp_path):
+    """Some small files of each archive; `benchmarks/midi_readers.py` compares whole folders."""
+    compared = 0
+    for archive in sorted((SHARED / "data").glob("*.tar.gz")):
+        contents = [content for content in midi_members(archive) if len(content) <= LARGEST]
+        for content in random.Random(0).sample(contents, min(FILES_PER_ARCHIVE, len(contents))):
+            assert_same(written(tmp_path, content))
+            compared += 1
+    assert compared
+
+
+def midi_members(path):
+    with tarfile.open(path, "r|gz") as archive:
+        for member in archive:
+            if member.name.lower().endswith((".mid", ".midi")):
+                yield archive.extractfile(member).read()
+
+
+# The command
+
+
+def prepare(reader, *arguments, program=("-m", "data_creation.prepare_pretrain")):
+    command = [sys.executable, *program, "--midi_reader", reader, *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+
+
+@needs_symusic
+def test_both_make_the_same_corpus(tmp_path):
+    folder = tmp_path / "midi"
+    folder.mkdir()
+    for index, content in enumerate([*PLAIN.values(), *DOUBTFUL.values()]):
+        (folder / f"{index:02}.mid").write_bytes(content)
+    for reader in READERS:
+        place = ("--dataset_dir", folder, "--output_dir", tmp_path / reader)
+        assert prepare(reader, "--dataset", "x", *place, "--num_workers", 1).returncode == 0
+    for part in ("x.npy", "x.offsets.npy"):
+        made = [(tmp_path / reader / part).read_bytes() for reader in READERS]
+        assert made[0] == made[1]
+    texts = [(tmp_path / reader / "x.json").read_text() for reader in READERS]
+    assert texts[1].replace('"inputs": "symusic ', '"inputs": "') == texts[0]
+    assert texts[1] != texts[0]
+
+
+@needs_symusic
+@pytest.mark.parametrize("reader", READERS)
+def test_what_another_reader_began_is_not_continued(tmp_path, reader):
+    write_midi(tmp_path / "a.mid")
+    write_midi(tmp_path / "b.mid")
+    with CorpusWriter(tmp_path / "out", "x", fingerprint(tmp_path, ["a.mid", "b.mid"])) as writer:
+        writer.skip("a.mid", "begun")
+    place = ("--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")
+    done = prepare(reader, "--dataset", "x", *place)
+    assert done.returncode == 0, done.stderr
+    assert ("continuing" in done.stdout) == (reader == "miditoolkit")
+    assert len(open_corpus(tmp_path / "out", "x")) == (1 if reader == "miditoolkit" else 2)
+
+
+def test_one_version_is_named_everywhere():
+    for name in ("README.md", "requirements-dev.txt"):
+        assert SYMUSIC in (REPOSITORY / name).read_text(), name
+
+
+def test_a_reader_that_is_not_installed_is_named(tmp_path):
+    script = (
+        "import sys; sys.modules['symusic'] = None; "
+        "from data_creation import prepare_pretrain; from m2bert.base.errors import run_command; "
+        "run_command(prepare_pretrain.main)"
+    )
+    done = prepare("symusic", "--output_dir", tmp_path, program=("-c", script))
+    assert done.returncode == 1
+    assert done.stderr == f"error: symusic is not installed: pip install {SYMUSIC}\n"

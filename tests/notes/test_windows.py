@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2bert.notes.cp import PAD
+from m2bert.notes.windows import cut_windows, merge_windows, window_starts
+from tests.helpers.synthetic import random_song
+
+sizes = st.tuples(st.integers(1, 70), st.integers(1, 20)).flatmap(
+    lambda size: st.tuples(st.just(size[0]), st.just(size[1]), st.integers(1, size[1]))
+)
+
+
+@given(sizes)
+def test_every_note_is_in_a_window_and_no_window_is_needless(sizes):
+    notes, length, stride = sizes
+    starts = window_starts(notes, length, stride)
+    assert (np.diff(starts) == stride).all()
+    assert starts[0] == 0
+    assert starts[-1] + length >= notes
+    assert len(starts) == 1 or starts[-2] + length < notes
+
+
+@given(sizes)
+def test_merged_windows_are_what_a_loop_over_notes_gives(sizes):
+    notes, length, stride = sizes
+    starts = window_starts(notes, length, stride)
+    values = np.random.default_rng(notes).random((len(starts), length, 2))
+    expected = np.zeros((notes, 2))
+    for note in range(notes):
+        total = 0
+        for start, window in zip(starts, values, strict=True):
+            place = note - start
+            if 0 <= place < length:
+                weight = min(place + 1, length - place)  # how near the window's edge is
+                expected[note] += weight * window[place]
+                total += weight
+        expected[note] /= total
+    np.testing.assert_allclose(merge_windows(values, starts, notes), expected, rtol=1e-6)
+
+
+def test_windows_side_by_side_are_the_segments_of_the_benchmark():
+    song = random_song(np.random.default_rng(0), 50)
+    windows = cut_windows(song, window_starts(50, 20, 20), 20)
+    assert windows.shape == (3, 20, 4)
+    np.testing.assert_array_equal(windows.reshape(-1, 4)[:50], song)
+    assert (windows[2, 10:] == PAD).all()
+
+
+@pytest.mark.parametrize("stride", [250, 500])
+def test_nothing_jumps_where_a_window_begins_or_ends(stride):
+    """Windows that say something else each: what is merged goes over from one to the next."""
+    notes, length = 5000, 1000
+    starts = window_starts(notes, length, stride)
+    said = np.random.default_rng(0).random((len(starts), 1, 1))
+    merged = merge_windows(np.broadcast_to(said, (len(starts), length, 1)), starts, notes)
+    assert np.ptp(merged) > 0.3
+    assert np.abs(np.diff(merged, axis=0)).max() < 0.01

@@ -1,0 +1,282 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m2bert.model.config import preset
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.optimisers import StableAdamW
+from m2bert.notes.cp import MASK, ORDINARY_SIZES, real_notes
+from m2bert.pretraining.objectives import (
+    Corrupted,
+    Objective,
+    corrupt_bounded,
+    corrupt_masked,
+    loss_sums,
+    loss_terms,
+    pianoroll_targets,
+    random_bits,
+    total_loss,
+)
+from tests.helpers.shared import GOLDEN, needs_golden
+from tests.helpers.synthetic import random_segments
+
+RC_RANGE = (4, 12, 12)
+
+
+# Pianoroll
+
+
+def slow_pianoroll(segment: np.ndarray, pianoroll: str) -> np.ndarray:
+    """Targets of one segment (notes, 4), note by note and slot by slot."""
+    real = [tuple(int(i) for i in note) for note in segment if note[0] != 2]
+    bars: list[list] = []
+    for index, note in enumerate(real):
+        if note[0] == 0 or index == 0:
+            bars.append([])
+        bars[-1].append(note)
+    counts = np.zeros((len(bars) + 1, 16, 86))
+    for bar, notes in enumerate(bars):
+        for _, position, pitch, duration in notes:
+            length = round((duration + 1) / 2)
+            for slot in range(position, position + length):
+                if slot < 16:
+                    counts[bar, slot, pitch] += 1
+                elif slot < 32:
+                    counts[bar + 1, slot - 16, pitch] += 1
+    rows = []
+    for note in segment:
+        if note[0] == 0 or not rows:
+            bar = 0 if not rows else bar + 1
+        block = [slow_row(counts[bar, slot], pianoroll) for slot in range(16)]
+        own = block[note[1]] if note[0] != 2 else np.zeros_like(block[0])
+        rows.append(np.concatenate([*block, own]))
+    return np.array(rows)
+
+
+def slow_row(counts: np.ndarray, pianoroll: str) -> np.ndarray:
+    if pianoroll == "nochroma":
+        return counts / max(counts.sum(), 0.1)
+    chroma = np.zeros(12)
+    for pitch, count in enumerate(counts):
+        chroma[pitch % 12] += count
+    row = np.concatenate([chroma, counts])
+    return 2 * row / max(row.sum(), 0.1)
+
+
+@pytest.mark.parametrize("pianoroll", ["full", "nochroma"])
+def test_pianoroll_equals_slow_version(pianoroll):
+    segments = random_segments(np.random.default_rng(0), count=1000, length=12)
+    target = pianoroll_targets(torch.from_numpy(segments), pianoroll, bars=12).dense()
+    slow = np.stack([slow_pianoroll(segment, pianoroll) for segment in segments])
+    np.testing.assert_allclose(target.numpy(), slow, atol=1e-7)
+
+
+def test_pianoroll_needs_no_more_bars_than_there_are():
+    notes = torch.from_numpy(random_segments(np.random.default_rng(1), 5, 40))
+    ample = pianoroll_targets(notes, "full", bars=40)
+    just = pianoroll_targets(notes, "full", bars=int(ample.bar_of_note.max()) + 1)
+    assert torch.equal(ample.dense(), just.dense())
+
+
+@needs_golden
+def test_pianoroll_equals_the_original():
+    stored = np.load(GOLDEN / "pianoroll/targets.npz")
+    rows = np.zeros((len(stored["unique_indptr"]) - 1, 1666), np.float32)
+    for row, first, last in zip(
+        rows, stored["unique_indptr"], stored["unique_indptr"][1:], strict=False
+    ):
+        row[stored["unique_indices"][first:last]] = stored["unique_data"][first:last]
+    segments = torch.from_numpy(np.load(GOLDEN / "pianoroll/segments.npy"))
+    target = pianoroll_targets(segments, "full", bars=1024).dense().numpy()
+    np.testing.assert_array_equal(target, rows[stored["row_index"]])
+
+
+# Corruption
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.15, 0.3, 0.5]))
+@settings(max_examples=50)
+def test_number_of_selected_notes_and_support(seed, percent):
+    rng = np.random.default_rng(seed)
+    notes = torch.from_numpy(random_segments(rng, 8, 50)).long()
+    keys = torch.from_numpy(rng.integers(0, 2**63 - 1, 8))
+    corrupted, selected = corrupt_bounded(notes, keys, percent, RC_RANGE)
+    lengths = real_notes(notes).sum(1)
+    assert selected.sum(1).tolist() == [round(percent * n) for n in lengths.tolist()]
+    assert not (selected & ~real_notes(notes)).any()
+    assert torch.equal(corrupted[~selected], notes[~selected])
+    assert torch.equal(corrupted[..., 0], notes[..., 0])
+    before, after = notes[selected], corrupted[selected]
+    for field, reach in zip((1, 2, 3), RC_RANGE, strict=True):
+        assert (after[:, field] >= (before[:, field] - reach).clamp(min=0)).all()
+        high = (before[:, field] + reach).clamp(max=ORDINARY_SIZES[field])
+        assert (after[:, field] < high).all()
+
+
+def moved_values(note: tuple[int, ...], seed: int) -> np.ndarray:
+    """Values that one and the same note gets when it is selected, (draws, 4)."""
+    rng = np.random.default_rng(seed)
+    notes = torch.tensor(note).expand(400, 200, 4)
+    keys = torch.from_numpy(rng.integers(0, 2**63 - 1, 400))
+    corrupted, selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE)
+    return corrupted[selected].numpy()
+
+
+def chi_square(counts: np.ndarray) -> float:
+    expected = counts.sum() / len(counts)
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+@pytest.mark.parametrize("note", [(1, 8, 40, 30), (1, 0, 0, 0), (0, 15, 85, 63), (1, 2, 80, 5)])
+def test_moves_are_uniform_over_their_support(note):
+    values = moved_values(note, seed=5)
+    for field, reach in zip((1, 2, 3), RC_RANGE, strict=True):
+        low = max(note[field] - reach, 0)
+        high = min(note[field] + reach, ORDINARY_SIZES[field])
+        counts = np.bincount(values[:, field], minlength=high)[low:high]
+        assert counts.sum() == len(values)
+        freedom = len(counts) - 1
+        assert chi_square(counts) < freedom + 4 * np.sqrt(2 * freedom)
+
+
+def test_every_note_is_selected_equally_often():
+    notes = torch.tensor((1, 8, 40, 30)).expand(6000, 20, 4)
+    keys = torch.from_numpy(np.random.default_rng(2).integers(0, 2**63 - 1, 6000))
+    selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE).selected
+    assert chi_square(selected.sum(0).numpy()) < 19 + 4 * np.sqrt(2 * 19)
+    together = (selected[:, 0] & selected[:, 1]).float().mean().item()
+    assert together == pytest.approx(6 / 20 * 5 / 19, abs=0.015)
+
+
+def test_fields_move_independently():
+    values = moved_values((1, 8, 40, 30), seed=6).astype(float)
+    correlation = np.corrcoef(values[:, 1:].T)
+    assert np.abs(correlation - np.eye(3)).max() < 0.02
+
+
+def test_corruption_depends_on_the_segment_alone():
+    rng = np.random.default_rng(3)
+    notes = torch.from_numpy(random_segments(rng, 6, 30))
+    keys = torch.from_numpy(rng.integers(0, 2**63 - 1, 6))
+    whole = corrupt_bounded(notes, keys, 0.3, RC_RANGE).notes
+    parts = [
+        corrupt_bounded(notes[i : i + 2], keys[i : i + 2], 0.3, RC_RANGE).notes for i in (0, 2, 4)
+    ]
+    assert torch.equal(whole, torch.cat(parts))
+    other = corrupt_bounded(notes, keys + 1, 0.3, RC_RANGE).notes
+    assert not torch.equal(whole, other)
+
+
+def test_random_bits_are_splitmix64():
+    def split_mix(key: int, place: int) -> int:
+        mask = (1 << 64) - 1
+        z = (key + place * 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        return (z ^ (z >> 31)) >> 33
+
+    keys = torch.tensor([0, 1, 2**62 + 12345])
+    expected = [[split_mix(key, place) for place in range(1, 8)] for key in keys.tolist()]
+    assert random_bits(keys, 7).tolist() == expected
+
+
+def test_masked_language_model_treats_80_10_10():
+    notes = torch.tensor((1, 8, 40, 30)).expand(400, 100, 4)
+    keys = torch.arange(400) * 77777777
+    corrupted, selected = corrupt_masked(notes, keys, 0.15)
+    assert (selected.sum(1) == 15).all()
+    assert torch.equal(corrupted[~selected], notes[~selected])
+    changed = corrupted[selected]
+    assert (changed[:, 0] == 1).all()
+    masked = (changed[:, 1:] == torch.tensor(MASK[1:])).all(1).float().mean().item()
+    same = (changed == notes[selected]).all(1).float().mean().item()
+    assert masked == pytest.approx(0.8, abs=0.02)
+    assert same == pytest.approx(0.1, abs=0.02)
+    rest = changed[(changed[:, 2] != MASK[2]) & (changed != notes[selected]).any(1)]
+    assert (rest < torch.tensor(ORDINARY_SIZES)).all()
+    assert rest[:, 2].min() < 5
+    assert rest[:, 2].max() > 80
+
+
+@needs_golden
+def test_corruption_has_the_originals_support_and_counts():
+    support = json.loads((GOLDEN / "corruption/support.json").read_text())
+    notes = torch.from_numpy(np.load(GOLDEN / "corruption/seed1234.npz")["original"])
+    keys = torch.arange(len(notes)) * 1234567
+    selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE).selected
+    assert selected.sum(1).tolist() == support["selected_counts_seed1234"]
+    for length, count in support["selected_notes_by_length"].items():
+        segment = torch.tensor((2, 16, 86, 64)).repeat(1, 1024, 1)
+        segment[:, : int(length)] = torch.tensor((1, 0, 0, 0))
+        chosen = corrupt_bounded(segment, torch.tensor([9]), 0.3, RC_RANGE).selected
+        assert int(chosen.sum()) == count
+    for field, name in enumerate(("position", "pitch", "duration"), start=1):
+        for value, (low, high) in support[name].items():
+            note = [1, 0, 0, 0]
+            note[field] = int(value)
+            segment = torch.tensor(note).repeat(1, 1500, 1)
+            moved, chosen = corrupt_bounded(segment, torch.tensor([7]), 1.0, RC_RANGE)
+            assert torch.unique(moved[chosen][:, field]).tolist() == list(range(low, high))
+
+
+# Loss
+
+
+@needs_golden
+def test_loss_terms_of_outputs_that_are_all_zero():
+    batch = np.load(GOLDEN / "training_step/batch.npz")
+    notes, selected = torch.from_numpy(batch["original"]), torch.from_numpy(batch["selected"])
+    assert torch.equal(real_notes(notes), torch.from_numpy(batch["attention"]) > 0)
+    outputs = [torch.zeros(4, 300, size) for size in (4, 18, 88, 66, 1666)]
+    target = pianoroll_targets(notes, "full", bars=300).dense()
+    sums = loss_sums(outputs, notes, selected, real_notes(notes), target)
+    terms = loss_terms(sums.losses, float(selected.sum()), float(real_notes(notes).sum()))
+    expected = [np.log(size) for size in (4, 18, 88, 66)]
+    np.testing.assert_allclose(terms[:4], expected, rtol=1e-6)
+    squares = target[real_notes(notes)].square().sum(-1).mean()
+    assert terms[4].item() == pytest.approx(squares.item(), rel=1e-5)
+
+
+def test_total_loss_weighs_by_vocabulary():
+    terms = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert total_loss(terms).item() == pytest.approx((4 + 36 + 264 + 264 + 5) / 177)
+    assert total_loss(terms[:4]).item() == pytest.approx((4 + 36 + 264 + 264) / 176)
+
+
+def test_segments_that_do_not_count_add_nothing():
+    rng = np.random.default_rng(4)
+    notes = torch.from_numpy(random_segments(rng, 4, 30))
+    keys = torch.arange(4)
+    torch.manual_seed(0)
+    model = M2BertForPreTraining(preset("tiny")).eval()
+    counted = torch.tensor([True, False, True, False])
+    corrupted = Objective().corrupt(notes, keys)
+    part = Objective().sums(model, notes, corrupted, counted, bars=31, padded=True)
+    every_other = Corrupted(*(t[::2] for t in corrupted))
+    alone = Objective().sums(model, notes[::2], every_other, counted[::2], bars=31, padded=True)
+    torch.testing.assert_close(part.losses, alone.losses)
+    assert torch.equal(part.correct, alone.correct)
+
+
+@pytest.mark.parametrize("pianoroll", ["full", "nochroma", "none"])
+@pytest.mark.parametrize("corruption", ["rc", "mlm"])
+def test_a_step_never_asks_the_device_for_a_value(pianoroll, corruption):
+    """Tensors on the meta device have no values: reading one, as a host sync does, raises."""
+    model = M2BertForPreTraining(preset("tiny", pianoroll)).to("meta")
+    optimiser = StableAdamW([w for w in model.parameters() if w.requires_grad], lr=2e-5)
+    with torch.device("meta"):
+        notes = torch.zeros(2, 40, 4, dtype=torch.uint8)
+        keys = torch.zeros(2, dtype=torch.int64)
+        counted = torch.ones(2, dtype=torch.bool)
+    objective = Objective(corruption=corruption, pianoroll=pianoroll)
+    corrupted = objective.corrupt(notes, keys)
+    sums = objective.sums(model, notes, corrupted, counted, bars=41, padded=True)
+    total_loss(loss_terms(sums.losses, 24.0, 80.0)).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
+    optimiser.step()
+    with pytest.raises(RuntimeError, match="meta"):
+        sums.losses[0].item()

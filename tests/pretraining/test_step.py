@@ -1,0 +1,238 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from m2bert.base.processes import Processes
+from m2bert.model.config import PRESETS, M2BertConfig
+from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.optimisers import StableAdamW
+from m2bert.notes.cp import real_notes
+from m2bert.pretraining.figures import epoch_record, name_figures
+from m2bert.pretraining.objectives import (
+    Corrupted,
+    Objective,
+    loss_sums,
+    loss_terms,
+    pianoroll_targets,
+    total_loss,
+)
+from m2bert.pretraining.step import GREATEST_NORM, Trainer
+from tests.helpers.shared import GOLDEN, golden_model, needs_golden
+from tests.helpers.synthetic import random_segments
+
+
+def slow_stable_adamw(weight, gradients, lr=2e-5, decay=0.01, betas=(0.9, 0.99), eps=1e-8):
+    """The rule in float64, one tensor at a time; also returns the greatest r."""
+    w = weight.astype(np.float64)
+    m, v, greatest = np.zeros_like(w), np.zeros_like(w), 0.0
+    for t, g in enumerate(gradients, start=1):
+        b1, b2 = ((b - b**t) / (1 - b**t) for b in betas)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        r = max(1.0, np.sqrt(np.mean(g**2 / np.maximum(v, eps**2))))
+        w = w * (1 - decay * lr / r)
+        w = w - lr / r * m / (np.sqrt(v) + eps)
+        greatest = max(greatest, r)
+    return w, greatest
+
+
+def test_optimiser_equals_slow_version_where_its_step_shrinks():
+    rng = np.random.default_rng(0)
+    shapes = [(7, 5), (11,), (1,), (3, 4, 2)]
+    weights = [torch.nn.Parameter(torch.from_numpy(rng.normal(size=s)).float()) for s in shapes]
+    growth = [1.0, 1.0, 30.0, 1.0, 1000.0, 0.1, 5000.0, 1.0]
+    gradients = [[(g * rng.normal(size=s)).astype(np.float32) for g in growth] for s in shapes]
+    starts = [w.detach().numpy().copy() for w in weights]
+    optimiser = StableAdamW(weights, lr=1e-2)
+    for step in range(len(growth)):
+        for weight, series in zip(weights, gradients, strict=True):
+            weight.grad = torch.from_numpy(series[step])
+        optimiser.step()
+    for weight, start, series in zip(weights, starts, gradients, strict=True):
+        expected, greatest_r = slow_stable_adamw(start, series, lr=1e-2)
+        assert greatest_r > 2
+        np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@needs_golden
+def test_five_steps_equal_the_original():
+    batch = np.load(GOLDEN / "training_step/batch.npz")
+    expected = json.loads((GOLDEN / "training_step/expected.json").read_text())
+    original, corrupted, selected = (
+        torch.from_numpy(batch[name]) for name in ("original", "corrupted", "selected")
+    )
+    model = golden_model().eval()  # the figures were made without dropout
+    real = real_notes(original)
+    target = pianoroll_targets(original, "full", bars=300).dense()
+    weights = [w for w in model.parameters() if w.requires_grad]
+    optimiser = StableAdamW(weights, lr=2e-5)
+    stored = np.load(GOLDEN / "training_step/some_weights.npz")
+    checksums = expected["checksums_sum_and_sum_of_squares"]
+    assert_checksums(model, checksums["before"])
+    compared = 0
+    for step, figures in enumerate(expected["steps"], start=1):
+        sums = loss_sums(model(corrupted, real), original, selected, real, target)
+        terms = loss_terms(sums.losses, float(selected.sum()), float(real.sum()))
+        np.testing.assert_allclose(terms.tolist(), figures["terms"], rtol=1e-5)
+        loss = total_loss(terms)
+        assert loss.item() == pytest.approx(figures["total"], rel=1e-5)
+        accuracies = (sums.correct / selected.sum()).tolist()
+        assert [round(a, 3) for a in accuracies] == figures["returned"][1]
+        optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(weights, GREATEST_NORM)
+        assert norm.item() == pytest.approx(figures["grad_norm"], rel=1e-4)
+        optimiser.step()
+        if f"after{step}" in checksums:
+            assert_checksums(model, checksums[f"after{step}"])
+            for name, value in published_names(model).items():
+                key = f"after{step}__{name}"
+                if key in stored:
+                    np.testing.assert_allclose(value.numpy(), stored[key], atol=1e-6, rtol=0)
+                    compared += 1
+    assert compared == 10
+
+
+def published_names(model) -> dict[str, torch.Tensor]:
+    weights = model.state_dict().items()
+    return {name.replace("backbone.", "midibert."): tensor for name, tensor in weights}
+
+
+def assert_checksums(model, checksums: dict) -> None:
+    mine = published_names(model)
+    assert set(checksums) - set(mine) == {"midibert.note_bert1.final_norm.weight"}
+    for name, tensor in mine.items():
+        values = tensor.double()
+        figures = [values.sum().item(), values.square().sum().item()]
+        np.testing.assert_allclose(figures, checksums[name], rtol=1e-5, atol=1e-5)
+
+
+def make_batch(rng, rows=6, length=48) -> dict:
+    notes = torch.from_numpy(random_segments(rng, rows, length))
+    objective = Objective()
+    keys = torch.from_numpy(rng.integers(0, 2**62, rows))
+    return {
+        "notes": notes,
+        "keys": keys,
+        "counted": torch.ones(rows, dtype=torch.bool),
+        "bars": length + 1,
+        "padded": True,
+        "selected": float(objective.corrupt(notes, keys).selected.sum()),
+        "real": float(real_notes(notes).sum()),
+    }
+
+
+def make_trainer(
+    accumulation_steps: int = 1,
+    config: M2BertConfig = PRESETS["tiny"],
+    compile_mode: str | None = None,
+    precision: str = "fp32",
+) -> Trainer:
+    torch.manual_seed(0)
+    return Trainer(
+        M2BertForPreTraining(config),
+        Objective(),
+        Processes(torch.device("cpu")),
+        precision=precision,
+        lr=1e-3,
+        seed=1,
+        accumulation_steps=accumulation_steps,
+        compile_mode=compile_mode,
+    )
+
+
+def test_bf16_is_for_the_model_alone():
+    batch = make_batch(np.random.default_rng(0))
+    trainer = make_trainer(precision="bf16")
+    notes = batch["notes"]
+    corrupted, real = trainer.objective.corrupt(notes, batch["keys"]), real_notes(notes)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        outputs = trainer.model(corrupted.notes, real)
+    assert {output.dtype for output in outputs} == {torch.bfloat16}
+    target = pianoroll_targets(notes, "full", batch["bars"]).dense()
+    sums = loss_sums([o.float() for o in outputs], notes, corrupted.selected, real, target)
+    expected = total_loss(loss_terms(sums.losses, batch["selected"], batch["real"]))
+    figures = trainer.train_step(batch, 0)
+    assert figures[0] == expected.double()
+    assert figures[0] != make_trainer().train_step(batch, 0)[0]
+    assert {w.dtype for w in trainer.weights} == {w.grad.dtype for w in trainer.weights}
+    assert trainer.weights[0].dtype == torch.float32
+
+
+def test_gradients_are_clipped_to_a_norm_of_3():
+    batch = make_batch(np.random.default_rng(0)) | {"selected": 0.5, "real": 0.5}
+    trainer, unclipped = make_trainer(), make_trainer()
+    trainer.train_step(batch, 0)
+    corrupted = unclipped.objective.corrupt(batch["notes"], batch["keys"])
+    sums = unclipped.objective.sums(
+        unclipped.model, batch["notes"], corrupted, batch["counted"], batch["bars"], padded=True
+    )
+    total_loss(loss_terms(sums.losses, 0.5, 0.5)).backward()
+    norm = torch.stack([w.grad.norm() for w in unclipped.weights]).norm()
+    assert norm > GREATEST_NORM == 3.0
+    for clipped, whole in zip(trainer.weights, unclipped.weights, strict=True):
+        torch.testing.assert_close(clipped.grad, whole.grad * 3 / norm, rtol=1e-4, atol=1e-7)
+
+
+def test_accumulation_changes_nothing():
+    batch = make_batch(np.random.default_rng(0))
+    whole, parts = make_trainer(), make_trainer(3)
+    torch.testing.assert_close(
+        whole.train_step(batch, 0), parts.train_step(batch, 0), rtol=1e-6, atol=0
+    )
+    for mine, other in zip(whole.weights, parts.weights, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_step_is_the_same_step():
+    small = M2BertConfig(32, 48, 2, 2, local_attention=16, dropout=0.0)
+    plain, compiled = make_trainer(config=small), make_trainer(config=small, compile_mode="default")
+    batch = make_batch(np.random.default_rng(0), rows=3)
+    expected = plain.train_step(batch, 0)
+    torch.testing.assert_close(compiled.train_step(batch, 0), expected, rtol=1e-5, atol=0)
+    for mine, other in zip(compiled.weights, plain.weights, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_training_learns_a_batch():
+    batch = make_batch(np.random.default_rng(1), rows=2, length=32)
+    trainer = make_trainer()
+    first = name_figures(trainer.train_step(batch, 0).tolist())
+    for step in range(1, 40):
+        trainer.train_step(batch, step)
+    last = name_figures(trainer.valid_step(batch).tolist())
+    assert last["loss"] < 0.7 * first["loss"]
+    assert last["pitch_acc"] > first["pitch_acc"] + 0.2
+
+
+def test_first_bad_step_is_remembered():
+    class Poisoned(Objective):
+        def corrupt(self, notes, keys) -> Corrupted:
+            corrupted, selected = super().corrupt(notes, keys)
+            if int(keys[0]) == 666:
+                trainer.weights[0].data.fill_(float("nan"))
+            return Corrupted(corrupted, selected)
+
+    trainer = make_trainer()
+    trainer.objective = Poisoned()
+    batch = make_batch(np.random.default_rng(2))
+    trainer.train_step(batch, 0)
+    assert int(trainer.first_bad_step) == -1
+    batch["keys"][0] = 666
+    for step in (1, 2):
+        trainer.train_step(batch, step)
+    assert int(trainer.first_bad_step) == 1
+
+
+def test_epoch_record_scores_rounded_accuracies_by_vocabulary():
+    figures = torch.tensor([5.4321, 1, 2, 3, 4, 500, 0.99961, 0.75042, 0.25061, 0.1234])
+    record = epoch_record(figures.double(), figures.double())
+    assert record["valid_loss"] == 5.432
+    assert record["valid_acc"] == [1.0, 0.75, 0.251, 0.123]
+    expected = (1.0 * 4 + 0.75 * 18 + 0.251 * 88 + 0.123 * 66) / 176
+    assert record["score"] == pytest.approx(expected, abs=1e-12)
+    assert record["valid"]["pianoroll_loss"] == 500

@@ -1,0 +1,124 @@
+"""Comparisons: pairs, intervals against scipy, and what cannot be compared."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from m2bert.base.errors import UserError
+from m2bert.base.tables import terminal_text
+from m2bert.scores.comparison import compare_scores, comparison_rows, comparison_table
+from m2bert.scores.results import read_results
+from m2bert.tasks import TASKS
+from tests.helpers.result_samples import SETTINGS, write_policy, write_result
+
+score = st.integers(0, 10_000).map(lambda value: value / 10_000)
+
+
+@given(st.lists(st.tuples(score, score), min_size=2, max_size=12))
+def test_the_interval_is_that_of_the_paired_t_test(pairs):
+    a, b = map(list, zip(*pairs, strict=True))
+    found = compare_scores(a, b)
+    gains = np.subtract(b, a)
+    assert found["mean_a"] == pytest.approx(np.mean(a), abs=1e-6)
+    assert found["mean_b"] == pytest.approx(np.mean(b), abs=1e-6)
+    assert found["difference"] == pytest.approx(np.mean(gains), abs=1e-6)
+    if np.ptp(gains) > 1e-9:
+        interval = stats.ttest_rel(b, a).confidence_interval(0.95)
+        assert found["interval_low"] == pytest.approx(interval.low, abs=2e-6)
+        assert found["interval_high"] == pytest.approx(interval.high, abs=2e-6)
+    else:
+        assert found["interval_low"] == pytest.approx(gains[0], abs=1e-6)
+        assert found["interval_high"] == pytest.approx(gains[0], abs=1e-6)
+
+
+def test_one_pair_has_no_interval():
+    found = compare_scores([0.5], [0.75])
+    assert (found["difference"], found["pairs"]) == (0.25, 1)
+    assert found["interval_low"] is found["interval_high"] is None
+
+
+@pytest.fixture
+def folders(tmp_path):
+    scores = {"melody": 0.5, "composer": 0.6, "violin_all": 0.4}
+    a, b = tmp_path / "scratch", tmp_path / "pretrained"
+    settings = SETTINGS | {"pretrained": False, "checkpoint_sha256": None}
+    write_policy(a, scores, np.random.default_rng(0), settings=settings, checkpoint=None)
+    write_policy(b, scores, np.random.default_rng(1))
+    return a, b
+
+
+def table_of(a, b):
+    return comparison_table(read_results(a), read_results(b), a, b)
+
+
+def test_runs_are_paired_by_seed_and_fold(folders):
+    a, b = map(read_results, folders)
+    rows = comparison_rows(a, b)
+    assert [(row["task"], row["pairs"]) for row in rows] == [
+        ("melody", 2),
+        ("composer", 10),
+        ("violin_all", 4),
+    ]
+    for row in rows:
+        runs = [run for run in a if run.task == row["task"]]
+        gains = [b[run]["test_score"] - a[run]["test_score"] for run in runs]
+        assert row["difference"] == pytest.approx(np.mean(gains), abs=1e-6)
+        half = stats.t.ppf(0.975, len(runs) - 1) * stats.sem(gains)
+        assert row["interval_high"] == pytest.approx(np.mean(gains) + half, abs=1e-6)
+
+
+def test_what_has_no_partner_is_left_out_and_named(folders):
+    a, b = folders
+    (a / "seed_2022" / "composer_fold_3" / "result.json").unlink()
+    (b / "seed_2021" / "melody" / "result.json").unlink()
+    write_result(b, "velocity", 2021, None, 0.5)
+    table = table_of(a, b)
+    assert [(row["task"], row["pairs"]) for row in table.records] == [
+        ("melody", 1),
+        ("composer", 9),
+        ("violin_all", 4),
+    ]
+    assert table.cells[0][6] == "-"
+    assert "only in A, left out: melody seed 2021" in table.notes
+    assert "only in B, left out: velocity seed 2021; composer seed 2022 fold 3" in table.notes
+
+
+def test_folders_and_their_settings_are_named(folders):
+    table = table_of(*folders)
+    assert table.titles[3:5] == ["A: scratch", "B: pretrained"]
+    assert str(folders[0]) in table.heading
+    assert table.notes[-2] == "checkpoints: A none (random weights); B runs/base/model_best"
+    assert table.notes[-1] == (
+        "settings of A and B: checkpoint_sha256 None and '5d41402abc4b2a76'; "
+        "pretrained False and True"
+    )
+    same = table_of(folders[0], folders[0])
+    assert same.notes[-1] == "settings of A and B: the same"
+    assert {row["difference"] for row in same.records} == {0}
+
+
+def test_a_table_of_all_tasks_fits_a_terminal(tmp_path):
+    folders = tmp_path / ("a" * 40), tmp_path / ("b" * 40)
+    for seed, folder in enumerate(folders):
+        write_policy(folder, dict.fromkeys(TASKS, 0.5), np.random.default_rng(seed))
+    text = terminal_text(table_of(*folders))
+    table = [line for line in text.splitlines()[2:] if str(tmp_path) not in line]
+    assert max(map(len, table)) <= 120
+
+
+def test_other_test_data_cannot_be_compared(folders):
+    a, b = folders
+    for seed in (2021, 2022):
+        test = {"segments": 9, "notes": 9000, "crc32": "00000000"}
+        write_result(b, "melody", seed, None, 0.5, data={"test": test})
+    with pytest.raises(UserError, match=r"tested melody seed 2021 on different data .*crc32"):
+        table_of(a, b)
+
+
+def test_nothing_in_common_is_an_error(tmp_path):
+    write_result(tmp_path / "a", "melody", 2021, None, 0.5)
+    write_result(tmp_path / "b", "melody", 2022, None, 0.5)
+    with pytest.raises(UserError, match="melody seed 2021 in one, melody seed 2022 in the other"):
+        table_of(tmp_path / "a", tmp_path / "b")

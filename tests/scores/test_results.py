@@ -1,0 +1,128 @@
+"""Reading results: what belongs together is read, everything else is refused in a sentence."""
+
+import json
+
+import pytest
+
+from m2bert.base.errors import UserError
+from m2bert.finetuning.result import RunKey
+from m2bert.scores.results import describe_differences, name_runs, read_results
+from tests.helpers.result_samples import SETTINGS, write_result
+
+
+def change(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def refusal(folder):
+    with pytest.raises(UserError) as refused:
+        read_results(folder)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_result(tmp_path, "melody", 2021, None, 0.5)
+    write_result(tmp_path, "melody", 2022, None, 0.6)
+    return tmp_path
+
+
+def test_results_are_found_by_run(folder):
+    write_result(folder, "composer", 7, 4, 0.25)
+    results = read_results(folder)
+    assert {run: result["test_score"] for run, result in results.items()} == {
+        RunKey("melody", 2021, None): 0.5,
+        RunKey("melody", 2022, None): 0.6,
+        RunKey("composer", 7, 4): 0.25,
+    }
+
+
+def test_what_a_killed_run_left_is_not_read(folder):
+    unfinished = folder / "seed_2023" / "melody"
+    unfinished.mkdir(parents=True)
+    (unfinished / ".result.json.123.tmp").write_text('{"format_ver')
+    (unfinished / "log").write_text("Epoch 1")
+    assert len(read_results(folder)) == 2
+
+
+def test_a_missing_folder_and_one_without_results_are_named(tmp_path):
+    assert str(tmp_path / "gone") in refusal(tmp_path / "gone")
+    assert f"no result in {tmp_path}" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"format_version": 1, "task": "mel', "[1, 2]", "{}", '{"format_version": 1}']
+)
+def test_a_damaged_file_is_named(folder, text):
+    path = folder / "seed_2022" / "melody" / "result.json"
+    path.write_text(text)
+    assert str(path) in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format_version": 2}, "format version 2"),
+        ({"test_score": "high"}, "test_score"),
+        ({"test_score": float("nan")}, "nan"),
+        ({"seed": "2022"}, "seed"),
+        ({"settings": None}, "settings"),
+        ({"commonest_class": {}}, "commonest_class.test_score"),
+        ({"data": {}}, "data.test"),
+        ({"task": "melodie"}, "'melodie'"),
+        ({"fold": 0}, "no folds"),
+        ({"metric": "f1"}, "f1"),
+        ({"seed": 2021}, "seed_2021/melody"),
+        ({"task": "velocity"}, "seed_2022/velocity"),
+        ({"settings": SETTINGS | {"lr": 1e-4}}, "lr 2e-05 and 0.0001"),
+        ({"settings": SETTINGS | {"model": {}}}, "model.hidden_size 768 and None"),
+        ({"data": {"test": {"segments": 8}}}, "different data of melody"),
+    ],
+)
+def test_what_does_not_belong_is_refused(folder, changes, said):
+    path = folder / "seed_2022" / "melody" / "result.json"
+    change(path, **changes)
+    message = refusal(folder)
+    assert said in message
+    assert str(path) in message
+
+
+def test_a_fold_that_is_no_fold_is_refused(tmp_path):
+    path = write_result(tmp_path, "composer", 2021, 5, 0.5)
+    assert f"{path} is of fold 5" in refusal(tmp_path)
+    path.unlink()
+    path = write_result(tmp_path, "composer", 2021, None, 0.5)
+    assert f"{path} is of fold None" in refusal(tmp_path)
+
+
+def test_folds_have_data_of_their_own(tmp_path):
+    for seed in (2021, 2022):
+        for fold in range(2):
+            write_result(tmp_path, "composer", seed, fold, 0.5)
+    assert len(read_results(tmp_path)) == 4
+
+
+def test_runs_in_words():
+    runs = [
+        RunKey("violin_all", 2024, None),
+        RunKey("violin_all", 2023, None),
+        RunKey("genre", 1, None),
+    ]
+    runs += [RunKey("composer", 2021, fold) for fold in range(5)]
+    runs += [RunKey("composer", 2022, 3), RunKey("composer", 7, 4), RunKey("composer", 7, 0)]
+    assert name_runs(runs) == (
+        "genre seed 1; composer seed 2021; composer seed 7 folds 0, 4; composer seed 2022 fold 3; "
+        "violin_all seeds 2023, 2024"
+    )
+    assert name_runs([]) == ""
+
+
+def test_differences_in_words():
+    before = {"epochs": 10, "ckpt": None, "model": {"width": 8, "layers": 2}}
+    assert describe_differences(before, before) == ""
+    now = {"epochs": 10, "ckpt": "a", "model": {"width": 8, "layers": 4}, "lr": 1.0}
+    assert (
+        describe_differences(before, now)
+        == "ckpt None and 'a'; lr None and 1.0; model.layers 2 and 4"
+    )

@@ -1,0 +1,104 @@
+"""What users type: the commands, their flags, and what they need to have installed."""
+
+import argparse
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from m2bert.__main__ import COMMANDS
+
+# A new flag is a decision: it is added here as well. Names in brackets are accepted and ignored.
+FLAGS = {
+    "m2bert.pretrain": "save_dir data_root datasets exclude_songs preset init_ckpt pianoroll "
+    "corruption rc_range mask_percent max_seq_len batch_size accumulation_steps epochs max_steps "
+    "lr seed precision compile cpu num_workers log_steps save_minutes",
+    "m2bert.finetune": "task ckpt nopretrain data_root save_root seed preset index_layer epochs "
+    "batch_size lr save_ckpt precision cpu (class_num) (num_workers)",
+    "m2bert.results": "RUNS_DIR compare save_dir plot",
+    "m2bert.annotate": "SONG model out which stride cpu",
+    "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "
+    "num_workers",
+    "m2bert.checkpoint": "SOURCE OUT num_attention_heads",
+    "data_creation.prepare_pretrain": "dataset dataset_dir lmd_dir output_dir num_workers "
+    "midi_reader overwrite",
+    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published overwrite",
+    "data_creation.demo.__main__": "output_dir songs seed",
+}
+
+
+class Parsed(Exception):
+    """Raised where a command would read its arguments."""
+
+
+def parser_of(module: str, monkeypatch) -> argparse.ArgumentParser:
+    def keep(parser, *_):
+        raise Parsed(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", keep)
+    with pytest.raises(Parsed) as raised:
+        importlib.import_module(module).main()
+    return raised.value.args[0]
+
+
+def name_of(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return action.dest.upper()
+    name = action.option_strings[-1].removeprefix("--")
+    return f"({name})" if action.help == argparse.SUPPRESS else name
+
+
+@pytest.mark.parametrize("module", FLAGS)
+def test_flags_of_each_command(module, monkeypatch):
+    actions = parser_of(module, monkeypatch)._actions
+    assert [name_of(action) for action in actions[1:]] == FLAGS[module].split()
+
+
+def python(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)
+
+
+def without(libraries: list[str], *words: str) -> subprocess.CompletedProcess:
+    """Run Python where some libraries cannot be imported."""
+    script = f"import sys; sys.modules.update(dict.fromkeys({libraries})); sys.argv = {words!r}; "
+    return python("-c", script + f"import runpy; runpy.run_module({words[0]!r}, run_name='x')")
+
+
+def test_the_commands_of_m2bert_are_its_entries():
+    assert {f"m2bert.{name}" for name in COMMANDS} == {name for name in FLAGS if "m2bert." in name}
+
+
+def test_help_is_said_before_anything_is_imported():
+    script = (
+        "import sys; sys.modules.update(torch=None, numpy=None); sys.argv = ['m2bert', '--help']; "
+        "from m2bert.__main__ import main; main()"
+    )
+    done = python("-c", script)
+    assert done.returncode == 0, done.stderr
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_a_command_is_passed_its_arguments():
+    done = python("-m", "m2bert", "checkpoint", "no_such_file", "x.ckpt")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: there is no checkpoint no_such_file\n"
+
+
+def test_an_unknown_command_is_refused():
+    done = python("-m", "m2bert", "anotate")
+    assert done.returncode == 2
+    assert "error: there is no command anotate" in done.stderr
+    assert "  annotate " in done.stderr
+
+
+@pytest.mark.parametrize("module", ["m2bert.pretrain", "m2bert.finetune"])
+def test_training_needs_no_midi_library_and_no_pictures(module):
+    done = without(["miditoolkit", "mido", "symusic", "matplotlib", "tensorboard"], module)
+    assert done.returncode == 0, done.stderr
+
+
+def test_reading_files_needs_no_torch():
+    for module in ("m2bert.embed", "data_creation.prepare_pretrain"):
+        done = without(["torch", "transformers"], module)
+        assert done.returncode == 0, done.stderr
