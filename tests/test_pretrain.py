@@ -243,6 +243,21 @@ def test_max_steps_ends_early_and_can_be_raised(data_root, tmp_path, uninterrupt
     assert_same_run(tmp_path, uninterrupted)
 
 
+def test_a_schedule_goes_on_where_it_was(data_root, tmp_path, uninterrupted):
+    recipe = ["--recipe", "small", "--epochs", "2", "--warmup_steps", "3", "--dropout", "0.1"]
+    for name, most in (("whole", [None]), ("parts", ["2", "13", None])):
+        for steps in most:
+            more = [] if steps is None else ["--max_steps", steps]
+            done = run(command(data_root, tmp_path / name, *recipe, *more))
+            assert done.returncode == 0, done.stderr
+    assert "recipe: epochs 2, lr 0.001, schedule cosine, warmup_steps 3," in done.stdout
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+    assert epochs_in(tmp_path / "whole")[0] != epochs_in(uninterrupted)[0]
+    # another number of epochs would be another schedule
+    done = run(command(data_root, tmp_path / "whole", *recipe, "--epochs", "3"))
+    assert_one_sentence(done, "other settings", "epochs was 2 and is now 3")
+
+
 def test_a_finished_run_is_not_done_again(data_root, uninterrupted):
     before = (uninterrupted / "state.safetensors").stat().st_mtime_ns
     done = run(command(data_root, uninterrupted, "--epochs", "3"))

@@ -11,8 +11,7 @@ from m2bert.annotation.names import pitch_name
 from m2bert.annotation.tables import note_records, write_annotation_csv, write_annotation_json
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.song import read_song
-from m2bert.tasks import TASKS
-from tests.helpers.annotation_samples import annotate, random_annotation
+from tests.helpers.annotation_samples import NOTE_TASKS, annotate, random_annotation
 from tests.helpers.midi_files import write_midi
 
 
@@ -89,10 +88,12 @@ def test_the_json_holds_the_same_and_what_is_said_of_the_piece(annotation, tmp_p
 def test_no_task_takes_the_place_of_what_is_known_of_a_note(tmp_path):
     path = write_midi(tmp_path / "in.mid")
     known = note_records(annotate(read_song(path)))
-    tasks = [name for name, task in TASKS.items() if task.level == "note"]
     for note, record in zip(known, note_records(random_annotation(path)), strict=True):
         assert {name: record[name] for name in note} == note
-        assert set(record) - set(note) == {*tasks, *(f"{name}_probability" for name in tasks)}
+        assert set(record) - set(note) == {
+            *NOTE_TASKS,
+            *(f"{name}_probability" for name in NOTE_TASKS),
+        }
 
 
 def test_labels_and_probabilities_of_all_tasks_are_those_of_the_annotation(tmp_path):
@@ -101,7 +102,7 @@ def test_labels_and_probabilities_of_all_tasks_are_those_of_the_annotation(tmp_p
     )
     write_annotation_json(annotation, tmp_path / "out.json")
     notes = read_strict_json(tmp_path / "out.json")["notes"]
-    assert len(annotation.note_labels) == 9
+    assert list(annotation.note_labels) == NOTE_TASKS
     for task, labels in annotation.note_labels.items():
         for note, probabilities in zip(notes, labels.probabilities, strict=True):
             if np.isnan(probabilities).any():

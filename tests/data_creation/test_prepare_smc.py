@@ -17,7 +17,9 @@ from data_creation import prepare_smc
 from data_creation.benchmark.items import cp_notes_of_piece, global_beats
 from data_creation.benchmark.parts import convert_part
 from data_creation.benchmark.sets import DATA_SETS
+from data_creation.prepare_smc import without_own_tasks
 from m2bert.base.errors import UserError
+from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
 from tests.helpers.benchmark_files import (
     all_edges,
@@ -55,8 +57,8 @@ def smc(tmp_path_factory):
     """All data sets but the genre's."""
     folder = tmp_path_factory.mktemp("smc")
     for data_set in DATA_SETS.values():
-        if data_set.name != "tagatraum":
-            write_data_set(folder, data_set)
+        if data_set.is_published and data_set.name != "tagatraum":
+            write_data_set(folder, without_own_tasks(data_set, keep=()))
     return folder
 
 
@@ -66,7 +68,7 @@ def test_every_task_has_its_files_in_one_data_set():
         files = {part: DATA_SETS[task.corpus].files(part) for part in task.parts}
         for part in task.parts:
             assert set(task.file_names(part)) <= set(files[part])
-    assert DATA_SETS["pop909"].files("test") == [
+    assert DATA_SETS["pop909"].files("test")[:3] == [
         "pop909_test.npy",
         "pop909_test_melodyans.npy",
         "pop909_test_velocityans.npy",
@@ -80,7 +82,7 @@ def test_the_script_makes_all_data_sets_and_names_the_missing_one(tmp_path, smc)
     assert "tagatraum is missing: there is no" in done.stderr
     assert "tagatraum_train.npy" in done.stderr
     made = {path.name for path in (tmp_path / "out").iterdir()}
-    for task in TASKS.values():
+    for task in map(TASKS.get, BENCHMARK_TASKS):
         for part in task.parts:
             assert made.issuperset(task.file_names(part)) == (task.name != "genre")
             if task.name == "genre":

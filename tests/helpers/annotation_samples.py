@@ -9,10 +9,11 @@ from m2bert.annotation.labels import Annotation
 from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
 from m2bert.notes.midi import notes_of
 from m2bert.notes.song import Song, read_song
+from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
 
-NOTE_TASKS = [name for name, task in TASKS.items() if task.level == "note"]
-PIECE_TASKS = [name for name, task in TASKS.items() if task.level == "piece"]
+NOTE_TASKS = [name for name in BENCHMARK_TASKS if TASKS[name].level == "note"]
+PIECE_TASKS = [name for name in BENCHMARK_TASKS if TASKS[name].level == "piece"]
 HOSTILE = '</script><img src=x onerror="window.broken=1"><!--\'&amp;{{song}}'
 
 
@@ -46,7 +47,7 @@ def annotate(song: Song, note_tasks: dict | None = None, piece_tasks: dict | Non
     )
 
 
-def random_annotation(path: Path, tasks=tuple(TASKS), seed: int = 0) -> Annotation:
+def random_annotation(path: Path, tasks=BENCHMARK_TASKS, seed: int = 0) -> Annotation:
     """Random labels of a MIDI file by all tasks; drums and each ninth note were not read."""
     song, random = read_song(path), np.random.default_rng(seed)
     unread = song.is_drum | (np.arange(len(song)) % 9 == 8)
@@ -77,7 +78,7 @@ def made_up_song(notes: int, path: Path = Path("a song.mid"), names=("right", "l
     return Song(path, midi, notes_of(midi))
 
 
-def made_up_annotation(song: Song, tasks=tuple(TASKS), unread: float = 0.05) -> Annotation:
+def made_up_annotation(song: Song, tasks=BENCHMARK_TASKS, unread: float = 0.05) -> Annotation:
     """Labels at random, of whole percents so that rounding cannot hide a mistake."""
     rng = np.random.default_rng(7)
     was_read = rng.random(len(song)) >= unread

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes, start_processes
+from m2bert.base.recipes import Recipe
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
 from m2bert.model.classifiers import CLASSIFIERS
@@ -51,7 +52,7 @@ def train(processes: Processes, name: str, index_layer: int) -> dict[str, Tensor
         CLASSIFIERS[task.level](config, task.classes, index_layer),
         task,
         batch_size=BATCH_SIZE,
-        lr=1e-4,
+        recipe=Recipe(epochs=1, lr=1e-4),
         seed=1,
         processes=processes,
         precision="fp32",

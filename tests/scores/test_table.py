@@ -13,7 +13,7 @@ from m2bert.scores.table import score_table
 from m2bert.tasks import TASKS
 from tests.helpers.result_samples import write_policy, write_result
 
-SCORES = {name: 0.3 + 0.05 * place for place, name in enumerate(TASKS)}
+SCORES = {name: 0.3 + 0.6 * place / len(TASKS) for place, name in enumerate(TASKS)}
 
 
 def table_of(folder):
@@ -74,7 +74,8 @@ def test_figures_equal_a_plain_calculation(complete, task):
 
 def test_published_scores_stand_beside(complete):
     rows = table_of(complete).records
-    assert " ".join(row["acronym"] for row in rows) == "SGC BP DbP CR LK ME VE OTC PS ER VF MNID"
+    acronyms = " ".join(row["acronym"] for row in rows)
+    assert acronyms.startswith("SGC BP DbP CR LK ME VE OTC PS ER VF MNID")
     proposed = {row["acronym"]: row["published_proposed"] for row in rows}
     assert (proposed["SGC"], proposed["OTC"], proposed["MNID"]) == (0.405, 0.725, 0.718)
     row = row_of(complete, "emotion")
@@ -139,7 +140,7 @@ def test_a_task_of_ones_own_gets_a_row(tmp_path, monkeypatch):
     row = row_of(tmp_path, name)
     assert (row["mean"], row["published_proposed"]) == (0.55, None)
     table = table_of(tmp_path)
-    assert len(table.records) == 13
+    assert len(table.records) == len(TASKS)
     assert max(map(len, terminal_text(table).splitlines())) <= 120
     assert name in markdown_text(table)
 

@@ -1,0 +1,65 @@
+import argparse
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2bert.base.errors import UserError
+from m2bert.base.recipes import (
+    FINETUNING,
+    PAPER,
+    PRETRAINING,
+    Recipe,
+    add_flags,
+    chosen,
+    refuse_long_warmup,
+)
+
+
+def parsed(*words: str, recipes=FINETUNING) -> Recipe:
+    parser = argparse.ArgumentParser()
+    add_flags(parser, recipes)
+    return chosen(parser.parse_args(words), recipes)
+
+
+def test_the_paper_is_the_default():
+    assert parsed(recipes=PRETRAINING) == Recipe(epochs=150, lr=2e-5) == PAPER
+    assert parsed() == Recipe(epochs=10, lr=2e-5)
+    assert all(PAPER.factor(step, 100) == 1.0 for step in (0, 50, 99))
+
+
+def test_what_is_given_replaces_what_the_recipe_says():
+    assert parsed("--recipe", "small") == FINETUNING["small"]
+    words = ["--recipe", "small", "--lr", "0.5", "--warmup_steps", "0", "--dropout", "0"]
+    assert parsed(*words) == replace(FINETUNING["small"], lr=0.5, warmup_steps=0, dropout=0.0)
+
+
+@given(st.integers(0, 20), st.integers(1, 300))
+def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine(warmup, steps):
+    recipe = Recipe(epochs=1, lr=1.0, schedule="cosine", warmup_steps=warmup)
+    factors = [recipe.factor(step, warmup + steps) for step in range(warmup + steps)]
+    assert factors[:warmup] == [(step + 1) / warmup for step in range(warmup)]
+    falling = factors[warmup:]
+    assert falling[0] == 1.0
+    assert falling == sorted(falling, reverse=True)
+    for step, factor in enumerate(falling):
+        assert factor == pytest.approx(math.cos(math.pi / 2 * step / steps) ** 2, abs=1e-12)
+    assert recipe.factor(warmup + steps, warmup + steps) == pytest.approx(0, abs=1e-12)
+
+
+def test_only_what_is_other_than_in_the_paper_is_recorded():
+    assert PAPER.beyond_the_paper() == FINETUNING["paper"].beyond_the_paper() == {}
+    assert replace(PAPER, lr=1.0, epochs=3).beyond_the_paper() == {}
+    cosine = replace(PAPER, schedule="cosine", epochs=3, weight_decay=0.1)
+    expected = {"schedule": "cosine", "weight_decay": 0.1, "epochs": 3}
+    assert cosine.beyond_the_paper() == expected
+
+
+def test_a_warmup_longer_than_the_training_is_refused():
+    recipe = replace(PAPER, warmup_steps=10)
+    refuse_long_warmup(recipe, 11)
+    refuse_long_warmup(PAPER, 0)
+    with pytest.raises(UserError, match=r"--warmup_steps 10 is longer than the training, .* 10"):
+        refuse_long_warmup(recipe, 10)

@@ -1,0 +1,90 @@
+"""Training a classifier, without the command around it."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from m2bert.base.processes import Processes
+from m2bert.base.recipes import Recipe
+from m2bert.finetuning.data import LabelledSegments
+from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet, new_optimiser
+from m2bert.model.classifiers import CLASSIFIERS, Classifier
+from m2bert.tasks import TASKS
+from tests.helpers.synthetic import random_segments
+from tests.helpers.task_files import SMALL, labels_for
+
+CPU = Processes(torch.device("cpu"))
+RECIPE = Recipe(epochs=2, lr=1e-2)
+
+
+def new_model(name: str) -> Classifier:
+    torch.manual_seed(0)
+    return CLASSIFIERS[TASKS[name].level](replace(SMALL, dropout=0.0), TASKS[name].classes)
+
+
+def new_trainer(model: Classifier, name: str, recipe: Recipe = RECIPE) -> ClassifierTrainer:
+    return ClassifierTrainer(
+        model, TASKS[name], batch_size=4, recipe=recipe, seed=1, processes=CPU, precision="fp32"
+    )
+
+
+def segments(name: str) -> SegmentSet:
+    notes = random_segments(np.random.default_rng(0), 10, 24, shortest=5)
+    labels = labels_for(TASKS[name], notes)
+    data = LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+    return SegmentSet(TASKS[name], data, CPU.device)
+
+
+def quietly(batches, _title):
+    return iter(batches)
+
+
+@pytest.mark.parametrize("name", ["melody", "composer"])
+def test_kept_states_of_a_frozen_encoder_train_the_same_head(name):
+    model = new_model(name)
+    model.backbone.requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    trained = []
+    for keeps in (True, False):
+        model.load_state_dict(before)
+        trainer, data = new_trainer(model, name), segments(name)
+        if keeps:
+            trainer.keep_states(data)
+        scores = [trainer.train_epoch(data, epoch, quietly) for epoch in (1, 2)]
+        scores.append(trainer.evaluate(data, "", quietly))
+        trained.append((copy.deepcopy(model.state_dict()), scores))
+    (kept, kept_scores), (computed, computed_scores) = trained
+    for key, weight in before.items():
+        changed = not torch.equal(kept[key], weight)
+        assert changed == (not key.startswith("backbone.")), key
+        torch.testing.assert_close(kept[key], computed[key], rtol=0, atol=2e-3)
+    for mine, theirs in zip(kept_scores, computed_scores, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=2e-3)
+
+
+def test_the_encoder_may_learn_at_a_rate_of_its_own():
+    model, before = new_model("melody"), new_model("melody").state_dict()
+    recipe = replace(RECIPE, lr=1e-2, encoder_lr=0.0, weight_decay=0.0)
+    new_trainer(model, "melody", recipe).train_epoch(segments("melody"), 1, quietly)
+    for key, weight in model.state_dict().items():
+        assert torch.equal(weight, before[key]) == key.startswith("backbone."), key
+
+
+def test_a_frozen_encoder_is_not_given_to_the_optimiser():
+    model = new_model("melody")
+    model.backbone.requires_grad_(False)
+    groups = new_optimiser(model, RECIPE).param_groups
+    assert [len(group["params"]) for group in groups] == [2]
+
+
+def test_the_rate_follows_the_schedule(monkeypatch):
+    recipe = replace(RECIPE, schedule="cosine", warmup_steps=2)
+    trainer, data = new_trainer(new_model("melody"), "melody", recipe), segments("melody")
+    factors: list[float] = []
+    monkeypatch.setattr(trainer.optimiser, "step", factors.append)
+    for epoch in (1, 2):  # of three batches each
+        trainer.train_epoch(data, epoch, quietly)
+    assert factors == [recipe.factor(step, 6) for step in range(6)]
