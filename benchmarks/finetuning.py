@@ -14,6 +14,7 @@ from m2bert.base.arguments import count
 from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import run_command
 from m2bert.base.processes import Processes
+from m2bert.base.recipes import FINETUNING
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
 from m2bert.model.classifiers import CLASSIFIERS
@@ -51,7 +52,7 @@ def new_trainer(task: Task, preset: str, device: torch.device, precision: str) -
         model,
         task,
         batch_size=task.batch_size,
-        lr=2e-5,
+        recipe=FINETUNING["paper"],
         seed=0,
         processes=Processes(device),
         precision=precision,

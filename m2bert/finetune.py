@@ -11,9 +11,10 @@ processes of one command (`torchrun`) train the same batches together.
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import count, not_negative, whole
+from m2bert.base.arguments import count, whole
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.processes import start_processes
+from m2bert.base.recipes import FINETUNING, add_flags, chosen
 from m2bert.finetuning.plan import plan_runs, set_up
 from m2bert.finetuning.queue import (
     fine_tune,
@@ -37,19 +38,20 @@ def parse_arguments() -> argparse.Namespace:
     add("--nopretrain", action="store_true", help="start from random weights")
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
     add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
+    add("--freeze", action="store_true", help="train the head alone: a quick probe of a checkpoint")
     add("--seed", type=whole, nargs="+", help="seeds (those of each task)")
     add("--preset", choices=PRESETS, help="size of a .ckpt or of random weights (base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
-    add("--epochs", type=count, default=10, help="epochs of a run (10)")
     add("--batch_size", type=count, help="segments of a training batch (6, of pieces 12)")
-    add("--lr", type=not_negative, default=2e-5, help="learning rate (2e-5)")
     add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")
     add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     # published scripts give these two; classes are those of the task, and data is in memory
     add("--class_num", type=count, help=argparse.SUPPRESS)
     add("--num_workers", type=whole, help=argparse.SUPPRESS)
+    add_flags(parser, FINETUNING)
     args = parser.parse_args()
+    args.recipe = chosen(args, FINETUNING)
     for flag in ("task", "seed"):
         values = getattr(args, flag) or []
         if len(set(values)) < len(values):

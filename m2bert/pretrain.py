@@ -15,6 +15,7 @@ from m2bert.base.arguments import count, not_negative, whole
 from m2bert.base.devices import choose_precision
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.processes import Processes, start_processes
+from m2bert.base.recipes import PRETRAINING, add_flags, chosen
 from m2bert.model.config import PIANOROLL_BINS, PRESETS
 from m2bert.notes.windows import WINDOW
 from m2bert.pretraining.objectives import CORRUPTIONS, Objective
@@ -60,9 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--max_seq_len", type=count, default=WINDOW, help="notes of a segment")
     add("--batch_size", type=count, default=12, help="segments of a step, all processes together")
     add("--accumulation_steps", type=count, default=1, help="parts that a step is computed in")
-    add("--epochs", type=count, default=150, help="most epochs")
     add("--max_steps", type=count, help="stop after so many steps in all, to go on later")
-    add("--lr", type=not_negative, default=2e-5, help="learning rate")
     add("--seed", type=whole, default=2021, help="seed of everything random")
     add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the step with torch.compile")
@@ -75,7 +74,9 @@ def parse_arguments() -> argparse.Namespace:
         default=10,
         help="minutes between two savings of the state",
     )
+    add_flags(parser, PRETRAINING, without="encoder_lr")
     args = parser.parse_args()
+    args.recipe = chosen(args, PRETRAINING)
     if not 0 < args.mask_percent <= 1:
         parser.error("--mask_percent must be above 0 and at most 1")
     if len(set(args.datasets)) < len(args.datasets):

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
+from m2bert.base.recipes import Recipe
 from m2bert.base.seeds import seed_of_step
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.metrics import METRICS
 from m2bert.model.classifiers import Classifier
+from m2bert.model.encoder import BACKBONE_PREFIX
 from m2bert.model.optimisers import AdamW
 from m2bert.notes.cp import real_notes
 from m2bert.tasks import Task
@@ -51,6 +53,8 @@ class SegmentSet:
         """Notes of each segment that the loss is about, (segments,)."""
         on_device = segments.to(device)
         self.notes, self.labels = on_device.notes, on_device.labels
+        self.states: Tensor | None = None
+        """With a frozen encoder, its states: (segments, notes, hidden_size) float16."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -70,7 +74,7 @@ class ClassifierTrainer:
         task: Task,
         *,
         batch_size: int,
-        lr: float,
+        recipe: Recipe,
         seed: int,
         processes: Processes,
         precision: str,
@@ -79,7 +83,8 @@ class ClassifierTrainer:
         self.model, self.task, self.metric = model.to(self.device), task, METRICS[task.metric]
         self.wrapped = processes.wrap(self.model)
         self.batch_size, self.seed, self.precision = batch_size, seed, precision
-        self.optimiser = AdamW([w for w in model.parameters() if w.requires_grad], lr=lr)
+        self.recipe = recipe
+        self.optimiser = new_optimiser(model, recipe)
         self.steps = 0
 
     def train_epoch(self, data: SegmentSet, epoch: int, batches: ShowProgress) -> Scores:
@@ -88,6 +93,7 @@ class ClassifierTrainer:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
         predictions = torch.zeros_like(data.labels)
         losses = []
+        steps = self.recipe.epochs * len(self.cut(order))
         for rows in batches(self.cut(order), f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
             torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
@@ -103,7 +109,7 @@ class ClassifierTrainer:
             self.optimiser.zero_grad()
             # gradients are averaged over processes, the loss is a sum over them
             (loss * self.processes.count).backward()
-            self.optimiser.step()
+            self.optimiser.step(self.recipe.factor(self.steps - 1, steps))
             losses.append(loss.detach())
         loss = self.processes.add_up(torch.stack(losses).double()).mean()
         return self.scored(data, loss, self.processes.add_up(predictions), training=True)
@@ -124,6 +130,18 @@ class ClassifierTrainer:
         sums, counts = self.processes.add_up(sums_and_counts).double()
         loss = self.mean_of_batches(sums, counts)
         return self.scored(data, loss, self.processes.add_up(predictions))
+
+    @torch.no_grad()
+    def keep_states(self, data: SegmentSet) -> None:
+        """Compute the states of an encoder that is frozen once and for all, without dropout."""
+        self.model.eval()
+        shape = (*data.notes.shape[:2], self.model.config.hidden_size)
+        data.states = torch.zeros(shape, dtype=torch.float16, device=self.device)
+        for rows in self.cut(np.argsort(-data.lengths, kind="stable")):
+            notes = data.notes[rows]
+            if self.task.level == "note":
+                notes = notes[:, : data.lengths[rows].max()]
+            data.states[rows, : notes.shape[1]] = self.model.states(notes).half()
 
     def cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Segment numbers in order -> batches of them."""
@@ -150,7 +168,9 @@ class ClassifierTrainer:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         ):
-            logits = model(notes, padded=bool(lengths.min() < notes.shape[1]))
+            padded = bool(lengths.min() < notes.shape[1])
+            states = None if data.states is None else data.states[index, : notes.shape[1]].float()
+            logits = model(notes, padded, states)
         classes = logits.detach().argmax(-1).to(predictions.dtype) * counting
         if self.task.level == "note":
             predictions[index, : lengths.max()] = classes
@@ -180,6 +200,19 @@ class ClassifierTrainer:
                 "try a lower --lr or --precision fp32 with another --save_root"
             )
         return Scores(round(loss_value, DECIMALS), round(score_value, DECIMALS), predictions)
+
+
+def new_optimiser(model: Classifier, recipe: Recipe) -> AdamW:
+    """The optimiser of all weights that are trained; the encoder's may have a rate of their own."""
+    encoder: list[Tensor] = []
+    head: list[Tensor] = []
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            (encoder if name.startswith(BACKBONE_PREFIX) else head).append(weight)
+    rate = recipe.lr if recipe.encoder_lr is None else recipe.encoder_lr
+    groups = [{"params": head, "lr": recipe.lr}, {"params": encoder, "lr": rate}]
+    trained = [group for group in groups if group["params"]]  # an encoder may be frozen
+    return AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def segment_losses(logits: Tensor, labels: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from m2bert.finetuning.data import has_data
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run
 from m2bert.finetuning.run import Options
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
-from m2bert.model.config import M2BertConfig
+from m2bert.model.config import M2BertConfig, with_dropout
 from m2bert.model.pretrained import Backbone, choose_model
 from m2bert.tasks import TASKS, Task
 
@@ -74,6 +74,7 @@ def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
     """Read and check what all runs share."""
     args.precision = choose_precision(args.precision, processes.device)
     config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
+    config = with_dropout(config, args.recipe.dropout)
     backbone = None if args.nopretrain else backbone
     setup = Setup(
         save_root=args.save_root,
@@ -82,8 +83,8 @@ def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
         backbone=backbone,
         index_layer=args.index_layer,
         options=Options(
-            epochs=args.epochs,
-            lr=args.lr,
+            recipe=args.recipe,
+            freeze=args.freeze,
             batch_size=args.batch_size,
             processes=processes,
             precision=args.precision,
@@ -128,5 +129,10 @@ def finetuning_settings(
         "model": model,
         "index_layer": args.index_layer,
         "class_num": None,  # an entry that results of earlier releases have
-        **{name: getattr(args, name) for name in ("epochs", "batch_size", "lr", "precision")},
+        "epochs": args.recipe.epochs,
+        "batch_size": args.batch_size,
+        "lr": args.recipe.lr,
+        "precision": args.precision,
+        **args.recipe.beyond_the_paper(),
+        **({"freeze": True} if args.freeze else {}),
     }

@@ -21,6 +21,7 @@ from torch import Tensor
 from m2bert.base.errors import UserError
 from m2bert.base.files import remove_temporaries, write_text
 from m2bert.base.processes import Processes
+from m2bert.base.recipes import Recipe, refuse_long_warmup
 from m2bert.finetuning.data import LabelledSegments, TaskData
 from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, Scores, SegmentSet, counted_in_loss
 from m2bert.finetuning.metrics import METRICS
@@ -61,11 +62,12 @@ class Options:
     """What is the same for all runs of a command.
 
     Attributes:
+        freeze: whether the head alone is trained.
         batch_size: of training; None takes each task's own.
     """
 
-    epochs: int
-    lr: float
+    recipe: Recipe
+    freeze: bool
     batch_size: int | None
     processes: Processes
     precision: str
@@ -91,12 +93,18 @@ class FinetuningRun:
         device = self.processes.device
         self.sets = [SegmentSet(task, getattr(data, name), device) for name in SPLITS]
         self.summaries = data.summaries()
+        segments = options.batch_size or task.batch_size
+        steps = options.recipe.epochs * -(-len(data.train) // segments)
+        refuse_long_warmup(options.recipe, steps)
         torch.manual_seed(seed)
+        model = new_model()
+        if options.freeze:
+            model.backbone.requires_grad_(False)
         self.trainer = ClassifierTrainer(
-            new_model(),
+            model,
             task,
-            batch_size=options.batch_size or task.batch_size,
-            lr=options.lr,
+            batch_size=segments,
+            recipe=options.recipe,
             seed=seed,
             processes=self.processes,
             precision=options.precision,
@@ -105,6 +113,9 @@ class FinetuningRun:
         self.best: dict[str, Tensor] = {}
         """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
         self.load_state()
+        if options.freeze:
+            for data_set in self.sets:
+                self.trainer.keep_states(data_set)
 
     def go(self) -> dict:
         """Train what is left of the run and return its figures."""
@@ -113,7 +124,7 @@ class FinetuningRun:
         if self.processes.is_main:
             self.begin()
         saved_at, saving_took = time.monotonic(), 0.0
-        while len(self.epochs) < self.options.epochs:
+        while len(self.epochs) < self.options.recipe.epochs:
             self.epochs.append(self.run_epoch(len(self.epochs) + 1))
             if self.processes.is_main:
                 self.write_log()

@@ -95,9 +95,23 @@ class Classifier(nn.Module):
         """What the model says of a song (or a MIDI file)."""
         raise NotImplementedError
 
-    def states(self, notes: Tensor, real: Tensor | None) -> Tensor:
-        """States of the chosen layer, (batch, notes, hidden_size)."""
+    def states(self, notes: Tensor, padded: bool = True) -> Tensor:
+        """States of the chosen layer, (batch, notes, hidden_size), of CP notes (batch, notes, 4).
+
+        `padded` False promises that there is no padding, which saves its mask.
+        """
+        has_mask = padded and self.level == "note"  # models of pieces attend to padding as well
+        real = real_notes(notes) if has_mask else None
         return self.backbone.layer_states(notes, real, self.index_layer)
+
+    def head(self, states: Tensor) -> Tensor:
+        """States -> logits, (batch, notes, classes); of a model of pieces (batch, classes)."""
+        raise NotImplementedError
+
+    def forward(self, notes: Tensor, padded: bool = True, states: Tensor | None = None) -> Tensor:
+        """CP notes (batch, notes, 4) -> logits as of `head`; states that are known are not computed
+        again."""
+        return self.head(self.states(notes, padded) if states is None else states)
 
 
 class NoteClassifier(Classifier):
@@ -113,12 +127,8 @@ class NoteClassifier(Classifier):
         by_track = self.task in TASKS and TASKS[self.task].by_track
         return predict_notes(_read(song), self, self.classes, by_track, stride)
 
-    def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
-        """CP notes (batch, notes, 4) -> logits (batch, notes, classes).
-
-        `padded` False promises that there is no padding, which saves its mask.
-        """
-        return self.classifier(self.states(notes, real_notes(notes) if padded else None))
+    def head(self, states: Tensor) -> Tensor:
+        return self.classifier(states)
 
 
 class PieceClassifier(Classifier):
@@ -143,9 +153,7 @@ class PieceClassifier(Classifier):
         """Label a song (or a MIDI file); `stride` and what comes back as in `predict_piece`."""
         return predict_piece(_read(song), self, self.classes, stride)
 
-    def forward(self, notes: Tensor, padded: bool = True) -> Tensor:
-        """CP notes (batch, notes, 4) -> logits (batch, classes)."""
-        states = self.states(notes, None)
+    def head(self, states: Tensor) -> Tensor:
         weights = self.attention["ws2"](torch.tanh(self.attention["ws1"](states))).softmax(1)
         pooled = weights.transpose(1, 2) @ states
         return self.classifier(pooled.flatten(1))

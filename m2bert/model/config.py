@@ -80,6 +80,11 @@ def preset(name: str, pianoroll: str = "full") -> M2BertConfig:
     return replace(PRESETS[name], pianoroll=pianoroll)
 
 
+def with_dropout(config: M2BertConfig, dropout: float | None) -> M2BertConfig:
+    """The configuration with another dropout; None leaves it as it is."""
+    return config if dropout is None else replace(config, dropout=dropout)
+
+
 def check_index_layer(config: M2BertConfig, index_layer: int) -> None:
     """Raise `ValueError` if a model of this configuration has no such layer."""
     lowest = LAST_LAYER - config.num_hidden_layers

@@ -15,7 +15,7 @@ class Adam(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict],
         lr: float,
         betas: tuple[float, float],
         eps: float,
@@ -31,8 +31,8 @@ class Adam(torch.optim.Optimizer):
                 }
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # no step here needs a closure
-        """Update every weight that has a gradient."""
+    def step(self, factor: float = 1.0) -> None:  # type: ignore[override]  # none needs a closure
+        """Update every weight that has a gradient; the learning rate is multiplied by `factor`."""
         for group in self.param_groups:
             group["step"] += 1
             weights = [w for w in group["params"] if w.grad is not None]
@@ -41,7 +41,7 @@ class Adam(torch.optim.Optimizer):
                 [w.grad for w in weights],
                 [self.state[w]["exp_avg"] for w in weights],
                 [self.state[w]["exp_avg_sq"] for w in weights],
-                group,
+                group | {"lr": group["lr"] * factor},
             )
 
     def update(
@@ -88,7 +88,7 @@ class StableAdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
@@ -142,7 +142,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6,

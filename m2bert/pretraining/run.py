@@ -10,8 +10,9 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
+from m2bert.base.recipes import refuse_long_warmup
 from m2bert.base.stop import Stop
-from m2bert.model.config import preset
+from m2bert.model.config import preset, with_dropout
 from m2bert.model.encoder import M2BertForPreTraining, published_parameter_count
 from m2bert.model.pretrained import load_initial_weights
 from m2bert.model.tensors import MOST_TIME_SAVING
@@ -64,25 +65,30 @@ def open_songs(args: argparse.Namespace, processes: Processes) -> tuple[Songs, n
 def pretraining_settings(args: argparse.Namespace, songs: Songs, used: np.ndarray) -> dict:
     """Everything that a run's figures depend on, as it is compared when the run goes on."""
     names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
-    names += ["max_seq_len", "batch_size", "lr", "seed", "precision"]
-    return {name: getattr(args, name) for name in names} | {
+    names += ["max_seq_len", "batch_size", "seed", "precision"]
+    return {
+        **{name: getattr(args, name) for name in names},
+        "lr": args.recipe.lr,
         "init_ckpt": str(args.init_ckpt.resolve()) if args.init_ckpt else None,
         "songs": len(used),
         "notes": int(songs.lengths[used].sum()),
+        **args.recipe.beyond_the_paper(),
     }
 
 
 def make_trainer(args: argparse.Namespace, processes: Processes) -> Trainer:
     """Build the model from the seed, and what trains it."""
     torch.manual_seed(args.seed)
-    model = M2BertForPreTraining(preset(args.preset, args.pianoroll))
+    config = with_dropout(preset(args.preset, args.pianoroll), args.recipe.dropout)
+    model = M2BertForPreTraining(config)
     objective = Objective(args.corruption, args.mask_percent, tuple(args.rc_range), args.pianoroll)
     return Trainer(
         model,
         objective,
         processes,
         precision=args.precision,
-        lr=args.lr,
+        lr=args.recipe.lr,
+        weight_decay=args.recipe.weight_decay,
         seed=args.seed,
         accumulation_steps=args.accumulation_steps,
         compile_mode="default" if args.compile else None,
@@ -103,6 +109,8 @@ class PretrainingRun:
                 raise UserError(
                     f"{len(used)} songs are too few to train on some and validate on others"
                 )
+            steps = len(self.batches(self.train_songs, epoch=1))
+            refuse_long_warmup(args.recipe, args.recipe.epochs * steps)
             self.folder = RunFolder(args.save_dir, pretraining_settings(args, self.songs, used))
             if self.is_main:
                 self.folder.lock()
@@ -145,7 +153,7 @@ class PretrainingRun:
     @property
     def finished(self) -> bool:
         progress = self.progress
-        return progress.epoch > self.args.epochs or progress.epochs_without_gain >= PATIENCE
+        return progress.epoch > self.args.recipe.epochs or progress.epochs_without_gain >= PATIENCE
 
     @property
     def at_max_steps(self) -> bool:
@@ -153,12 +161,13 @@ class PretrainingRun:
 
     def train_epoch(self, train: Batches, stop: Stop) -> bool:
         """Take the steps that are left of an epoch; False if the run is to stop before its end."""
-        progress = self.progress
+        progress, recipe = self.progress, self.args.recipe
         if self.at_max_steps:
             return False
         self.speedometer.restart()
         for batch in self.load(train, progress.epoch_step, f"epoch {progress.epoch}"):
-            figures = self.trainer.train_step(batch, progress.steps)
+            factor = recipe.factor(progress.steps, recipe.epochs * len(train))
+            figures = self.trainer.train_step(batch, progress.steps, factor)
             progress.epoch_step += 1
             progress.steps += 1
             self.running += figures
@@ -287,6 +296,7 @@ class PretrainingRun:
         for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
             notes = int(songs.lengths[chosen].sum())
             self.processes.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
+        self.processes.say(f"recipe: {self.args.recipe.told()}")
         if progress.steps and not self.finished:
             self.processes.say(
                 f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "

@@ -33,6 +33,7 @@ class Trainer:
         *,
         precision: str,
         lr: float,
+        weight_decay: float = 0.01,
         seed: int,
         accumulation_steps: int = 1,
         compile_mode: str | None = None,
@@ -43,14 +44,15 @@ class Trainer:
         self.wrapped = processes.wrap(self.model)
         self.predict = objective.sums
         self.weights = [w for w in model.parameters() if w.requires_grad]
-        self.optimiser = StableAdamW(self.weights, lr=lr)
+        self.optimiser = StableAdamW(self.weights, lr=lr, weight_decay=weight_decay)
         if compile_mode is not None:
             # Noise is drawn outside: inductor cannot take its unsigned 64-bit constants.
             self.predict = torch.compile(self.predict, mode=compile_mode)
         self.first_bad_step = torch.tensor(-1, device=self.device)
 
-    def train_step(self, batch: dict, step: int) -> Tensor:
-        """One optimiser step on this process's rows of a batch (an item of `Batches`)."""
+    def train_step(self, batch: dict, step: int, factor: float = 1.0) -> Tensor:
+        """One optimiser step on this process's rows of a batch (an item of `Batches`); the learning
+        rate is that of the optimiser, times `factor`."""
         self.wrapped.train()
         # Dropout takes no generator of its own: a step's noise is made a function of the step.
         torch.manual_seed(seed_of_step(self.seed, step, self.processes.index))
@@ -65,7 +67,7 @@ class Trainer:
                 (loss * self.processes.count).backward()
                 sums.append(torch.cat([part.losses.detach(), part.correct]))
         norm = torch.nn.utils.clip_grad_norm_(self.weights, GREATEST_NORM)
-        self.optimiser.step()
+        self.optimiser.step(factor)
         figures = self.figures(sums, batch)
         self.note_bad_step(step, figures, norm)
         return figures

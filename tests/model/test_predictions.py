@@ -5,6 +5,7 @@ import torch
 from data_creation.benchmark.items import cut_notes
 from m2bert.annotation.warnings import marks_of, warnings_of
 from m2bert.base.processes import Processes
+from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
@@ -61,7 +62,7 @@ def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
     shape = segments.shape[:2] if task.level == "note" else segments.shape[:1]
     data = LabelledSegments(segments, torch.zeros(shape, dtype=torch.int16))
     trainer = ClassifierTrainer(
-        model, task, batch_size=2, lr=0.0, seed=0, processes=Processes(CPU), precision="fp32"
+        model, task, batch_size=2, recipe=PAPER, seed=0, processes=Processes(CPU), precision="fp32"
     )
     evaluated = trainer.evaluate(SegmentSet(task, data, CPU), "", lambda batches, _: batches)
     expected = evaluated.predictions.numpy()

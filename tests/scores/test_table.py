@@ -44,7 +44,8 @@ def plain_seed_scores(folder, task, read):
     """Scores of the seeds of one task, straight from the files."""
     scores = []
     for seed in TASKS[task].seeds:
-        files = sorted((folder / f"seed_{seed}").glob(f"{task}*/result.json"))
+        folds = (folder / f"seed_{seed}").glob(f"{task}_fold_*/result.json")
+        files = sorted(folds) or [folder / f"seed_{seed}/{task}/result.json"]
         figures = [read(json.loads(file.read_text())) for file in files]
         scores.append(round(sum(figures) / len(figures), 4))
     return scores

@@ -1,0 +1,124 @@
+"""Recipes: how fast a training learns, as rows of settings that were found to go together.
+
+`paper` is the original's; `small` is for models below the base preset (`benchmarks/LOG.md` says how
+it was found).
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from m2bert.base.arguments import count, not_negative, whole
+from m2bert.base.errors import UserError
+
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a training learns.
+
+    Attributes:
+        epochs: most epochs.
+        lr: the learning rate, of a schedule its greatest.
+        schedule: "constant", or "cosine": half a cosine, which reaches 0 after the last epoch.
+        warmup_steps: steps over which the rate first rises from 0.
+        weight_decay: share of a weight that is taken off at each step, times the learning rate.
+        dropout: of attention and MLPs; None leaves that of the preset.
+        encoder_lr: the learning rate of the encoder in fine-tuning; None is `lr`.
+    """
+
+    epochs: int
+    lr: float
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 0.01
+    dropout: float | None = None
+    encoder_lr: float | None = None
+
+    def told(self) -> str:
+        """All of it in a line."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+    def beyond_the_paper(self) -> dict:
+        """What is other than in the paper, besides epochs and `lr`, by name.
+
+        With a schedule the epochs belong to it, as they say when the rate is 0.
+        """
+        usual = replace(PAPER, lr=self.lr, epochs=self.epochs)
+        changed = {n: v for n, v in asdict(self).items() if v != getattr(usual, n)}
+        return changed | ({"epochs": self.epochs} if self.schedule != "constant" else {})
+
+    def factor(self, step: int, steps: int) -> float:
+        """The share of the learning rate at a step, counted from 0, of so many."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if self.schedule == "constant":
+            return 1.0
+        passed = (step - self.warmup_steps) / max(steps - self.warmup_steps, 1)
+        return (1 + math.cos(math.pi * min(passed, 1.0))) / 2
+
+
+PAPER = Recipe(epochs=150, lr=2e-5)
+
+PRETRAINING = {
+    "paper": PAPER,
+    "small": Recipe(epochs=6, lr=2e-3, schedule="cosine", warmup_steps=100),
+}
+FINETUNING = {
+    "paper": replace(PAPER, epochs=10),
+    "small": Recipe(epochs=10, lr=1e-3, schedule="cosine", warmup_steps=50, encoder_lr=5e-4),
+}
+
+_KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "epochs": (count, "most epochs"),
+    "lr": (not_negative, "learning rate"),
+    "schedule": (str, f"of the learning rate: {' or '.join(SCHEDULES)} to 0 after the last epoch"),
+    "warmup_steps": (whole, "steps over which the learning rate rises from 0"),
+    "weight_decay": (not_negative, "weight decay"),
+    "dropout": (not_negative, "dropout of the encoder (that of its preset)"),
+    "encoder_lr": (not_negative, "learning rate of the encoder (--lr)"),
+}
+
+
+def add_flags(
+    parser: argparse.ArgumentParser, recipes: dict[str, Recipe], without: str = ""
+) -> None:
+    """Add `--recipe` and a flag for each of its settings but the one called `without`."""
+    group = parser.add_argument_group("recipe", "how fast it learns; in brackets: of the paper")
+    add = group.add_argument
+    add(
+        "--recipe", choices=recipes, default="paper", help="the settings below, as they go together"
+    )
+    for name, (kind, what) in _KINDS.items():
+        if name != without:
+            value = getattr(recipes["paper"], name)
+            usual = "" if value is None else f" ({value})"
+            choices = SCHEDULES if name == "schedule" else None
+            # no default: what is not given is the recipe's
+            add(
+                f"--{name}",
+                type=kind,
+                choices=choices,
+                default=argparse.SUPPRESS,
+                help=what + usual,
+            )
+
+
+def chosen(args: argparse.Namespace, recipes: dict[str, Recipe]) -> Recipe:
+    """The recipe that was asked for, with the settings that were given besides."""
+    given = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
+    return replace(
+        recipes[args.recipe], **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+def refuse_long_warmup(recipe: Recipe, steps: int) -> None:
+    """Raise `UserError` if a training of so many steps ends before its rate is reached."""
+    if recipe.warmup_steps >= max(steps, 1) and recipe.warmup_steps:
+        raise UserError(
+            f"--warmup_steps {recipe.warmup_steps} is longer than the training, which has "
+            f"{steps} steps: give fewer, or more --epochs"
+        )
