@@ -10,4 +10,4 @@ cd "$repository"
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m mypy
 "$repository/.venv/bin/lint-imports" --no-logo
-"$PYTHON" -m pytest "$@"
+"$PYTHON" -m pytest --numprocesses 2 "$@"
