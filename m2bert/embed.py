@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from m2bert.base.arguments import checked, count
+from m2bert.base.arguments import PRECISIONS, checked, count
 from m2bert.base.errors import run_command
 from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.notes.levels import LEVELS
@@ -35,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
-    add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")
     add("--num_workers", type=count, default=os.cpu_count(), help="processes that read files")
     return parser.parse_args()

@@ -11,7 +11,7 @@ processes of one command (`torchrun`) train the same batches together.
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import count, whole
+from m2bert.base.arguments import PRECISIONS, count, whole
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.processes import start_processes
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
@@ -39,12 +39,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
     add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
     add("--freeze", action="store_true", help="train the head alone: a quick probe of a checkpoint")
+    add("--transpose", type=whole, default=0, help="move segments by at most so many semitones (0)")
     add("--seed", type=whole, nargs="+", help="seeds (those of each task)")
     add("--preset", choices=PRESETS, help="size of a .ckpt or of random weights (base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
     add("--batch_size", type=count, help="segments of a training batch (6, of pieces 12)")
     add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")
-    add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     # published scripts give these two; classes are those of the task, and data is in memory
     add("--class_num", type=count, help=argparse.SUPPRESS)
@@ -56,6 +57,8 @@ def parse_arguments() -> argparse.Namespace:
         values = getattr(args, flag) or []
         if len(set(values)) < len(values):
             parser.error(f"--{flag} names one twice")
+    if args.freeze and args.transpose:
+        parser.error("--transpose needs an encoder that is not frozen: leave --freeze away")
     if args.ckpt is None and not args.nopretrain:
         parser.error("give a pre-trained model with --ckpt, or --nopretrain")
     return args
@@ -65,6 +68,7 @@ def main() -> int:
     show_lines_at_once()
     args = parse_arguments()
     processes = start_processes(args.cpu)
+    args.precision = processes.choose_precision(args.precision)
     with processes.as_one():
         setup = set_up(args, processes)
         runs = plan_runs(args)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 
-from m2bert.base.arguments import count, not_negative, whole
-from m2bert.base.devices import choose_precision
+from m2bert.base.arguments import PRECISIONS, count, not_negative, whole
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.processes import Processes, start_processes
 from m2bert.base.recipes import PRETRAINING, add_flags, chosen
@@ -63,7 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--accumulation_steps", type=count, default=1, help="parts that a step is computed in")
     add("--max_steps", type=count, help="stop after so many steps in all, to go on later")
     add("--seed", type=whole, default=2021, help="seed of everything random")
-    add("--precision", choices=("fp32", "bf16"), help="default: bf16 on a GPU that has it")
+    add("--precision", choices=PRECISIONS, help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     add("--num_workers", type=whole, default=1, help="processes that read batches ahead")
@@ -97,8 +96,8 @@ def check_split(args: argparse.Namespace, processes: Processes) -> None:
 def main() -> int:
     args = parse_arguments()
     processes = start_processes(args.cpu)
+    args.precision = processes.choose_precision(args.precision)
     with processes.as_one():
-        args.precision = choose_precision(args.precision, processes.device)
         check_split(args, processes)
     run = PretrainingRun(args, processes)
     try:

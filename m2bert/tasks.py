@@ -66,6 +66,8 @@ class Task:
         moved_to_validation: so many segments at the end of the training file are used for
             validation instead (of small data: at most a quarter).
         by_track: whether an item of its data is one instrument, not all of a piece together.
+        names_pitches: whether its classes are names of pitches or keys, which move with the music.
+        at_pitch: whether its labels would be wrong at another pitch.
     """
 
     acronym: str
@@ -80,6 +82,8 @@ class Task:
     loss_on: str = "notes"
     moved_to_validation: int = 0
     by_track: bool = False
+    names_pitches: bool = False
+    at_pitch: bool = False
 
     @property
     def segment_length(self) -> int:
@@ -156,6 +160,7 @@ _ROWS = (
         classes=(PADDING, *CHORD_ROOTS),
         metric="grid_accuracy",
         seeds=MID_RESOURCE,
+        names_pitches=True,
     ),
     Task(
         acronym="LK",
@@ -166,6 +171,7 @@ _ROWS = (
         classes=(PADDING, *map(key_name, LOCAL_KEYS)),
         metric="grid_accuracy",
         seeds=MID_RESOURCE,
+        names_pitches=True,
     ),
     Task(
         acronym="ME",
@@ -241,6 +247,7 @@ _ROWS = (
         metric="note_accuracy",
         seeds=LOW_RESOURCE,
         by_track=True,
+        at_pitch=True,
     ),
     Task(
         acronym="MNID",

@@ -15,9 +15,9 @@ FLAGS = {
     "corruption rc_range mask_percent max_seq_len batch_size accumulation_steps max_steps "
     "seed precision compile cpu num_workers log_steps save_minutes recipe epochs lr schedule "
     "warmup_steps weight_decay dropout",
-    "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze seed preset index_layer "
-    "batch_size save_ckpt precision cpu (class_num) (num_workers) recipe epochs lr schedule "
-    "warmup_steps weight_decay dropout encoder_lr",
+    "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze transpose seed preset "
+    "index_layer batch_size save_ckpt precision cpu (class_num) (num_workers) recipe epochs lr "
+    "schedule warmup_steps weight_decay dropout encoder_lr",
     "m2bert.results": "RUNS_DIR compare save_dir plot",
     "m2bert.annotate": "SONG model out which stride cpu",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "

@@ -325,6 +325,7 @@ def test_bad_words_end_with_one_sentence(finetuning_inputs, tmp_path):
         ("--epochs 0", "at least 1 is needed"),
         ("--lr nan", "'nan' is not a number of at least 0"),
         ("--save_roo x", "unrecognized arguments: --save_roo x"),
+        ("--freeze --transpose 3", "--transpose needs an encoder that is not frozen"),
     ],
 )
 def test_flags_that_mean_nothing_are_refused(
@@ -377,3 +378,38 @@ def test_flags_that_published_scripts_give_are_ignored(finetuning_inputs, tmp_pa
         result = json.loads((out / "seed_1/melody/result.json").read_text())
         results.append({name: result[name] for name in ("settings", "test_score", "confusion")})
     assert results[0] == results[1]
+
+
+def test_recipes_probes_and_transpositions_are_recorded(
+    finetuning_inputs, tmp_path, monkeypatch, capsys
+):
+    words = ["--task", "localkey", "--seed", "1", "--save_root"]
+    scores = {}
+    for flags in ("", "--freeze", "--transpose 3", "--recipe small --warmup_steps 2"):
+        out = tmp_path / str(len(scores))
+        status = run_here(
+            monkeypatch, *command(finetuning_inputs), *words, str(out), *flags.split()
+        )
+        assert status == 0, capsys.readouterr().err
+        result = json.loads((out / "seed_1/localkey/result.json").read_text())
+        scores[flags] = [epoch["train_loss"] for epoch in result["epochs"]]
+        settings = result["settings"]
+        assert settings.get("freeze", False) == (flags == "--freeze")
+        assert settings.get("transpose", 0) == (3 if "transpose" in flags else 0)
+        assert settings.get("schedule") == ("cosine" if "small" in flags else None)
+    assert len(set(map(str, scores.values()))) == len(scores)
+    with pytest.raises(UserError, match=r"other settings .*warmup_steps was None and is now 5"):
+        run_here(
+            monkeypatch,
+            *command(finetuning_inputs),
+            *words,
+            str(tmp_path / "0"),
+            *["--warmup_steps", "5"],
+        )
+
+
+def test_a_warmup_longer_than_a_run_is_refused(finetuning_inputs, tmp_path, monkeypatch, capsys):
+    words = ["--task", "melody", "--seed", "1", "--save_root", str(tmp_path)]
+    words += ["--warmup_steps", "999"]
+    assert run_here(monkeypatch, *command(finetuning_inputs), *words) == SOME_TASKS_FAILED
+    assert "--warmup_steps 999 is longer than the training" in capsys.readouterr().err

@@ -3,6 +3,9 @@
 import argparse
 from collections.abc import Callable
 
+PRECISIONS = ("fp32", "bf16", "auto")
+"""Of `--precision`: "auto" is bf16 where that is measured to be quicker (`devices`)."""
+
 
 def whole(text: str) -> int:
     if not text.isdecimal():

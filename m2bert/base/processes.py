@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from m2bert.base.devices import choose_device
+from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import Told, UserError, tell
 
 LONGEST_WAIT = timedelta(hours=3)
@@ -130,6 +130,11 @@ class Processes:
         with self.as_one():
             answer = self.is_main and act()
         return bool(self.greatest(answer))
+
+    def choose_precision(self, wanted: str | None) -> str:
+        """`devices.choose_precision` by the main process, for all: timings may differ."""
+        is_bf16 = self.from_main(lambda: choose_precision(wanted, self.device, self.say) == "bf16")
+        return "bf16" if is_bf16 else "fp32"
 
     def wait(self) -> None:
         """Go on when all have come here."""

@@ -39,8 +39,9 @@ class Recipe:
     encoder_lr: float | None = None
 
     def told(self) -> str:
-        """All of it in a line."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+        """All that it sets, in a line."""
+        told = (f"{n} {value}" for n, value in asdict(self).items() if value is not None)
+        return ", ".join(told)
 
     def beyond_the_paper(self) -> dict:
         """What is other than in the paper, besides epochs and `lr`, by name.

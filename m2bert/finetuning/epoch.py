@@ -2,6 +2,7 @@
 (docs/METHOD.md, "Fine-tuning")."""
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from m2bert.base.recipes import Recipe
 from m2bert.base.seeds import seed_of_step
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.metrics import METRICS
+from m2bert.finetuning.transposition import transposed
 from m2bert.model.classifiers import Classifier
 from m2bert.model.encoder import BACKBONE_PREFIX
 from m2bert.model.optimisers import AdamW
@@ -59,6 +61,12 @@ class SegmentSet:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def transposed(self, task: Task, most: int, seed: list[int]) -> "SegmentSet":
+        """The same segments, each moved by at most so many semitones (`transposition`)."""
+        moved = copy(self)
+        moved.notes, moved.labels = transposed(task, self.notes, self.labels, most, seed)
+        return moved
+
 
 class ClassifierTrainer:
     """A classifier, its optimiser, and the task that they are for; one process's part in it.
@@ -78,12 +86,13 @@ class ClassifierTrainer:
         seed: int,
         processes: Processes,
         precision: str,
+        transpose: int = 0,
     ):
         self.processes, self.device = processes, processes.device
         self.model, self.task, self.metric = model.to(self.device), task, METRICS[task.metric]
         self.wrapped = processes.wrap(self.model)
         self.batch_size, self.seed, self.precision = batch_size, seed, precision
-        self.recipe = recipe
+        self.recipe, self.transpose = recipe, transpose
         self.optimiser = new_optimiser(model, recipe)
         self.steps = 0
 
@@ -91,6 +100,8 @@ class ClassifierTrainer:
         """Go once through the training set in an order made from the seed and the epoch."""
         self.model.train()
         order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
+        if self.transpose:
+            data = data.transposed(self.task, self.transpose, [self.seed, epoch, self.transpose])
         predictions = torch.zeros_like(data.labels)
         losses = []
         steps = self.recipe.epochs * len(self.cut(order))

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from m2bert.base.devices import choose_precision
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
 from m2bert.base.settings import refuse_other_settings
@@ -72,7 +71,6 @@ class Setup:
 
 def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
     """Read and check what all runs share."""
-    args.precision = choose_precision(args.precision, processes.device)
     config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
     config = with_dropout(config, args.recipe.dropout)
     backbone = None if args.nopretrain else backbone
@@ -85,6 +83,7 @@ def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
         options=Options(
             recipe=args.recipe,
             freeze=args.freeze,
+            transpose=args.transpose,
             batch_size=args.batch_size,
             processes=processes,
             precision=args.precision,
@@ -134,5 +133,5 @@ def finetuning_settings(
         "lr": args.recipe.lr,
         "precision": args.precision,
         **args.recipe.beyond_the_paper(),
-        **({"freeze": True} if args.freeze else {}),
+        **{name: getattr(args, name) for name in ("freeze", "transpose") if getattr(args, name)},
     }

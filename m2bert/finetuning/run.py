@@ -25,6 +25,7 @@ from m2bert.base.recipes import Recipe, refuse_long_warmup
 from m2bert.finetuning.data import LabelledSegments, TaskData
 from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, Scores, SegmentSet, counted_in_loss
 from m2bert.finetuning.metrics import METRICS
+from m2bert.finetuning.transposition import refuse_fixed
 from m2bert.model.classifiers import Classifier
 from m2bert.model.tensors import (
     MOST_TIME_SAVING,
@@ -63,11 +64,13 @@ class Options:
 
     Attributes:
         freeze: whether the head alone is trained.
+        transpose: semitones by which a training segment is moved at most.
         batch_size: of training; None takes each task's own.
     """
 
     recipe: Recipe
     freeze: bool
+    transpose: int
     batch_size: int | None
     processes: Processes
     precision: str
@@ -97,6 +100,8 @@ class FinetuningRun:
         steps = options.recipe.epochs * -(-len(data.train) // segments)
         refuse_long_warmup(options.recipe, steps)
         torch.manual_seed(seed)
+        if options.transpose:
+            refuse_fixed(task)
         model = new_model()
         if options.freeze:
             model.backbone.requires_grad_(False)
@@ -108,6 +113,7 @@ class FinetuningRun:
             seed=seed,
             processes=self.processes,
             precision=options.precision,
+            transpose=options.transpose,
         )
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}

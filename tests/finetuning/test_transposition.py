@@ -1,0 +1,107 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2bert.base.errors import UserError
+from m2bert.finetuning.transposition import class_shifts, refuse_fixed, transposed
+from m2bert.notes.cp import PAD
+from m2bert.tasks import TASKS
+from tests.helpers.synthetic import random_segments
+
+NAMED = ["chordroot", "localkey"]
+SEMITONES = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
+FIFTHS = "FCGDAEB"
+
+
+def pitch_and_mode(name: str) -> tuple[int, str]:
+    """The slow, obvious way: a letter on the keyboard, and a semitone for each accidental."""
+    letter, accidentals, mode = re.fullmatch(r"([A-G])([#-]*)(.*)", name).groups()
+    return (SEMITONES[letter] + accidentals.count("#") - accidentals.count("-")) % 12, mode
+
+
+def fifths(name: str) -> int:
+    return FIFTHS.index(name[0]) + 7 * (name.count("#") - name.count("-"))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_move_with_the_music_to_the_nearest_spelling(name):
+    classes = TASKS[name].classes
+    table = class_shifts(TASKS[name], 6)
+    assert table.shape == (13, len(classes))
+    assert (table[:, 0] == 0).all()
+    assert table[6].tolist() == list(range(len(classes)))
+    for semitones in range(-6, 7):
+        for label in range(1, len(classes)):
+            pitch, mode = pitch_and_mode(classes[label])
+            wanted = ((pitch + semitones) % 12, mode)
+            same = [k for k in range(1, len(classes)) if pitch_and_mode(classes[k]) == wanted]
+            moved = table[semitones + 6, label]
+            if not same:
+                assert moved == -1
+                continue
+            assert moved in same
+            distances = {k: abs(fifths(classes[k]) - fifths(classes[label])) for k in same}
+            assert distances[moved] == min(distances.values())
+
+
+def test_a_semitone_up_from_c_is_d_flat():
+    classes = TASKS["localkey"].classes
+    up = class_shifts(TASKS["localkey"], 1)[2]
+    names = {classes[label]: classes[up[label]] for label in range(len(classes))}
+    assert names["C major"] == "D- major"
+    assert names["B minor"] == "C minor"
+    assert names["E major"] == "F major"
+
+
+@given(st.integers(0, 2**32), st.integers(1, 12), st.sampled_from([*NAMED, "melody", "composer"]))
+def test_segments_move_as_a_whole_and_stay_in_range(seed, most, name):
+    task, rng = TASKS[name], np.random.default_rng(seed)
+    notes = torch.from_numpy(random_segments(rng, 6, 12, shortest=1))
+    padding = notes[..., 0] == PAD[0]
+    if task.level == "note":
+        labels = torch.from_numpy(rng.integers(1, len(task.classes), notes.shape[:2])).short()
+        labels[padding] = 0
+    else:
+        labels = torch.from_numpy(rng.integers(0, len(task.classes), len(notes))).short()
+    moved, moved_labels = transposed(task, notes, labels, most, [seed, 1])
+    assert moved.dtype == notes.dtype
+    assert moved_labels.dtype == labels.dtype
+    assert torch.equal(moved[padding], notes[padding])
+    assert torch.equal(moved[..., [0, 1, 3]], notes[..., [0, 1, 3]])
+    by = moved[..., 2].int() - notes[..., 2].int()
+    for row in range(len(notes)):
+        (shift,) = set(by[row][~padding[row]].tolist())
+        assert abs(shift) <= most
+        if name in NAMED:
+            for old, new in zip(labels[row].tolist(), moved_labels[row].tolist(), strict=True):
+                if old:
+                    pitch, mode = pitch_and_mode(task.classes[old])
+                    expected = ((pitch + shift) % 12, mode)
+                    assert pitch_and_mode(task.classes[new]) == expected
+                else:
+                    assert new == 0
+    assert moved[..., 2][~padding].max() < 86
+    if name not in NAMED:
+        assert torch.equal(moved_labels, labels)
+    again = transposed(task, notes, labels, most, [seed, 1])
+    assert torch.equal(again[0], moved)
+    assert torch.equal(again[1], moved_labels)
+
+
+def test_every_possible_shift_is_drawn():
+    notes = torch.tensor([[[0, 0, 2, 3], [1, 4, 40, 3]]] * 400, dtype=torch.uint8)
+    labels = torch.ones(400, 2, dtype=torch.int16)
+    moved, _ = transposed(TASKS["melody"], notes, labels, 4, [0])
+    counts = np.unique(moved[:, 0, 2].numpy() - 2.0, return_counts=True)
+    assert counts[0].tolist() == [-2, -1, 0, 1, 2, 3, 4]
+    assert counts[1].min() > 30
+
+
+def test_labels_that_hang_on_the_pitch_are_refused():
+    refuse_fixed(TASKS["chordroot"])
+    with pytest.raises(UserError, match="violin_all cannot be trained with --transpose"):
+        refuse_fixed(TASKS["violin_all"])
