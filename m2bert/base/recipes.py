@@ -66,7 +66,7 @@ PAPER = Recipe(epochs=150, lr=2e-5)
 
 PRETRAINING = {
     "paper": PAPER,
-    "small": Recipe(epochs=6, lr=2e-3, schedule="cosine", warmup_steps=100),
+    "small": Recipe(epochs=6, lr=4e-3, schedule="cosine", warmup_steps=100),
 }
 FINETUNING = {
     "paper": replace(PAPER, epochs=10),
