@@ -21,7 +21,7 @@ from m2bert.pretraining.objectives import CORRUPTIONS, Objective
 from m2bert.pretraining.run import PretrainingRun
 
 REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
-PAPER = Objective()
+PAPERS_OBJECTIVE = Objective()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,24 +37,29 @@ def parse_arguments() -> argparse.Namespace:
     add("--exclude_songs", type=Path, help="file naming songs to leave out, one a line")
     add("--preset", choices=PRESETS, default="base", help="size of the model")
     add("--init_ckpt", type=Path, help="model folder or .ckpt of the original to start from")
-    add("--pianoroll", choices=PIANOROLL_BINS, default=PAPER.pianoroll, help="pianoroll objective")
+    add(
+        "--pianoroll",
+        choices=PIANOROLL_BINS,
+        default=PAPERS_OBJECTIVE.pianoroll,
+        help="pianoroll objective",
+    )
     add(
         "--corruption",
         choices=CORRUPTIONS,
-        default=PAPER.corruption,
+        default=PAPERS_OBJECTIVE.corruption,
         help="how notes are corrupted",
     )
     add(
         "--rc_range",
         type=count,
         nargs=3,
-        default=list(PAPER.rc_range),
+        default=list(PAPERS_OBJECTIVE.rc_range),
         help="greatest moves under rc",
     )
     add(
         "--mask_percent",
         type=float,
-        default=PAPER.mask_percent,
+        default=PAPERS_OBJECTIVE.mask_percent,
         help="share of the notes that is corrupted",
     )
     add("--max_seq_len", type=count, default=WINDOW, help="notes of a segment")

@@ -4,6 +4,7 @@ Adding a task is adding a row to `_ROWS` and files in the documented format (REA
 your own").
 """
 
+import re
 from dataclasses import dataclass
 
 SPLITS = ("train", "valid", "test")
@@ -109,6 +110,17 @@ class Task:
 def key_name(key: str) -> str:
     """A key in words: "B- major" for `B-`, "F# minor" for `f#`."""
     return f"{key[0].upper()}{key[1:]} {'minor' if key[0].islower() else 'major'}"
+
+
+def place_in_fifths(name: str) -> tuple[int, bool] | None:
+    """The place of a root or key on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 ...),
+    and whether it is a minor key; None for other names."""
+    spelled = re.fullmatch(r"([A-G])(#*|-*)( major| minor)?", name)
+    if not spelled:
+        return None
+    letter, accidentals, mode = spelled.groups()
+    sharps = accidentals.count("#") - accidentals.count("-")
+    return "FCGDAEB".index(letter) - 1 + 7 * sharps, mode == " minor"
 
 
 def fingering_name(label: int) -> str:

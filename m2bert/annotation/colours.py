@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from m2bert.tasks import PADDING, Task
+from m2bert.tasks import PADDING, Task, place_in_fifths
 
 NO_CLASS = "#a8adb5"
 """Colour of what has no label, and of classes that say that there is nothing."""
@@ -52,8 +52,6 @@ CATEGORIES = (
 # fmt: on
 """Colours of other classes one after another, over and over again."""
 
-NATURALS = "FCGDAEB"
-
 
 def class_colours(task: Task, classes: Sequence[str]) -> list[str]:
     """Colours of classes of `task`, `#rrggbb`, in the order of their names `classes`.
@@ -70,19 +68,17 @@ def _class_colour(name: str, place: int) -> str:
     if fingering := re.fullmatch(r"string ([GDAE]), position (\d+), finger (\d)", name):
         string, position, finger = fingering.groups()
         return fingering_colour("GDAE".index(string), int(position), int(finger))
-    if tonic := re.fullmatch(r"([A-G])(#*|-*)( major| minor)?", name):
-        letter, accidentals, mode = tonic.groups()
-        return pitch_colour(letter, accidentals, is_minor=mode == " minor")
+    if tonic := place_in_fifths(name):
+        return pitch_colour(*tonic)
     return CATEGORIES[place % len(CATEGORIES)]
 
 
-def pitch_colour(letter: str, accidentals: str, is_minor: bool) -> str:
+def pitch_colour(fifths: int, is_minor: bool) -> str:
     """Colour of a chord root or key: once round the circle of fifths is once round the hues.
 
-    A minor key has the hue of the major key of its signature, darker. Enharmonic names differ in
-    lightness.
+    fifths: the place of its name on the line of fifths (`tasks.place_in_fifths`). A minor key has
+    the hue of the major key of its signature, darker. Enharmonic names differ in lightness.
     """
-    fifths = NATURALS.index(letter) - 1 + 7 * (accidentals.count("#") - accidentals.count("-"))
     fifths -= 3 * is_minor
     turn = (fifths + 5) // 12  # 0 from D- to F#
     lightness = min(max(0.70 - 0.13 * is_minor - 0.06 * turn, 0.35), 0.85)

@@ -118,7 +118,7 @@ def chosen(args: argparse.Namespace, recipes: dict[str, Recipe]) -> Recipe:
 
 def refuse_long_warmup(recipe: Recipe, steps: int) -> None:
     """Raise `UserError` if a training of so many steps ends before its rate is reached."""
-    if recipe.warmup_steps >= max(steps, 1) and recipe.warmup_steps:
+    if recipe.warmup_steps >= max(steps, 1):
         raise UserError(
             f"--warmup_steps {recipe.warmup_steps} is longer than the training, which has "
             f"{steps} steps: give fewer, or more --epochs"

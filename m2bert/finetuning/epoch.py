@@ -104,8 +104,9 @@ class ClassifierTrainer:
             data = data.transposed(self.task, self.transpose, [self.seed, epoch, self.transpose])
         predictions = torch.zeros_like(data.labels)
         losses = []
-        steps = self.recipe.epochs * len(self.cut(order))
-        for rows in batches(self.cut(order), f"epoch {epoch}"):
+        cut = self.cut(order)
+        steps = self.recipe.epochs * len(cut)
+        for rows in batches(cut, f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
             torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
             self.steps += 1

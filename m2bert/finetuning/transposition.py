@@ -5,20 +5,16 @@ it. Names are kept on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 .
 moves by 7 for each semitone upwards, give or take 12 for another spelling of the same pitch.
 """
 
-import re
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.notes.cp import PITCHES, real_notes
-from m2bert.tasks import Task
+from m2bert.notes.cp import FIELDS, PITCHES, real_notes
+from m2bert.tasks import Task, place_in_fifths
 
-PITCH = 2
+PITCH = FIELDS.index("Pitch")
 """The column of a CP note."""
-
-_SPELLED = re.compile(r"([A-G])(#*|-*)( major| minor)?")
 
 
 def transposed(
@@ -55,7 +51,7 @@ def class_shifts(task: Task, most: int) -> np.ndarray:
     semitones upwards: the nearest spelling that is a class, -1 where none is."""
     if not task.names_pitches:
         return np.tile(np.arange(len(task.classes)), (2 * most + 1, 1))
-    places = [place_of(name) for name in task.classes]
+    places = [place_in_fifths(name) for name in task.classes]
     known = {place: label for label, place in enumerate(places) if place is not None}
     rows = []
     for semitones in range(-most, most + 1):
@@ -69,16 +65,6 @@ def class_shifts(task: Task, most: int) -> np.ndarray:
             row.append(next((known[p] for s in steps if (p := (fifths + s, mode)) in known), -1))
         rows.append(row)
     return np.array(rows)
-
-
-def place_of(name: str) -> tuple[int, str] | None:
-    """The place of a spelled root or key on the line of fifths, and its mode; None for others."""
-    spelled = _SPELLED.fullmatch(name)
-    if not spelled:
-        return None
-    letter, accidentals, mode = spelled.groups()
-    sharps = accidentals.count("#") - accidentals.count("-")
-    return "FCGDAEB".index(letter) - 1 + 7 * sharps, mode or ""
 
 
 def refuse_fixed(task: Task) -> None:
