@@ -1,16 +1,19 @@
 import json
 import multiprocessing
+import os
 import re
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from m2bert.base.errors import UserError
 from m2bert.base.seeds import seed_of_run
 from m2bert.base.settings import claim_folder
 from m2bert.finetuning.data import read_parts
+from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.finetuning.metrics import METRICS, grid_accuracy
 from m2bert.finetuning.queue import SOME_TASKS_FAILED
 from m2bert.finetuning.run import FinetuningRun, best_epoch
@@ -161,6 +164,57 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_figures(
         for name in ("whole", "killed")
     ]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(("task", "call"), [("melody", 3), ("melody", 5), ("composer", 41)])
+def test_a_run_that_is_asked_to_stop_goes_on_at_its_step(
+    finetuning_inputs, tmp_path, monkeypatch, capsys, task, call
+):
+    """Steps and batches of evaluation are counted by calls; of melody an epoch has two steps."""
+    words = ["--task", task, "--seed", "3", "--epochs", "3", "--save_ckpt", "--save_root"]
+    run_here(monkeypatch, *command(finetuning_inputs), *words, str(tmp_path / "whole"))
+    calls, forward = [], ClassifierTrainer.forward
+
+    def asked_to_stop(*args: object) -> tuple:
+        calls.append(1)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(*args)
+
+    monkeypatch.setattr(ClassifierTrainer, "forward", asked_to_stop)
+    with pytest.raises(SystemExit) as left:
+        run_here(monkeypatch, *command(finetuning_inputs), *words, str(tmp_path / "stopped"))
+    assert left.value.code == 128 + signal.SIGTERM
+    assert len(calls) == call
+    assert "The same command goes on." in capsys.readouterr().out
+    run_here(monkeypatch, *command(finetuning_inputs), *words, str(tmp_path / "stopped"))
+    assert figures(tmp_path / "stopped") == figures(tmp_path / "whole")
+    files = (tmp_path / "whole").glob("seed_3/*/model/model.safetensors")
+    for file in files:
+        other = tmp_path / "stopped" / file.relative_to(tmp_path / "whole")
+        assert other.read_bytes() == file.read_bytes()
+
+
+def test_the_states_of_a_frozen_encoder_are_computed_once_a_task(
+    finetuning_inputs, tmp_path, monkeypatch
+):
+    calls, states = [], NoteClassifier.states
+
+    def counted(*args: object, **kwargs: object) -> torch.Tensor:
+        calls.append(1)
+        return states(*args, **kwargs)
+
+    monkeypatch.setattr(NoteClassifier, "states", counted)
+    words = [*command(finetuning_inputs), "--task", "localkey", "--freeze"]
+    losses, computed = [], []
+    for seeds in (["1"], ["1", "2"]):
+        out = tmp_path / str(len(seeds))
+        run_here(monkeypatch, *words, "--save_root", str(out), "--seed", *seeds)
+        losses.append([result["epochs"][0]["train_loss"] for result in figures(out).values()])
+        computed.append(len(calls))
+        calls.clear()
+    assert computed[0] == computed[1] > 0
+    assert losses[0][0] == losses[1][0] != losses[1][1]
 
 
 def test_a_process_that_is_killed_loses_its_epoch_alone(finetuning_inputs, tmp_path):

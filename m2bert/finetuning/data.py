@@ -8,7 +8,7 @@ as `data_creation.prepare_smc` writes them and as the original's are published.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,12 @@ class LabelledSegments:
     Attributes:
         notes: (segments, notes, 4) uint8.
         labels: (segments, notes) or (segments,) int16.
+        states: of an encoder that is frozen, (segments, notes, hidden_size) float16.
     """
 
     notes: Tensor
     labels: Tensor
+    states: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.notes)
@@ -43,11 +45,16 @@ class LabelledSegments:
         """Notes of each segment that are no padding, (segments,) int64."""
         return real_notes(self.notes).sum(1)
 
+    def each(self, act: Callable[[Tensor], Tensor]) -> "LabelledSegments":
+        """What `act` makes of each of the tensors."""
+        states = None if self.states is None else act(self.states)
+        return LabelledSegments(act(self.notes), act(self.labels), states)
+
     def take(self, rows: slice) -> "LabelledSegments":
-        return LabelledSegments(self.notes[rows], self.labels[rows])
+        return self.each(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device) -> "LabelledSegments":
-        return LabelledSegments(self.notes.to(device), self.labels.to(device))
+        return self.each(lambda tensor: tensor.to(device))
 
     def summary(self) -> dict:
         """Counts and a checksum, so that results can tell what they were computed on."""
@@ -115,8 +122,11 @@ def _move_to_validation(task: Task, data: TaskData) -> TaskData:
 
 
 def _join(parts: Sequence[LabelledSegments]) -> LabelledSegments:
+    states = [part.states for part in parts if part.states is not None]
     return LabelledSegments(
-        torch.cat([part.notes for part in parts]), torch.cat([part.labels for part in parts])
+        torch.cat([part.notes for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        torch.cat(states) if states else None,
     )
 
 

@@ -3,13 +3,14 @@
 
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from m2bert.base.devices import usual_batch_size
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
 from m2bert.base.recipes import Recipe
@@ -55,8 +56,7 @@ class SegmentSet:
         """Notes of each segment that the loss is about, (segments,)."""
         on_device = segments.to(device)
         self.notes, self.labels = on_device.notes, on_device.labels
-        self.states: Tensor | None = None
-        """With a frozen encoder, its states: (segments, notes, hidden_size) float16."""
+        self.states = on_device.states
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -66,6 +66,15 @@ class SegmentSet:
         moved = copy(self)
         moved.notes, moved.labels = transposed(task, self.notes, self.labels, most, seed)
         return moved
+
+
+@dataclass
+class EpochUnderWay:
+    """What an epoch of training has brought so far, in this process."""
+
+    epoch: int
+    predictions: Tensor
+    losses: list[Tensor]
 
 
 class ClassifierTrainer:
@@ -95,18 +104,22 @@ class ClassifierTrainer:
         self.recipe, self.transpose = recipe, transpose
         self.optimiser = new_optimiser(model, recipe)
         self.steps = 0
+        self.under_way: EpochUnderWay | None = None
 
     def train_epoch(self, data: SegmentSet, epoch: int, batches: ShowProgress) -> Scores:
-        """Go once through the training set in an order made from the seed and the epoch."""
+        """Go once through the training set in an order made from the seed and the epoch, or
+        through what is left of it where the epoch is under way."""
         self.model.train()
         order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
         if self.transpose:
             data = data.transposed(self.task, self.transpose, [self.seed, epoch, self.transpose])
-        predictions = torch.zeros_like(data.labels)
-        losses = []
+        if self.under_way is None or self.under_way.epoch != epoch:
+            self.under_way = EpochUnderWay(epoch, torch.zeros_like(data.labels), [])
+        predictions, losses = self.under_way.predictions, self.under_way.losses
         cut = self.cut(order)
         steps = self.recipe.epochs * len(cut)
-        for rows in batches(cut, f"epoch {epoch}"):
+        done = self.steps - (epoch - 1) * len(cut)
+        for rows in batches(cut[done:], f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
             torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
             self.steps += 1
@@ -143,17 +156,19 @@ class ClassifierTrainer:
         loss = self.mean_of_batches(sums, counts)
         return self.scored(data, loss, self.processes.add_up(predictions))
 
-    @torch.no_grad()
-    def keep_states(self, data: SegmentSet) -> None:
-        """Compute the states of an encoder that is frozen once and for all, without dropout."""
-        self.model.eval()
-        shape = (*data.notes.shape[:2], self.model.config.hidden_size)
-        data.states = torch.zeros(shape, dtype=torch.float16, device=self.device)
-        for rows in self.cut(np.argsort(-data.lengths, kind="stable")):
-            notes = data.notes[rows]
-            if self.task.level == "note":
-                notes = notes[:, : data.lengths[rows].max()]
-            data.states[rows, : notes.shape[1]] = self.model.states(notes).half()
+    def pack_epoch(self) -> dict[str, Tensor]:
+        """The epoch under way, of all processes (collective)."""
+        assert self.under_way is not None  # it is saved between two of its steps
+        losses = torch.tensor(self.under_way.losses, device=self.device)
+        return {
+            "losses": self.processes.add_up(losses),
+            "predictions": self.processes.add_up(self.under_way.predictions),
+        }
+
+    def unpack_epoch(self, epoch: int, tensors: dict[str, Tensor]) -> None:
+        """Go on with an epoch that `pack_epoch` has saved: the main process for all."""
+        kept = {name: t.to(self.device) * self.processes.is_main for name, t in tensors.items()}
+        self.under_way = EpochUnderWay(epoch, kept["predictions"], list(kept["losses"]))
 
     def cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Segment numbers in order -> batches of them."""
@@ -212,6 +227,27 @@ class ClassifierTrainer:
                 "try a lower --lr or --precision fp32 with another --save_root"
             )
         return Scores(round(loss_value, DECIMALS), round(score_value, DECIMALS), predictions)
+
+
+@torch.no_grad()
+def with_states(
+    model: Classifier, segments: LabelledSegments, processes: Processes, precision: str
+) -> LabelledSegments:
+    """Segments with the states of an encoder that is frozen, computed once and without dropout."""
+    device = processes.device
+    model.to(device).eval()
+    shape = (*segments.notes.shape[:2], model.config.hidden_size)
+    states = torch.zeros(shape, dtype=torch.float16, device=device)
+    lengths = segments.lengths.numpy()
+    order, size = np.argsort(-lengths, kind="stable"), usual_batch_size(device)
+    for first in processes.progress(range(0, len(order), size), "states of the encoder"):
+        rows = order[first : first + size]
+        notes = segments.notes[rows].to(device)
+        if model.level == "note":
+            notes = notes[:, : lengths[rows].max()]
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            states[rows, : notes.shape[1]] = model.states(notes).half()
+    return replace(segments, states=states)
 
 
 def new_optimiser(model: Classifier, recipe: Recipe) -> AdamW:

@@ -14,12 +14,13 @@ from m2bert.base.files import try_lock, write_text
 from m2bert.base.seeds import seed_of_run
 from m2bert.base.settings import claim_folder
 from m2bert.finetuning.data import LabelledSegments, TaskData, read_parts, split
+from m2bert.finetuning.epoch import with_states
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import RESULT_FORMAT, read_result
 from m2bert.finetuning.run import MODEL_FOLDER, FinetuningRun
 from m2bert.model import attention
 from m2bert.model.pretrained import Backbone
-from m2bert.tasks import TASKS
+from m2bert.tasks import TASKS, Task
 
 SOME_TASKS_FAILED = 3
 """Exit status where the other tasks were trained."""
@@ -35,6 +36,8 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
             of_task = list(group)
             with setup.processes.as_one():
                 parts = read_parts(of_task[0].task, setup.data_roots)
+            if setup.options.freeze and setup.backbone and not all(r.is_finished for r in of_task):
+                parts = add_states(of_task[0].task, parts, setup)
             for run in of_task:
                 do_unless_done(run, parts, setup)
         except UserError as error:
@@ -46,6 +49,17 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
         f"the table: python -m m2bert.results {setup.save_root}"
     )
     return SOME_TASKS_FAILED if failed else 0
+
+
+def add_states(
+    task: Task, parts: dict[str, LabelledSegments], setup: Setup
+) -> dict[str, LabelledSegments]:
+    """Parts with the states of the encoder, which all seeds and folds of a task share."""
+    model, options = setup.new_model(task), setup.options
+    return {
+        name: with_states(model, part, options.processes, options.precision)
+        for name, part in parts.items()
+    }
 
 
 def do_unless_done(run: PlannedRun, parts: dict[str, LabelledSegments], setup: Setup) -> None:
@@ -105,6 +119,8 @@ def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
         ) from error
     if processes.is_main:
         conclude(run, training, figures, setup)
+    if asked := processes.greatest(training.stop.signal):  # after the last step
+        raise SystemExit(128 + asked)
 
 
 def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Setup) -> None:

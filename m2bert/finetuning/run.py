@@ -2,16 +2,19 @@
 
 log                 a line an epoch, in the original's format
 result.json         all figures, written when the run has ended
-state.safetensors   until then: weights, optimiser and figures after a finished epoch
+state.safetensors   until then: weights, optimiser and figures after a finished epoch, or after the
+                    step at which the run was asked to stop
 model/              the model of the best epoch, with --save_ckpt (model/folder.py)
 
 Of several processes only the main one writes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -22,8 +25,16 @@ from m2bert.base.errors import UserError
 from m2bert.base.files import remove_temporaries, write_text
 from m2bert.base.processes import Processes
 from m2bert.base.recipes import Recipe, refuse_long_warmup
+from m2bert.base.stop import Stop
 from m2bert.finetuning.data import LabelledSegments, TaskData
-from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, Scores, SegmentSet, counted_in_loss
+from m2bert.finetuning.epoch import (
+    DECIMALS,
+    ClassifierTrainer,
+    Scores,
+    SegmentSet,
+    counted_in_loss,
+    with_states,
+)
 from m2bert.finetuning.metrics import METRICS
 from m2bert.finetuning.transposition import refuse_fixed
 from m2bert.model.classifiers import Classifier
@@ -40,7 +51,7 @@ from m2bert.tasks import SPLITS, Task
 
 STATE_FILE = "state.safetensors"
 MODEL_FOLDER = "model"
-BEST = "best."
+BEST, UNDER_WAY = "best.", "epoch."
 PREDICTIONS = "predictions"
 
 RECORDED = (
@@ -77,6 +88,10 @@ class Options:
     save_ckpt: bool
 
 
+class _Stopped(Exception):
+    """The run was asked to stop, and a step has just ended."""
+
+
 class FinetuningRun:
     """The loop over epochs of one run; `go` trains what is left of it and returns its figures."""
 
@@ -94,7 +109,6 @@ class FinetuningRun:
         self.folder, self.task, self.data, self.options = folder, task, data, options
         self.source, self.processes = source, options.processes
         device = self.processes.device
-        self.sets = [SegmentSet(task, getattr(data, name), device) for name in SPLITS]
         self.summaries = data.summaries()
         segments = options.batch_size or task.batch_size
         steps = options.recipe.epochs * -(-len(data.train) // segments)
@@ -103,8 +117,14 @@ class FinetuningRun:
         if options.transpose:
             refuse_fixed(task)
         model = new_model()
+        sets = [getattr(data, name) for name in SPLITS]
         if options.freeze:
             model.backbone.requires_grad_(False)
+            if data.train.states is None:  # the encoder is random, and each run's own
+                sets = [
+                    with_states(model, part, self.processes, options.precision) for part in sets
+                ]
+        self.sets = [SegmentSet(task, part, device) for part in sets]
         self.trainer = ClassifierTrainer(
             model,
             task,
@@ -118,28 +138,56 @@ class FinetuningRun:
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}
         """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
+        self.stop = Stop()
+        self.passed = 0.0
+        """Seconds of the epoch under way before the run was stopped in it."""
         self.load_state()
-        if options.freeze:
-            for data_set in self.sets:
-                self.trainer.keep_states(data_set)
 
     def go(self) -> dict:
-        """Train what is left of the run and return its figures."""
-        if not self.processes.agree(len(self.epochs)):
+        """Train what is left of the run and return its figures; `SystemExit` if it is stopped."""
+        if not self.processes.agree(self.trainer.steps):
             raise UserError(f"{self.folder} must be one folder, shared by all machines")
         if self.processes.is_main:
             self.begin()
         saved_at, saving_took = time.monotonic(), 0.0
-        while len(self.epochs) < self.options.recipe.epochs:
-            self.epochs.append(self.run_epoch(len(self.epochs) + 1))
-            if self.processes.is_main:
-                self.write_log()
-                begun = time.monotonic()
-                if begun - saved_at >= saving_took / MOST_TIME_SAVING:
-                    self.save_state()
-                    saved_at = time.monotonic()
-                    saving_took = saved_at - begun
+        with self.stop:
+            while len(self.epochs) < self.options.recipe.epochs:
+                try:
+                    self.epochs.append(self.run_epoch(len(self.epochs) + 1))
+                except _Stopped:
+                    self.halt()
+                if self.processes.is_main:
+                    self.write_log()
+                    begun = time.monotonic()
+                    if begun - saved_at >= saving_took / MOST_TIME_SAVING:
+                        self.save_state()
+                        saved_at = time.monotonic()
+                        saving_took = saved_at - begun
         return self.figures()
+
+    def halt(self) -> NoReturn:
+        """Keep the state in the midst of an epoch, and leave."""
+        seconds = time.perf_counter() - self.begun
+        under_way = self.trainer.pack_epoch() | {"seconds": torch.tensor(seconds).double()}
+        if self.processes.is_main:
+            self.save_state({UNDER_WAY + name: tensor for name, tensor in under_way.items()})
+        self.processes.say(
+            f"Stopped in epoch {len(self.epochs) + 1}, after step {self.trainer.steps}; state kept "
+            f"in {self.folder}. The same command goes on."
+        )
+        raise SystemExit(128 + self.processes.greatest(self.stop.signal))
+
+    def until_stopped(self, batches: list, title: str, alone: bool = False) -> Iterator[np.ndarray]:
+        """Pass batches on; raises `_Stopped` between two steps once any process was asked to stop.
+
+        alone: whether the processes have batches of their own, so that they cannot agree to stop.
+        """
+        for batch in self.processes.progress(batches, title):
+            yield batch
+            if not (alone and self.processes.count > 1) and self.processes.greatest(
+                self.stop.signal
+            ):
+                raise _Stopped
 
     def finish(self, result: dict) -> None:
         """Keep the best model with --save_ckpt, and remove what is no longer needed.
@@ -151,13 +199,14 @@ class FinetuningRun:
         (self.folder / STATE_FILE).unlink(missing_ok=True)
 
     def run_epoch(self, epoch: int) -> dict:
-        begun = time.perf_counter()
+        self.begun = begun = time.perf_counter() - self.passed
         train_set, valid_set, test_set = self.sets
-        show_progress = self.processes.progress
-        train = self.trainer.train_epoch(train_set, epoch, show_progress)
+        train = self.trainer.train_epoch(train_set, epoch, self.until_stopped)
         trained = time.perf_counter()
-        valid = self.trainer.evaluate(valid_set, "validation", show_progress)
-        test = self.trainer.evaluate(test_set, "test", show_progress)
+        own = partial(self.until_stopped, alone=True)
+        valid = self.trainer.evaluate(valid_set, "validation", own)
+        test = self.trainer.evaluate(test_set, "test", own)
+        self.passed = 0.0
         if valid.score >= max((record["valid_acc"] for record in self.epochs), default=0.0):
             self.keep_best(test)
         return {
@@ -186,9 +235,10 @@ class FinetuningRun:
         lines = [f"Loading pre-trained model from {self.source}", *map(epoch_line, self.epochs)]
         write_text(self.folder / "log", "\n".join(lines) + "\n")
 
-    def save_state(self) -> None:
+    def save_state(self, under_way: dict[str, Tensor] | None = None) -> None:
+        """Replace the saved state; `under_way`: the epoch that has not ended."""
         trainer = self.trainer
-        tensors = pack_state(trainer.model, trainer.optimiser)
+        tensors = pack_state(trainer.model, trainer.optimiser) | (under_way or {})
         tensors |= {BEST + name: tensor for name, tensor in self.best.items()}
         record = {
             "epochs": self.epochs,
@@ -218,6 +268,9 @@ class FinetuningRun:
         trainer = self.trainer
         unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
         trainer.steps, self.epochs = record["steps"], record["epochs"]
+        if under_way := with_prefix(tensors, UNDER_WAY):
+            self.passed = under_way.pop("seconds").item()
+            trainer.unpack_epoch(len(self.epochs) + 1, under_way)
         self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
 
     def save_model(self, result: dict) -> None:

@@ -10,7 +10,7 @@ import torch
 from m2bert.base.processes import Processes
 from m2bert.base.recipes import Recipe
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet, new_optimiser
+from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet, new_optimiser, with_states
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments
@@ -31,11 +31,14 @@ def new_trainer(model: Classifier, name: str, recipe: Recipe = RECIPE) -> Classi
     )
 
 
-def segments(name: str) -> SegmentSet:
+def labelled(name: str) -> LabelledSegments:
     notes = random_segments(np.random.default_rng(0), 10, 24, shortest=5)
     labels = labels_for(TASKS[name], notes)
-    data = LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
-    return SegmentSet(TASKS[name], data, CPU.device)
+    return LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+
+
+def segments(name: str) -> SegmentSet:
+    return SegmentSet(TASKS[name], labelled(name), CPU.device)
 
 
 def quietly(batches, _title):
@@ -50,9 +53,10 @@ def test_kept_states_of_a_frozen_encoder_train_the_same_head(name):
     trained = []
     for keeps in (True, False):
         model.load_state_dict(before)
-        trainer, data = new_trainer(model, name), segments(name)
+        part = labelled(name)
         if keeps:
-            trainer.keep_states(data)
+            part = with_states(model, part, CPU, "fp32")
+        trainer, data = new_trainer(model, name), SegmentSet(TASKS[name], part, CPU.device)
         scores = [trainer.train_epoch(data, epoch, quietly) for epoch in (1, 2)]
         scores.append(trainer.evaluate(data, "", quietly))
         trained.append((copy.deepcopy(model.state_dict()), scores))
