@@ -21,8 +21,8 @@ from m2bert.annotation.names import readable_name
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
-from m2bert.base.arguments import checked
-from m2bert.base.devices import choose_device
+from m2bert.base.arguments import PRECISIONS, checked
+from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import refuse_folder, replacing_together
 from m2bert.model.predictions import NoteLabels, PieceLabels
@@ -64,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
         type=checked(check_stride),
         help="notes from one window to the next (half a window)",
     )
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
     return parser.parse_args()
 
@@ -79,7 +80,9 @@ def main() -> None:
     names = {f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
     refuse_places(args.out, names)
     with replacing_together(args.out) as temporary:  # before the work, in case it cannot be made
-        annotation = annotate(song, models, choose_device(args.cpu), args.stride, show_progress)
+        device = choose_device(args.cpu)
+        precision = choose_precision(args.precision, device)
+        annotation = annotate(song, models, device, args.stride, precision, show_progress)
         print(summary(annotation))
         for name, write in names.items():
             write(annotation, temporary / name)

@@ -19,10 +19,12 @@ FLAGS = {
     "index_layer batch_size save_ckpt precision cpu (class_num) (num_workers) recipe epochs lr "
     "schedule warmup_steps weight_decay dropout encoder_lr",
     "m2bert.results": "RUNS_DIR compare save_dir plot",
-    "m2bert.annotate": "SONG model out which stride cpu",
+    "m2bert.annotate": "SONG model out which stride precision cpu",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "
     "num_workers",
     "m2bert.checkpoint": "SOURCE OUT num_attention_heads",
+    "m2bert.reproduce.__main__": "DATASET_DIR SMC_DIR RUNS_DIR preset recipe pretrain_epochs "
+    "objectives tasks minutes precision cpu",
     "data_creation.prepare_pretrain": "dataset dataset_dir lmd_dir output_dir num_workers "
     "midi_reader overwrite",
     "data_creation.prepare_smc": "smc_dir output_dir dataset as_published overwrite",
@@ -68,7 +70,8 @@ def without(libraries: list[str], *words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_commands_of_m2bert_are_its_entries():
-    assert {f"m2bert.{name}" for name in COMMANDS} == {name for name in FLAGS if "m2bert." in name}
+    entries = {name.removesuffix(".__main__") for name in FLAGS if "m2bert." in name}
+    assert {f"m2bert.{name}" for name in COMMANDS} == entries
 
 
 def test_help_is_said_before_anything_is_imported():
@@ -94,7 +97,7 @@ def test_an_unknown_command_is_refused():
     assert "  annotate " in done.stderr
 
 
-@pytest.mark.parametrize("module", ["m2bert.pretrain", "m2bert.finetune"])
+@pytest.mark.parametrize("module", ["m2bert.pretrain", "m2bert.finetune", "m2bert.reproduce"])
 def test_training_needs_no_midi_library_and_no_pictures(module):
     done = without(["miditoolkit", "mido", "symusic", "matplotlib", "tensorboard"], module)
     assert done.returncode == 0, done.stderr

@@ -20,17 +20,20 @@ def annotate(
     models: dict[str, list[Path]],
     device: torch.device,
     stride: int | None = None,
+    precision: str | None = None,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> Annotation:
     """Let the models of every task label the song.
 
     models: folders by task (`models.find_models`), the mean of several is taken; stride: notes
-    from one window to the next, by default half a window; progress: passes the tasks on, as tqdm
-    does.
+    from one window to the next, by default half a window; precision: "fp32" or "bf16"; progress:
+    passes the tasks on, as tqdm does.
     """
     marks = marks_of(song)
     warnings = warnings_of(song, marks)
-    labels = {task: labels_of(song, models[task], device, stride) for task in progress(models)}
+    labels = {
+        task: labels_of(song, models[task], device, stride, precision) for task in progress(models)
+    }
     return Annotation(
         song=song,
         marks=marks,
@@ -42,7 +45,11 @@ def annotate(
 
 
 def labels_of(
-    song: Song, folders: list[Path], device: torch.device, stride: int | None
+    song: Song,
+    folders: list[Path],
+    device: torch.device,
+    stride: int | None,
+    precision: str | None,
 ) -> NoteLabels | PieceLabels | None:
     """The mean of what several models of one task say; None if none can read anything.
 
@@ -51,7 +58,7 @@ def labels_of(
     found = []
     for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
         model = load_classifier(folder).to(device)
-        labels = model.predict(song, stride)
+        labels = model.predict(song, stride, precision)
         if labels is not None:  # else no model of the task can read anything
             found.append(labels)
     if not found:

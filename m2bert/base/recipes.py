@@ -24,7 +24,8 @@ class Recipe:
         epochs: most epochs.
         lr: the learning rate, of a schedule its greatest.
         schedule: "constant", or "cosine": half a cosine, which reaches 0 after the last epoch.
-        warmup_steps: steps over which the rate first rises from 0.
+        warmup_steps: steps over which the rate first rises from 0; a string as "2%" is that share
+            of all steps.
         weight_decay: share of a weight that is taken off at each step, times the learning rate.
         dropout: of attention and MLPs; None leaves that of the preset.
         encoder_lr: the learning rate of the encoder in fine-tuning; None is `lr`.
@@ -33,7 +34,7 @@ class Recipe:
     epochs: int
     lr: float
     schedule: str = "constant"
-    warmup_steps: int = 0
+    warmup_steps: int | str = 0
     weight_decay: float = 0.01
     dropout: float | None = None
     encoder_lr: float | None = None
@@ -52,32 +53,47 @@ class Recipe:
         changed = {n: v for n, v in asdict(self).items() if v != getattr(usual, n)}
         return changed | ({"epochs": self.epochs} if self.schedule != "constant" else {})
 
+    def warmup(self, steps: int) -> int:
+        """Steps of the warm-up of a training of so many steps."""
+        given = self.warmup_steps
+        return int(steps * float(given[:-1]) / 100) if isinstance(given, str) else given
+
     def factor(self, step: int, steps: int) -> float:
         """The share of the learning rate at a step, counted from 0, of so many."""
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
+        warmup = self.warmup(steps)
+        if step < warmup:
+            return (step + 1) / warmup
         if self.schedule == "constant":
             return 1.0
-        passed = (step - self.warmup_steps) / max(steps - self.warmup_steps, 1)
+        passed = (step - warmup) / max(steps - warmup, 1)
         return (1 + math.cos(math.pi * min(passed, 1.0))) / 2
+
+
+def steps_or_share(text: str) -> int | str:
+    """Whole steps, or a percentage as it stands."""
+    if not text.endswith("%"):
+        return whole(text)
+    if not 0 <= float(text[:-1]) < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0% to below 100%")
+    return text
 
 
 PAPER = Recipe(epochs=150, lr=2e-5)
 
 PRETRAINING = {
     "paper": PAPER,
-    "small": Recipe(epochs=6, lr=4e-3, schedule="cosine", warmup_steps=100),
+    "small": Recipe(epochs=6, lr=4e-3, schedule="cosine", warmup_steps="2%"),
 }
 FINETUNING = {
     "paper": replace(PAPER, epochs=10),
-    "small": Recipe(epochs=10, lr=1e-3, schedule="cosine", warmup_steps=50, encoder_lr=5e-4),
+    "small": Recipe(epochs=10, lr=1e-3, schedule="cosine", warmup_steps="2%", encoder_lr=5e-4),
 }
 
 _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "epochs": (count, "most epochs"),
     "lr": (not_negative, "learning rate"),
     "schedule": (str, f"of the learning rate: {' or '.join(SCHEDULES)} to 0 after the last epoch"),
-    "warmup_steps": (whole, "steps over which the learning rate rises from 0"),
+    "warmup_steps": (steps_or_share, "steps over which the rate rises from 0, or a share, as 2%%"),
     "weight_decay": (not_negative, "weight decay"),
     "dropout": (not_negative, "dropout of the encoder (that of its preset)"),
     "encoder_lr": (not_negative, "learning rate of the encoder (--lr)"),
@@ -118,7 +134,7 @@ def chosen(args: argparse.Namespace, recipes: dict[str, Recipe]) -> Recipe:
 
 def refuse_long_warmup(recipe: Recipe, steps: int) -> None:
     """Raise `UserError` if a training of so many steps ends before its rate is reached."""
-    if recipe.warmup_steps >= max(steps, 1):
+    if recipe.warmup(steps) >= max(steps, 1):
         raise UserError(
             f"--warmup_steps {recipe.warmup_steps} is longer than the training, which has "
             f"{steps} steps: give fewer, or more --epochs"

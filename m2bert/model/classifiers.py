@@ -90,7 +90,7 @@ class Classifier(nn.Module):
         save_model(folder, self, entries, record)
 
     def predict(
-        self, song: "Song | Path | str", stride: int | None = None
+        self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> NoteLabels | PieceLabels | None:
         """What the model says of a song (or a MIDI file)."""
         raise NotImplementedError
@@ -122,10 +122,12 @@ class NoteClassifier(Classifier):
     def _add_head(self, width: int, classes: int) -> None:
         self.classifier = nn.Sequential(nn.Linear(width, classes))
 
-    def predict(self, song: "Song | Path | str", stride: int | None = None) -> NoteLabels:
-        """Label the notes of a song (or of a MIDI file); `stride` as in `predict_notes`."""
+    def predict(
+        self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
+    ) -> NoteLabels:
+        """Label the notes of a song (or of a MIDI file); the rest as in `predict_notes`."""
         by_track = self.task in TASKS and TASKS[self.task].by_track
-        return predict_notes(_read(song), self, self.classes, by_track, stride)
+        return predict_notes(_read(song), self, self.classes, by_track, stride, precision)
 
     def head(self, states: Tensor) -> Tensor:
         return self.classifier(states)
@@ -149,9 +151,11 @@ class PieceClassifier(Classifier):
         )
         self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, classes))
 
-    def predict(self, song: "Song | Path | str", stride: int | None = None) -> PieceLabels | None:
-        """Label a song (or a MIDI file); `stride` and what comes back as in `predict_piece`."""
-        return predict_piece(_read(song), self, self.classes, stride)
+    def predict(
+        self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
+    ) -> PieceLabels | None:
+        """Label a song (or a MIDI file); the rest as in `predict_piece`."""
+        return predict_piece(_read(song), self, self.classes, stride, precision)
 
     def head(self, states: Tensor) -> Tensor:
         weights = self.attention["ws2"](torch.tanh(self.attention["ws1"](states))).softmax(1)

@@ -92,40 +92,48 @@ def predict_notes(
     classes: tuple[str, ...],
     by_track: bool = False,
     stride: int | None = None,
+    precision: str | None = None,
 ) -> NoteLabels:
     """What a `NoteClassifier` says of every note but drums.
 
     by_track: whether each instrument is read for itself. stride: notes from one window to the next,
-    by default half a window.
+    by default half a window. precision: "fp32" or "bf16", by default that of fine-tuning.
     """
     probabilities = np.full((len(song), len(classes)), np.nan, np.float32)
     for cp, index in voices(song, by_track):
-        probabilities[index] = note_probabilities(cp, model, stride)
+        probabilities[index] = note_probabilities(cp, model, stride, precision)
     return NoteLabels(classes, probabilities)
 
 
 def note_probabilities(
-    cp: np.ndarray, model: torch.nn.Module, stride: int | None = None
+    cp: np.ndarray,
+    model: torch.nn.Module,
+    stride: int | None = None,
+    precision: str | None = None,
 ) -> np.ndarray:
     """CP notes (notes, 4) -> probabilities of the classes of every note, (notes, classes)."""
     length = SEGMENT_LENGTHS["note"]
     starts = window_starts(len(cp), length, window_stride(stride, length))
     windows = cut_windows(cp, starts, min(length, len(cp)))
-    return merge_windows(window_probabilities(model, windows), starts, len(cp))
+    return merge_windows(window_probabilities(model, windows, precision), starts, len(cp))
 
 
 def predict_piece(
-    song: "Song", model: torch.nn.Module, classes: tuple[str, ...], stride: int | None = None
+    song: "Song",
+    model: torch.nn.Module,
+    classes: tuple[str, ...],
+    stride: int | None = None,
+    precision: str | None = None,
 ) -> PieceLabels | None:
     """What a `PieceClassifier` says of a piece, the mean over its windows; None if every note is
-    too short to be read."""
+    too short to be read. stride and precision as in `predict_notes`."""
     notes, length = song.notes, SEGMENT_LENGTHS["piece"]
     cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
     if not len(cp):
         return None
     starts = window_starts(len(cp), length, window_stride(stride, length))
     # these models look at padding, too
-    of_windows = window_probabilities(model, cut_windows(cp, starts, length))
+    of_windows = window_probabilities(model, cut_windows(cp, starts, length), precision)
     return PieceLabels(classes, of_windows.mean(0), of_windows)
 
 
@@ -138,15 +146,17 @@ def window_stride(stride: int | None, length: int) -> int:
 
 
 @torch.inference_mode()
-def window_probabilities(model: torch.nn.Module, windows: np.ndarray) -> np.ndarray:
+def window_probabilities(
+    model: torch.nn.Module, windows: np.ndarray, precision: str | None = None
+) -> np.ndarray:
     """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
     (windows, classes).
 
-    The model, in evaluation mode, computes where it is, in the precision of fine-tuning.
+    The model, in evaluation mode, computes where it is; precision as in `predict_notes`.
     """
     device = next(model.parameters()).device
     size = usual_batch_size(device)
-    bf16 = choose_precision(None, device) == "bf16"
+    bf16 = (precision or choose_precision(None, device)) == "bf16"
     found = []
     for first in range(0, len(windows), size):
         batch = torch.from_numpy(windows[first : first + size]).to(device)

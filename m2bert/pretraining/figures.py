@@ -34,10 +34,14 @@ class Speedometer:
         """Mean figures and speed since the last reading; waits for the device."""
         assert self._figures is not None  # nobody reads before the first step
         figures = (self._figures / self._steps).tolist()
-        notes_per_second = self._notes / (time.perf_counter() - self._begun)
-        speed = {"notes_per_second": round(notes_per_second, 1)}
+        seconds = time.perf_counter() - self._begun
+        speed = {
+            "notes_per_second": round(self._notes / seconds, 1),
+            "seconds_per_step": round(seconds / self._steps, 4),
+        }
         if self.peak:
-            speed["share_of_peak"] = round(notes_per_second * self.flops_per_note / self.peak, 4)
+            flops = self._notes / seconds * self.flops_per_note
+            speed["share_of_peak"] = round(flops / self.peak, 4)
         self.restart()
         return figures, speed
 

@@ -307,11 +307,12 @@ class PretrainingRun:
         self.refuse_bad_steps()
         figures, speed = self.speedometer.read()
         progress = self.progress
-        record = {"epoch": progress.epoch, "step": progress.steps, **name_figures(figures), **speed}
+        place = {"epoch": progress.epoch, "step": progress.steps, "epoch_steps": len(train)}
+        record = {**place, **name_figures(figures), **speed}
         if self.is_main:
             self.folder.log_steps(record)
-            place = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
-            self.processes.say(f"{place}: {steps_line(record)}")
+            where = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
+            self.processes.say(f"{where}: {steps_line(record)}")
 
     def conclude(self) -> None:
         progress, folder = self.progress, self.args.save_dir

@@ -30,6 +30,7 @@ from m2bert.model.tensors import load_tensors, pack_state, save_tensors, unpack_
 if TYPE_CHECKING:  # it may not be installed
     from torch.utils.tensorboard import SummaryWriter
 
+METRICS_FILE = "metrics.jsonl"
 RUNNING = "running"
 
 
@@ -66,7 +67,7 @@ class RunFolder:
         self._state = path / "state.safetensors"
         self._settings = path / SETTINGS_FILE
         self._log = path / "log"
-        self._metrics = path / "metrics.jsonl"
+        self._metrics = path / METRICS_FILE
         self._tensorboard: SummaryWriter | None = None
         if self._state.exists() and not self._settings.exists():
             raise UserError(f"{self._state} has no {self._settings.name} beside it")
@@ -149,25 +150,16 @@ class RunFolder:
             remove_temporaries(folder)
         write_json(self._settings, self.settings)
         self._write_log(progress)
-        steps = (line for line in self._step_lines() if line["step"] <= progress.steps)
+        steps = (
+            line
+            for line in read_metrics(self.path)
+            if line["kind"] == "steps" and line["step"] <= progress.steps
+        )
         epochs = ({"kind": "epoch", **record} for record in progress.history)
         kept = merge(steps, epochs, key=lambda line: line["step"])  # at a tie the steps come first
         with replacing(self._metrics) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in kept)
         self._tensorboard = open_tensorboard(self.path / "tensorboard", progress.steps)
-
-    def _step_lines(self) -> Iterator[dict]:
-        """The lines of intervals of steps, one at a time: a long run's are a hundred MB."""
-        if not self._metrics.exists():
-            return
-        with self._metrics.open(encoding="utf-8") as file:
-            for text in file:
-                try:
-                    line = json.loads(text)
-                except json.JSONDecodeError:
-                    return  # the run was killed while it wrote this line
-                if line["kind"] == "steps":
-                    yield line
 
     def log_steps(self, record: dict) -> None:
         """Add the line of an interval of steps."""
@@ -193,6 +185,19 @@ class RunFolder:
 
     def _write_log(self, progress: Progress) -> None:
         write_text(self._log, "".join(log_line(record) for record in progress.history))
+
+
+def read_metrics(run: Path) -> Iterator[dict]:
+    """The lines of a run's metrics, one at a time: a long run's are a hundred MB."""
+    path = run / METRICS_FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for text in file:
+            try:
+                yield json.loads(text)
+            except json.JSONDecodeError:
+                return  # the run was killed while it wrote this line
 
 
 def log_line(record: dict) -> str:

@@ -49,6 +49,16 @@ def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine(warmup, steps):
     assert recipe.factor(warmup + steps, warmup + steps) == pytest.approx(0, abs=1e-12)
 
 
+def test_a_warmup_may_be_a_share_of_the_steps():
+    recipe = parsed("--warmup_steps", "10%")
+    assert recipe.warmup(59) == 5
+    assert [recipe.factor(step, 59) for step in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+    refuse_long_warmup(recipe, 1)
+    for share in ("100%", "-1%", "%"):
+        with pytest.raises(SystemExit):
+            parsed("--warmup_steps", share)
+
+
 def test_only_what_is_other_than_in_the_paper_is_recorded():
     assert PAPER.beyond_the_paper() == FINETUNING["paper"].beyond_the_paper() == {}
     assert replace(PAPER, lr=1.0, epochs=3).beyond_the_paper() == {}

@@ -17,9 +17,11 @@ SMALL = M2BertConfig(
 
 
 def labels_for(task: Task, notes: np.ndarray) -> np.ndarray:
-    """Labels that a model can learn: three classes, of low, middle and high pitches."""
+    """Labels that a model can learn: three classes (if the task has so many), of low, middle and
+    high pitches."""
     lowest = 0 if task.level == "piece" else 1
     by_note = lowest + notes[..., 2].astype(np.int64) * 3 // 87
+    by_note = np.minimum(by_note, len(task.classes) - 1)
     if task.level == "piece":
         return by_note[:, 0]
     return np.where(notes[..., 0] == PAD[0], 0, by_note)

@@ -1,0 +1,186 @@
+"""From corpora and labelled data to the table of all objectives, within a time limit
+(docs/reproduce.md).
+
+    python -m m2bert.reproduce dataset_dir SMC runs/reproduce --minutes 230
+
+runs the ordinary commands one after another. The same command goes on where it was stopped.
+"""
+
+import argparse
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from m2bert.base.arguments import PRECISIONS, count, not_negative
+from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.recipes import PRETRAINING
+from m2bert.base.settings import claim_folder, refuse_other_settings
+from m2bert.base.stop import Stop
+from m2bert.finetuning.queue import SOME_TASKS_FAILED
+from m2bert.model.config import PRESETS
+from m2bert.reproduce.plan import OBJECTIVES, Plan
+from m2bert.reproduce.report import duration, write_report
+from m2bert.tasks import TASKS
+
+MARGIN = 60.0
+"""Seconds before the limit at which a command is asked to stop; of short limits a fifth."""
+
+WORK = ("pretrain/*/state.safetensors", "finetune/*/*/*/state.safetensors", "finetune/*/*/*/*.json")
+"""Files that are written once a step was done."""
+
+
+class Stopped(Exception):
+    """The time is over, or the user asked for an end."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.reproduce",
+        description="Prepare the data that is not there, pre-train with each objective, fine-tune "
+        "on all tasks, and write what comes out to RUNS_DIR/results. The same command goes on.",
+    )
+    add = parser.add_argument
+    add("dataset_dir", type=Path, help="holds the corpora's folders of MIDI files")
+    add("smc_dir", type=Path, help="holds SMCBenchmark's downstream_note and downstream_seq")
+    add("runs_dir", type=Path, help="folder of all that is made")
+    add("--preset", choices=PRESETS, default="base", help="size of the model (base)")
+    add("--recipe", choices=PRETRAINING, default="paper", help="how fast it learns (paper)")
+    add("--pretrain_epochs", type=count, help="epochs of pre-training (those of the recipe)")
+    add("--objectives", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES), help="(all)")
+    add("--tasks", nargs="+", choices=TASKS, metavar="NAME", default=list(TASKS), help="(all)")
+    add("--minutes", type=not_negative, help="stop before so many minutes have passed (never)")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
+    add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
+    args = parser.parse_args()
+    args.pretrain_epochs = args.pretrain_epochs or PRETRAINING[args.recipe].epochs
+    return args
+
+
+def main() -> int:
+    show_lines_at_once()
+    args = parse_arguments()
+    kept = ("preset", "recipe", "pretrain_epochs", "precision")
+    settings = {name: getattr(args, name) for name in kept}
+    refuse_other_settings(args.runs_dir, settings, "runs_dir")
+    plan = make_plan(args)
+    with Stop() as stop:
+        end = end_of(args.minutes, stop)
+        try:
+            prepare(plan, args.dataset_dir, args.smc_dir, end)
+        except Stopped:
+            print("Stopped while data was prepared; the same command goes on.")
+            return leave(stop)
+        claim_folder(args.runs_dir, settings, "runs_dir")
+        begun, failed = time.time(), False
+        try:
+            failed = train(plan, end)
+        except Stopped:
+            if not stop.signal and not has_worked(args.runs_dir, begun):
+                raise UserError(
+                    f"--minutes {args.minutes:g} were over before a step was done: give more"
+                ) from None
+        tell(write_report(plan), plan.runs_dir / "results")
+    return leave(stop) or (SOME_TASKS_FAILED if failed else 0)
+
+
+def leave(stop: Stop) -> int:
+    """The exit status where nothing has failed."""
+    return 128 + stop.signal if stop.signal else 0
+
+
+def make_plan(args: argparse.Namespace) -> Plan:
+    precision = ["--precision", args.precision] if args.precision else []
+    return Plan(
+        runs_dir=args.runs_dir,
+        preset=args.preset,
+        recipe=args.recipe,
+        epochs=args.pretrain_epochs,
+        flags=[*precision, *(["--cpu"] if args.cpu else [])],
+        objectives=list(dict.fromkeys(args.objectives)),
+        wanted=[TASKS[name] for name in dict.fromkeys(args.tasks)],
+    )
+
+
+def end_of(minutes: float | None, stop: Stop) -> Callable[[], int]:
+    """What gives the signal by which the command under way is to be stopped now, 0 for none."""
+    if minutes is None:
+        return lambda: stop.signal
+    last = time.monotonic() + 60 * minutes - min(MARGIN, 60 * minutes / 5)
+    return lambda: stop.signal or (signal.SIGTERM if time.monotonic() >= last else 0)
+
+
+def run(command: list[str], end: Callable[[], int]) -> int:
+    """Run a command of Python to its end, or until `end` gives a signal; returns its status.
+
+    Raises `Stopped` where `end` gives one.
+    """
+    print(f"\n$ {shlex.join(['python', *command])}")
+    child, asked = subprocess.Popen([sys.executable, *command]), False
+    while (status := child.poll()) is None:
+        if not asked and (number := end()):
+            child.send_signal(number)
+            asked = True
+        time.sleep(0.1)
+    if end():
+        raise Stopped
+    return status
+
+
+def prepare(plan: Plan, dataset_dir: Path, smc_dir: Path, end: Callable[[], int]) -> None:
+    """Make the corpora and the tasks' data that are not there yet.
+
+    Raises `UserError` if there is no corpus although one is needed, or no data of any task.
+    """
+    if missing := plan.missing_datasets:
+        words = ["--dataset_dir", str(dataset_dir), "--output_dir", str(plan.corpora)]
+        run(["-m", "data_creation.prepare_pretrain", *words, "--dataset", *missing], end)
+        if not plan.datasets:
+            raise UserError(f"there is no corpus in {dataset_dir} to pre-train on")
+    if missing := sorted({t.corpus for t in plan.wanted} - {t.corpus for t in plan.tasks}):
+        words = ["--smc_dir", str(smc_dir), "--output_dir", str(plan.task_data)]
+        run(["-m", "data_creation.prepare_smc", *words, "--dataset", *missing], end)
+        if not plan.tasks:
+            raise UserError(f"there is no data of these tasks in {smc_dir}")
+
+
+def train(plan: Plan, end: Callable[[], int]) -> bool:
+    """Do what is not finished; returns whether any task could not be trained."""
+    failed = False
+    for stage in plan.stages():
+        if not plan.is_finished(stage):
+            status = run(plan.command(stage), end)
+            failed |= status == SOME_TASKS_FAILED
+            if status not in (0, SOME_TASKS_FAILED):
+                raise UserError(f"the command above ended with status {status}")
+            write_report(plan)
+    return failed
+
+
+def has_worked(runs_dir: Path, since: float) -> bool:
+    """Whether any training took a step since then."""
+    files = (file for pattern in WORK for file in runs_dir.glob(pattern))
+    return any(file.stat().st_mtime >= since for file in files)
+
+
+def tell(trainings: list[dict], folder: Path) -> None:
+    """What has been reached, and what remains."""
+    print()
+    for row in trainings:
+        print(
+            "{objective:<9} pre-training: epoch {epochs:g} of {epochs_planned}; "
+            "fine-tuning: {trainings} of {trainings_planned}".format(**row)
+            + f"; left: {duration(row['seconds_left'])}"
+        )
+    print(f"written: {folder / 'RESULTS.md'}, {folder / 'results.json'}")
+    seconds = [row["seconds_left"] for row in trainings]
+    if any(value != 0 for value in seconds):
+        whole = None if None in seconds else sum(seconds)
+        print(f"Time left at the speed seen: {duration(whole)}. The same command goes on.")
+
+
+if __name__ == "__main__":
+    run_command(main, goes_on=True)
