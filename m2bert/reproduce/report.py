@@ -10,6 +10,7 @@ from m2bert.base.devices import choose_device
 from m2bert.base.files import write_json, write_text
 from m2bert.base.tables import Table, figure, markdown_text
 from m2bert.finetuning.queue import device_name, versions
+from m2bert.finetuning.result import RunKey
 from m2bert.notes.cp import FIELDS
 from m2bert.pretraining.curves import draw_curves
 from m2bert.reproduce.plan import Plan
@@ -34,83 +35,72 @@ def write_report(plan: Plan) -> list[dict]:
         if history := plan.history(name):
             draw_curves(history, folder / name / "curves.png")
     scores, trainings = score_table(plan), training_table(plan)
-    settings = {"preset": plan.preset, "recipe": plan.recipe, "epochs": plan.epochs}
-    record: dict[str, Any] = {
-        "settings": settings | {"datasets": ", ".join(plan.datasets)},
-        "machine": machine("--cpu" in plan.flags),
-        "versions": versions(),
-        "trainings": trainings.records,
-        "scores": scores.records,
+    how: dict[str, Any] = {
+        "preset": plan.preset,
+        "recipe": plan.recipe,
+        "datasets": " ".join(plan.datasets),
+        "device": device_name(choose_device("--cpu" in plan.flags)),
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        **versions(),
     }
+    record = how | {"trainings": trainings.records, "scores": scores.records}
     write_json(folder / "results.json", record)
-    facts = [
-        f"- {name}: " + ", ".join(f"{key} {value}" for key, value in record[name].items())
-        for name in ("settings", "machine", "versions")
-    ]
-    curves = sorted(folder.glob("*/curves.png"))
-    pictures = [f"\n![{path.parent.name}]({path.relative_to(folder)})" for path in curves]
+    facts = [f"- {name}: {value}" for name, value in how.items()]
+    curves = [path.relative_to(folder) for path in sorted(folder.glob("*/curves.png"))]
+    pictures = [f"\n![{path.parent}]({path})" for path in curves]
     text = [markdown_text(scores), markdown_text(trainings), "# How", "", *facts, *pictures, ""]
     write_text(folder / "RESULTS.md", "\n".join(text))
     return list(trainings.records)
 
 
-def machine(cpu: bool) -> dict:
-    """What the figures were computed on."""
-    device = choose_device(cpu)
-    return {
-        "device": device_name(device),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-    }
+def results_of(plan: Plan, objective: str) -> dict[RunKey, dict]:
+    """The results that an objective has so far."""
+    folder = plan.finetuning(objective)
+    return read_results(folder) if find_results(folder) else {}
 
 
 def score_table(plan: Plan) -> Table:
     """Tasks by objectives: means over the seeds that are complete."""
-    tables = {}
-    for name in plan.objectives:
-        folder = plan.finetuning(name)
-        scored = score_rows(read_results(folder) if find_results(folder) else {})
-        tables[name] = {row["task"]: row for row in scored}
-    cells, records = [], []
+    scored = {
+        name: {row["task"]: row for row in score_rows(results_of(plan, name))}
+        for name in plan.objectives
+    }
+    records = []
     for task in plan.tasks:
-        rows = {name: table[task.name] for name, table in tables.items()}
-        commonest = (row["commonest"] for row in rows.values())
-        record = {
-            **{key: rows[plan.objectives[0]][key] for key in ("acronym", "task", "metric")},
-            "commonest": next((score for score in commonest if score is not None), None),
-            **{name: row["mean"] for name, row in rows.items()},
-            **{f"{name}_seeds": row["runs"] for name, row in rows.items()},
-            **{f"published_{model}": of.get(task.name) for model, of in PUBLISHED.items()},
-        }
-        records.append(record)
-        figures = ["commonest", *plan.objectives, *(f"published_{model}" for model in PUBLISHED)]
-        cells.append(
-            [task.acronym, task.name, METRIC_TITLES[task.metric]]
-            + [figure(record[name], absent="-") for name in figures]
-            + [" ".join(str(record[f"{name}_seeds"]) for name in plan.objectives)]
+        rows = {name: by_task[task.name] for name, by_task in scored.items()}
+        commonest = (row["commonest"] for row in rows.values() if row["commonest"] is not None)
+        records.append(
+            {
+                "task": task.name,
+                "metric": task.metric,
+                "commonest": next(commonest, None),
+                **{name: row["mean"] for name, row in rows.items()},
+                **{f"published_{model}": of.get(task.name) for model, of in PUBLISHED.items()},
+                "seeds": [row["runs"] for row in rows.values()],
+            }
         )
-    published = [f"published\n{model}" for model in PUBLISHED]
-    titles = ["", "task", "metric", "commonest\nclass", *plan.objectives, *published, "seeds"]
+    titles = [name.replace("_", " ") for name in records[0]]
+    cells = [
+        [task.acronym, record["task"], METRIC_TITLES[record["metric"]]]
+        + [figure(value, absent="-") for value in list(record.values())[2:-1]]
+        + [" ".join(map(str, record["seeds"]))]
+        for task, record in zip(plan.tasks, records, strict=True)
+    ]
     notes = [
         "Means over complete seeds (how many of each objective: last column) of the test scores at "
         "the best validation epoch. The published ones are of the base preset, the whole data and "
         "the paper's recipe: others cannot be compared with them."
     ]
-    return Table(f"Scores in {plan.runs_dir}", titles, cells, notes, records)
+    return Table(f"Scores in {plan.runs_dir}", ["", *titles], cells, notes, records)
 
 
 def training_table(plan: Plan) -> Table:
     """A row an objective: how far its trainings have come, how well and how fast."""
-    titles = ["objective", "epochs", "loss", *(f"{field} acc" for field in FIELDS)]
-    titles += ["notes/s", "share of\npeak", "fine-tunings", "notes/s", "left"]
     cells, records = [], []
     for name, reached in progress(plan).items():
         last = max(plan.history(name), key=lambda epoch: epoch["epoch"], default={})
         steps = last_steps(plan, name) or {}
-        folder = plan.finetuning(name)
-        results = read_results(folder).values() if find_results(folder) else []
-        speeds = [result["notes_per_second"] for result in results]
+        speeds = [result["notes_per_second"] for result in results_of(plan, name).values()]
         record = {
             "objective": name,
             **reached,
@@ -121,21 +111,21 @@ def training_table(plan: Plan) -> Table:
             "finetuning_notes_per_second": round(fmean(speeds), 1) if speeds else None,
         }
         records.append(record)
-        accuracies = record["valid_acc"] or [None] * len(FIELDS)
-        cells.append(
-            [
-                name,
-                "{epochs:g} of {epochs_planned}".format(**reached),
-                *(figure(value, absent="-") for value in (record["valid_loss"], *accuracies)),
-                rate(record["pretraining_notes_per_second"]),
-                figure(record["share_of_peak"], absent="-"),
-                "{trainings} of {trainings_planned}".format(**reached),
-                rate(record["finetuning_notes_per_second"]),
-                duration(reached["seconds_left"]),
-            ]
-        )
-    notes = ["losses and accuracies: of the last epoch's validation, accuracies at changed notes"]
-    return Table("Trainings", titles, cells, notes, records, texts=1)
+        shown = {
+            "objective": name,
+            "epochs": "{epochs:g} of {epochs_planned}".format(**reached),
+            "loss": figure(record["valid_loss"], absent="-"),
+            "accuracies": " ".join(map(figure, record["valid_acc"] or [])) or "-",
+            "notes/s": rate(record["pretraining_notes_per_second"]),
+            "share of peak": figure(record["share_of_peak"], absent="-"),
+            "fine-tunings": "{trainings} of {trainings_planned}".format(**reached),
+            "their notes/s": rate(record["finetuning_notes_per_second"]),
+            "left": duration(reached["seconds_left"]),
+        }
+        cells.append(list(shown.values()))
+    fields = ", ".join(field.lower() for field in FIELDS)
+    notes = [f"loss, accuracies ({fields}; at changed notes): of the last epoch's validation"]
+    return Table("Trainings", list(shown), cells, notes, records, texts=1)
 
 
 def rate(value: float | None) -> str:
