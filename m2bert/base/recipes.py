@@ -86,7 +86,7 @@ PRETRAINING = {
 }
 FINETUNING = {
     "paper": replace(PAPER, epochs=10),
-    "small": Recipe(epochs=10, lr=1e-3, schedule="cosine", warmup_steps="2%", encoder_lr=5e-4),
+    "small": Recipe(epochs=10, lr=2e-3, schedule="cosine", warmup_steps="2%"),
 }
 
 _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {

@@ -140,6 +140,8 @@ def prepare(plan: Plan, dataset_dir: Path, smc_dir: Path, end: Callable[[], int]
         run(["-m", "data_creation.prepare_pretrain", *words, "--dataset", *missing], end)
         if not plan.datasets:
             raise UserError(f"there is no corpus in {dataset_dir} to pre-train on")
+        if missing := plan.missing_datasets:
+            print(f"warning: pre-training goes without {', '.join(missing)}", file=sys.stderr)
     if missing := sorted({t.corpus for t in plan.wanted} - {t.corpus for t in plan.tasks}):
         words = ["--smc_dir", str(smc_dir), "--output_dir", str(plan.task_data)]
         run(["-m", "data_creation.prepare_smc", *words, "--dataset", *missing], end)

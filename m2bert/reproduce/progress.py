@@ -27,7 +27,9 @@ def progress(plan: Plan) -> dict[str, dict]:
     found = {}
     for objective, line in speeds.items():
         planned = 0 if OBJECTIVES[objective] is None else plan.epochs
-        epochs = line["step"] / line["epoch_steps"] if line else 0.0
+        epochs = max(
+            len(plan.history(objective)), line["step"] / line["epoch_steps"] if line else 0.0
+        )
         left = 0.0 if not planned or plan.is_finished(Stage(objective)) else planned - epochs
         runs = [run for s in plan.stages() if s.objective == objective for run in plan.runs(s)]
         waiting = [task.name for task, path in runs if not path.exists()]
