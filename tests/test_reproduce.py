@@ -19,7 +19,7 @@ from m2bert.base.recipes import FINETUNING
 from m2bert.pretrain import REDUCED
 from m2bert.reproduce import __main__ as reproduce
 from m2bert.reproduce.plan import OBJECTIVES, Plan, Stage
-from m2bert.reproduce.progress import VALIDATION, progress
+from m2bert.reproduce.progress import VALIDATION, progress, read_reached
 from m2bert.reproduce.report import duration, write_report
 from m2bert.tasks import TASKS
 from tests.helpers.finetuning import ENVIRONMENT, figures
@@ -46,7 +46,7 @@ def words(runs_dir: Path, *flags: str) -> list[str]:
 def run_alone(words: list[str]) -> None:
     """The whole command in one process, which its commands share: quick to start and to kill."""
 
-    def run_inside(command: list[str], _end: object) -> int:
+    def run_inside(command: list[str], *_: object, **__: object) -> int:
         _, module, *arguments = command
         sys.argv = [module, *arguments]
         try:
@@ -86,7 +86,7 @@ def test_first_every_objective_with_one_seed_then_further_seeds(tmp_path):
     first = ("beat", "composer", "violin_all")
     order = [(s.objective, s.seed, tuple(t.name for t in s.tasks)) for s in plan.stages()]
     assert order == [
-        ("rc", 2021, ()),
+        ("rc", None, ()),
         ("rc", 2021, first),
         ("scratch", 2021, first),
         ("rc", 2022, ("composer", "violin_all")),
@@ -118,7 +118,11 @@ def test_what_a_model_is_trained_to_do(tmp_path, objective, flags):
 
 def test_the_time_left_is_told_by_the_speed_seen(tmp_path):
     plan = new_plan(write_data(tmp_path, "beat"), "beat", objectives=("rc", "mlm", "scratch"))
-    assert [row["seconds_left"] for row in progress(plan).values()] == [None, None, None]
+
+    def told() -> dict[str, dict]:
+        return progress(plan, {name: read_reached(plan, name) for name in plan.objectives})
+
+    assert [row["seconds_left"] for row in told().values()] == [None, None, None]
     line = {"kind": "steps", "epoch": 2, "step": 150, "epoch_steps": 100, "seconds_per_step": 2.0}
     folder = plan.pretraining("rc")
     folder.mkdir(parents=True)
@@ -128,7 +132,7 @@ def test_the_time_left_is_told_by_the_speed_seen(tmp_path):
         for part in ("train", "valid", "test")
     )
     tuning = FINETUNING["small"].epochs * notes / 10
-    found = progress(plan)
+    found = told()
     assert found["rc"]["epochs"] == 1.5
     assert found["rc"]["seconds_left"] == round(2.5 * 100 * 2 * VALIDATION + tuning)
     assert found["mlm"]["seconds_left"] == round(4 * 100 * 2 * VALIDATION + tuning)
@@ -196,7 +200,7 @@ def test_before_the_limit_it_stops_and_says_what_remains(tmp_path, monkeypatch, 
         assert time.monotonic() - begun < 15
         said = capfd.readouterr().out
         assert "Stopped after step" in said
-        assert "of 2000; fine-tuning: 0 of 1; left: " in said
+        assert "of 2000 epochs; fine-tuning: 0 of 1; left: " in said
         assert "Time left at the speed seen: " in said
         steps.append(int(said.split("Stopped after step ")[1].split()[0]))
     assert 0 < steps[0] < steps[1]
@@ -211,7 +215,7 @@ def test_before_the_limit_it_stops_and_says_what_remains(tmp_path, monkeypatch, 
 def test_a_failing_command_ends_it(tmp_path, monkeypatch, capfd):
     write_data(tmp_path, "beat")
     (tmp_path / "corpora/pop909.npy").write_bytes(b"damaged")
-    with pytest.raises(UserError, match="the command above ended with status 1"):
+    with pytest.raises(UserError, match="pre-training rc ended with status 1: see above"):
         run_here(monkeypatch, tmp_path, "--objectives", "rc", "--tasks", "beat")
     assert "pop909.npy" in capfd.readouterr().err
 

@@ -72,7 +72,6 @@ class SegmentSet:
 class EpochUnderWay:
     """What an epoch of training has brought so far, in this process."""
 
-    epoch: int
     predictions: Tensor
     losses: list[Tensor]
 
@@ -113,12 +112,12 @@ class ClassifierTrainer:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
         if self.transpose:
             data = data.transposed(self.task, self.transpose, [self.seed, epoch, self.transpose])
-        if self.under_way is None or self.under_way.epoch != epoch:
-            self.under_way = EpochUnderWay(epoch, torch.zeros_like(data.labels), [])
-        predictions, losses = self.under_way.predictions, self.under_way.losses
         cut = self.cut(order)
         steps = self.recipe.epochs * len(cut)
         done = self.steps - (epoch - 1) * len(cut)
+        if self.under_way is None or not done:
+            self.under_way = EpochUnderWay(torch.zeros_like(data.labels), [])
+        predictions, losses = self.under_way.predictions, self.under_way.losses
         for rows in batches(cut[done:], f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
             torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
@@ -165,10 +164,10 @@ class ClassifierTrainer:
             "predictions": self.processes.add_up(self.under_way.predictions),
         }
 
-    def unpack_epoch(self, epoch: int, tensors: dict[str, Tensor]) -> None:
+    def unpack_epoch(self, tensors: dict[str, Tensor]) -> None:
         """Go on with an epoch that `pack_epoch` has saved: the main process for all."""
         kept = {name: t.to(self.device) * self.processes.is_main for name, t in tensors.items()}
-        self.under_way = EpochUnderWay(epoch, kept["predictions"], list(kept["losses"]))
+        self.under_way = EpochUnderWay(kept["predictions"], list(kept["losses"]))
 
     def cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Segment numbers in order -> batches of them."""

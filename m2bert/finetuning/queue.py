@@ -32,8 +32,8 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
     """Do the runs that neither are finished nor under way elsewhere; returns the exit status."""
     failed = False
     for _, group in groupby(runs, key=lambda run: run.task.name):
+        of_task = list(group)
         try:
-            of_task = list(group)
             with setup.processes.as_one():
                 parts = read_parts(of_task[0].task, setup.data_roots)
             if setup.options.freeze and setup.backbone and not all(r.is_finished for r in of_task):
@@ -43,6 +43,11 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
         except UserError as error:
             failed = True
             tell(error)
+        except torch.OutOfMemoryError as error:
+            raise setup.processes.failure(
+                f"{of_task[0].task.name}: the GPU's memory is too small: fewer JOBS or a smaller "
+                "--batch_size help"
+            ) from error
     finished = sum(run.is_finished for run in runs)
     setup.processes.say(
         f"{finished} of {len(runs)} runs are finished; "
@@ -105,18 +110,13 @@ def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
     source = str(backbone.path) if backbone else "nothing (random weights)"
     seed = seed_of_run(run.seed, run.fold)
     new_model = partial(setup.new_model, task)
-    try:
-        with processes.as_one():
-            training = FinetuningRun(run.folder, task, data, new_model, options, seed, source)
-        sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
-        again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
-        processes.say(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
-        with processes.as_one():
-            figures = training.go()
-    except torch.OutOfMemoryError as error:
-        raise processes.failure(
-            f"{run.name}: the GPU's memory is too small: fewer JOBS or a smaller --batch_size help"
-        ) from error
+    with processes.as_one():
+        training = FinetuningRun(run.folder, task, data, new_model, options, seed, source)
+    sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
+    again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
+    processes.say(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
+    with processes.as_one():
+        figures = training.go()
     if processes.is_main:
         conclude(run, training, figures, setup)
     if asked := processes.greatest(training.stop.signal):  # after the last step

@@ -12,7 +12,6 @@ Of several processes only the main one writes.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -156,7 +155,9 @@ class FinetuningRun:
                     self.epochs.append(self.run_epoch(len(self.epochs) + 1))
                 except _Stopped:
                     self.halt()
-                if self.processes.is_main:
+                with self.processes.as_one():
+                    if not self.processes.is_main:
+                        continue
                     self.write_log()
                     begun = time.monotonic()
                     if begun - saved_at >= saving_took / MOST_TIME_SAVING:
@@ -169,24 +170,20 @@ class FinetuningRun:
         """Keep the state in the midst of an epoch, and leave."""
         seconds = time.perf_counter() - self.begun
         under_way = self.trainer.pack_epoch() | {"seconds": torch.tensor(seconds).double()}
-        if self.processes.is_main:
-            self.save_state({UNDER_WAY + name: tensor for name, tensor in under_way.items()})
+        with self.processes.as_one():
+            if self.processes.is_main:
+                self.save_state({UNDER_WAY + name: tensor for name, tensor in under_way.items()})
         self.processes.say(
             f"Stopped in epoch {len(self.epochs) + 1}, after step {self.trainer.steps}; state kept "
             f"in {self.folder}. The same command goes on."
         )
         raise SystemExit(128 + self.processes.greatest(self.stop.signal))
 
-    def until_stopped(self, batches: list, title: str, alone: bool = False) -> Iterator[np.ndarray]:
-        """Pass batches on; raises `_Stopped` between two steps once any process was asked to stop.
-
-        alone: whether the processes have batches of their own, so that they cannot agree to stop.
-        """
+    def until_stopped(self, batches: list, title: str) -> Iterator[np.ndarray]:
+        """Pass batches on; raises `_Stopped` between two once any process was asked to stop."""
         for batch in self.processes.progress(batches, title):
             yield batch
-            if not (alone and self.processes.count > 1) and self.processes.greatest(
-                self.stop.signal
-            ):
+            if self.processes.greatest(self.stop.signal):
                 raise _Stopped
 
     def finish(self, result: dict) -> None:
@@ -203,9 +200,10 @@ class FinetuningRun:
         train_set, valid_set, test_set = self.sets
         train = self.trainer.train_epoch(train_set, epoch, self.until_stopped)
         trained = time.perf_counter()
-        own = partial(self.until_stopped, alone=True)
-        valid = self.trainer.evaluate(valid_set, "validation", own)
-        test = self.trainer.evaluate(test_set, "test", own)
+        # several processes take turns at these batches, so they could not agree between two
+        evaluated = self.processes.progress if self.processes.count > 1 else self.until_stopped
+        valid = self.trainer.evaluate(valid_set, "validation", evaluated)
+        test = self.trainer.evaluate(test_set, "test", evaluated)
         self.passed = 0.0
         if valid.score >= max((record["valid_acc"] for record in self.epochs), default=0.0):
             self.keep_best(test)
@@ -270,7 +268,7 @@ class FinetuningRun:
         trainer.steps, self.epochs = record["steps"], record["epochs"]
         if under_way := with_prefix(tensors, UNDER_WAY):
             self.passed = under_way.pop("seconds").item()
-            trainer.unpack_epoch(len(self.epochs) + 1, under_way)
+            trainer.unpack_epoch(under_way)
         self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
 
     def save_model(self, result: dict) -> None:

@@ -13,18 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from m2bert.base.arguments import PRECISIONS, count, not_negative
+from m2bert.base.arguments import count, not_negative
+from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
-from m2bert.base.recipes import PRETRAINING
-from m2bert.base.settings import claim_folder, refuse_other_settings
+from m2bert.base.recipes import FINETUNING, PRETRAINING
+from m2bert.base.settings import claim_folder
 from m2bert.base.stop import Stop
 from m2bert.finetuning.queue import SOME_TASKS_FAILED
 from m2bert.model.config import PRESETS
 from m2bert.reproduce.plan import OBJECTIVES, Plan
 from m2bert.reproduce.report import duration, write_report
-from m2bert.tasks import TASKS
+from m2bert.tasks import TASKS, Task
 
 MARGIN = 60.0
 """Seconds before the limit at which a command is asked to stop; of short limits a fifth."""
@@ -53,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--objectives", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES), help="(all)")
     add("--tasks", nargs="+", choices=TASKS, metavar="NAME", default=list(TASKS), help="(all)")
     add("--minutes", type=not_negative, help="stop before so many minutes have passed (never)")
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
+    add("--precision", choices=("fp32", "bf16"), help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     args = parser.parse_args()
     args.pretrain_epochs = args.pretrain_epochs or PRETRAINING[args.recipe].epochs
@@ -63,43 +65,44 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     show_lines_at_once()
     args = parse_arguments()
-    kept = ("preset", "recipe", "pretrain_epochs", "precision")
-    settings = {name: getattr(args, name) for name in kept}
-    refuse_other_settings(args.runs_dir, settings, "runs_dir")
-    plan = make_plan(args)
+    precision = choose_precision(args.precision, choose_device(args.cpu))
+    plan = make_plan(args, precision)
+    settings = {
+        "preset": args.preset,
+        "recipe": args.recipe,
+        "pretrain_epochs": args.pretrain_epochs,
+        "precision": precision,
+        "recipes": [asdict(of[args.recipe]) for of in (PRETRAINING, FINETUNING)],
+    }
     with Stop() as stop:
         end = end_of(args.minutes, stop)
         try:
             prepare(plan, args.dataset_dir, args.smc_dir, end)
         except Stopped:
             print("Stopped while data was prepared; the same command goes on.")
-            return leave(stop)
+            return 128 + stop.signal if stop.signal else 0
         claim_folder(args.runs_dir, settings, "runs_dir")
-        begun, failed = time.time(), False
+        begun, failed = time.time(), [False]
         try:
-            failed = train(plan, end)
+            train(plan, end, failed)
         except Stopped:
             if not stop.signal and not has_worked(args.runs_dir, begun):
                 raise UserError(
                     f"--minutes {args.minutes:g} were over before a step was done: give more"
                 ) from None
-        tell(write_report(plan), plan.runs_dir / "results")
-    return leave(stop) or (SOME_TASKS_FAILED if failed else 0)
+        tell(write_report(plan), plan)
+        if stop.signal:
+            return 128 + stop.signal
+    return SOME_TASKS_FAILED if any(failed) else 0
 
 
-def leave(stop: Stop) -> int:
-    """The exit status where nothing has failed."""
-    return 128 + stop.signal if stop.signal else 0
-
-
-def make_plan(args: argparse.Namespace) -> Plan:
-    precision = ["--precision", args.precision] if args.precision else []
+def make_plan(args: argparse.Namespace, precision: str) -> Plan:
     return Plan(
         runs_dir=args.runs_dir,
         preset=args.preset,
         recipe=args.recipe,
         epochs=args.pretrain_epochs,
-        flags=[*precision, *(["--cpu"] if args.cpu else [])],
+        flags=["--precision", precision, *(["--cpu"] if args.cpu else [])],
         objectives=list(dict.fromkeys(args.objectives)),
         wanted=[TASKS[name] for name in dict.fromkeys(args.tasks)],
     )
@@ -113,53 +116,71 @@ def end_of(minutes: float | None, stop: Stop) -> Callable[[], int]:
     return lambda: stop.signal or (signal.SIGTERM if time.monotonic() >= last else 0)
 
 
-def run(command: list[str], end: Callable[[], int]) -> int:
+def run(command: list[str], title: str, end: Callable[[], int], fine: tuple[int, ...]) -> int:
     """Run a command of Python to its end, or until `end` gives a signal; returns its status.
 
-    Raises `Stopped` where `end` gives one.
+    Raises `Stopped` where `end` gives one, and `UserError` for a status that is not `fine`.
     """
+    if end():
+        raise Stopped
     print(f"\n$ {shlex.join(['python', *command])}")
-    child, asked = subprocess.Popen([sys.executable, *command]), False
-    while (status := child.poll()) is None:
-        if not asked and (number := end()):
-            child.send_signal(number)
-            asked = True
-        time.sleep(0.1)
+    with subprocess.Popen([sys.executable, *command]) as child:
+        asked = 0
+        try:
+            while (status := child.poll()) is None:
+                if not asked and (asked := end()):
+                    child.send_signal(asked)
+                time.sleep(0.1)
+        except BaseException:  # asked once more to end
+            child.kill()
+            raise
+    if status not in (*fine, *((128 + asked, -asked) if asked else ())):
+        killed = " (killed: is the memory too small?)" if status == -signal.SIGKILL else ""
+        raise UserError(f"{title} ended with status {status}{killed}: see above")
     if end():
         raise Stopped
     return status
 
 
 def prepare(plan: Plan, dataset_dir: Path, smc_dir: Path, end: Callable[[], int]) -> None:
-    """Make the corpora and the tasks' data that are not there yet.
+    """Make the corpora and the tasks' data that are not there yet, and name what stays missing.
 
     Raises `UserError` if there is no corpus although one is needed, or no data of any task.
     """
-    if missing := plan.missing_datasets:
+    if plan.missing_datasets:
         words = ["--dataset_dir", str(dataset_dir), "--output_dir", str(plan.corpora)]
-        run(["-m", "data_creation.prepare_pretrain", *words, "--dataset", *missing], end)
+        command = ["-m", "data_creation.prepare_pretrain", *words, "--dataset"]
+        command += plan.missing_datasets
+        run(command, "the preparation of corpora", end, fine=(0, 1))
         if not plan.datasets:
             raise UserError(f"there is no corpus in {dataset_dir} to pre-train on")
-        if missing := plan.missing_datasets:
-            print(f"warning: pre-training goes without {', '.join(missing)}", file=sys.stderr)
-    if missing := sorted({t.corpus for t in plan.wanted} - {t.corpus for t in plan.tasks}):
+        if missing := ", ".join(plan.missing_datasets):
+            print(f"warning: pre-training goes without {missing}", file=sys.stderr)
+    if lacking := missing_tasks(plan):
         words = ["--smc_dir", str(smc_dir), "--output_dir", str(plan.task_data)]
-        run(["-m", "data_creation.prepare_smc", *words, "--dataset", *missing], end)
+        corpora = sorted({task.corpus for task in lacking})
+        command = ["-m", "data_creation.prepare_smc", *words, "--dataset", *corpora]
+        run(command, "the preparation of tasks", end, fine=(0, 1))
         if not plan.tasks:
             raise UserError(f"there is no data of these tasks in {smc_dir}")
+        if names := ", ".join(task.name for task in missing_tasks(plan)):
+            print(f"warning: left out, as there is no data: {names}", file=sys.stderr)
 
 
-def train(plan: Plan, end: Callable[[], int]) -> bool:
-    """Do what is not finished; returns whether any task could not be trained."""
-    failed = False
+def missing_tasks(plan: Plan) -> list[Task]:
+    return [task for task in plan.wanted if task not in plan.tasks]
+
+
+def train(plan: Plan, end: Callable[[], int], failed: list[bool]) -> None:
+    """Do what is not finished; `failed` is told of each command whether a task of it failed."""
     for stage in plan.stages():
-        if not plan.is_finished(stage):
-            status = run(plan.command(stage), end)
-            failed |= status == SOME_TASKS_FAILED
-            if status not in (0, SOME_TASKS_FAILED):
-                raise UserError(f"the command above ended with status {status}")
-            write_report(plan)
-    return failed
+        if plan.is_finished(stage):
+            continue
+        status = run(plan.command(stage), stage.title, end, fine=(0, SOME_TASKS_FAILED))
+        failed.append(status == SOME_TASKS_FAILED)
+        if status == 0 and not plan.is_finished(stage):
+            raise UserError(f"{stage.title} is under way in another command")
+        write_report(plan)
 
 
 def has_worked(runs_dir: Path, since: float) -> bool:
@@ -168,18 +189,22 @@ def has_worked(runs_dir: Path, since: float) -> bool:
     return any(file.stat().st_mtime >= since for file in files)
 
 
-def tell(trainings: list[dict], folder: Path) -> None:
-    """What has been reached, and what remains."""
+def tell(trainings: list[dict], plan: Plan) -> None:
+    """What has been reached, and what remains of the plan."""
     print()
+    seconds = []
     for row in trainings:
+        epochs = "{epochs:g} of {epochs_planned} epochs" if row["epochs_planned"] else "none"
         print(
-            "{objective:<9} pre-training: epoch {epochs:g} of {epochs_planned}; "
-            "fine-tuning: {trainings} of {trainings_planned}".format(**row)
+            f"{{objective:<9}} pre-training: {epochs}; fine-tuning: "
+            "{trainings} of {trainings_planned}".format(**row)
             + f"; left: {duration(row['seconds_left'])}"
         )
+        if row["objective"] in plan.objectives:
+            seconds.append(row["seconds_left"])
+    folder = plan.runs_dir / "results"
     print(f"written: {folder / 'RESULTS.md'}, {folder / 'results.json'}")
-    seconds = [row["seconds_left"] for row in trainings]
-    if any(value != 0 for value in seconds):
+    if not all(map(plan.is_finished, plan.stages())):
         whole = None if None in seconds else sum(seconds)
         print(f"Time left at the speed seen: {duration(whole)}. The same command goes on.")
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from m2bert.finetuning.data import has_data
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run
 from m2bert.pretrain import REDUCED
 from m2bert.pretraining.run import PATIENCE
@@ -34,8 +33,14 @@ class Stage(NamedTuple):
     (of which pre-training has none)."""
 
     objective: str
-    seed: int = 2021
+    seed: int | None = None
     tasks: tuple[Task, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return (
+            f"fine-tuning of {self.objective}" if self.tasks else f"pre-training {self.objective}"
+        )
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,13 @@ class Plan:
 
     @property
     def tasks(self) -> list[Task]:
-        """The wanted tasks whose data is there."""
-        return [task for task in self.wanted if has_data(task, [self.task_data])]
+        """The wanted tasks whose data is there as a whole."""
+
+        def is_there(task: Task) -> bool:
+            names = (name for part in task.parts for name in task.file_names(part))
+            return all((self.task_data / name).exists() for name in names)
+
+        return list(filter(is_there, self.wanted))
 
     def pretraining(self, objective: str) -> Path:
         """The folder of a pre-training."""
@@ -121,18 +131,16 @@ class Plan:
     def is_finished(self, stage: Stage) -> bool:
         if stage.tasks:
             return all(path.exists() for _, path in self.runs(stage))
-        history = self.history(stage.objective)
+        lines = read_metrics(self.pretraining(stage.objective))
+        history = [line for line in lines if line["kind"] == "epoch"]
         stalled = Progress(history=history).epochs_without_gain >= PATIENCE
         return len(history) >= self.epochs or stalled
 
-    def history(self, objective: str) -> list[dict]:
-        """Records of the finished epochs of a pre-training."""
-        lines = read_metrics(self.pretraining(objective))
-        return [line for line in lines if line["kind"] == "epoch"]
-
     def runs(self, stage: Stage) -> Iterator[tuple[Task, Path]]:
         """The trainings of a stage of fine-tuning: task, and file of the result, there or not."""
+        if stage.seed is None:
+            return
+        root = self.finetuning(stage.objective)
         for task in stage.tasks:
             for fold in range(task.folds) if task.folds else [None]:
-                root = self.finetuning(stage.objective)
                 yield task, folder_of_run(root, task.name, stage.seed, fold) / RESULT_FILE
