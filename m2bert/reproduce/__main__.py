@@ -19,6 +19,7 @@ from pathlib import Path
 from m2bert.base.arguments import count, not_negative
 from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.files import remove_temporaries
 from m2bert.base.recipes import FINETUNING, PRETRAINING
 from m2bert.base.settings import claim_folder
 from m2bert.base.stop import Stop
@@ -82,6 +83,8 @@ def main() -> int:
             print("Stopped while data was prepared; the same command goes on.")
             return 128 + stop.signal if stop.signal else 0
         claim_folder(args.runs_dir, settings, "runs_dir")
+        for place in args.runs_dir.glob("results/**/"):
+            remove_temporaries(place)  # of a killed command
         begun, failed = time.time(), [False]
         try:
             train(plan, end, failed)
