@@ -22,7 +22,7 @@ from m2bert.notes.cp import (
     cp_notes_of_beats,
     order_by_onset,
 )
-from m2bert.notes.pickled.lists import read_labels, read_note_lists
+from m2bert.notes.object_arrays import read_labels, read_note_lists
 from tests.helpers.benchmark_files import object_array, random_item
 
 NOTE_SETS = [name for name, data_set in DATA_SETS.items() if data_set.level == "note"]

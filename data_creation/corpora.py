@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from m2bert.base.errors import UserError
 from m2bert.notes.midi_files import midi_files_below
-from m2bert.notes.pickled.lists import read_items
+from m2bert.notes.object_arrays import read_items
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,11 @@ def _listed_files(name: str, listing: Path) -> list[str]:
     if not listing.is_file():
         raise UserError(f"{name}: there is no list of its files, {listing}")
     files = []
-    for file in list(read_items(listing)):  # a damaged list is refused as a whole
+    for file in read_items(listing):
         if not isinstance(file, str) or not file or _leaves_folder(file):
-            raise UserError(f"{listing} lists {file!r}, which is not a path below the data set")
+            raise UserError(
+                f"{listing} lists {str(file)[:100]!r}, which is not a path below the data set"
+            )
         files.append(file)
     return files
 

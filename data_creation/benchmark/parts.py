@@ -18,7 +18,7 @@ from data_creation.benchmark.items import (
 from data_creation.benchmark.sets import DataSet
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
-from m2bert.notes.pickled.lists import read_labels, read_note_lists
+from m2bert.notes.object_arrays import read_labels, read_note_lists
 from m2bert.tasks import Task
 
 LATEST_BEAT = 1e9  # far beyond any piece; up to here every tick is a number of its own

@@ -19,7 +19,7 @@ from torch import Tensor
 from m2bert.base.errors import UserError
 from m2bert.finetuning.metrics import METRICS
 from m2bert.notes.cp import FIELDS, PAD, real_notes
-from m2bert.notes.pickled.lists import is_pickled, read_items
+from m2bert.notes.object_arrays import is_pickled, read_items
 from m2bert.tasks import METRIC_TITLES, SPLITS, Task
 
 
@@ -173,7 +173,7 @@ def _find(name: str, data_roots: Sequence[Path]) -> Path:
 def _read_array(path: Path) -> np.ndarray:
     try:
         if is_pickled(path):
-            array = np.array(list(read_items(path)))
+            array = np.array(read_items(path))
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
 from m2bert.notes.cp import FIELDS, ORDINARY_SIZES
-from m2bert.notes.pickled.lists import is_pickled, read_songs
+from m2bert.notes.object_arrays import is_pickled
+from m2bert.notes.published_songs import read_songs
 from m2bert.pretraining.corpus_writer import PARTS, CorpusWriter, commit_record, finish_replacement
 
 _MAKE_AGAIN = (

@@ -17,7 +17,7 @@ from data_creation.benchmark.items import (
 )
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.midi_readers import read_cp_notes, read_midi
-from m2bert.notes.pickled.lists import read_items, read_note_lists
+from m2bert.notes.object_arrays import read_items, read_note_lists
 from tests.helpers.benchmark_files import all_edges
 from tests.helpers.midi_files import write_midi
 from tests.helpers.shared import GOLDEN, needs_golden

@@ -17,7 +17,7 @@ from data_creation.demo.benchmark import (
 )
 from data_creation.demo.harmony import pitch_class, tone_name
 from data_creation.demo.write import FEWEST_SONGS, write_demo
-from m2bert.notes.pickled.lists import is_pickled, read_items
+from m2bert.notes.object_arrays import is_pickled, read_items
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS, SPLITS, TASKS, Task
 from tests.data_creation.test_demo import content, run

@@ -1,0 +1,255 @@
+"""Object arrays and lists that others pickled, read without running them.
+
+A pickle is a program, and the usual way to read one runs it. Here the standard library's reader
+may follow only the instructions that lists of numbers and text need, and every name that a file
+mentions is looked up in a short table of stand-ins; whatever else it names is refused. For files
+that fit in memory as Python objects (about twelve times the file); the published pre-training
+arrays, which don't, are read by `published_songs`.
+"""
+
+import io
+import pickle
+import pickletools
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from m2bert.base.errors import UserError
+
+_PICKLE_MAGIC = b"\x80"  # the instruction PROTO, with which every pickle since protocol 2 begins
+_LONGEST_REPEATED = 64  # values of one row that is written once and referred to later
+# What a damaged or hostile file may raise in the standard library's reader or in numpy.
+_DAMAGE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
+    *(RecursionError, TypeError, ValueError, pickle.UnpicklingError, struct.error),
+)
+
+
+def read_items(path: Path | str) -> list:
+    """The items of a pickled object array, a pickled list or a plain numeric array.
+
+    `path` is a `.npy` file of dtype object or of a numeric dtype, or a pickle (protocol 2 to 5) of
+    a list. An array of more than one dimension gives one nested list an item, and arrays among
+    the items become lists; numpy's numbers become Python's.
+
+    Raises:
+        UserError: for a file of another kind, cut short or damaged, one that names code, or one
+            that refers to a long list more than once.
+    """
+    path = Path(path)
+    file = io.BytesIO(path.read_bytes())
+    try:
+        if file.getvalue()[:1] == _PICKLE_MAGIC:
+            items = _Reader(path, file).load()
+        else:
+            shape, fortran, dtype = read_header(path, file)
+            if dtype.hasobject:
+                items = _Reader(path, file).load()
+            else:
+                kind = _Dtype(dtype.str[1:], order=dtype.str[:1])
+                items = _array_values(0, shape, kind, fortran, file.read())
+            if type(items) is not _Items or items.shape != shape:
+                raise ValueError(f"no array of the shape {shape} that its header gives")
+        if type(items) not in (list, _Items):
+            raise ValueError("no list of items")
+    except _DAMAGE as error:
+        reason = str(error)[:200] or type(error).__name__
+        raise UserError(
+            f"{path} is cut short or damaged, or holds something other than lists of numbers and "
+            f"text ({reason})"
+        ) from error
+    return items
+
+
+def read_note_lists(path: Path | str) -> Iterator[np.ndarray]:
+    """Yield the items of a benchmark's note file, each (notes, 3) float64.
+
+    The file holds an object array of items, each a list of [onset, offset, pitch]
+    (`docs/METHOD.md`, "Benchmark data"). Whether the numbers make sense is not checked here.
+
+    Raises:
+        UserError: as `read_items`, and for an item that is not a list of three numbers a note.
+    """
+    for index, item in enumerate(read_items(path)):
+        try:
+            if any(len(row) != 3 for row in item):
+                raise ValueError
+            yield _numbers(list(chain.from_iterable(item)), {int, float}, float).reshape(-1, 3)
+        except (OverflowError, TypeError, ValueError):
+            where = f"item {index} (counted from 0) of {path}"
+            raise UserError(f"{where} is not a list of notes, each 3 numbers") from None
+
+
+def read_labels(path: Path | str) -> Iterator[np.ndarray]:
+    """Yield the items of a benchmark's label file, each int64: (labels,), or () of a sole label.
+
+    The file holds an object array of lists of whole numbers, a label a note, or an array of whole
+    numbers, a label a piece. Whether there is such a class is not checked here.
+
+    Raises:
+        UserError: as `read_items`, and for an item that is neither.
+    """
+    for index, item in enumerate(read_items(path)):
+        try:
+            labels = _numbers([item] if type(item) is int else item, {int}, np.int64)
+        except (OverflowError, TypeError, ValueError):
+            where = f"item {index} (counted from 0) of {path}"
+            raise UserError(f"{where} is neither a whole number nor a list of them") from None
+        yield labels[0] if type(item) is int else labels
+
+
+def is_pickled(path: Path | str) -> bool:
+    """Tell from its header whether the `.npy` file at `path` holds pickled objects."""
+    with open(path, "rb") as file:
+        return read_header(Path(path), file)[2].hasobject
+
+
+def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read a `.npy` file's shape, Fortran order and dtype; `file` is then at the data."""
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("not format version 1.0")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:  # numpy parses the header as Python and raises whatever that raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path} is not a .npy file or its header is damaged: {reason[:200]}"
+        ) from error
+    return shape, fortran_order, dtype
+
+
+def _numbers(values: Any, types: set[type], dtype: type) -> np.ndarray:
+    if not isinstance(values, list | tuple) or not types.issuperset(map(type, values)):
+        raise TypeError
+    return np.array(values, dtype)
+
+
+# What a pickle of numpy objects is made of besides values.
+
+
+class _Items(list):
+    """The values of an array with its shape."""
+
+    shape: tuple[int, ...] = ()
+
+
+class _Array:
+    """An array of numpy's, named but not yet filled."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+
+@dataclass
+class _Dtype:
+    code: str
+    align: Any = False
+    copy: Any = False
+    order: str = "="
+
+    def numpy(self) -> np.dtype:
+        if not re.fullmatch("[<>=|][biuf][1248]", self.order + self.code):
+            raise ValueError(f"values of numpy's type {self.code[:20]!r}")
+        return np.dtype(self.order + self.code)
+
+
+def _scalar(dtype: _Dtype, data: bytes) -> int | float:
+    return np.frombuffer(data, dtype.numpy()).item()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"bytes written as {encoding!r}")
+    return text.encode("latin1")
+
+
+_STAND_INS: dict[tuple[str, str], Callable] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,  # how protocol 2, which has no bytes, writes them
+}
+for _core in ("numpy.core.multiarray", "numpy._core.multiarray"):
+    _STAND_INS |= {(_core, "_reconstruct"): _Array, (_core, "scalar"): _scalar}
+
+
+def _array_values(_: int, shape: tuple, dtype: _Dtype, fortran: bool, data: bytes | list) -> _Items:
+    if isinstance(data, list):  # an object array's values lie in the order of their indexes
+        flat, fortran = np.fromiter(data, object, len(data)), False
+    else:
+        flat = np.frombuffer(data, dtype.numpy())
+    if min(shape, default=-1) < 0 or 0 in shape[1:]:
+        raise ValueError(f"an array of the shape {shape} holds no items")
+    items = _Items(flat.reshape(shape, order="F" if fortran else "C").tolist())
+    items.shape = shape
+    return items
+
+
+_INSTRUCTIONS = re.findall(
+    r"\w+",
+    """
+    PROTO FRAME STOP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINFLOAT LONG1
+    SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8
+    MARK EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""",
+)
+_NAME_OF = {ord(instruction.code): instruction.name for instruction in pickletools.opcodes}
+
+
+class _Dispatch(dict):
+    def __missing__(self, code: int) -> Callable:
+        name = _NAME_OF.get(code, "which is unknown")
+        raise ValueError(f"the pickle instruction {name}, which lists of numbers do not need")
+
+
+# The library's reader in Python: unlike the one in C it has a table of instructions that can be
+# cut down, and allocates nothing at a file's word (a place in the memo, a length).
+class _Reader(pickle._Unpickler):
+    dispatch = _Dispatch(
+        (code, load)
+        for code, load in pickle._Unpickler.dispatch.items()
+        if _NAME_OF[code] in _INSTRUCTIONS
+    )
+
+    stack: list
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.path = path
+
+    def find_class(self, module: str, name: str) -> Callable:
+        if (module, name) not in _STAND_INS:
+            named = f"{module}.{name}"[:100]
+            raise UserError(f"{self.path} refers to {named}; files that name code are not read")
+        return _STAND_INS[module, name]
+
+    def build(self) -> None:
+        state, target = self.stack.pop(), self.stack.pop()
+        if type(target) is _Dtype:
+            target.order = state[1]
+            self.stack.append(target)
+        elif type(target) is _Array:
+            self.stack.append(_array_values(*state))
+        else:
+            raise TypeError("the state of something that has none")
+
+    def get(self, load: Callable) -> None:
+        load(self)
+        value = self.stack[-1]
+        if isinstance(value, list | tuple):
+            # A copy of a short row cannot make a small file a huge list. A list that refers to
+            # itself is still empty when it does.
+            nested = any(isinstance(part, list | tuple) for part in value)
+            if nested or not 0 < len(value) <= _LONGEST_REPEATED:
+                raise ValueError("an empty, long or nested list that is referred to again")
+            self.stack[-1] = value[:]
+
+    # The instructions that need something else here than in the library.
+    dispatch[pickle.BUILD[0]] = build
+    for _code in (pickle.BINGET[0], pickle.LONG_BINGET[0]):
+        dispatch[_code] = lambda self, load=dispatch[_code]: self.get(load)

@@ -1,0 +1,425 @@
+"""Reading what others pickled: every value comes back right, no code runs, damage is one error."""
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m2bert.base.errors import UserError
+from m2bert.notes.object_arrays import is_pickled, read_items, read_labels, read_note_lists
+from tests.helpers.pickles import (
+    NOT_FIXTURES,
+    PROTOCOLS,
+    READERS,
+    Bomb,
+    assert_plain,
+    npy_around,
+    npy_bytes,
+    object_array,
+    random_note_lists,
+    random_songs,
+)
+from tests.helpers.shared import GOLDEN, needs_golden
+
+ITEMS = [
+    [[0.0, 0.5, 60], [-0.25, 1e300, 61], [2.0, 70000.5, 108]],
+    [1, 255, 256, 65535, 65536, -1, 2**31, -(2**40), 2**100],
+    [],
+    [[[7]]],
+    7,
+    -2.5,
+    "Bach/Präludium.mid",
+    None,
+    [True, False, None],
+    ([1, 2], 3),
+    (1, 2, 3, 4, 5),
+    [(0.0, 1.0, 60), (1.0, 2.0, 62), ()],
+    list(range(2500)),
+    [[1]],
+]
+
+
+def plain_npy(array):
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+# ---- values
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_kind_of_value_comes_back_from_an_array_and_from_a_list(written, protocol):
+    assert read_items(written(npy_bytes(object_array(ITEMS), protocol))) == ITEMS
+    assert read_items(written(pickle.dumps(ITEMS, protocol))) == ITEMS
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_numbers_of_numpy_become_python_numbers(written, protocol):
+    numbers = [
+        kind(value)
+        for value in (1, 100)
+        for kind in (np.int8, np.uint8, np.int64, np.float32, np.float64, np.dtype(">i4").type)
+    ]
+    numbers += [np.bool_(True), np.bool_(False), np.float64(0.1)]
+    plain = [number.item() for number in numbers]
+    read = read_items(written(npy_bytes(object_array([numbers, numbers[3], *numbers]), protocol)))
+    assert read == [plain, plain[3], *plain]
+    assert_plain(read)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_arrays_among_the_items_become_lists(written, protocol):
+    grid = np.arange(6).reshape(2, 3)
+    arrays = [grid, np.asfortranarray(grid), grid.astype(">f4"), np.array([True]), grid.T.copy()]
+    copies = [array.copy(order="K") for array in arrays]
+    read = read_items(written(npy_bytes(object_array([arrays, *copies]), protocol)))
+    expected = [array.tolist() for array in arrays]
+    assert read == [expected, *expected]
+
+
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_both_names_of_numpys_core_are_known(written, module):
+    content = npy_bytes(object_array([[1, 2], [np.int16(3)]]), 3)
+    for name in (b"numpy._core.multiarray", b"numpy.core.multiarray"):
+        content = content.replace(b"c" + name + b"\n", b"c" + module.encode() + b"\n")
+    assert read_items(written(content)) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 4), (3, 2), (2, 600, 4), (4, 1, 1, 1)])
+def test_an_array_of_several_dimensions_gives_nested_lists(written, shape):
+    array = np.arange(np.prod(shape)).reshape(shape).astype(object)
+    for ordered in (array, np.asfortranarray(array)):
+        assert read_items(written(npy_bytes(ordered))) == array.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["<i8", ">i4", "|u1", "<f8", "<f2", "|b1"])
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (0,), (0, 4)])
+def test_plain_numeric_arrays_give_their_rows(written, dtype, shape):
+    array = (np.arange(np.prod(shape)) % 3).reshape(shape).astype(dtype)
+    for ordered in (array, np.asfortranarray(array)):
+        path = written(plain_npy(ordered))
+        read = read_items(path)
+        assert read == array.tolist()
+        assert_plain(read)
+        assert not is_pickled(path)
+
+
+def test_the_header_tells_whether_objects_are_pickled(written):
+    assert is_pickled(written(npy_around(b"")))
+    with pytest.raises(UserError, match=r"not a \.npy file"):
+        is_pickled(written(pickle.dumps([1])))
+
+
+@needs_golden
+@pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
+def test_published_benchmark_items_equal_their_plain_copy(name):
+    plain = json.loads((GOLDEN / "smc" / f"{name}.json").read_text())
+    assert read_items(GOLDEN / "smc" / f"{name}.npy") == plain["items"]
+    assert read_items(GOLDEN / "smc" / f"{name}_labels.npy") == plain["labels"]
+
+
+def test_note_lists_of_any_numbers_arrays_and_tuples_are_read(written):
+    rows = [[0.5, 1.0, 60.0], [1.0, 2.5, 62.0]]
+    kinds = [[[np.float64(v) for v in row] for row in rows], [tuple(row) for row in rows]]
+    kinds += [np.array(rows), [[np.float32(0.5), 1, np.int64(60)], rows[1]]]
+    for content in (npy_bytes(object_array(kinds)), plain_npy(np.array([rows, rows]))):
+        for item in read_note_lists(written(content)):
+            assert item.dtype == np.float64
+            assert item.tolist() == rows
+    (rows,) = random_note_lists(np.random.default_rng(8), [1500])
+    repeated = object_array([[*rows, rows[700], [1.0, 2.0, 3], rows[1499]], []])
+    read = list(read_note_lists(written(npy_bytes(repeated))))
+    assert [item.tolist() for item in read] == repeated.tolist()
+    assert [item.shape for item in read] == [(1503, 3), (0, 3)]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        [[0.0, 1.0]],
+        [[0.0, 1.0, 60, 1]],
+        [[0.0, 1.0, "60"]],
+        ["abc"],
+        [[0.0, 1.0, None]],
+        [[0.0, 1.0, True]],
+        [[[0.0], 1.0, 60]],
+        [[0.0, 1.0, 10**400]],
+        [[[0.0, 1.0, 60], [0.0, 1.0, 60], [0.0, 1.0, 60]]],
+        [0.0, 1.0, 60],
+        7,
+        None,
+    ],
+)
+def test_an_item_that_is_no_note_list_is_an_error_that_names_it(written, item):
+    first = random_note_lists(np.random.default_rng(9), [2])
+    path = written(npy_bytes(object_array([*first, item])))
+    with pytest.raises(UserError, match=r"item 1 .* is not a list of notes") as caught:
+        list(read_note_lists(path))
+    assert str(path) in str(caught.value)
+
+
+def test_labels_are_read_from_every_kind_of_array(written):
+    items = [[1, 2, 300, -9, 2**40], [], 7, 2**62, [np.int64(3), np.uint8(4)], tuple(range(9))]
+    read = list(read_labels(written(npy_bytes(object_array(items)))))
+    assert [item.tolist() for item in read] == [np.array(item).tolist() for item in items]
+    assert [item.ndim for item in read] == [1, 1, 0, 0, 1, 1]
+    for labels in (np.arange(2000) % 8, np.array([3])):
+        objects, as_list = npy_bytes(labels.astype(object)), pickle.dumps(labels.tolist(), 4)
+        for content in (plain_npy(labels), objects, as_list):
+            read = list(read_labels(written(content)))
+            assert [(label.tolist(), label.shape) for label in read] == [(n, ()) for n in labels]
+
+
+@pytest.mark.parametrize("item", [1.0, "1", None, True, 2**63, [1.0], ["1"], [None], [True], [[1]]])
+def test_labels_that_are_no_whole_numbers_are_an_error_that_names_them(written, item):
+    path = written(npy_bytes(object_array([[1, 2], item, [3]])))
+    with pytest.raises(UserError, match=r"item 1 .* neither a whole number nor a list") as caught:
+        list(read_labels(path))
+    assert str(path) in str(caught.value)
+
+
+# ---- memory
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        b"X\xff\xff\xff\x7f",
+        b"\x8d" + struct.pack("<Q", 1 << 60),
+        b"B\xff\xff\xff\xff",
+        b"\x8e" + struct.pack("<Q", 1 << 40),
+        b"\x8b\xff\xff\xff\x7f",  # LONG4
+        b"\x96" + struct.pack("<Q", 1 << 40),  # BYTEARRAY8
+        b"\x95" + struct.pack("<Q", 1 << 40),  # FRAME
+        b"r\xff\xff\xff\xff",  # a place in the memo
+    ],
+)
+def test_a_claimed_size_is_not_allocated(written, claim):
+    path = written(b"\x80\x04](" + claim + b"abc")
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError):
+            read_items(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        lambda n: b"](" * n + b"e" * n,
+        lambda n: b"]" * n + b"a" * n,
+        lambda n: b"]K\x01" + b"\x85" * n + b"a",
+        lambda n: b"](" + b"(" * n + b"t" * n + b"e",
+        lambda n: b"](" + b"(" * n,
+    ],
+)
+@pytest.mark.parametrize("read", [read_note_lists, read_labels])
+def test_lists_nested_a_hundred_thousand_deep_are_refused(written, nest, read):
+    with pytest.raises(UserError):
+        list(read(written(b"\x80\x04" + nest(100_000) + b".")))
+
+
+def test_lists_that_double_by_reference_are_refused(written):
+    value = [0] * 8
+    for _ in range(10):
+        value = [value, value]
+    long = [0] * 1000
+    growing = b"\x80\x04](]q\x00(K\x01e" + b"h\x00(" + b"K\x01" * 99 + b"e" + b"h\x00" * 99 + b"e."
+    for content in (pickle.dumps([value]), pickle.dumps([long, long])):
+        with pytest.raises(UserError, match="referred to again"):
+            read_items(written(content))
+    assert sum(map(len, read_items(written(growing)))) < len(growing)
+
+
+def test_a_list_that_contains_itself_is_refused(written):
+    value = [[1], [2]]
+    value.append(value)
+    for payload in (value, [value, [3]]):
+        with pytest.raises(UserError):
+            read_items(written(pickle.dumps(payload)))
+
+
+# ---- code
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("place", ["bare", "item", "value"])
+@pytest.mark.parametrize("read", READERS)
+def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, place, read):
+    flag = tmp_path / "went_off"
+    bomb = Bomb(os.system, f"touch {flag}")
+    payload = {"bare": bomb, "item": [[1], bomb], "value": [[1], [[bomb]]]}[place]
+    for content in (
+        pickle.dumps(payload, protocol),
+        npy_bytes(object_array([[1], payload]), protocol),
+        npy_around(pickle.dumps(payload, protocol)),
+    ):
+        with pytest.raises(UserError, match="published"):
+            list(read(written(content)))
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize(
+    ("instructions", "complaint"),
+    [
+        (b"cbuiltins\neval\n", "builtins.eval"),
+        (b"\x8c\x08builtins\x8c\x04eval\x93", "builtins.eval"),
+        (b"(ios\nsystem\n", "INST"),
+        (b"(cnumpy\nndarray\no", "OBJ"),
+        (b"cnumpy\nndarray\n)\x81", "NEWOBJ"),
+        (b"cnumpy\nload\n", "numpy.load"),
+        (b"cnumpy\nndarray.tofile\n", "numpy.ndarray.tofile"),
+        (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00rottR", "damaged"),
+        (b"\x82\x01", "EXT1"),
+        (b"Pname\n", "PERSID"),
+        (b"K\x01Q", "BINPERSID"),
+        (b"}", "EMPTY_DICT"),
+        (b"\x8f", "EMPTY_SET"),
+        (b"I5\n", "INT"),
+        (b"\x97", "NEXT_BUFFER"),
+        (b"\xff", "damaged"),
+        (b"K\x01K\x02R", "damaged"),
+        (b"K\x01K\x02b", "damaged"),
+        (b"cnumpy\ndtype\nX\x02\x00\x00\x00O8\x85RC\x08abcdefgh\x86R", "damaged"),
+    ],
+)
+def test_whatever_could_name_or_build_something_else_is_refused(written, instructions, complaint):
+    for content in (
+        b"\x80\x04](" + instructions + b"e.",
+        b"\x80\x04]" + instructions + b"a.",
+        b"\x80\x04](K\x01](" + instructions + b"ee.",
+    ):
+        with pytest.raises(UserError, match=complaint):
+            read_items(written(content))
+
+
+@pytest.mark.parametrize("value", [{}, {1}, bytearray(b"a"), 1j, object(), np.str_("a")])
+def test_other_kinds_of_objects_are_refused(written, value):
+    for payload in ([value, value], [[[value]]], [(1, value)]):
+        with pytest.raises(UserError):
+            read_items(written(pickle.dumps(payload, 4)))
+
+
+@pytest.mark.parametrize("value", [7, "text", (1, 2), None, np.float64(1.0)])
+def test_a_pickle_of_no_list_is_refused(written, value):
+    with pytest.raises(UserError):
+        read_items(written(pickle.dumps(value, 4)))
+
+
+# ---- damage
+
+
+def small_files():
+    songs = random_songs(np.random.default_rng(5), [3, 1, 4, 2, 2, 6])
+    benchmark = [[[0.0, 0.5, 60], [0.25, 1.5, 62]], [[3.0, 4.0, 70]], [[1.0, 2.0, 3]]]
+    return {
+        "songs4": npy_bytes(object_array(songs), 4),
+        "songs3": npy_bytes(object_array(songs), 3),
+        "songs2": npy_bytes(object_array(songs), 2),
+        "benchmark": npy_bytes(object_array(benchmark), 3),
+        "labels": npy_bytes(object_array([[*range(20)], [1, 2, 300]]), 3),
+        "numpy": npy_bytes(object_array([[np.int64(3), np.float64(2)], np.arange(6)]), 4),
+        "paths": pickle.dumps(["a/b.mid", "c/d.mid", "e/f.mid"], 2),
+        "numeric": plain_npy(np.arange(24).reshape(3, 2, 4)),
+    }
+
+
+SMALL = small_files()
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_file_cut_short_anywhere_is_an_error(written, kind):
+    path = written(b"")
+    for length in range(len(SMALL[kind])):
+        path.write_bytes(SMALL[kind][:length])
+        for read in READERS:
+            with pytest.raises(UserError):
+                list(read(path))
+
+
+def assert_error_or_plain(path):
+    for read in READERS:
+        with contextlib.suppress(UserError):
+            for item in read(path):
+                if read is not read_items:
+                    assert_plain(item.tolist())
+
+
+@settings(NOT_FIXTURES, max_examples=1000)
+@given(data=st.data(), kind=st.sampled_from(sorted(SMALL)))
+def test_a_damaged_file_gives_plain_values_or_an_error(written, data, kind):
+    content = bytearray(SMALL[kind])
+    start = data.draw(st.sampled_from([0, 0x80 if kind != "paths" else 0]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(start, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    path = written(bytes(content))
+    assert_error_or_plain(path)
+    path.unlink()
+
+
+OPCODES = [
+    bytes([code]) for code in b"]()tea.KqhrjCXGIJMNc\x85\x86\x87\x88\x89\x8a\x8c\x93\x94\x95Rb"
+]
+NAMES = [b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"X\x02\x00\x00\x00i8", b"C\x01a"]
+
+
+@settings(NOT_FIXTURES, max_examples=1000)
+@given(pieces=st.lists(st.sampled_from(OPCODES + NAMES + [b"K\x05", b"q\x00", b"h\x00"])))
+def test_any_program_gives_plain_values_or_an_error(written, pieces):
+    program = b"\x80\x04](" + b"".join(pieces) + b"e."
+    for content in (program, SMALL["songs3"].partition(b"]")[0] + b"](" + b"".join(pieces) + b"e."):
+        path = written(content)
+        assert_error_or_plain(path)
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(2,), (0,), (2**62,), (10**30,), (-1,), (), (1, 2**62), (0, 0), (2**62, 0), (1,) * 200],
+)
+def test_a_header_whose_shape_is_not_the_datas_is_an_error(written, shape):
+    array = object_array([[[1, 2, 3, 4]]])
+    numeric = io.BytesIO()
+    header = {"descr": "<i8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(numeric, header)
+    for content in (npy_around(pickle.dumps(array, 4), shape), numeric.getvalue() + b"\0" * 8):
+        for read in READERS:
+            with pytest.raises(UserError):
+                list(read(written(content)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93",
+        b"MThd\0\0\0\6",
+        b"(lp0\n.",
+        b"\x93NUMPY\x02\x00" + b"\xff" * 8,
+        b"\x80",
+        *[b"\x93NUMPY\x01\x00\x10\x00" + header for header in (b"{'descr': '|O'}\n", b"(" * 16)],
+        *[
+            plain_npy(array)
+            for array in (np.array(["ab"]), np.zeros(2, "i4,f8"), np.zeros(2, "c8"))
+        ],
+    ],
+)
+@pytest.mark.parametrize("read", READERS)
+def test_what_is_no_array_of_lists_and_no_pickle_is_refused(written, content, read):
+    path = written(content)
+    with pytest.raises(UserError) as caught:
+        list(read(path))
+    assert str(path) in str(caught.value)
