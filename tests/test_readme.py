@@ -1,5 +1,6 @@
-"""The README's examples, as they stand there."""
+"""README and pages: their examples run, and the commands, flags and files that they name exist."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -7,18 +8,100 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from data_creation.demo.write import FEWEST_SONGS, write_demo
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run, read_result
 from m2bert.model.config import preset
 from m2bert.model.encoder import M2BertForPreTraining
 from tests.helpers.midi_files import SCALE, write_midi
 from tests.helpers.shared import REPOSITORY
+from tests.test_commands import FLAGS
+
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    REPOSITORY / "benchmarks/README.md",
+]
+pages = pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix()
+)
+
+CALLED = {
+    "pretrain.sh": "m2bert.pretrain",
+    "pretrain_full.sh": "m2bert.pretrain",
+    "scripts/finetune_modernbert_script.sh": "m2bert.finetune",
+    "scripts/prepare_pretrain_data.sh": "data_creation.prepare_pretrain",
+    "scripts/prepare_smc_benckmark.sh": "data_creation.prepare_smc",
+    "scripts/reproduce.sh": "m2bert.reproduce",
+}
+"""The module that a script passes its flags on to."""
 
 
-def examples(title: str) -> list[str]:
-    """The blocks of code in a section, in order."""
-    section = (REPOSITORY / "README.md").read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
-    return re.findall(r"```(?:python|bash)\n(.*?)```", section, re.DOTALL)
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def examples(name: str) -> list[str]:
+    """The blocks of code of a page in docs/, in order."""
+    text = read(REPOSITORY / "docs" / name)
+    return re.findall(r"```(?:python|bash)\n(.*?)```", text, re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    """The command lines of a page: indented lines, and what stands between backticks."""
+    return [line or span for line, span in re.findall(r"^ {4}(.*)$|`([^`]+)`", text, re.MULTILINE)]
+
+
+def anchor(heading: str) -> str:
+    """What a link to a heading says after its #."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {anchor(title) for title in re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)}
+
+
+def flags_of(module: str) -> set[str]:
+    names = FLAGS.get(module) or FLAGS[f"{module}.__main__"]
+    return {f"--{name.strip('()')}" for name in names.split()} | {"--help"}
+
+
+def test_readme_is_read_to_the_end():
+    assert len(read(REPOSITORY / "README.md").splitlines()) <= 180
+
+
+@pages
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)", read(page)):
+        if target.startswith("https://"):
+            continue
+        path, _, part = target.partition("#")
+        found = page.parent / path if path else page
+        assert found.exists(), target
+        assert not part or part in anchors(found), target
+
+
+@pages
+def test_files_exist(page):
+    folders = r"(?:m2bert|data_creation|scripts|benchmarks|tests)"
+    for path in re.findall(rf"`({folders}/[\w/.]*)`", read(page)):
+        assert (REPOSITORY / path).exists(), path
+
+
+@pages
+def test_commands_and_their_flags_exist(page):
+    for command in commands(read(page)):
+        script = re.search(r"\bbash (\S+\.sh)", command)
+        module = re.search(r"-m ((?:m2bert|data_creation|benchmarks)\S*)", command)
+        if script:
+            assert (REPOSITORY / script.group(1)).is_file(), command
+        if module and module.group(1).startswith("benchmarks"):
+            assert importlib.util.find_spec(module.group(1)), command
+        elif module or (script and script.group(1) in CALLED):
+            called = module.group(1) if module else CALLED[script.group(1)]
+            arguments = command[command.index(called) if module else 0 :]
+            assert set(re.findall(r"--\w+", arguments)) <= flags_of(called), command
 
 
 def run(folder: Path, *words: str) -> str:
@@ -34,8 +117,8 @@ def run(folder: Path, *words: str) -> str:
 
 
 def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
-    row, make_data, train = examples("A task of your own")[:3]
-    (use,) = examples("Model folders")
+    row, make_data, train = examples("own_task.md")
+    (use,) = examples("models.md")
 
     shutil.copytree(REPOSITORY / "m2bert", tmp_path / "m2bert")
     tasks = tmp_path / "m2bert/tasks.py"
@@ -60,7 +143,7 @@ def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
 
 
 def test_nearest_neighbours_of_a_demo_song(tmp_path):
-    embed, find = examples("Embeddings")
+    embed, find = examples("embed.md")
     write_demo(tmp_path / "quickstart/midi", FEWEST_SONGS)
     model = M2BertForPreTraining(preset("tiny"))
     model.save_pretrained(tmp_path / "quickstart/pretrain/model_best")
