@@ -20,6 +20,23 @@ settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Say below everything else how much of the original this run compared with."""
+    yield
+    compared, skipped = (
+        sum("same_as_original" in report.keywords for report in reports)
+        for reports in (
+            terminalreporter.getreports("passed") + terminalreporter.getreports("failed"),
+            terminalreporter.getreports("skipped"),
+        )
+    )
+    if compared or skipped:
+        terminalreporter.write_line(
+            f"comparisons with the original's figures: {compared} made, {skipped} skipped"
+        )
+
+
 @pytest.fixture(scope="session")
 def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo of the default settings; no test may change it."""

@@ -20,7 +20,7 @@ from m2bert.notes.midi_readers import read_cp_notes, read_midi
 from m2bert.notes.object_arrays import read_items, read_note_lists
 from tests.helpers.benchmark_files import all_edges
 from tests.helpers.midi_files import write_midi
-from tests.helpers.shared import GOLDEN, needs_golden
+from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
 
 # 24 parts of a beat: 16ths, triplets and all ties between 16ths and between 32nds.
 times = st.integers(-150, 600).map(lambda part: part / 24)
@@ -135,7 +135,7 @@ def test_segments_are_padded_at_the_end():
 # ---- the original's figures
 
 
-@needs_golden
+@same_as_original
 @pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
 def test_the_published_way_equals_the_originals_arrays(name):
     words, ys = [], []
@@ -145,12 +145,12 @@ def test_the_published_way_equals_the_originals_arrays(name):
         order = order_as_published(item)
         words.append(cut_notes(cp_notes_of_beats(item[order]), 1024))
         ys.append(cut_labels(np.array(labels_of_item)[: len(order)], 1024))
-    expected = np.load(source / f"{name}_expected.npz", allow_pickle=False)
+    expected = np.load(source / f"{name}_expected.npz")
     np.testing.assert_array_equal(np.concatenate(words), expected["words"])
     np.testing.assert_array_equal(np.concatenate(ys), expected["ys"])
 
 
-@needs_golden
+@same_as_original
 def test_the_bars_that_the_original_keeps_by_the_last_offset():
     manifest = json.loads((GOLDEN / "smc" / "manifest.json").read_text())
     for last_offset, bars in manifest["bars_kept_by_last_offset"]:
@@ -161,9 +161,9 @@ def test_the_bars_that_the_original_keeps_by_the_last_offset():
             assert item[order_as_published(item), 0].max() // 4 + 1 == bars
 
 
-@needs_golden
-def test_violin_equals_the_originals_two_routes():
-    expected = np.load(GOLDEN / "violin" / "vio1_bach1_expected.npz", allow_pickle=False)
+@golden_unpublished
+def test_violin_equals_the_originals_two_routes(golden):
+    expected = np.load(golden / "violin" / "vio1_bach1_expected.npz")
     item, labels = expected["smc_items"], expected["smc_labels"]
     order = order_as_published(item)
     np.testing.assert_array_equal(cp_notes_of_beats(item[order]), expected["words_through_smc"])
@@ -174,10 +174,12 @@ def test_violin_equals_the_originals_two_routes():
     np.testing.assert_array_equal(labels[order], expected["labels_direct"])
 
 
-@needs_golden
-@pytest.mark.parametrize("path", sorted((GOLDEN / "pop909").glob("*_expected.npz")))
-def test_pop909_equals_the_originals_route_through_the_benchmark(path):
-    expected = np.load(path, allow_pickle=False)
+@same_as_original
+@pytest.mark.parametrize("piece", ["001", "002", "003"])
+def test_pop909_equals_the_originals_two_routes(piece):
+    expected = np.load(GOLDEN / "pop909" / f"{piece}_expected.npz")
+    song = read_cp_notes(GOLDEN / "pop909" / f"{piece}_processed.mid", check_signature=True)
+    np.testing.assert_array_equal(song, expected["pretrain"])
     item = expected["smc_items"].astype(float)
     order = order_as_published(item)
     words = cut_notes(cp_notes_of_beats(item[order]), 1024)
@@ -187,16 +189,13 @@ def test_pop909_equals_the_originals_route_through_the_benchmark(path):
         np.testing.assert_array_equal(labels, expected[f"{task}_through_smc"])
 
 
-@needs_golden
-def test_pieces_equal_the_originals_segments():
-    names = ("pianist8_bethel_0", "pianist8_einaudi_7")
+@golden_unpublished
+def test_pieces_equal_the_originals_segments(golden):
     segments = [
-        cut_notes(cp_notes_of_piece(beats_of_midi(GOLDEN / "midi" / f"{name}.mid")), 512)
-        for name in names
+        cut_notes(cp_notes_of_piece(beats_of_midi(golden / "midi" / f"{name}.mid")), 512)
+        for name in ("pianist8_bethel_0", "pianist8_einaudi_7")
     ]
-    expected = np.load(
-        GOLDEN / "sequence_chunks" / "composer_bethel_einaudi.npz", allow_pickle=False
-    )
+    expected = np.load(golden / "sequence_chunks" / "composer_bethel_einaudi.npz")
     np.testing.assert_array_equal(np.concatenate(segments), expected["words"])
     labels = np.repeat([0, 2], [len(part) for part in segments])
     np.testing.assert_array_equal(labels, expected["labels"])

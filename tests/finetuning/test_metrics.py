@@ -7,10 +7,10 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from m2bert.finetuning.epoch import counted_in_loss, segment_losses
-from m2bert.finetuning.metrics import METRICS, clean_grid_accuracy, f1, grid_accuracy
+from m2bert.finetuning.metrics import METRICS, clean_grid_accuracy, grid_accuracy
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
-from tests.helpers.shared import GOLDEN, needs_golden
+from tests.helpers.shared import GOLDEN, same_as_original
 from tests.helpers.slow_grid import slow_grid_accuracy
 from tests.helpers.synthetic import random_segments
 
@@ -82,16 +82,6 @@ def test_grid_accuracy_is_that_of_a_loop_that_writes_a_grid():
         assert clean == pytest.approx(slow_grid_accuracy(*case, 1, clean=True), nan_ok=True)
 
 
-def test_grid_accuracy_depends_on_batches_and_the_clean_one_does_not():
-    rng = np.random.default_rng(2)
-    notes = torch.from_numpy(random_segments(rng, 6, 40))
-    labels, predictions = torch.from_numpy(rng.integers(1, 4, (2, 6, 40)))
-    published = {grid_accuracy(notes, labels, predictions, b).item() for b in (1, 2, 3)}
-    clean = {clean_grid_accuracy(notes, labels, predictions, b).item() for b in (1, 2, 3)}
-    assert len(published) == 3
-    assert clean == {grid_accuracy(notes, labels, predictions, 1).item()}
-
-
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "piece_accuracy"])
 def test_padding_notes_count_for_nothing(name):
     rng = np.random.default_rng(3)
@@ -104,43 +94,35 @@ def test_padding_notes_count_for_nothing(name):
     assert score(name, notes, labels, predictions) == before
 
 
-def test_f1_by_hand():
-    notes = torch.zeros(1, 8, 4, dtype=torch.uint8)
-    labels = torch.tensor([[2, 2, 2, 2, 1, 1, 1, 0]])
-    predictions = torch.tensor([[2, 2, 1, 0, 2, 1, 0, 2]])  # 2 hits, 1 missed, 1 wrong
-    assert f1(notes, labels, predictions, 1).item() == pytest.approx(2 / 3)
-    assert f1(notes, labels, torch.zeros_like(labels), 1).item() == 0
-
-
 # The original's figures ------------------------------------------------------------------------
 
 
-def golden_cases():
-    path = GOLDEN / "finetune/metrics.json"
-    if not path.exists():
-        return []
-    cases = json.loads(path.read_text())
-    key = "expected_loss_and_metric_by_batch_size"
-    return [(name, int(size)) for name, case in cases.items() if key in case for size in case[key]]
+CASES_OF_ORIGINAL = json.loads((GOLDEN / "finetune/metrics.json").read_text())
+EXPECTED = "expected_loss_and_metric_by_batch_size"
 
 
-@needs_golden
-@pytest.mark.parametrize(("name", "batch_size"), golden_cases())
+@same_as_original
+@pytest.mark.parametrize(
+    ("name", "batch_size"),
+    [
+        (name, int(size))
+        for name, case in CASES_OF_ORIGINAL.items()
+        if EXPECTED in case
+        for size in case[EXPECTED]
+    ],
+)
 def test_losses_and_scores_are_the_originals(name, batch_size):
-    case = json.loads((GOLDEN / "finetune/metrics.json").read_text())[name]
+    case = CASES_OF_ORIGINAL[name]
     task = TASKS[name.removesuffix("_all_predictions_class0")]
     labels, predictions = torch.tensor(case["labels"]), torch.tensor(case["predictions"])
     notes = torch.tensor(case.get("tokens", [[[0, 0, 0, 0]]] * len(labels)), dtype=torch.uint8)
     classes = case["class_num"]
     logits = 2.0 * torch.nn.functional.one_hot(predictions, classes) + 0.001 * torch.arange(classes)
     counted = counted_in_loss(notes, labels, task.loss_on)
-    batches = zip(
-        *(t.split(batch_size) for t in (logits, labels, counted)),
-        strict=True,
-    )
+    batches = zip(*(t.split(batch_size) for t in (logits, labels, counted)), strict=True)
     sums = [segment_losses(*batch) for batch in batches]
     loss = np.mean([(losses.sum() / counts.sum()).item() for losses, counts in sums])
     got = METRICS[task.metric].score(notes, labels, predictions, batch_size).item()
-    expected_loss, expected_score = case["expected_loss_and_metric_by_batch_size"][str(batch_size)]
+    expected_loss, expected_score = case[EXPECTED][str(batch_size)]
     assert round(float(loss), 4) == pytest.approx(expected_loss, abs=1e-4)
     assert round(got, 4) == expected_score

@@ -1,4 +1,7 @@
-"""Where the original's figures lie, which are not part of the repository."""
+"""Where the original's figures lie, and the tests that compare with them.
+
+`tests/golden/README.md` says what they are. The tests take the folder of the figures as `golden`.
+"""
 
 from pathlib import Path
 
@@ -9,12 +12,27 @@ from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.original import load_published
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+GOLDEN = REPOSITORY / "tests" / "golden"
 SHARED = REPOSITORY.parent / "shared"
-GOLDEN = SHARED / "golden"
+# Figures of other people's music, which may not be passed on, beside some of those in GOLDEN.
+UNPUBLISHED = SHARED / "golden"
 
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason=f"the reference implementation's figures are not at {GOLDEN}"
+same_as_original = pytest.mark.same_as_original
+needs_golden = same_as_original
+
+_published = pytest.param(GOLDEN, id="published", marks=same_as_original)
+_unpublished = pytest.param(
+    UNPUBLISHED,
+    id="unpublished",
+    marks=[
+        same_as_original,
+        pytest.mark.skipif(
+            not UNPUBLISHED.is_dir(), reason="figures of music that may not be passed on"
+        ),
+    ],
 )
+golden_all = pytest.mark.parametrize("golden", [_published, _unpublished])
+golden_unpublished = pytest.mark.parametrize("golden", [_unpublished])
 
 GOLDEN_CONFIG = M2BertConfig(
     hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4

@@ -9,7 +9,7 @@ from m2bert.model.classifiers import CLASSIFIERS, LAST_LAYER, NoteClassifier, Pi
 from m2bert.model.config import M2BertConfig
 from m2bert.model.optimisers import AdamW
 from m2bert.notes.cp import PAD
-from tests.helpers.shared import GOLDEN, GOLDEN_CONFIG, golden_model, needs_golden
+from tests.helpers.shared import GOLDEN_CONFIG, golden_model, golden_unpublished
 from tests.helpers.synthetic import random_segments
 
 SMALL = M2BertConfig(
@@ -34,10 +34,15 @@ def numbered(classes: int) -> list[str]:
 # The original's figures ------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def heads() -> dict[str, torch.Tensor]:
-    with np.load(GOLDEN / "finetune/heads.npz") as file:
+@pytest.fixture
+def heads(golden) -> dict[str, torch.Tensor]:
+    with np.load(golden / "finetune/heads.npz") as file:
         return {name: torch.from_numpy(file[name]) for name in file}
+
+
+@pytest.fixture
+def expected(golden) -> dict:
+    return json.loads((golden / "finetune/heads_expected.json").read_text())
 
 
 def golden_note_classifier(heads: dict) -> NoteClassifier:
@@ -48,25 +53,25 @@ def golden_note_classifier(heads: dict) -> NoteClassifier:
     return classifier
 
 
-def expected() -> dict:
-    return json.loads((GOLDEN / "finetune/heads_expected.json").read_text())
+def mean_loss(logits, notes, labels, loss_on: str = "notes") -> torch.Tensor:
+    sums, counts = segment_losses(logits, labels, counted_in_loss(notes, labels, loss_on))
+    return sums.sum() / counts.sum()
 
 
-@needs_golden
-def test_note_head_and_its_losses_are_the_originals(heads):
+@golden_unpublished
+def test_note_head_and_its_losses_are_the_originals(heads, expected):
     classifier = golden_note_classifier(heads).eval()
     notes, labels = heads["tokens"].to(torch.uint8), heads["token_labels"]
     logits = classifier(notes).detach()
     real = heads["attention"] > 0
     torch.testing.assert_close(logits[real], heads["token_logits"][real], atol=1e-5, rtol=0)
     for loss_on, name in (("notes", "non_padding"), ("labelled", "texture")):
-        sums, counts = segment_losses(logits, labels, counted_in_loss(notes, labels, loss_on))
-        loss = (sums.sum() / counts.sum()).item()
-        assert loss == pytest.approx(expected()[f"token_loss_{name}_mask"], rel=1e-5)
+        loss = mean_loss(logits, notes, labels, loss_on).item()
+        assert loss == pytest.approx(expected[f"token_loss_{name}_mask"], rel=1e-5)
 
 
-@needs_golden
-def test_piece_head_is_the_originals(heads):
+@golden_unpublished
+def test_piece_head_is_the_originals(heads, expected):
     classifier = PieceClassifier(GOLDEN_CONFIG, numbered(len(heads["seq_bias"]))).eval()
     classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
     classifier.attention["ws1"].weight.data = heads["seq_ws1"]
@@ -76,29 +81,25 @@ def test_piece_head_is_the_originals(heads):
     notes, labels = heads["tokens"].to(torch.uint8), heads["sequence_labels"]
     logits = classifier(notes).detach()
     torch.testing.assert_close(logits, heads["sequence_logits_all_ones_mask"], atol=1e-5, rtol=0)
-    sums, counts = segment_losses(logits, labels, counted_in_loss(notes, labels, "notes"))
-    loss = (sums.sum() / counts.sum()).item()
-    assert loss == pytest.approx(expected()["sequence_loss"], rel=1e-5)
+    loss = mean_loss(logits, notes, labels).item()
+    assert loss == pytest.approx(expected["sequence_loss"], rel=1e-5)
 
 
-@needs_golden
-def test_three_optimiser_steps_are_the_originals(heads):
+@golden_unpublished
+def test_three_optimiser_steps_are_the_originals(golden, heads, expected):
     classifier = golden_note_classifier(heads).eval()  # eval: without dropout
     optimiser = AdamW([w for w in classifier.parameters() if w.requires_grad], lr=2e-5)
     notes, labels = heads["tokens"].to(torch.uint8), heads["token_labels"]
     losses = []
     for _ in range(3):
-        sums, counts = segment_losses(
-            classifier(notes), labels, counted_in_loss(notes, labels, "notes")
-        )
-        loss = sums.sum() / counts.sum()
+        loss = mean_loss(classifier(notes), notes, labels)
         losses.append(loss.item())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert losses == pytest.approx(expected()["adamw_three_steps_losses"], rel=1e-5)
+    assert losses == pytest.approx(expected["adamw_three_steps_losses"], rel=1e-5)
     weights = dict(classifier.named_parameters())
-    with np.load(GOLDEN / "finetune/adamw_after_three_steps.npz") as file:
+    with np.load(golden / "finetune/adamw_after_three_steps.npz") as file:
         for name in file:
             mine = weights[name.replace("midibert.", "backbone.")].detach().numpy()
             np.testing.assert_allclose(mine, file[name], atol=2e-6, rtol=0, err_msg=name)

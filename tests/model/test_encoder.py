@@ -15,7 +15,7 @@ from m2bert.model.encoder import (
     training_flops_per_note,
 )
 from m2bert.notes.cp import real_notes
-from tests.helpers.shared import GOLDEN, golden_model, needs_golden
+from tests.helpers.shared import golden_all, golden_model
 from tests.helpers.synthetic import random_segments
 
 SMALL = M2BertConfig(
@@ -157,27 +157,27 @@ def test_pianoroll_head(pianoroll, width):
 # The original's figures
 
 
-@needs_golden
+@golden_all
 @torch.no_grad()
-def test_model_equals_the_original():
+def test_model_equals_the_original(golden):
     model = golden_model().eval()
-    golden = {k: torch.from_numpy(v) for k, v in np.load(GOLDEN / "model/outputs.npz").items()}
-    notes, real = golden["tokens"], golden["attention"] > 0
+    figures = {k: torch.from_numpy(v) for k, v in np.load(golden / "model/outputs.npz").items()}
+    notes, real = figures["tokens"], figures["attention"] > 0
     states = model.backbone.hidden_states(notes, real)
     for index, name in ((-1, "hidden_last"), (-2, "hidden_second_last"), (0, "hidden_first")):
-        torch.testing.assert_close(states[index][real], golden[name][real], atol=1e-5, rtol=0)
+        torch.testing.assert_close(states[index][real], figures[name][real], atol=1e-5, rtol=0)
     # the final norm would show: what comes out is not what the original has after it
-    normed = golden["last_hidden_state_after_final_norm"]
+    normed = figures["last_hidden_state_after_final_norm"]
     assert (states[-1] - normed)[real].abs().max() > 0.1
     torch.testing.assert_close(
-        model.backbone(notes), golden["hidden_last_all_ones_mask"], atol=1e-5, rtol=0
+        model.backbone(notes), figures["hidden_last_all_ones_mask"], atol=1e-5, rtol=0
     )
     outputs = model(notes, real)
     for output, name in zip(outputs, ("bar", "position", "pitch", "duration"), strict=False):
-        torch.testing.assert_close(output[real], golden[f"head_{name}"][real], atol=1e-5, rtol=0)
-    row, place = golden["head_pianoroll_rows"].T
-    torch.testing.assert_close(outputs[4][row, place], golden["head_pianoroll"], atol=1e-5, rtol=0)
+        torch.testing.assert_close(output[real], figures[f"head_{name}"][real], atol=1e-5, rtol=0)
+    row, place = figures["head_pianoroll_rows"].T
+    torch.testing.assert_close(outputs[4][row, place], figures["head_pianoroll"], atol=1e-5, rtol=0)
     sums = outputs[4].double().sum(-1)
     torch.testing.assert_close(
-        sums[real], golden["head_pianoroll_row_sums"][real], atol=2e-3, rtol=1e-5
+        sums[real], figures["head_pianoroll_row_sums"][real], atol=2e-3, rtol=1e-5
     )

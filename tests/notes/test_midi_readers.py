@@ -18,7 +18,7 @@ from m2bert.notes.midi_readers import READERS, SYMUSIC, read_midi
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.corpus_writer import CorpusWriter
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
-from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED, needs_golden
+from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED
 
 needs_symusic = pytest.mark.skipif(
     importlib.util.find_spec("symusic") is None, reason=f"needs {SYMUSIC}"
@@ -193,8 +193,7 @@ def test_demo_music(demo_dir, demo):
 
 
 @needs_symusic
-@needs_golden
-def test_files_of_the_reference_implementation():
+def test_files_of_unusual_and_broken_kinds():
     files = sorted((GOLDEN / "midi").glob("*.mid"))
     assert files
     for path in files:

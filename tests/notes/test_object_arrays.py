@@ -27,7 +27,7 @@ from tests.helpers.pickles import (
     random_note_lists,
     random_songs,
 )
-from tests.helpers.shared import GOLDEN, needs_golden
+from tests.helpers.shared import GOLDEN, same_as_original
 
 ITEMS = [
     [[0.0, 0.5, 60], [-0.25, 1e300, 61], [2.0, 70000.5, 108]],
@@ -119,7 +119,7 @@ def test_the_header_tells_whether_objects_are_pickled(written):
         is_pickled(written(pickle.dumps([1])))
 
 
-@needs_golden
+@same_as_original
 @pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
 def test_published_benchmark_items_equal_their_plain_copy(name):
     plain = json.loads((GOLDEN / "smc" / f"{name}.json").read_text())

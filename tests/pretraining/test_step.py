@@ -20,7 +20,7 @@ from m2bert.pretraining.objectives import (
     total_loss,
 )
 from m2bert.pretraining.step import GREATEST_NORM, Trainer
-from tests.helpers.shared import GOLDEN, golden_model, needs_golden
+from tests.helpers.shared import golden_model, golden_unpublished
 from tests.helpers.synthetic import random_segments
 
 
@@ -57,10 +57,10 @@ def test_optimiser_equals_slow_version_where_its_step_shrinks():
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-@needs_golden
-def test_five_steps_equal_the_original():
-    batch = np.load(GOLDEN / "training_step/batch.npz")
-    expected = json.loads((GOLDEN / "training_step/expected.json").read_text())
+@golden_unpublished
+def test_five_steps_equal_the_original(golden):
+    batch = np.load(golden / "training_step/batch.npz")
+    expected = json.loads((golden / "training_step/expected.json").read_text())
     original, corrupted, selected = (
         torch.from_numpy(batch[name]) for name in ("original", "corrupted", "selected")
     )
@@ -69,7 +69,7 @@ def test_five_steps_equal_the_original():
     target = pianoroll_targets(original, "full", bars=300).dense()
     weights = [w for w in model.parameters() if w.requires_grad]
     optimiser = StableAdamW(weights, lr=2e-5)
-    stored = np.load(GOLDEN / "training_step/some_weights.npz")
+    stored = np.load(golden / "training_step/some_weights.npz")
     checksums = expected["checksums_sum_and_sum_of_squares"]
     assert_checksums(model, checksums["before"])
     compared = 0
