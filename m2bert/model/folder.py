@@ -17,7 +17,7 @@ from m2bert.base.settings import differences
 from m2bert.model.card import LIBRARY, model_card
 from m2bert.model.tensors import (
     Model,
-    adopt_tensors,
+    load_strictly,
     load_tensors,
     open_tensors,
     record_in,
@@ -46,10 +46,6 @@ ARCHITECTURES = {
     "PieceClassifier": "a model fine-tuned on a task of pieces",
 }
 """What a folder may hold, by the class that reads it."""
-
-_UNNAMED = {None: "M2BertForPreTraining", "note": "NoteClassifier", "piece": "PieceClassifier"}
-"""The same by `level`, for folders that were written before they named their class."""
-
 
 Built = TypeVar("Built")
 
@@ -113,7 +109,8 @@ def load_model(
     weights = folder / WEIGHTS_FILE
     tensors = with_prefix(load_tensors(weights)[0], prefix)
     refuse_not_finite(tensors, weights)
-    return adopt_tensors(model, tensors, weights, ADVICE)
+    load_strictly(model, tensors, weights, ADVICE)
+    return model.float().eval()
 
 
 def check_model(
@@ -183,7 +180,7 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
     """
     path = folder / CONFIG_FILE
     entries = read_json(path)
-    model_type = entries.pop("model_type", MODEL_TYPE)
+    model_type = entries.pop("model_type", None)
     if model_type != MODEL_TYPE:
         raise UserError(
             f"{path} is of a model of the type {model_type!r}: only {MODEL_TYPE!r} is read here"
@@ -194,9 +191,16 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
             f"{path} has format version {version}, this code reads {MODEL_FORMAT}: "
             "use the release that wrote it"
         )
-    _refuse_other_vocabulary(path, entries.pop("vocabulary", VOCABULARY))
-    architecture = _architecture(entries)
-    if architecture not in ARCHITECTURES:
+    vocabulary = {"vocabulary": entries.pop("vocabulary", None)}
+    if differing := differences(vocabulary, {"vocabulary": VOCABULARY}):
+        changes = "; ".join(f"{name} {theirs!r}, not {ours!r}" for name, theirs, ours in differing)
+        raise UserError(
+            f"{path} is of a model of another vocabulary of notes, which cannot be read here "
+            f"({changes})"
+        )
+    named = entries.pop("architectures", None)
+    architecture = next((name for name in ARCHITECTURES if named == [name]), None)
+    if architecture is None:
         raise UserError(
             f"{path} names no model that this code knows (architectures must be one of "
             f"{', '.join(ARCHITECTURES)})"
@@ -208,26 +212,6 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
             f"{architecture}.from_pretrained reads; {wanted} is needed here"
         )
     return architecture, entries
-
-
-def _architecture(entries: dict) -> str | None:
-    named = entries.pop("architectures", None)
-    if named is None:
-        level = entries.get("level")
-        return _UNNAMED.get(level) if isinstance(level, str | None) else None
-    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
-
-
-def _refuse_other_vocabulary(path: Path, vocabulary: dict) -> None:
-    if not isinstance(vocabulary, dict):
-        raise UserError(f"{path} is damaged: its vocabulary is {vocabulary!r}")
-    differing = differences(vocabulary, VOCABULARY)
-    if differing:
-        changes = "; ".join(f"{name} {theirs!r}, not {ours!r}" for name, theirs, ours in differing)
-        raise UserError(
-            f"{path} is of a model of another vocabulary of notes, which cannot be read here "
-            f"({changes})"
-        )
 
 
 def build_from(build: Callable[[dict], Built], entries: dict, folder: Path) -> Built:
