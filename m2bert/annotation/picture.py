@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
@@ -45,17 +47,21 @@ Labelled = tuple[str, NoteLabels]
 """A note task and what is said of its notes."""
 
 
-def draw_annotation(annotation: Annotation, path: Path) -> bool:
-    """Draw an annotation to a PNG; False if matplotlib is not installed.
+def draw_annotation(annotation: Annotation, path: Path) -> None:
+    """Draw an annotation to a PNG.
 
     Each note task has a piano roll over bars of four beats; above it stand chords and keys by
     name, or ticks at beats. Without note tasks there is one plain roll. Piece tasks are shown as
     bars on top.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # characters that the font lacks are drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure_of(annotation).savefig(temporary, dpi=DOTS, format="png")
+
+
+def figure_of(annotation: Annotation) -> Figure:
+    """The figure that `draw_annotation` saves."""
     song = annotation.song
     bars = _bars(song)
     roll_width = float(np.clip(BAR_WIDTH * (bars[1] - bars[0]), *ROLL_WIDTHS))
@@ -78,11 +84,7 @@ def draw_annotation(annotation: Annotation, path: Path) -> bool:
             _draw_legend(strip, *labelled)
         _draw_axes(roll, song, "notes" if labelled is None else TASKS[labelled[0]].title)
     roll.set_xlabel("bar (of four quarter notes)", fontsize=9)
-    with replacing(path) as temporary, warnings.catch_warnings():
-        # characters that the font lacks are drawn as boxes
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(temporary, dpi=DOTS, format="png")
-    return True
+    return figure
 
 
 def _bars(song: Song) -> tuple[int, int]:
@@ -168,8 +170,6 @@ def _draw_roll(axes: Any, song: Song, labelled: Labelled | None) -> None:
         palette = np.array([*class_colours(TASKS[task], labels.classes), NOT_READ_COLOUR])
         order = np.argsort(labels.was_read, kind="stable")  # what was not read lies below
         colours = palette[labels.label[order]]  # NOT_READ is the last
-    from matplotlib.collections import LineCollection  # here, as it may not be installed
-
     ends = np.stack([np.stack([start, pitch], 1), np.stack([end, pitch], 1)], 1)[order]
     # without smooth edges, which would make short notes pale
     axes.add_collection(
