@@ -180,6 +180,7 @@ def classifier_in(folder: Path | str) -> type[Classifier]:
 
 
 def _read(song: "Song | Path | str") -> "Song":
-    from m2bert.notes.song import as_song  # here, as it needs libraries that training does without
+    # here, as it needs libraries that training does without
+    from m2bert.notes.song import Song, read_song
 
-    return as_song(song)
+    return song if isinstance(song, Song) else read_song(song)

@@ -10,6 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+Tensors = list[Tensor]
+
 
 class Adam(torch.optim.Optimizer):
     """What both optimisers keep: running averages of every weight's gradient and of its square."""
@@ -43,12 +45,7 @@ class Adam(torch.optim.Optimizer):
             )
 
     def update(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        averages: list[Tensor],
-        squares: list[Tensor],
-        group: dict,
+        self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
         """Apply the optimiser's rule to weights and averages, in place."""
         raise NotImplementedError
@@ -68,12 +65,7 @@ class StableAdamW(Adam):
     betas, eps = (0.9, 0.99), 1e-8
 
     def update(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        averages: list[Tensor],
-        squares: list[Tensor],
-        group: dict,
+        self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
         step = group["step"]
         beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in self.betas)
@@ -114,12 +106,7 @@ class AdamW(Adam):
     betas, eps = (0.9, 0.999), 1e-6
 
     def update(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        averages: list[Tensor],
-        squares: list[Tensor],
-        group: dict,
+        self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
         (beta1, beta2), step = self.betas, group["step"]
         _average(averages, squares, gradients, beta1, beta2)
@@ -131,11 +118,7 @@ class AdamW(Adam):
 
 
 def _average(
-    averages: list[Tensor],
-    squares: list[Tensor],
-    gradients: list[Tensor],
-    beta1: float,
-    beta2: float,
+    averages: Tensors, squares: Tensors, gradients: Tensors, beta1: float, beta2: float
 ) -> None:
     torch._foreach_lerp_(averages, gradients, 1 - beta1)
     torch._foreach_mul_(squares, beta2)

@@ -17,12 +17,7 @@ from m2bert.model.folder import (
     read_config,
     sha256,
 )
-from m2bert.model.original import (
-    FINAL_NORM,
-    PUBLISHED_FILE,
-    load_published,
-    read_published,
-)
+from m2bert.model.original import FINAL_NORM, PUBLISHED_FILE, load_published, read_published
 from m2bert.model.tensors import (
     load_strictly,
     load_tensors,

@@ -7,13 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.notes.midi import (
-    NOT_FOUR_FOUR,
-    Notes,
-    RejectedMidi,
-    read_with_miditoolkit,
-    tokenise,
-)
+from m2bert.notes.midi import NOT_FOUR_FOUR, Notes, RejectedMidi, read_with_miditoolkit, tokenise
 from m2bert.notes.midi_symusic import read_with_symusic
 
 SYMUSIC = "symusic==0.6.0"  # an optional install

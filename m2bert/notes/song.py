@@ -126,8 +126,3 @@ def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
 def beginnings(file: mido.MidiFile) -> int:
     """How many notes begin; of each that ends, the parser makes one note."""
     return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
-
-
-def as_song(song: Song | Path | str) -> Song:
-    """A song, or the file of one."""
-    return song if isinstance(song, Song) else read_song(song)
