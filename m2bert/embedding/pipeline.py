@@ -156,7 +156,7 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
 
 
 def warn(reading: Reading) -> None:
-    """Say what makes some songs strange to a model."""
+    """Say how many songs are unlike the music that models were trained on."""
     for fact, what in {
         "other_metre": "in another metre than 4/4; they were cut in bars of four beats",
         "drums": "with drums, whose sounds were read as pitches",

@@ -1,7 +1,8 @@
 """Model folders: `config.json`, `model.safetensors` and a model card, `README.md`.
 
-Nothing here can run code: safetensors and JSON. What the entries of `config.json` are built into,
-`encoder.py` and `classifiers.py` know; docs/METHOD.md, "Model folders", has the formats.
+Reading them runs no code of theirs: they are JSON and safetensors. The classes in `encoder.py` and
+`classifiers.py` build models from the entries of `config.json`. docs/METHOD.md, "Model folders",
+has the formats.
 """
 
 import hashlib
@@ -45,7 +46,7 @@ ARCHITECTURES = {
     "NoteClassifier": "a model fine-tuned on a task of notes",
     "PieceClassifier": "a model fine-tuned on a task of pieces",
 }
-"""What a folder may hold, by the class that reads it."""
+"""What a folder may hold, by the name of the class that reads it."""
 
 Built = TypeVar("Built")
 
@@ -62,8 +63,8 @@ def save_model(
     record: how it was trained (epoch, scores, ...); it is kept with the weights and told by the
         card.
 
-    A reader never sees a card with the checksum of other weights: the card goes first and comes
-    last.
+    The old card is removed first and the new one written last, so that there is never a card with
+    the checksum of other weights.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -116,8 +117,8 @@ def load_model(
 def check_model(
     folder: Path | str, build: Callable[[dict], nn.Module], prefixes: Mapping[str, str]
 ) -> None:
-    """Raise `UserError` where `load_model` would, but for what the weights themselves are: of these
-    only names and shapes are read."""
+    """Raise `UserError` where `load_model` would, except for weights that are not finite: only
+    their names and shapes are read."""
     folder = find_model(folder)
     model, prefix = _described(folder, build, prefixes)
     weights = folder / WEIGHTS_FILE

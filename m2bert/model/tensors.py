@@ -39,7 +39,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
 
 
 def stand_ins(path: Path) -> dict[str, Tensor]:
-    """Tensors without numbers of the names and shapes in a file of `save_tensors`."""
+    """The tensors in a file of `save_tensors` with their names and shapes, but without numbers."""
     with open_tensors(path) as file:
         shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         record_in(file)
@@ -72,8 +72,8 @@ def record_in(file: safe_open) -> dict:
 
 
 def without_weights(build: Callable[[], Model]) -> Model:
-    """What `build` makes, with names and shapes of weights but no numbers: random ones would take
-    seconds. The tables of rotary angles, which are in no file, have their numbers."""
+    """What `build` makes, whose weights have names and shapes but no numbers: to draw random ones
+    takes seconds. The tables of rotary angles, which no file holds, do have their numbers."""
     with torch.device("meta"):
         model = build()
     for module in model.modules():
@@ -135,7 +135,8 @@ def refuse_misfits(
 # The state of a training ---------------------------------------------------------------------
 
 MOST_TIME_SAVING = 0.05
-"""The state is saved at the end of an epoch, unless that would take a greater share of the time."""
+"""Share of a run's time that saving may take: where it would take more at the end of an epoch, the
+state is not saved there."""
 
 WEIGHT = "weight."
 
