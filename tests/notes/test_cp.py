@@ -66,11 +66,6 @@ def test_equals_the_slow_version(case):
     assert fast(notes, ticks_per_beat).tolist() == slow_cp_notes(notes, ticks_per_beat)
 
 
-@given(note_lists())
-def test_ids_are_ordinary(case):
-    assert (fast(*case) < np.array(cp.ORDINARY_SIZES)).all()
-
-
 def test_no_notes_give_an_empty_song():
     song = fast([], 480)
     assert song.shape == (0, 4)
