@@ -252,44 +252,29 @@ def test_the_card_is_one_that_hubs_read(folders, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "corpus", "scores", "words"),
+    ("name", "task", "corpus", "scores"),
     [
-        (
-            "pre-trained",
-            "fill-mask",
-            "pop909, ASAP",
-            [("validation", value) for value in PRE_TRAINING["valid_acc"]],
-            [
-                "1,200 songs with 3,456,789 notes: pop909, ASAP.",
-                "| training.rc_range | [4, 12, 12] |",
-                "| accuracy of Pitch at changed notes, validation | 0.25 |",
-            ],
-        ),
-        (
-            "melody",
-            "token-classification",
-            "pop909",
-            [("validation", 0.9123), ("test", 0.9012)],
-            [
-                "padding, melody, bridge, accompaniment",
-                "1,234 labelled segments with 56,789 notes. They are of the corpus pop909.",
-                "pre-trained on lmd.",
-                "| settings.checkpoint_sha256 | 5d41402abc4b2a76 |",
-                "| accuracy, test | 0.9012 |",
-            ],
-        ),
+        ("pre-trained", "fill-mask", "pop909, ASAP", PRE_TRAINING["valid_acc"]),
+        ("melody", "token-classification", "pop909", [0.9123, 0.9012]),
     ],
 )
-def test_the_card_tells_hubs_scores_and_people_data_and_training(
-    folders, name, task, corpus, scores, words
-):
-    card = ModelCard.load(folders / name / "README.md")
-    results = card.data.eval_results
-    assert {(r.task_type, r.dataset_name, r.metric_type) for r in results} == {
-        (task, corpus, "accuracy")
-    }
-    assert [(r.dataset_split, r.metric_value) for r in results] == scores
-    assert all(text in card.text for text in words)
+def test_the_card_tells_hubs_the_scores(folders, name, task, corpus, scores):
+    results = ModelCard.load(folders / name / "README.md").data.eval_results
+    told = {(r.task_type, r.dataset_name, r.metric_type) for r in results}
+    assert told == {(task, corpus, "accuracy")}
+    assert [r.metric_value for r in results] == scores
+
+
+def test_the_card_tells_people_data_training_and_scores(folders):
+    encoder, melody = ((folders / n / "README.md").read_text() for n in ("pre-trained", "melody"))
+    assert "1,200 songs with 3,456,789 notes: pop909, ASAP." in encoder
+    assert "| training.rc_range | [4, 12, 12] |" in encoder
+    assert "| accuracy of Pitch at changed notes, validation | 0.25 |" in encoder
+    assert "padding, melody, bridge, accompaniment" in melody
+    assert "1,234 labelled segments with 56,789 notes. They are of the corpus pop909." in melody
+    assert "pre-trained on lmd." in melody
+    assert "| settings.checkpoint_sha256 | 5d41402abc4b2a76 |" in melody
+    assert "| accuracy, validation | 0.9123 |\n| accuracy, test | 0.9012 |" in melody
 
 
 def run_example(folder: Path, song: Path) -> dict:
