@@ -210,7 +210,7 @@ def tokenise_files(
 def tokenise(folder: Path, reader: str, file: str) -> np.ndarray | RejectedMidi:
     """One file -> CP notes by the rules of pre-training, or why there are none."""
     try:
-        return read_cp_notes(folder / file, check_signature=True, reader=reader)
+        return read_cp_notes(folder / file, reader)
     except RejectedMidi as rejection:
         return rejection
 

@@ -86,9 +86,8 @@ def main() -> None:
         print(summary(annotation))
         for name, write in names.items():
             write(annotation, temporary / name)
-        written = [name for name in names if (temporary / name).exists()]
     print("written:")
-    for name in written:
+    for name in names:
         print(f"  {args.out / name}")
 
 

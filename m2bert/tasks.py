@@ -36,16 +36,23 @@ COMPOSERS = (
 # fmt: on
 
 METRIC_TITLES = {
+    # the share of right notes; a note whose label is 0 counts, too
     "note_accuracy": "accuracy",
+    # of class 2 (beat, downbeat, motif) against class 1; notes that are labelled or predicted as
+    # another class do not count
     "f1": "F1",
+    # the share of right 16ths of a bar, each with the label of the last note before it; 16ths whose
+    # true label is 0 do not count
     "grid_accuracy": "16th-grid accuracy",
+    # the share of right notes among those that are the first of a bar and have a label other than 0
     "bar_start_accuracy": "bar-start accuracy",
+    # the share of right segments; a piece is cut into several
     "piece_accuracy": "accuracy",
 }
-"""Every score in words; `finetuning.metrics.METRICS` says how each is computed."""
+"""What each score measures, and its name in tables; `finetuning.metrics` computes it."""
 
 PADDING = "padding"
-"""Name of class 0 where a label 0 stands for no note at all."""
+"""Name of class 0 in tasks whose labels of notes begin at 1: there 0 stands for padding."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,9 @@ class Task:
         folds: parts of a cross-validation; 0 for a task with training, validation and test files.
         loss_on: the notes that a note task is trained on: "notes" (all that are no padding) or
             "labelled" (those whose label is not 0).
-        moved_to_validation: so many segments at the end of the training file are used for
-            validation instead (of small data: at most a quarter).
-        by_track: whether an item of its data is one instrument, not all of a piece together.
+        moved_to_validation: how many segments at the end of the training file are used for
+            validation instead (at most a quarter of them, if the data is small).
+        by_track: whether an item of its data is one instrument, not the whole piece.
         names_pitches: whether its classes are names of pitches or keys, which move with the music.
         at_pitch: whether its labels would be wrong at another pitch.
     """
@@ -211,7 +218,8 @@ _ROWS = (
         corpus="orch",
         name="texture",
         level="note",
-        # the label is 4 x melody + 2 x rhythm + harmony; notes that open a bar and have one count
+        # The label is 4 x melody + 2 x rhythm + harmony. It is said of a bar, so that only a bar's
+        # first note counts; and no bar is scored whose label is 0.
         classes=(
             "no role",
             "harmony",

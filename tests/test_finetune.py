@@ -57,7 +57,7 @@ def test_a_run_leaves_a_result_a_log_and_the_best_weights(
         assert record[key] == result[key]
     card = (folder / "model/README.md").read_text()
     assert f"| accuracy, test | {result['test_score']} |" in card
-    assert f"| train | 8 | {result['data']['train']['notes']} |" in card
+    assert f"8 labelled segments with {result['data']['train']['notes']} notes" in card
     test = parts["test"]
     predictions = classifier(test.notes).argmax(-1)
     score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)

@@ -120,7 +120,7 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
     songs = read_record(uninterrupted)["training"]["songs"]
     card = (uninterrupted / "model_best/README.md").read_text()
     assert f"{songs} songs" in card
-    assert f"| epochs | {best['epoch']} |" in card
+    assert f"| epoch | {best['epoch']} |" in card
     assert (uninterrupted / "curves.png").stat().st_size > 1000
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,29 +52,21 @@ def labels_of(
     stride: int | None,
     precision: str | None,
 ) -> NoteLabels | PieceLabels | None:
-    """The mean of what several models of one task say; None if none can read anything.
+    """The mean of what several models of one task say; None if they can read no note of the song.
 
     Raises `UserError` if their classes differ.
     """
-    found = []
+    found: list[NoteLabels | PieceLabels] = []
     for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
-        model = load_classifier(folder).to(device)
-        labels = model.predict(song, stride, precision)
-        if labels is not None:  # else no model of the task can read anything
-            found.append(labels)
-    if not found:
-        return None
-    for folder, labels in zip(folders, found, strict=True):
+        labels = load_classifier(folder).to(device).predict(song, stride, precision)
+        if labels is None:  # the song holds nothing that any model of the task reads
+            return None
+        found.append(labels)
         if labels.classes != found[0].classes:
             raise UserError(
                 f"{folder} has other classes than {folders[0]}: they cannot be averaged"
             )
-    return mean_labels(found)
-
-
-def mean_labels(found: list) -> NoteLabels | PieceLabels:
-    """The mean of several labels of the same song and classes."""
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.mean([getattr(labels, name) for labels in found], axis=0)
         for name, value in vars(found[0]).items()
         if isinstance(value, np.ndarray)

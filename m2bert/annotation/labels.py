@@ -21,8 +21,8 @@ class Annotation:
     """A song and what was said of it.
 
     Attributes:
-        marks: names of what is remarkable about a note ("drums", "short", "pitch clipped",
-            "duration clipped") -> the notes of which it is true, (notes,) bool.
+        marks: what a model may not know about a note, by name ("drums", "short", "pitch clipped",
+            "duration clipped"): which notes it is true of, (notes,) bool.
         note_labels, piece_labels: by task (a key of `tasks.TASKS`, in that order).
         models: by task, the folders of the models whose probabilities were averaged.
         warnings: sentences for the user.
@@ -45,10 +45,11 @@ class Span(NamedTuple):
 
 
 def spans(song: Song, labels: NoteLabels) -> list[Span]:
-    """Stretches of one label (chords, keys), from onset to onset; the last ends with the music.
-    Those of the class "padding" are left out.
+    """The stretches of time over which a label (a chord, a key) stays the same.
 
-    Notes that begin together speak with one voice, the mean of their probabilities.
+    Notes that begin together have one label, the class with the greatest mean probability. A
+    stretch lasts until the first onset with another label, the last one until the music ends.
+    Stretches of the class "padding" are left out.
     """
     read = labels.was_read
     if not read.any():

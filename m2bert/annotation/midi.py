@@ -1,4 +1,4 @@
-"""An annotated song as a MIDI file: the song's very notes, in tracks by their role, and markers."""
+"""An annotated song as a MIDI file: the same notes, in a track for each role, and markers."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,11 +28,11 @@ Event = tuple[int, mido.Message | mido.MetaMessage]
 def write_annotation_midi(annotation: Annotation, path: Path) -> None:
     """Write a MIDI file of format 1 with every note of the song once, unchanged.
 
-    Where melody was asked for, the notes of an instrument are parted into tracks named after the
-    classes ("melody", of several instruments "melody (Piano)"); notes that were not read and drums
-    stay in tracks of their own. Markers tell chords, keys, beats and downbeats. What miditoolkit
-    keeps of the song (tempo, time and key signatures, lyrics, markers, controls, pitch bends) is
-    there too.
+    If the melody task labelled the notes, those of an instrument are split into a track for each
+    class, named after it ("melody", or "melody (Piano)" if there are several instruments); drums
+    and notes that were not read stay in tracks of their own. Markers name chords, keys, beats and
+    downbeats. The song's tempos, time and key signatures, lyrics, markers, controls and pitch bends
+    are kept.
     """
     song = annotation.song
     channels = _channels(song)
@@ -96,8 +96,11 @@ def _roles(annotation: Annotation) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _channels(song: Song) -> list[int]:
-    """A channel for each instrument: one of its own, but of more than 15 those of one program
-    share one. The parts of an instrument stay together, so that its pedal holds for all."""
+    """The channel of each instrument.
+
+    Up to 15 instruments have a channel each; of more, those with one program share one. All tracks
+    that are made of an instrument have its channel, so that its pedal holds for all their notes.
+    """
     melodic = [index for index, track in enumerate(song.tracks) if not track.is_drum]
     alone = len(melodic) <= len(CHANNELS)
     sound = [index if alone else track.program for index, track in enumerate(song.tracks)]
@@ -143,9 +146,12 @@ def _control_events(song: Song, index: int, channel: int) -> list[Event]:
 
 
 def _note_events(song: Song, members: np.ndarray, channel: int) -> list[Event]:
-    """Beginnings and ends of the notes `members`, so ordered that a reader who ends notes of one
-    pitch first-in first-out finds the same notes again. (Of notes that begin together on a
-    key, a song has the one that ends first in front.)"""
+    """Beginnings and ends of the notes `members`, in an order in which they are read back as the
+    same notes.
+
+    A reader takes the end of a pitch for that of the note of this pitch that began first; of those
+    that begin together, a song lists the one that ends first before the others.
+    """
     start, end = song.notes.start[members], song.notes.end[members]
     is_end = np.repeat([False, True], len(members))
     tick = np.concatenate([start, end])

@@ -1,4 +1,4 @@
-"""Which fine-tuned models there are in a folder."""
+"""The fine-tuned models in a folder, and the best of those of one task."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from m2bert.tasks import TASKS
 def find_models(folder: Path) -> dict[str, list[Path]]:
     """The fine-tuned models in `folder` and below it, by task, in the order of the table.
 
-    Raises `UserError` if there are none, one of a task that is not in `TASKS`, or one that is
-    damaged as far as that shows without reading all its weights.
+    Raises `UserError` if there are none, if one is of a task that is not in `TASKS`, or if one is
+    damaged. Of the weights only names and shapes are looked at here.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
@@ -39,7 +39,7 @@ def find_models(folder: Path) -> dict[str, list[Path]]:
 def best_model(folders: list[Path]) -> Path:
     """The model with the highest validation score; of equal ones the first.
 
-    Raises `UserError` for a model that does not tell its score.
+    Raises `UserError` if one was saved without its score.
     """
     records = {folder: read_record(folder) for folder in folders}
     for folder, record in records.items():

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
 from m2bert.annotation.names import pitch_name, readable_name
 from m2bert.base.files import replacing
-from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
+from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
@@ -45,17 +47,21 @@ Labelled = tuple[str, NoteLabels]
 """A note task and what is said of its notes."""
 
 
-def draw_annotation(annotation: Annotation, path: Path) -> bool:
-    """Draw an annotation to a PNG; False if matplotlib is not installed.
+def draw_annotation(annotation: Annotation, path: Path) -> None:
+    """Draw an annotation to a PNG.
 
     Each note task has a piano roll over bars of four beats; above it stand chords and keys by
     name, or ticks at beats. Without note tasks there is one plain roll. Piece tasks are shown as
     bars on top.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # characters that the font lacks are drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure_of(annotation).savefig(temporary, dpi=DOTS, format="png")
+
+
+def figure_of(annotation: Annotation) -> Figure:
+    """The figure that `draw_annotation` saves."""
     song = annotation.song
     bars = _bars(song)
     roll_width = float(np.clip(BAR_WIDTH * (bars[1] - bars[0]), *ROLL_WIDTHS))
@@ -78,11 +84,7 @@ def draw_annotation(annotation: Annotation, path: Path) -> bool:
             _draw_legend(strip, *labelled)
         _draw_axes(roll, song, "notes" if labelled is None else TASKS[labelled[0]].title)
     roll.set_xlabel("bar (of four quarter notes)", fontsize=9)
-    with replacing(path) as temporary, warnings.catch_warnings():
-        # characters that the font lacks are drawn as boxes
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(temporary, dpi=DOTS, format="png")
-    return True
+    return figure
 
 
 def _bars(song: Song) -> tuple[int, int]:
@@ -168,8 +170,6 @@ def _draw_roll(axes: Any, song: Song, labelled: Labelled | None) -> None:
         palette = np.array([*class_colours(TASKS[task], labels.classes), NOT_READ_COLOUR])
         order = np.argsort(labels.was_read, kind="stable")  # what was not read lies below
         colours = palette[labels.label[order]]  # NOT_READ is the last
-    from matplotlib.collections import LineCollection  # here, as it may not be installed
-
     ends = np.stack([np.stack([start, pitch], 1), np.stack([end, pitch], 1)], 1)[order]
     # without smooth edges, which would make short notes pale
     axes.add_collection(
@@ -183,18 +183,17 @@ def _draw_roll(axes: Any, song: Song, labelled: Labelled | None) -> None:
 def _draw_legend(axes: Any, task: str, labels: NoteLabels) -> None:
     """Name the classes that occur, the most frequent first, to the right of the axes."""
     palette = class_colours(TASKS[task], labels.classes)
-    label, counts = np.unique(labels.label, return_counts=True)
-    read = label != NOT_READ
-    order = np.argsort(-counts[read], kind="stable")
-    shown = label[read][order][:MOST_IN_LEGEND]
-    share = dict(zip(label.tolist(), counts / len(labels.label), strict=True))
+    counts = np.bincount(labels.label[labels.was_read], minlength=len(labels.classes))
+    shares = counts / len(labels.label)
+    order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
-        (palette[k], f"{readable_name(labels.classes[k])}  {_percent(share[k])}") for k in shown
+        (palette[k], f"{readable_name(labels.classes[k])}  {_percent(shares[k])}")
+        for k in order[:MOST_IN_LEGEND]
     ]
-    if len(order) > len(shown):
-        entries.append(("none", f"and {len(order) - len(shown)} more"))
-    if not read.all():
-        entries.append((NOT_READ_COLOUR, f"not read  {_percent(share[NOT_READ])}"))
+    if len(order) > MOST_IN_LEGEND:
+        entries.append(("none", f"and {len(order) - MOST_IN_LEGEND} more"))
+    if not labels.was_read.all():
+        entries.append((NOT_READ_COLOUR, f"not read  {_percent((~labels.was_read).mean())}"))
     for colour, text in entries:
         axes.plot([], [], "s", color=colour, label=text, ms=6)
     axes.legend(
@@ -262,11 +261,4 @@ def _draw_spans(axes: Any, song: Song, task: str, labels: NoteLabels) -> None:
     for span, begin, width in zip(found, begins, widths, strict=True):
         name = readable_name(labels.classes[span.label])
         if width * bar > SMALL * (0.65 * len(name) + 0.4):
-            axes.text(
-                begin + width / 2,
-                0.45,
-                name,
-                fontsize=SMALL,
-                ha="center",
-                va="center",
-            )
+            axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +12,6 @@ from m2bert.annotation.labels import Annotation
 from m2bert.annotation.names import pitch_name
 from m2bert.base.files import write_text
 from m2bert.base.tables import csv_text
-from m2bert.model.predictions import NoteLabels
 
 ANNOTATION_FORMAT = 1
 """Of the JSON file."""
@@ -62,7 +63,7 @@ def note_records(annotation: Annotation) -> list[dict]:
     """
     song, notes = annotation.song, annotation.song.notes
     names = np.array([track.name for track in song.tracks], object)
-    columns = {
+    columns: dict[str, Any] = {
         "index": np.arange(len(song)),
         "track": notes.track + 1,
         "track_name": names[notes.track],
@@ -75,31 +76,15 @@ def note_records(annotation: Annotation) -> list[dict]:
         "pitch": notes.pitch,
         "pitch_name": np.array([pitch_name(pitch) for pitch in range(128)], object)[notes.pitch],
         "midi_velocity": notes.velocity,
-        "marks": np.fromiter(_mark_names(annotation), object),
     }
+    columns = {name: column.tolist() for name, column in columns.items()}
+    marked = np.column_stack(list(annotation.marks.values()))
+    columns["marks"] = [list(compress(annotation.marks, row)) for row in marked]
     for task, labels in annotation.note_labels.items():
-        columns[task], columns[f"{task}_probability"] = _label_columns(labels)
-    values = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in values]
-
-
-def _mark_names(annotation: Annotation) -> list[list[str]]:
-    """The names of each note's marks."""
-    bits = np.zeros(len(annotation.song), np.int64)
-    for place, flags in enumerate(annotation.marks.values()):
-        bits |= flags.astype(np.int64) << place
-    combinations = [
-        [name for place, name in enumerate(annotation.marks) if value >> place & 1]
-        for value in range(2 ** len(annotation.marks))
-    ]
-    return [combinations[value] for value in bits.tolist()]
-
-
-def _label_columns(labels: NoteLabels) -> tuple[np.ndarray, np.ndarray]:
-    """Names and probabilities of the labels, (notes,) object each; None where there is none."""
-    probability = labels.probability.astype(np.float64).round(4).astype(object)
-    probability[~labels.was_read] = None
-    return labels.names, probability
+        probability = labels.probability.astype(np.float64).round(4).astype(object)
+        probability[~labels.was_read] = None
+        columns |= {task: labels.names.tolist(), f"{task}_probability": probability.tolist()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _by_class(classes: tuple[str, ...], probabilities: np.ndarray) -> dict[str, float]:

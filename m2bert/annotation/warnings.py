@@ -1,4 +1,4 @@
-"""What in a song lies outside that which models were trained on."""
+"""What in a song is unlike the music that the models were trained on."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ LONGEST_BEATS = ORDINARY_SIZES[3] / 8
 
 
 def marks_of(song: Song) -> dict[str, np.ndarray]:
-    """What is remarkable about single notes, by name, (notes,) bool each.
+    """Which notes the models do not read, or read as something else: by name, (notes,) bool each.
 
     "drums": not read by models of notes; "short": under 1/16 beat, not read by models of pieces;
-    "pitch clipped", "duration clipped": read as the nearest that there is a token for.
+    "pitch clipped", "duration clipped": read as the nearest pitch or duration of the vocabulary.
     """
     notes = song.notes
     beats = song.beats(notes.end - notes.start)
@@ -27,7 +27,7 @@ def marks_of(song: Song) -> dict[str, np.ndarray]:
 
 
 def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
-    """Sentences for a musician on what the models cannot know about."""
+    """Sentences that tell a musician why some labels may be missing or wrong."""
     counts = {name: int(marked.sum()) for name, marked in marks.items()}
     found = []
     if counts["drums"]:

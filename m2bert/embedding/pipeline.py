@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,37 +31,37 @@ SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 @dataclass
 class Reading:
-    """What was read of the files; the lists but the last are of the songs, in one order.
+    """What was read of the files; the lists but the last hold an entry for each song.
 
     Attributes:
+        level: what a vector is of, one of `LEVELS`.
+        songs: what the record says of the song.
         notes: CP notes, (notes, 4) uint8.
-        first_note: of each vector, the place of its first note in the file's order, int64.
-        onset_beats: when that note begins, float64.
+        first_note: of each vector of the song, which note of the file is its first, int64.
+        onset_beats: when that note begins, in quarter notes, float64.
         skipped: the files that gave no song, with reasons.
     """
 
     level: str
-    files: list[str] = field(default_factory=list)
+    songs: list[dict[str, Any]] = field(default_factory=list)
     notes: list[np.ndarray] = field(default_factory=list)
     first_note: list[np.ndarray] = field(default_factory=list)
     onset_beats: list[np.ndarray] = field(default_factory=list)
-    has_other_metre: list[bool] = field(default_factory=list)
-    has_drums: list[bool] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, file: str, song: TokenisedSong) -> None:
         first = np.flatnonzero(np.diff(LEVELS[self.level](song.notes), prepend=-1))
-        self.files.append(file)
         self.notes.append(song.notes)
         self.first_note.append(song.file_note[first])
         self.onset_beats.append(song.onset_beats[first])
-        self.has_other_metre.append(song.has_other_metre)
-        self.has_drums.append(song.has_drums)
+        entry = {"file": file, "notes": len(song.notes), "vectors": len(first)}
+        metre_and_drums = {"other_metre": song.has_other_metre, "drums": song.has_drums}
+        self.songs.append(entry | metre_and_drums)
 
     @property
     def vectors(self) -> np.ndarray:
         """How many vectors each song has, (songs,) int64."""
-        return np.array([len(first) for first in self.first_note])
+        return np.array([song["vectors"] for song in self.songs])
 
     @property
     def total_notes(self) -> int:
@@ -95,7 +96,11 @@ def embed_files(args: argparse.Namespace) -> None:
             "stride": args.stride,
             "precision": precision,
             "seconds": round(seconds, 2),
-            **describe_songs(reading),
+            "vectors": int(reading.vectors.sum()),
+            "notes": reading.total_notes,
+            "files": reading.songs,
+            "skipped_by_reason": count_by_reason(reading.skipped),
+            "skipped": reading.skipped,
         }
         write_json(record_file, record)
     print(
@@ -141,42 +146,23 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
                 reading.skipped.append(entry)
             bar.update()
             bar.set_postfix(skipped=len(reading.skipped), refresh=False)
-    print(f"{len(reading.files):,} songs, {reading.total_notes:,} notes")
+    print(f"{len(reading.songs):,} songs, {reading.total_notes:,} notes")
     print_counts(reading.skipped)
     print_first(reading.skipped)
-    if not reading.files:
+    if not reading.songs:
         raise UserError(f"none of the {len(files)} MIDI files is usable")
     warn(reading)
     return reading
 
 
 def warn(reading: Reading) -> None:
-    """Say what makes some songs strange to a model."""
-    for flags, what in (
-        (reading.has_other_metre, "in another metre than 4/4; they were cut in bars of four beats"),
-        (reading.has_drums, "with drums, whose sounds were read as pitches"),
-    ):
-        if any(flags):
-            print(f"warning: {sum(flags):,} of {len(flags):,} songs are {what}")
-
-
-def describe_songs(reading: Reading) -> dict:
-    columns = zip(
-        reading.files,
-        map(len, reading.notes),
-        reading.vectors.tolist(),
-        reading.has_other_metre,
-        reading.has_drums,
-        strict=True,
-    )
-    names = ("file", "notes", "vectors", "other_metre", "drums")
-    return {
-        "vectors": int(reading.vectors.sum()),
-        "notes": reading.total_notes,
-        "files": [dict(zip(names, row, strict=True)) for row in columns],
-        "skipped_by_reason": count_by_reason(reading.skipped),
-        "skipped": reading.skipped,
-    }
+    """Say how many songs are unlike the music that models were trained on."""
+    for fact, what in {
+        "other_metre": "in another metre than 4/4; they were cut in bars of four beats",
+        "drums": "with drums, whose sounds were read as pitches",
+    }.items():
+        if count := sum(song[fact] for song in reading.songs):
+            print(f"warning: {count:,} of {len(reading.songs):,} songs are {what}")
 
 
 # Embedding -----------------------------------------------------------------------------------
@@ -189,7 +175,7 @@ def write_vectors(
     counts = reading.vectors
     windows = sum(len(window_starts(len(notes), WINDOW, args.stride)) for notes in reading.notes)
     others = {
-        "files": np.array(reading.files),
+        "files": np.array([song["file"] for song in reading.songs]),
         "offsets": np.concatenate([[0], np.cumsum(counts)]),
         "song": np.repeat(np.arange(len(counts)), counts),
         "note": np.concatenate(reading.first_note),

@@ -21,9 +21,9 @@ def attention_masks(length: int, real: Tensor | None, reach: int, device: torch.
     means all; reach: how far a local layer sees to either side.
 
     They are made here because transformers' own would ask the device whether there is any padding,
-    which makes the host wait at every step. Every note sees itself, so that padding far from any
-    real note is not a row without a key (nothing reads what comes out there). Where blocks save
-    work the local mask is that of `block_attention`.
+    which makes the host wait at every step. Every note may attend to itself: padding far from any
+    real note would have no key otherwise, and its result, which nothing reads, would be NaN. Where
+    blocks save work the local mask is that of `block_attention`.
     """
     if real is None:
         keys, rows = None, torch.ones(1, length, dtype=torch.bool, device=device)

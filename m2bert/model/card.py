@@ -1,27 +1,22 @@
 """The card of a model: what it is, what it was trained on and how, how good it is, how to use it.
 
-Markdown with the front matter that model hubs read. It says what a model's folder knows of itself,
-and of the rest that it was not recorded.
+Markdown, with the front matter in which model hubs look for licence, tags and scores. A card is
+made of what the model's folder holds; of the rest it says that it was not recorded.
 """
 
-import json
+from huggingface_hub import EvalResult, ModelCardData
 
+from m2bert.base.settings import flat
 from m2bert.notes.cp import FIELDS
-from m2bert.tasks import METRIC_TITLES, SPLITS, TASKS
+from m2bert.tasks import METRIC_TITLES, TASKS
 
 LIBRARY = "m2bert"
 TAGS = ["music", "symbolic-music", "midi", "compound-word"]
 NOT_RECORDED = "This was not recorded."
+MOST_CLASSES = 40
+"""Classes of a task that a card names."""
 
-CARD = """\
----
-license: other
-license_name: that-of-the-training-data
-library_name: {library}
-tags: {tags}
-metrics: {metrics}
----
-
+TEXT = """\
 # {title}
 
 {what}
@@ -63,39 +58,28 @@ of the code, "Prepare", lists them).
 USE_ENCODER = """\
 from m2bert import M2BertModel
 model = M2BertModel.from_pretrained("path/to/this/folder")
-vector = model.embed("song.mid")  # ({width},)
-vectors = model.embed("song.mid", level="bar")  # or "note": (bars or notes, {width})"""
+vector = model.embed("song.mid")  # (hidden_size,)
+vectors = model.embed("song.mid", level="bar")  # or "note": (bars or notes, hidden_size)"""
 
-USE_NOTE_CLASSIFIER = """\
+USES = {
+    "M2BertModel": USE_ENCODER,
+    "M2BertForPreTraining": USE_ENCODER,
+    "NoteClassifier": """\
 from m2bert import NoteClassifier
 model = NoteClassifier.from_pretrained("path/to/this/folder")
 found = model.predict("song.mid")
 names = found.names  # of each note's label, None for notes that are not read: drums
-probabilities = found.probability"""
-
-USE_PIECE_CLASSIFIER = """\
+probabilities = found.probability""",
+    "PieceClassifier": """\
 from m2bert import PieceClassifier
 model = PieceClassifier.from_pretrained("path/to/this/folder")
 found = model.predict("song.mid")  # None if every note is shorter than a 64th
 if found:
-    probabilities = dict(zip(found.classes, found.probabilities))"""
+    probabilities = dict(zip(found.classes, found.probabilities))""",
+}
+"""An example for each of `folder.ARCHITECTURES`."""
 
-USE_CLASSIFIER = {
-    "NoteClassifier": USE_NOTE_CLASSIFIER,
-    "PieceClassifier": USE_PIECE_CLASSIFIER,
-}
-
-CORRUPTION_TEXTS = {
-    "rc": "token correction: to find the true notes where {share} of them were moved at random "
-    "(position, pitch and duration by at most {moves})",
-    "mlm": "masked notes: to find the true notes where {share} of them were masked, replaced or "
-    "left as they were",
-}
-PIANOROLL_TEXTS = {
-    "full": "the pianoroll and chroma of each note's bar and 16th slot",
-    "nochroma": "the pianoroll of each note's bar and 16th slot",
-    "none": "no pianoroll",
-}
+HUB_TASKS = {"note": "token-classification", "piece": "sequence-classification"}
 
 
 def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> str:
@@ -105,166 +89,106 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     record: how it was trained, as `folder.read_record` gives it; may lack anything.
     sha256: of the file of weights, in hexadecimal digits.
     """
-    tell = _tell_classifier if "id2label" in entries else _tell_pre_trained
-    return CARD.format(
-        library=LIBRARY,
+    describe = _describe_classifier if "id2label" in entries else _describe_encoder
+    title, what, data, tags, scores = describe(entries, record)
+    front = ModelCardData(
+        license="other",
+        license_name="that-of-the-training-data",
+        library_name=LIBRARY,
+        tags=[*TAGS, *tags],
+        metrics=sorted({score.metric_type for score in scores}),
+        model_name=title,
+        eval_results=scores or None,
+    )
+    score_rows = {f"{s.metric_name}, {s.dataset_split}": s.metric_value for s in scores}
+    text = TEXT.format(
+        title=title,
+        what=what,
         layers=entries["num_hidden_layers"],
         width=entries["hidden_size"],
+        data=data or NOT_RECORDED,
+        training=_table("recorded", flat(record)) or NOT_RECORDED,
+        scores=_table("score", score_rows) or NOT_RECORDED,
+        use=USES[architecture],
         sha256=sha256,
-        **tell(architecture, entries, record),
     )
+    return f"---\n{front.to_yaml()}\n---\n\n{text}"
 
 
-# Pre-trained -----------------------------------------------------------------------------------
+Description = tuple[str, str, str, list[str], list[EvalResult]]
+"""Title, what the model is, its data (may be empty), tags and scores."""
 
 
-def _tell_pre_trained(architecture: str, entries: dict, record: dict) -> dict[str, str]:
+def _describe_encoder(entries: dict, record: dict) -> Description:
     settings = record.get("training", {})
     corpora = ", ".join(settings.get("datasets", []))
-    has_heads = architecture != "M2BertModel"
-    is_known = has_heads or corpora
-    heads = " The heads of its pre-training are with it." * has_heads
-    on_corpora = f", pre-trained on {corpora}" if corpora else ", pre-trained" * has_heads
-    return {
-        "tags": json.dumps([*TAGS, *["pre-trained"] * bool(is_known)]),
-        "metrics": json.dumps(["accuracy"] if "valid_acc" in record else []),
-        "title": f"M2BERT{on_corpora}",
-        "what": f"An encoder of symbolic music, to be fine-tuned or for its vectors.{heads}",
-        "data": _corpora(settings, corpora, record),
-        "training": _paragraphs(
-            _objectives(settings, entries) if is_known else NOT_RECORDED, _epochs(settings, record)
-        ),
-        "scores": _validation(record),
-        "use": USE_ENCODER.format(width=entries["hidden_size"]),
-    }
-
-
-def _corpora(settings: dict, corpora: str, record: dict) -> str:
+    data = ""
     if corpora:
-        return (
+        data = (
             f"{settings['songs']:,} songs with {settings['notes']:,} notes: {corpora}. "
             "Some of the songs were held out for validation."
         )
-    source = record.get("converted_from")
-    if source:
-        return f"The weights are from the checkpoint `{source}`. The data was not recorded."
-    return NOT_RECORDED
+    elif source := record.get("converted_from"):
+        data = f"The weights are from the checkpoint `{source}`. The data was not recorded."
+    scores = [
+        EvalResult(
+            task_type="fill-mask",
+            task_name="pre-training",
+            dataset_type="midi",
+            dataset_name=corpora or "not recorded",
+            dataset_split="validation",
+            metric_type="accuracy",
+            metric_name=f"accuracy of {field} at changed notes",
+            metric_value=value,
+        )
+        for field, value in zip(FIELDS, record.get("valid_acc", []), strict=False)
+    ]
+    title = f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT"
+    what = "An encoder of symbolic music, to be fine-tuned or for its vectors."
+    return title, what, data, ["pre-trained"] * bool(corpora), scores
 
 
-def _objectives(settings: dict, entries: dict) -> str:
-    pianoroll = PIANOROLL_TEXTS[entries["pianoroll"]]
-    if not settings:
-        return f"Objectives: to find the true notes where some were changed; {pianoroll}."
-    corruption = CORRUPTION_TEXTS[settings["corruption"]].format(
-        share=f"{settings['mask_percent']:.0%}",
-        moves=", ".join(map(str, settings["rc_range"])),
+def _describe_classifier(entries: dict, record: dict) -> Description:
+    classes, level = list(entries["id2label"].values()), entries["level"]
+    task = TASKS.get(entries["task"])
+    title = task.title if task else entries["task"] or "a task of one's own"
+    corpus = task.corpus if task else "not recorded"
+    parts = []
+    if train := record.get("data", {}).get("train"):
+        parts += [f"{train['segments']:,} labelled segments with {train['notes']:,} notes."]
+        parts += [f"They are of the corpus {corpus}."] * bool(task)
+    if corpora := record.get("pretraining", {}).get("datasets"):
+        parts += [f"The encoder was pre-trained on {', '.join(corpora)}."]
+    metric = record.get("metric", "")
+    metric_title = METRIC_TITLES.get(metric, "score")
+    named = {
+        "valid_score": ("validation", metric_title),
+        "test_score": ("test", metric_title),
+        "clean_test_score": ("test", f"{metric_title} without its dependence on batches"),
+    }
+    scores = [
+        EvalResult(
+            task_type=HUB_TASKS[level],
+            task_name=title,
+            dataset_type=corpus,
+            dataset_name=corpus,
+            dataset_split=split,
+            metric_type="f1" if metric == "f1" else "accuracy",
+            metric_name=name,
+            metric_value=record[key],
+        )
+        for key, (split, name) in named.items()
+        if record.get(key) is not None
+    ]
+    more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+    what = (
+        f"A class for every {level}, of {len(classes)}: {', '.join(classes[:MOST_CLASSES])}{more}."
     )
-    return f"Objectives: {corruption}; {pianoroll}."
+    tags = ["fine-tuned", *[entries["task"]] * bool(entries["task"])]
+    return f"M2BERT, fine-tuned: {title}", what, " ".join(parts), tags, scores
 
 
-def _epochs(settings: dict, record: dict) -> str:
-    told = {
-        "epochs": record.get("epoch"),
-        "steps": record.get("step"),
-        "notes of a segment": settings.get("max_seq_len"),
-        "segments of a step": settings.get("batch_size"),
-        "learning rate": settings.get("lr"),
-        "seed": settings.get("seed"),
-        "precision": settings.get("precision"),
-        "begun from": settings.get("init_ckpt"),
-    }
-    return _table(("setting", "value"), told)
-
-
-def _validation(record: dict) -> str:
-    accuracies = record.get("valid_acc", [])
-    told = {"loss": record.get("valid_loss")}
-    if len(accuracies) == len(FIELDS):
-        told |= {f"accuracy, {n}": a for n, a in zip(FIELDS, accuracies, strict=True)}
-    table = _table(("validation (accuracy: at changed notes)", "value"), told)
-    return table or NOT_RECORDED
-
-
-# Fine-tuned ------------------------------------------------------------------------------------
-
-
-def _tell_classifier(architecture: str, entries: dict, record: dict) -> dict[str, str]:
-    task, classes = entries["task"], list(entries["id2label"].values())
-    known = TASKS.get(task)
-    level, title = entries["level"], known.title if known else task or "a task of one's own"
-    metric = record.get("metric") or (known.metric if known else "")
-    return {
-        "tags": json.dumps([*TAGS, "fine-tuned", *([task] if task else [])]),
-        "metrics": json.dumps(_hub_metrics(metric) if "test_score" in record else []),
-        "title": f"M2BERT, fine-tuned: {title}",
-        "what": f"A class for every {level}, of {len(classes)}: {_some(classes)}.",
-        "data": _sets(record, known.corpus if known else None),
-        "training": _fine_tuning(record, entries) or NOT_RECORDED,
-        "scores": _test(record, metric),
-        "use": USE_CLASSIFIER[architecture],
-    }
-
-
-def _some(classes: list[str], most: int = 40) -> str:
-    more = f" and {len(classes) - most} more" if len(classes) > most else ""
-    return ", ".join(classes[:most]) + more
-
-
-def _hub_metrics(metric: str) -> list[str]:
-    """A score by the name that hubs know it by."""
-    return ["f1" if metric == "f1" else "accuracy"]
-
-
-def _sets(record: dict, corpus: str | None) -> str:
-    data = record.get("data")
-    if not data:
-        return NOT_RECORDED
-    rows = {name: f"{data[name]['segments']:,} | {data[name]['notes']:,}" for name in SPLITS}
-    named = f"Labelled notes of the corpus {corpus}." if corpus else ""
-    corpora = record.get("pretraining", {}).get("datasets")
-    before = f"The encoder was pre-trained on {', '.join(corpora)}." if corpora else ""
-    return _paragraphs(named, _table(("set", "segments", "notes"), rows), before)
-
-
-def _fine_tuning(record: dict, entries: dict) -> str:
-    settings = record.get("settings", {})
-    begun = "random weights" if settings else None
-    if settings.get("pretrained"):
-        begun = f"a pre-trained model (SHA-256 {settings['checkpoint_sha256']}...)"
-    told = {
-        "begun from": begun,
-        "epochs": record.get("epochs"),
-        "best epoch, which this is": record.get("best_epoch"),
-        "seed": record.get("seed"),
-        "fold that was tested": record.get("fold"),
-        "learning rate": settings.get("lr"),
-        "segments of a batch": settings.get("batch_size"),
-        "precision": settings.get("precision"),
-    }
-    if not any(value is not None for value in told.values()):
-        return ""
-    return _table(("setting", "value"), told | {"layer that is read": entries["index_layer"]})
-
-
-def _test(record: dict, metric: str) -> str:
-    title = METRIC_TITLES.get(metric, "score")
-    told = {
-        f"{title}, validation": record.get("valid_score"),
-        f"{title}, test": record.get("test_score"),
-        "the same without its dependence on batches, test": record.get("clean_test_score"),
-        "always answering the commonest class, test": record.get("commonest_class_score"),
-    }
-    return _table(("score", "value"), told) or NOT_RECORDED
-
-
-# Markdown --------------------------------------------------------------------------------------
-
-
-def _table(head: tuple[str, ...], rows: dict) -> str:
-    """A table of what is known, of which the values may be several cells; empty without any."""
+def _table(head: str, rows: dict) -> str:
+    """A table of what is known; empty without any."""
     lines = [f"| {name} | {value} |" for name, value in rows.items() if value is not None]
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]) if lines else ""
-
-
-def _paragraphs(*texts: str) -> str:
-    return "\n\n".join(filter(None, texts))
+    return "\n".join([f"| {head} | |", "|---|---|", *lines]) if lines else ""

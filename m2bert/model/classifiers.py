@@ -22,15 +22,18 @@ ATTENTION_WIDTH, ASPECTS = 128, 4
 
 
 class Classifier(nn.Module):
-    """The encoder's states of one layer, for a head to read; the layers above it are not trained.
+    """An encoder and a head, which turns the states of one of its layers into logits.
+
+    The layers above that one are not trained.
 
     classes: names of the classes, from label 0.
-    index_layer: `LAST_LAYER` is the last layer of the encoder, and so downwards.
-    task: its name, where there is one.
+    index_layer: the layer whose states are read; `LAST_LAYER` is the encoder's last, 11 the one
+        before it.
+    task: its name, if it is one of `TASKS` or of the user's own.
     """
 
     level: ClassVar[str]
-    """The level of tasks it is for, `tasks.Task.level`."""
+    """Which tasks it is for: those with this `tasks.Task.level`."""
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class Classifier(nn.Module):
     def states(self, notes: Tensor, padded: bool = True) -> Tensor:
         """States of the chosen layer, (batch, notes, hidden_size), of CP notes (batch, notes, 4).
 
-        `padded` False promises that there is no padding, which saves its mask.
+        padded: False if the caller knows that there is no padding; then no mask is made.
         """
         has_mask = padded and self.level == "note"  # models of pieces attend to padding as well
         real = real_notes(notes) if has_mask else None
@@ -109,8 +112,10 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def forward(self, notes: Tensor, padded: bool = True, states: Tensor | None = None) -> Tensor:
-        """CP notes (batch, notes, 4) -> logits as of `head`; states that are known are not computed
-        again."""
+        """CP notes (batch, notes, 4) -> logits, as `head` gives them.
+
+        states: what `states` gave for these notes, if it is known already.
+        """
         return self.head(self.states(notes, padded) if states is None else states)
 
 
@@ -134,8 +139,8 @@ class NoteClassifier(Classifier):
 
 
 class PieceClassifier(Classifier):
-    """A class for every segment, by self-attention pooling: four weighted means of its notes'
-    states, side by side, and a linear layer.
+    """A class for every segment, by self-attention pooling: a linear layer on four weighted means
+    of its notes' states.
 
     Padding is attended to and pooled like notes, as in the original.
     """
@@ -180,6 +185,7 @@ def classifier_in(folder: Path | str) -> type[Classifier]:
 
 
 def _read(song: "Song | Path | str") -> "Song":
-    from m2bert.notes.song import as_song  # here, as it needs libraries that training does without
+    # here, as it needs libraries that training does without
+    from m2bert.notes.song import Song, read_song
 
-    return as_song(song)
+    return song if isinstance(song, Song) else read_song(song)

@@ -17,9 +17,10 @@ PIANOROLL_BINS = {"full": CHROMA_BINS + PITCHES, "nochroma": PITCHES, "none": 0}
 class M2BertConfig:
     """What a model is built from; the defaults are the paper's (`--preset base`).
 
-    Every `global_attn_every_n_layers`-th layer, counted from layer 0, is global: a note sees all
-    notes of its segment (in layers 0, 3, 6 and 9 of the paper's model). In the others it sees
-    `local_attention` / 2 notes to either side.
+    Every `global_attn_every_n_layers`-th layer is global, from layer 0 on (layers 0, 3, 6 and 9 of
+    the paper's 12): there a note attends to all notes of its segment. In the other layers, which
+    are local, it attends to `local_attention` / 2 notes to either side: a window of 128 is 64
+    before the note and 64 after it.
     """
 
     hidden_size: int = 768

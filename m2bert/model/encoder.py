@@ -12,12 +12,7 @@ from torch import Tensor, nn
 from transformers import ModernBertConfig, ModernBertModel
 
 from m2bert.model import attention
-from m2bert.model.config import (
-    EMBEDDING_WIDTH,
-    LAST_LAYER,
-    M2BertConfig,
-    config_from,
-)
+from m2bert.model.config import EMBEDDING_WIDTH, LAST_LAYER, M2BertConfig, config_from
 from m2bert.model.folder import ARCHITECTURES, load_model, save_model
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.cp import VOCABULARY_SIZES

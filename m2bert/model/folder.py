@@ -1,7 +1,8 @@
 """Model folders: `config.json`, `model.safetensors` and a model card, `README.md`.
 
-Nothing here can run code: safetensors and JSON. What the entries of `config.json` are built into,
-`encoder.py` and `classifiers.py` know; docs/METHOD.md, "Model folders", has the formats.
+Reading them runs no code of theirs: they are JSON and safetensors. The classes in `encoder.py` and
+`classifiers.py` build models from the entries of `config.json`. docs/METHOD.md, "Model folders",
+has the formats.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from m2bert.base.settings import differences
 from m2bert.model.card import LIBRARY, model_card
 from m2bert.model.tensors import (
     Model,
-    adopt_tensors,
+    load_strictly,
     load_tensors,
     open_tensors,
     record_in,
@@ -45,11 +46,7 @@ ARCHITECTURES = {
     "NoteClassifier": "a model fine-tuned on a task of notes",
     "PieceClassifier": "a model fine-tuned on a task of pieces",
 }
-"""What a folder may hold, by the class that reads it."""
-
-_UNNAMED = {None: "M2BertForPreTraining", "note": "NoteClassifier", "piece": "PieceClassifier"}
-"""The same by `level`, for folders that were written before they named their class."""
-
+"""What a folder may hold, by the name of the class that reads it."""
 
 Built = TypeVar("Built")
 
@@ -66,8 +63,8 @@ def save_model(
     record: how it was trained (epoch, scores, ...); it is kept with the weights and told by the
         card.
 
-    A reader never sees a card with the checksum of other weights: the card goes first and comes
-    last.
+    The old card is removed first and the new one written last, so that there is never a card with
+    the checksum of other weights.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -113,14 +110,15 @@ def load_model(
     weights = folder / WEIGHTS_FILE
     tensors = with_prefix(load_tensors(weights)[0], prefix)
     refuse_not_finite(tensors, weights)
-    return adopt_tensors(model, tensors, weights, ADVICE)
+    load_strictly(model, tensors, weights, ADVICE)
+    return model.float().eval()
 
 
 def check_model(
     folder: Path | str, build: Callable[[dict], nn.Module], prefixes: Mapping[str, str]
 ) -> None:
-    """Raise `UserError` where `load_model` would, but for what the weights themselves are: of these
-    only names and shapes are read."""
+    """Raise `UserError` where `load_model` would, except for weights that are not finite: only
+    their names and shapes are read."""
     folder = find_model(folder)
     model, prefix = _described(folder, build, prefixes)
     weights = folder / WEIGHTS_FILE
@@ -183,7 +181,7 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
     """
     path = folder / CONFIG_FILE
     entries = read_json(path)
-    model_type = entries.pop("model_type", MODEL_TYPE)
+    model_type = entries.pop("model_type", None)
     if model_type != MODEL_TYPE:
         raise UserError(
             f"{path} is of a model of the type {model_type!r}: only {MODEL_TYPE!r} is read here"
@@ -194,9 +192,16 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
             f"{path} has format version {version}, this code reads {MODEL_FORMAT}: "
             "use the release that wrote it"
         )
-    _refuse_other_vocabulary(path, entries.pop("vocabulary", VOCABULARY))
-    architecture = _architecture(entries)
-    if architecture not in ARCHITECTURES:
+    vocabulary = {"vocabulary": entries.pop("vocabulary", None)}
+    if differing := differences(vocabulary, {"vocabulary": VOCABULARY}):
+        changes = "; ".join(f"{name} {theirs!r}, not {ours!r}" for name, theirs, ours in differing)
+        raise UserError(
+            f"{path} is of a model of another vocabulary of notes, which cannot be read here "
+            f"({changes})"
+        )
+    named = entries.pop("architectures", None)
+    architecture = next((name for name in ARCHITECTURES if named == [name]), None)
+    if architecture is None:
         raise UserError(
             f"{path} names no model that this code knows (architectures must be one of "
             f"{', '.join(ARCHITECTURES)})"
@@ -208,26 +213,6 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
             f"{architecture}.from_pretrained reads; {wanted} is needed here"
         )
     return architecture, entries
-
-
-def _architecture(entries: dict) -> str | None:
-    named = entries.pop("architectures", None)
-    if named is None:
-        level = entries.get("level")
-        return _UNNAMED.get(level) if isinstance(level, str | None) else None
-    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
-
-
-def _refuse_other_vocabulary(path: Path, vocabulary: dict) -> None:
-    if not isinstance(vocabulary, dict):
-        raise UserError(f"{path} is damaged: its vocabulary is {vocabulary!r}")
-    differing = differences(vocabulary, VOCABULARY)
-    if differing:
-        changes = "; ".join(f"{name} {theirs!r}, not {ours!r}" for name, theirs, ours in differing)
-        raise UserError(
-            f"{path} is of a model of another vocabulary of notes, which cannot be read here "
-            f"({changes})"
-        )
 
 
 def build_from(build: Callable[[dict], Built], entries: dict, folder: Path) -> Built:

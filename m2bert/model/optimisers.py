@@ -5,24 +5,24 @@ All tensors are updated together (foreach), without making the host wait for the
 
 import math
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+Tensors = list[Tensor]
 
 
 class Adam(torch.optim.Optimizer):
     """What both optimisers keep: running averages of every weight's gradient and of its square."""
 
+    betas: ClassVar[tuple[float, float]]
+    eps: ClassVar[float]
+
     def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict],
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
+        self, params: Iterable[Tensor] | Iterable[dict], lr: float, weight_decay: float = 0.01
     ):
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "step": 0}
-        super().__init__(params, defaults)
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "step": 0})
         for group in self.param_groups:
             for weight in group["params"]:
                 self.state[weight] = {
@@ -45,34 +45,10 @@ class Adam(torch.optim.Optimizer):
             )
 
     def update(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        averages: list[Tensor],
-        squares: list[Tensor],
-        group: dict,
+        self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
         """Apply the optimiser's rule to weights and averages, in place."""
         raise NotImplementedError
-
-    def averages(self, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The running averages of gradients and of their squares, by parameter name."""
-        names: dict[Tensor, str] = {weight: name for name, weight in model.named_parameters()}
-        states = {names[weight]: state for weight, state in self.state.items()}
-        return (
-            {name: state["exp_avg"] for name, state in states.items()},
-            {name: state["exp_avg_sq"] for name, state in states.items()},
-        )
-
-    def load(
-        self, model: nn.Module, averages: dict[str, Tensor], squares: dict[str, Tensor], step: int
-    ) -> None:
-        """Go on from the averages that `averages` gave after `step` steps."""
-        for mine, saved in zip(self.averages(model), (averages, squares), strict=True):
-            for name, tensor in mine.items():
-                tensor.copy_(saved[name])
-        for group in self.param_groups:
-            group["step"] = step
 
 
 class StableAdamW(Adam):
@@ -86,29 +62,16 @@ class StableAdamW(Adam):
         w = (1 - weight_decay lr') w - lr' m / (sqrt(v) + eps)
     """
 
-    def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict],
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.99),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ):
-        super().__init__(params, lr, betas, eps, weight_decay)
+    betas, eps = (0.9, 0.99), 1e-8
 
     def update(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        averages: list[Tensor],
-        squares: list[Tensor],
-        group: dict,
+        self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
-        eps, step = group["eps"], group["step"]
-        beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in group["betas"])
+        step = group["step"]
+        beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in self.betas)
         _average(averages, squares, gradients, beta1, beta2)
 
-        ratios = torch._foreach_maximum(squares, eps**2)
+        ratios = torch._foreach_maximum(squares, self.eps**2)
         torch._foreach_sqrt_(ratios)
         ratios = torch._foreach_div(gradients, ratios)
         rates = torch._foreach_norm(ratios)
@@ -122,7 +85,7 @@ class StableAdamW(Adam):
         torch._foreach_mul_(weights, decays)
 
         updates = torch._foreach_sqrt(squares)
-        torch._foreach_add_(updates, eps)
+        torch._foreach_add_(updates, self.eps)
         updates = torch._foreach_div(averages, updates)
         torch._foreach_mul_(updates, rates)
         torch._foreach_sub_(weights, updates)
@@ -140,39 +103,22 @@ class AdamW(Adam):
     torch's adds eps after the bias correction and decays first, which is not the same.
     """
 
-    def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict],
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-6,
-        weight_decay: float = 0.01,
-    ):
-        super().__init__(params, lr, betas, eps, weight_decay)
+    betas, eps = (0.9, 0.999), 1e-6
 
     def update(
-        self,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        averages: list[Tensor],
-        squares: list[Tensor],
-        group: dict,
+        self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
-        (beta1, beta2), step = group["betas"], group["step"]
+        (beta1, beta2), step = self.betas, group["step"]
         _average(averages, squares, gradients, beta1, beta2)
         divisors = torch._foreach_sqrt(squares)
-        torch._foreach_add_(divisors, group["eps"])
+        torch._foreach_add_(divisors, self.eps)
         rate = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
         torch._foreach_addcdiv_(weights, averages, divisors, -rate)
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
 
 
 def _average(
-    averages: list[Tensor],
-    squares: list[Tensor],
-    gradients: list[Tensor],
-    beta1: float,
-    beta2: float,
+    averages: Tensors, squares: Tensors, gradients: Tensors, beta1: float, beta2: float
 ) -> None:
     torch._foreach_lerp_(averages, gradients, 1 - beta1)
     torch._foreach_mul_(squares, beta2)

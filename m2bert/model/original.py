@@ -14,11 +14,7 @@ from m2bert.base.errors import UserError
 from m2bert.base.files import replacing
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
-from m2bert.model.tensors import (
-    adopt_tensors,
-    load_strictly,
-    without_weights,
-)
+from m2bert.model.tensors import load_strictly, without_weights
 from m2bert.notes.cp import FIELDS
 
 HEADS_PREFIX = "mask_lm."
@@ -58,8 +54,8 @@ def convert_published(
     checkpoint = read_published(path)
     config = _config_of(checkpoint, path, attention_heads)
     model = without_weights(lambda: M2BertForPreTraining(config))
-    adopt_tensors(model, _tensors_by_our_names(checkpoint), path, "it may be incomplete")
-    return model, _figures(checkpoint, path)
+    load_strictly(model, _tensors_by_our_names(checkpoint), path, "it may be incomplete")
+    return model.float().eval(), _figures(checkpoint, path)
 
 
 def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:

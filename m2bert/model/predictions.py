@@ -99,23 +99,14 @@ def predict_notes(
     by_track: whether each instrument is read for itself. stride: notes from one window to the next,
     by default half a window. precision: "fp32" or "bf16", by default that of fine-tuning.
     """
+    length = SEGMENT_LENGTHS["note"]
     probabilities = np.full((len(song), len(classes)), np.nan, np.float32)
     for cp, index in voices(song, by_track):
-        probabilities[index] = note_probabilities(cp, model, stride, precision)
+        starts = window_starts(len(cp), length, window_stride(stride, length))
+        windows = cut_windows(cp, starts, min(length, len(cp)))
+        of_windows = window_probabilities(model, windows, precision)
+        probabilities[index] = merge_windows(of_windows, starts, len(cp))
     return NoteLabels(classes, probabilities)
-
-
-def note_probabilities(
-    cp: np.ndarray,
-    model: torch.nn.Module,
-    stride: int | None = None,
-    precision: str | None = None,
-) -> np.ndarray:
-    """CP notes (notes, 4) -> probabilities of the classes of every note, (notes, classes)."""
-    length = SEGMENT_LENGTHS["note"]
-    starts = window_starts(len(cp), length, window_stride(stride, length))
-    windows = cut_windows(cp, starts, min(length, len(cp)))
-    return merge_windows(window_probabilities(model, windows, precision), starts, len(cp))
 
 
 def predict_piece(

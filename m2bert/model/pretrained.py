@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
@@ -18,13 +17,14 @@ from m2bert.model.folder import (
     read_config,
     sha256,
 )
-from m2bert.model.original import (
-    FINAL_NORM,
-    PUBLISHED_FILE,
-    load_published,
-    read_published,
+from m2bert.model.original import FINAL_NORM, PUBLISHED_FILE, load_published, read_published
+from m2bert.model.tensors import (
+    load_strictly,
+    load_tensors,
+    refuse_misfits,
+    with_prefix,
+    without_weights,
 )
-from m2bert.model.tensors import load_strictly, load_tensors, refuse_misfits, with_prefix
 
 PRE_TRAINED = {"M2BertForPreTraining": BACKBONE_PREFIX, "M2BertModel": ""}
 """The models that fine-tuning starts from, and what the names of their encoder begin with."""
@@ -88,8 +88,7 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
             "choose the --preset that it was trained with, or if it is of no preset's size, name a "
             f"folder that `python -m m2bert.checkpoint {path} FOLDER` makes of it"
         )
-    with torch.device("meta"):  # only names and shapes are looked at
-        refuse_misfits(M2BertModel(config), backbone, path, advice)
+    refuse_misfits(without_weights(lambda: M2BertModel(config)), backbone, path, advice)
     return Backbone(config, backbone, path, record.get("epoch"), datasets, sha256(weights))
 
 

@@ -39,7 +39,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
 
 
 def stand_ins(path: Path) -> dict[str, Tensor]:
-    """Tensors without numbers of the names and shapes in a file of `save_tensors`."""
+    """The tensors in a file of `save_tensors` with their names and shapes, but without numbers."""
     with open_tensors(path) as file:
         shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         record_in(file)
@@ -72,8 +72,8 @@ def record_in(file: safe_open) -> dict:
 
 
 def without_weights(build: Callable[[], Model]) -> Model:
-    """What `build` makes, with names and shapes of weights but no numbers: random ones would take
-    seconds. The tables of rotary angles, which are in no file, have their numbers."""
+    """What `build` makes, whose weights have names and shapes but no numbers: to draw random ones
+    takes seconds. The tables of rotary angles, which no file holds, do have their numbers."""
     with torch.device("meta"):
         model = build()
     for module in model.modules():
@@ -93,22 +93,14 @@ def load_strictly(
     source: Path | str,
     advice: str = "choose the --preset and --pianoroll that it was trained with",
 ) -> None:
-    """Copy `tensors` into `module`; the names and shapes must be exactly the module's.
+    """Copy `tensors` into `module`; a module that was built `without_weights` takes them as they
+    are. Names and shapes must be exactly the module's.
 
     advice: what the user can do about tensors that don't fit.
     """
     refuse_misfits(module, tensors, source, advice)
-    module.load_state_dict(tensors)
-
-
-def adopt_tensors(
-    model: Model, tensors: dict[str, Tensor], source: Path | str, advice: str
-) -> Model:
-    """Make `tensors` the weights of a model that was built `without_weights`, and put it in
-    evaluation mode; names and shapes must be exactly the model's."""
-    refuse_misfits(model, tensors, source, advice)
-    model.load_state_dict(tensors, assign=True)
-    return model.float().eval()
+    without_numbers = any(weight.is_meta for weight in module.parameters())
+    module.load_state_dict(tensors, assign=without_numbers)
 
 
 def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
@@ -126,18 +118,13 @@ def refuse_misfits(
 ) -> None:
     """Raise `UserError` unless names and shapes of `tensors` are exactly the module's."""
     wanted = module.state_dict()
-    missing = sorted(wanted.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - wanted.keys())
-    reshaped = [
+    problems = [f"{name} is missing" for name in sorted(wanted.keys() - tensors.keys())]
+    problems += [f"{name} is unknown" for name in sorted(tensors.keys() - wanted.keys())]
+    problems += [
         f"{name} is {tuple(tensors[name].shape)} where {tuple(wanted[name].shape)} is needed"
         for name in sorted(wanted.keys() & tensors.keys())
         if tensors[name].shape != wanted[name].shape
     ]
-    problems = (
-        [f"{name} is missing" for name in missing]
-        + [f"{name} is unknown" for name in unknown]
-        + reshaped
-    )
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise UserError(
@@ -148,19 +135,28 @@ def refuse_misfits(
 # The state of a training ---------------------------------------------------------------------
 
 MOST_TIME_SAVING = 0.05
-"""The state is saved at the end of an epoch, unless that would take a greater share of the time."""
+"""Share of a run's time that saving may take: where it would take more at the end of an epoch, the
+state is not saved there."""
 
-WEIGHT, AVERAGE, SQUARE = "weight.", "exp_avg.", "exp_avg_sq."
+WEIGHT = "weight."
 
 
 def pack_state(model: nn.Module, optimiser: Adam) -> dict[str, Tensor]:
-    """Everything that the next step depends on but the number of steps."""
-    averages, squares = optimiser.averages(model)
-    return (
-        {WEIGHT + name: tensor for name, tensor in model.state_dict().items()}
-        | {AVERAGE + name: tensor for name, tensor in averages.items()}
-        | {SQUARE + name: tensor for name, tensor in squares.items()}
-    )
+    """The state of a training: weights, and the optimiser's averages of the weights it trains.
+
+    The next step depends on this and on the number of steps before it.
+    """
+    weights = {WEIGHT + name: tensor for name, tensor in model.state_dict().items()}
+    return weights | _averages(model, optimiser)
+
+
+def _averages(model: nn.Module, optimiser: Adam) -> dict[str, Tensor]:
+    """The optimiser's own tensors, by `exp_avg.` or `exp_avg_sq.` and the name of the weight."""
+    return {
+        f"{kind}.{name}": average
+        for name, weight in model.named_parameters()
+        for kind, average in optimiser.state.get(weight, {}).items()
+    }
 
 
 def unpack_state(
@@ -173,7 +169,9 @@ def unpack_state(
     advice = "restore it, or remove it to begin anew"
     load_strictly(model, with_prefix(tensors, WEIGHT), source, advice)
     try:
-        averages, squares = (with_prefix(tensors, prefix) for prefix in (AVERAGE, SQUARE))
-        optimiser.load(model, averages, squares, steps)
+        for name, average in _averages(model, optimiser).items():
+            average.copy_(tensors[name])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{source} is not the state of such a run ({error}): {advice}") from error
+    for group in optimiser.param_groups:
+        group["step"] = steps

@@ -1,8 +1,8 @@
 """Songs -> vectors of pieces, bars or notes: means of the states of an encoder's layer.
 
-A song is read in windows of 1024 notes that overlap. Where two windows hold a note, the one that
-has it nearer to its middle counts more (`windows.window_shares`). A vector is the mean over its
-notes, so it is a weighted sum of states of windows, and is added up on the device window by window.
+A song is read in windows of 1024 notes that overlap. If two windows hold a note, the one in which
+it is nearer to the middle counts more (`windows.window_shares`). The vector of a piece or bar is a
+mean over its notes: a weighted sum of states, which is added up on the device window by window.
 """
 
 from collections.abc import Callable, Iterable, Iterator

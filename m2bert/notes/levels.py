@@ -6,26 +6,17 @@ import numpy as np
 
 from m2bert.notes.cp import BAR_NEW
 
-# What a vector is of -------------------------------------------------------------------------
-
-
-def one_piece(notes: np.ndarray) -> np.ndarray:
-    return np.zeros(len(notes), np.int64)
-
 
 def bars(notes: np.ndarray) -> np.ndarray:
+    """The bar of each CP note, counted from 0; the notes may begin inside a bar."""
     opens = notes[:, 0] == BAR_NEW
-    return np.cumsum(opens) - opens[0]  # CP notes may begin inside a bar
-
-
-def single_notes(notes: np.ndarray) -> np.ndarray:
-    return np.arange(len(notes))
+    return np.cumsum(opens) - opens[0]
 
 
 LEVELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "piece": one_piece,
+    "piece": lambda notes: np.zeros(len(notes), np.int64),
     "bar": bars,
-    "note": single_notes,
+    "note": lambda notes: np.arange(len(notes)),
 }
-"""Level -> CP notes (notes, 4) -> the number of the unit that each belongs to, (notes,) int64,
-rising from 0 by steps of 1."""
+"""For each level, the function from CP notes (notes, 4) to the number of the piece, bar or note
+that each of them belongs to, (notes,) int64, which rises from 0 by steps of 1."""

@@ -7,16 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.notes.midi import (
-    NOT_FOUR_FOUR,
-    Notes,
-    RejectedMidi,
-    read_with_miditoolkit,
-    tokenise,
-)
-from m2bert.notes.midi_symusic import (
-    read_with_symusic,
-)
+from m2bert.notes.midi import NOT_FOUR_FOUR, Notes, RejectedMidi, read_with_miditoolkit, tokenise
+from m2bert.notes.midi_symusic import read_with_symusic
 
 SYMUSIC = "symusic==0.6.0"  # an optional install
 
@@ -39,22 +31,14 @@ READERS: dict[str, Callable[[Path | str], Notes]] = {
 }
 
 
-def read_cp_notes(
-    path: Path | str, check_signature: bool, reader: str = "miditoolkit"
-) -> np.ndarray:
-    """MIDI file -> CP notes, uint8 (notes, 4), at least one note.
+def read_cp_notes(path: Path | str, reader: str = "miditoolkit") -> np.ndarray:
+    """MIDI file of pre-training -> CP notes, uint8 (notes, 4), at least one note.
 
-    With `check_signature` (pre-training) the file must hold exactly one time signature, 4/4, at
-    any tick; without it (the piece-level tasks) every file is cut in bars of four beats.
-    `reader` is one of `READERS`. Raises `RejectedMidi` for a file that gives no song.
+    The file must hold exactly one time signature, 4/4, at any tick. (`tokenised_song` reads files
+    of any metre.) `reader` is one of `READERS`. Raises `RejectedMidi` for a file that gives no
+    song.
     """
     notes = read_midi(path, reader)
-    if check_signature:
-        _check_four_four(notes)
-    return tokenise(notes)
-
-
-def _check_four_four(notes: Notes) -> None:
     signatures = [
         f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures
     ]
@@ -62,3 +46,4 @@ def _check_four_four(notes: Notes) -> None:
         found = ", ".join(signatures[:8]) or "none"
         more = f" and {len(signatures) - 8} more" if len(signatures) > 8 else ""
         raise RejectedMidi(NOT_FOUR_FOUR, f"time signatures: {found}{more}")
+    return tokenise(notes)

@@ -1,4 +1,4 @@
-"""A MIDI file as its owner knows it: every note with its track, in ticks, beats and seconds."""
+"""A MIDI file with all its notes and tracks, and its time in ticks, beats and seconds."""
 
 import os
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ class Song:
 
     Attributes:
         path: the file.
-        midi: everything in it, as miditoolkit holds it, but for the tempos, which are those of
+        midi: everything in it, as miditoolkit read it, except the tempos, which are those of
             `tempo_changes`; not to be changed.
-        notes: its notes in the file's order; arrays below follow it, (notes,) each.
+        notes: its notes in the file's order; the arrays below have an entry for each, (notes,).
         never_ended: how many notes begin in the file and never end; they are not among `notes`.
-        sequences: how many parts it has that are to be played one after another; they are laid
-            over each other here. 1 but for files of MIDI format 2.
+        sequences: how many pieces the file holds: 1, or more in MIDI format 2. Here they all begin
+            at tick 0, as if they were played together.
     """
 
     path: Path
@@ -126,8 +126,3 @@ def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
 def beginnings(file: mido.MidiFile) -> int:
     """How many notes begin; of each that ends, the parser makes one note."""
     return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
-
-
-def as_song(song: Song | Path | str) -> Song:
-    """A song, or the file of one."""
-    return song if isinstance(song, Song) else read_song(song)

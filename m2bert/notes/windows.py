@@ -12,7 +12,7 @@ STRIDE = WINDOW // 2
 
 
 def check_stride(stride: int) -> int:
-    """The stride, if it can be one of windows; raises `ValueError` if it leaves notes out."""
+    """Return `stride`; raise `ValueError` if windows with this stride would leave notes out."""
     if not 1 <= stride <= WINDOW:
         raise ValueError(f"stride {stride} is not in 1..{WINDOW}, the notes of a window")
     return stride
@@ -36,8 +36,9 @@ def cut_windows(notes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarra
 def window_shares(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
     """How much each window counts for each of its notes, (windows, length) float64.
 
-    What the windows say of a note of the piece sums to 1; the nearer it lies to a window's edge the
-    less that window counts, so that nothing jumps where a window begins or ends. 0 behind the end.
+    The shares of all windows that hold a note sum to 1. The nearer the note is to a window's edge,
+    the smaller is that window's share, so that nothing jumps where a window begins or ends. Places
+    behind the last note have the share 0.
     """
     weight = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
     place = starts[:, None] + np.arange(length)

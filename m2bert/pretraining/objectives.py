@@ -87,9 +87,10 @@ def corrupt_bounded(
     """Move position, pitch and duration of some notes by a bounded random amount (`rc`).
 
     notes: (batch, notes, 4), any integer dtype, padding at the end; keys: (batch,) int64, one a
-    segment; rc_range: the greatest move of each of the three fields. The new value is uniform in
-    max(v - range, 0) .. min(v + range, ordinary values) - 1: the upper end is excluded, and the
-    value may stay what it was, as in the original.
+    segment; rc_range: the range of each of the three fields. The new value is uniform in
+    max(v - range, 0) .. min(v + range, ordinary values) - 1, both included. So a pitch, whose range
+    is 12, moves by -12 to +11 semitones, and about one in 24 stays what it was. This is the
+    original's rule.
     """
     notes, bits = notes.long(), _bits_for_notes(notes, keys)
     selected = _select(notes, bits[..., 0], mask_percent)
@@ -164,6 +165,8 @@ def pianoroll_targets(notes: Tensor, pianoroll: str, bars: int) -> Pianoroll:
     notes: (batch, notes, 4), any integer dtype, padding at the end; pianoroll: "full" (12 chroma
     bins, then 86 pitch bins) or "nochroma"; bars: at least the greatest number of token bars of a
     segment, given so that shapes do not depend on what is on the device.
+
+    Pitch bin 0 is the lowest Pitch id, B flat 0 (MIDI 22), so chroma bin 0 is B flat, and 2 is C.
 
     A token bar ends where a later note opens a new one, and empty bars have no notes: what reaches
     over the end of a bar goes on in the next bar that has notes, and no further (docs/METHOD.md,

@@ -1,10 +1,11 @@
 """Two folders of results side by side: the differences of paired runs, and how sure they are."""
 
-from math import sqrt
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
-from scipy.special import stdtrit
+from scipy.stats import ttest_rel
 
 from m2bert.base.errors import UserError
 from m2bert.base.tables import Table, figure
@@ -85,20 +86,20 @@ def compare_scores(a: list[float], b: list[float]) -> dict:
     Keys: mean_a and mean_b; difference, the mean of b - a; interval_low and interval_high, its 95 %
     interval by Student's t for paired samples, None for one pair; pairs, their number.
     """
-    gains = [after - before for before, after in zip(a, b, strict=True)]
-    mean, low, high = fmean(gains), None, None
-    if len(gains) > 1:
-        quantile = float(stdtrit(len(gains) - 1, (1 + CONFIDENCE) / 2))
-        margin = quantile * stdev(gains) / sqrt(len(gains))
-        low, high = round(mean - margin, 6), round(mean + margin, 6)
-    return {
-        "mean_a": round(fmean(a), 6),
-        "mean_b": round(fmean(b), 6),
-        "difference": round(mean, 6),
-        "interval_low": low,
-        "interval_high": high,
-        "pairs": len(gains),
+    interval: Sequence[float | None] = (None, None)
+    if len(a) > 1:
+        with warnings.catch_warnings():  # of differences that are all the same
+            warnings.simplefilter("ignore", RuntimeWarning)
+            interval = ttest_rel(b, a).confidence_interval(CONFIDENCE)
+    figures = {
+        "mean_a": fmean(a),
+        "mean_b": fmean(b),
+        "difference": fmean(after - before for before, after in zip(a, b, strict=True)),
+        "interval_low": interval[0],
+        "interval_high": interval[1],
     }
+    rounded = {k: None if v is None else round(float(v), 6) for k, v in figures.items()}
+    return rounded | {"pairs": len(a)}
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import replacing
@@ -105,8 +106,6 @@ def _plot_confusion(names: list[str], counts: np.ndarray, title: str, path: Path
     """Draw each row of `counts` as shares of its sum."""
     side = min(4 + 0.25 * len(names), 11)
     figure = _new_figure(side + 0.8, side)
-    from matplotlib.colors import PowerNorm  # here, as it may not be installed
-
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, where=totals > 0, out=np.full(counts.shape, np.nan))
     axes = figure.subplots()
@@ -126,20 +125,17 @@ def _plot_confusion(names: list[str], counts: np.ndarray, title: str, path: Path
     if len(names) <= MOST_VALUES:
         for (row, column), share in np.ndenumerate(shares):
             if share > 0:
-                style = {"color": "w" if share > 0.35 else "k", "fontsize": 8}
-                axes.text(column, row, f"{share:.2f}", ha="center", va="center", **style)
+                colour = "w" if share > 0.35 else "k"
+                text = f"{share:.2f}"
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     _save(figure, path)
 
 
-def _new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure, in inches. Raises `UserError` where matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("--plot needs matplotlib: pip install matplotlib") from error
+def _new_figure(width: float, height: float) -> Figure:
+    """A matplotlib figure, in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")

@@ -5,13 +5,7 @@ from pathlib import Path
 
 from m2bert.base.errors import UserError
 from m2bert.base.settings import differences
-from m2bert.finetuning.result import (
-    RESULT_FILE,
-    RunKey,
-    folder_of_run,
-    read_result,
-    run_of,
-)
+from m2bert.finetuning.result import RESULT_FILE, RunKey, folder_of_run, read_result, run_of
 from m2bert.tasks import TASKS
 
 

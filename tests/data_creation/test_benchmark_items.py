@@ -16,8 +16,9 @@ from data_creation.benchmark.items import (
     order_as_published,
 )
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
-from m2bert.notes.midi_readers import read_cp_notes, read_midi
+from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_note_lists
+from m2bert.notes.tokenised_song import tokenise_file
 from tests.helpers.benchmark_files import all_edges
 from tests.helpers.midi_files import write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
@@ -118,7 +119,7 @@ def beats_of_midi(path):
 
 
 def midi_cp(path):
-    return read_cp_notes(path, check_signature=False)
+    return tokenise_file(path).notes
 
 
 def test_segments_are_padded_at_the_end():

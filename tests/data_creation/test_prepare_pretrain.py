@@ -63,7 +63,7 @@ def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder)
     corpus = open_corpus(tmp_path, "mine")
     assert corpus.song_names() == ["a good one.midi", "b/good.MID", "c one note.mid"]
     for index, file in enumerate(corpus.song_names()):
-        expected = read_cp_notes(mixed_folder / file, check_signature=True)
+        expected = read_cp_notes(mixed_folder / file)
         np.testing.assert_array_equal(corpus.song(index), expected)
     facts = json.loads((tmp_path / "mine.json").read_text())
     assert [(entry["file"][0], entry["reason"]) for entry in facts["skipped"]] == [
@@ -298,7 +298,7 @@ def stumble(folder, reader, file):
         os.kill(os.getpid(), signal.SIGSEGV)
     if file == "4.mid":
         time.sleep(60)
-    return read_cp_notes(folder / file, check_signature=True, reader=reader)
+    return read_cp_notes(folder / file, reader)
 
 
 def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):

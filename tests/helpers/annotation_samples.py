@@ -8,7 +8,7 @@ from miditoolkit import Instrument, MidiFile, Note, TempoChange
 from m2bert.annotation.labels import Annotation
 from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
 from m2bert.notes.midi import notes_of
-from m2bert.notes.song import Song, read_song
+from m2bert.notes.song import Song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
 
@@ -45,20 +45,6 @@ def annotate(song: Song, note_tasks: dict | None = None, piece_tasks: dict | Non
         models={task: [f"models/{task}"] for task in (*note_tasks, *piece_tasks)},
         warnings=[],
     )
-
-
-def random_annotation(path: Path, tasks=BENCHMARK_TASKS, seed: int = 0) -> Annotation:
-    """Random labels of a MIDI file by all tasks; drums and each ninth note were not read."""
-    song, random = read_song(path), np.random.default_rng(seed)
-    unread = song.is_drum | (np.arange(len(song)) % 9 == 8)
-    notes, pieces = {}, {}
-    for task in map(TASKS.get, tasks):
-        if task.level == "note":
-            drawn = random.integers(1, len(task.classes), len(song))
-            notes[task.name] = np.where(unread, NOT_READ, drawn)
-        else:
-            pieces[task.name] = random.dirichlet(np.ones(len(task.classes)), 3)
-    return annotate(song, notes, pieces)
 
 
 def made_up_song(notes: int, path: Path = Path("a song.mid"), names=("right", "left")) -> Song:

@@ -72,17 +72,6 @@ def test_the_model_is_the_same_with_blocks_and_without(monkeypatch, padded, leng
         torch.testing.assert_close(with_blocks, without, atol=1e-5, rtol=1e-4)
 
 
-def test_padding_has_no_part_in_what_notes_see():
-    torch.manual_seed(0)
-    model = M2BertModel(M2BertConfig(32, 48, 4, 2, dropout=0.0)).eval()
-    notes = torch.from_numpy(random_segments(np.random.default_rng(0), 1, 320, shortest=320))
-    padded = F.pad(notes, (0, 0, 0, 200))
-    padded[:, 320:] = torch.tensor([2, 16, 86, 64], dtype=torch.uint8)
-    alone, beside = model(notes), model(padded, real_notes(padded))[:, :320]
-    torch.testing.assert_close(beside, alone, atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(model(padded)[:, :320], alone, atol=1e-3)
-
-
 def test_dropout_falls_on_attention_in_blocks():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, 256, 8)
@@ -93,10 +82,7 @@ def test_dropout_falls_on_attention_in_blocks():
     torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.06, rtol=0)
 
 
-def test_full_attention_is_left_to_short_segments():
-    assert attention.attention_masks(192, None, 64, torch.device("cpu"))[
-        "sliding_attention"
-    ].shape == (1, 1, 192, 192)
-    assert attention.attention_masks(193, None, 64, torch.device("cpu"))[
-        "sliding_attention"
-    ].shape == (1, 4, 1, 64, 192)
+@pytest.mark.parametrize(("notes", "shape"), [(192, (1, 1, 192, 192)), (193, (1, 4, 1, 64, 192))])
+def test_full_attention_is_left_to_short_segments(notes, shape):
+    masks = attention.attention_masks(notes, None, 64, torch.device("cpu"))
+    assert masks["sliding_attention"].shape == shape

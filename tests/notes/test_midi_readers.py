@@ -88,8 +88,6 @@ PLAIN = {
 
 # What symusic would read in another way than miditoolkit, or not at all.
 DOUBTFUL = {
-    "0 bytes": b"",
-    "only a header's start": b"MThd",
     "text": b"some text\n" * 50,
     "no tracks": midi_bytes(),
     "more tracks said than there are": midi_bytes(SONG, said=2),
@@ -142,8 +140,9 @@ def test_doubtful_files(tmp_path, content):
 
 
 @needs_symusic
-def test_truncated_files(tmp_path):
+def test_missing_and_truncated_files(tmp_path):
     whole = midi_bytes(SONG, NOTE + END)
+    assert assert_same(tmp_path / "missing.mid") == UNREADABLE
     for size in range(len(whole)):
         assert assert_same(written(tmp_path, whole[:size])) == UNREADABLE, size
 
@@ -152,11 +151,6 @@ def test_truncated_files(tmp_path):
 @pytest.mark.parametrize("name", ["é ♪.mid", b"\xff\xfe.mid".decode(errors="surrogateescape")])
 def test_file_names_in_any_encoding(tmp_path, name, by_symusic_alone):
     assert len(read_midi(write_midi(tmp_path / name), "symusic").start) == 8
-
-
-@needs_symusic
-def test_a_missing_file(tmp_path):
-    assert assert_same(tmp_path / "missing.mid") == UNREADABLE
 
 
 EVENTS = st.lists(

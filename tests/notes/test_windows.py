@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2bert.notes.cp import PAD
-from m2bert.notes.windows import cut_windows, merge_windows, window_starts
+from m2bert.notes.windows import check_stride, cut_windows, merge_windows, window_starts
 from tests.helpers.synthetic import random_song
 
 sizes = st.tuples(st.integers(1, 70), st.integers(1, 20)).flatmap(
@@ -48,12 +48,8 @@ def test_windows_side_by_side_are_the_segments_of_the_benchmark():
     assert (windows[2, 10:] == PAD).all()
 
 
-@pytest.mark.parametrize("stride", [250, 500])
-def test_nothing_jumps_where_a_window_begins_or_ends(stride):
-    """Windows that say something else each: what is merged goes over from one to the next."""
-    notes, length = 5000, 1000
-    starts = window_starts(notes, length, stride)
-    said = np.random.default_rng(0).random((len(starts), 1, 1))
-    merged = merge_windows(np.broadcast_to(said, (len(starts), length, 1)), starts, notes)
-    assert np.ptp(merged) > 0.3
-    assert np.abs(np.diff(merged, axis=0)).max() < 0.01
+def test_strides_that_leave_notes_out_are_refused():
+    assert [check_stride(stride) for stride in (1, 1024)] == [1, 1024]
+    for stride in (0, -1, 1025):
+        with pytest.raises(ValueError, match=rf"stride {stride} is not in 1\.\.1024"):
+            check_stride(stride)

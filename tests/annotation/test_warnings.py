@@ -1,0 +1,57 @@
+"""What a musician is told of a song that is unlike what the models were trained on."""
+
+import pytest
+
+from m2bert.annotation.warnings import marks_of, warnings_of
+from m2bert.notes.song import read_song
+from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
+
+
+def warnings(path):
+    song = read_song(path)
+    return warnings_of(song, marks_of(song))
+
+
+def test_what_models_cannot_know_is_marked_and_said(tmp_path):
+    unusual = [(480, 500, 62), (960, 960 + 9 * 480, 64), (960, 1440, 20), (960, 1440, 108)]
+    path = write_midi(tmp_path / "song.mid", [(0, 480, 60), *unusual], signatures=[(3, 4)])
+    song = read_song(path)
+    marked = {name: song.notes.pitch[notes].tolist() for name, notes in marks_of(song).items()}
+    assert marked == {
+        "drums": [],
+        "short": [62],
+        "pitch clipped": [20, 108],
+        "duration clipped": [64],
+    }
+    said = " ".join(warnings(path))
+    for words in ("3/4", "2 notes are below A#0 or above B7", "1 note is longer than 8", "64th"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ({"signatures": [(4, 4), (2, 2)]}, None),
+        ({"tempos": ()}, "no tempo"),
+        ({"notes": [(0, 20, 60)]}, "every note is shorter than a 64th note"),
+    ],
+)
+def test_single_warnings(tmp_path, written, words):
+    found = warnings(write_midi(tmp_path / "song.mid", **{"notes": SCALE, **written}))
+    assert len(found) == (words is not None)
+    assert not found or words in found[0]
+
+
+@pytest.mark.parametrize(("form", "tracks", "warned"), [(1, 2, False), (2, 2, True), (2, 1, False)])
+def test_sequences_laid_over_each_other_are_warned_of(tmp_path, form, tracks, warned):
+    data = on(0, 60) + off(480, 60) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(*[data] * tracks, form=form))
+    assert any("2 sequences" in text for text in warnings(tmp_path / "song.mid")) == warned
+
+
+def test_drums_and_notes_that_never_end_are_counted(tmp_path):
+    data = on(0, 60) + on(9, 60) + on(0, 36, 9) + off(9, 36, 9) + off(480, 60) + END
+    (tmp_path / "song.mid").write_bytes(midi_bytes(data))
+    said = " ".join(warnings(tmp_path / "song.mid"))
+    assert "1 note is begun but never ended in the file: left out" in said
+    assert "1 note is drums" in said
