@@ -47,8 +47,8 @@ understanding using token denoising and pianoroll prediction*, ISMIR 2025
 ## Licence
 
 The code is under the MIT licence. The weights were learnt from the data named above: they may be
-used as the licences of that data allow (some of the usual corpora are for research only; the README
-of the code, "Prepare", lists them).
+used as the licences of that data allow (some of the usual corpora are for research only;
+`docs/prepare.md` of the code lists them).
 
 ## Checksum
 
