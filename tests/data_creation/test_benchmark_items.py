@@ -16,8 +16,7 @@ from data_creation.benchmark.items import (
     order_as_published,
 )
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
-from m2bert.notes.midi_readers import read_midi
-from m2bert.notes.midi_readers import read_cp_notes
+from m2bert.notes.midi_readers import read_cp_notes, read_midi
 from m2bert.notes.object_arrays import read_items, read_note_lists
 from m2bert.notes.tokenised_song import tokenise_file
 from tests.helpers.benchmark_files import all_edges
