@@ -11,7 +11,6 @@ from m2bert.base.errors import run_command
 from m2bert.base.files import write_text
 from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
 from m2bert.scores.comparison import comparison_table
-from m2bert.scores.plots import plot_comparison, plot_confusions, plot_scores
 from m2bert.scores.results import read_results
 from m2bert.scores.table import score_table
 
@@ -38,6 +37,8 @@ def show_scores(runs_dir: Path, save_dir: Path, plot: bool) -> None:
     table = score_table(results, runs_dir)
     publish(table, save_dir / "results")
     if plot:
+        from m2bert.scores.plots import plot_confusions, plot_scores  # needs matplotlib
+
         plot_scores(table.records, save_dir / "plots" / "scores.png")
         plot_confusions(results, save_dir / "plots")
         print(f"drawn: {save_dir / 'plots'}")
@@ -48,6 +49,8 @@ def show_comparison(folder_a: Path, folder_b: Path, save_dir: Path, plot: bool) 
     table = comparison_table(read_results(folder_a), read_results(folder_b), folder_a, folder_b)
     publish(table, save_dir / "comparison")
     if plot:
+        from m2bert.scores.plots import plot_comparison  # needs matplotlib
+
         picture = save_dir / "plots" / "comparison.png"
         plot_comparison(table.records, table.heading, picture)
         print(f"drawn: {picture}")
