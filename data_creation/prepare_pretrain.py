@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_creation.corpora import CORPORA, find_midi_files
+from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.workers import map_in_processes
 from m2bert.notes.midi import RejectedMidi
@@ -81,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--output_dir", type=Path, default=Path("data/pretrain"))
     parser.add_argument(
-        "--num_workers", type=number_of_workers, default=os.cpu_count(), help="worker processes"
+        "--num_workers", type=count, default=os.cpu_count(), help="worker processes"
     )
     parser.add_argument(
         "--midi_reader",
@@ -105,12 +106,6 @@ def corpus_name(text: str) -> str:
         if text.lower() == known.lower() and text != known:
             raise argparse.ArgumentTypeError(f"{text!r} is not a corpus; did you mean {known}?")
     return text
-
-
-def number_of_workers(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1")
-    return int(text)
 
 
 def make_corpus(

@@ -1,9 +1,7 @@
 import json
-import multiprocessing
 import os
 import re
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ import torch
 
 from m2bert.base.errors import UserError
 from m2bert.base.seeds import seed_of_run
-from m2bert.base.settings import claim_folder
 from m2bert.finetuning.data import read_parts
 from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.finetuning.metrics import METRICS, grid_accuracy
@@ -294,21 +291,6 @@ def test_the_grid_score_is_of_the_tasks_batches_whatever_the_training_batch(
         predictions = model(test.notes).argmax(-1)
         score = grid_accuracy(test.notes, test.labels, predictions, 6)
         assert result["test_score"] == round(score.item(), 4)
-
-
-def _claim(folder: Path, number: int) -> bool:
-    try:
-        claim_folder(folder, {"lr": number}, "--save_root")
-    except UserError:
-        return False
-    return True
-
-
-def test_of_commands_that_begin_one_folder_at_once_one_wins(tmp_path):
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        won = pool.starmap(_claim, [(tmp_path, number) for number in range(12)])
-    assert sum(won) == 1
-    assert json.loads((tmp_path / "settings.json").read_text()) == {"lr": won.index(True)}
 
 
 def test_the_originals_checkpoint_gives_what_the_model_folder_gives(

@@ -1,26 +1,31 @@
-"""Kinds of numbers on the command line, for argparse's `type`."""
+"""Functions for argparse's `type` that convert and check numbers of the command line."""
 
 import argparse
 from collections.abc import Callable
 
 PRECISIONS = ("fp32", "bf16", "auto")
-"""Of `--precision`: "auto" is bf16 where that is measured to be quicker (`devices`)."""
+"""Choices of `--precision`. With "auto", `devices.choose_precision` decides."""
 
 
 def whole(text: str) -> int:
+    """A whole number from 0."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 
 def count(text: str) -> int:
+    """A whole number from 1."""
     if whole(text) == 0:
         raise argparse.ArgumentTypeError("at least 1 is needed")
     return int(text)
 
 
 def checked(check: Callable[[int], int]) -> Callable[[str], int]:
-    """A whole number that `check` returns, or refuses by a `ValueError` whose sentence is shown."""
+    """A function that converts a text to a whole number and returns what `check` makes of it.
+
+    `check` raises `ValueError` for a bad number; the user sees its sentence.
+    """
 
     def convert(text: str) -> int:
         number = whole(text)
@@ -33,6 +38,7 @@ def checked(check: Callable[[int], int]) -> Callable[[str], int]:
 
 
 def not_negative(text: str) -> float:
+    """A number from 0."""
     if not float(text) >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return float(text)

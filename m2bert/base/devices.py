@@ -1,4 +1,4 @@
-"""Where models are computed, and in which precision. Of accelerators only CUDA's are used."""
+"""The device that models run on, a CUDA GPU or the CPU, and their precision there."""
 
 import time
 from collections.abc import Callable
@@ -6,22 +6,24 @@ from collections.abc import Callable
 import torch
 
 LEAST_GAIN = 1.2
-"""By so much bf16 must be quicker on a CPU to be chosen: it is less exact."""
+""""auto" chooses bf16 on a CPU only if it is at least so many times as fast as fp32, which is more
+exact."""
 
 
 def choose_device(cpu: bool) -> torch.device:
-    """The GPU if there is one and `cpu` does not forbid it."""
+    """The GPU, if there is one and `cpu` is false; else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
 
 
 def choose_precision(
     wanted: str | None, device: torch.device, say: Callable[[str], object] = print
 ) -> str:
-    """The precision that `wanted` means, "fp32" or "bf16".
+    """The precision to compute in, "fp32" or "bf16".
 
-    By default bf16 on a GPU that has it (older ones can only imitate it, slowly), fp32 on a CPU,
-    where its bits repeat. "auto" asks a CPU as well, by timing; what it chose, and that bf16 is
-    slow where it was asked for, is said.
+    wanted: "fp32" or "bf16" is returned as it is. None is the default: bf16 on a GPU that supports
+        it in hardware, else fp32; on a CPU fp32, whose results are the same in every run. "auto"
+        differs from None on a CPU only, where it chooses the faster one by a measurement.
+    say: gets a line about the choice of "auto", or a warning if the wanted bf16 is slower here.
     """
     if device.type != "cpu":
         if wanted in ("fp32", "bf16"):
@@ -41,7 +43,7 @@ def choose_precision(
 
 
 def bf16_gain(size: int = 512, repeats: int = 3) -> float:
-    """How many times as quick a matrix product is in bfloat16 as in float32 on the CPU."""
+    """How many times as fast as in float32 a product of matrices is in bfloat16, on the CPU."""
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
         a, b = torch.ones(2, size, size, dtype=dtype).unbind()
@@ -55,8 +57,8 @@ def bf16_gain(size: int = 512, repeats: int = 3) -> float:
 
 
 def usual_batch_size(device: torch.device) -> int:
-    """How many windows of a song are read at a time, where nothing is trained.
+    """How many windows of a song a model reads at a time outside of training.
 
-    A large batch leaves a CPU's caches: there 16 take twice as long as 2.
+    On a CPU a batch of 16 takes twice as long for each window as one of 2, which fits its caches.
     """
     return 2 if device.type == "cpu" else 32

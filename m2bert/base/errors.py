@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this", and how a command shows it."""
+"""`UserError`, the exception for what the user can correct, and how commands print it."""
 
 import signal
 import sys
@@ -11,43 +11,41 @@ class UserError(Exception):
 
 
 class Told(UserError):
-    """A `UserError` that the user has been told of, by one process for all."""
+    """A `UserError` whose sentence has been printed already, by one of several processes."""
 
 
-def tell(error: UserError) -> None:
-    """Print the sentence of an error, unless that was done."""
+def tell(error: UserError | OSError) -> None:
+    """Print the sentence of an error on the standard error, unless it has been printed."""
     if not isinstance(error, Told):
         print(f"error: {error}", file=sys.stderr)
 
 
 def show_lines_at_once(escape: bool = False) -> None:
-    """Make the standard output show each line when it is printed: in a log, errors then stand where
-    they happened.
+    """Write out each line of the standard output at once. In a file that takes both the output and
+    the errors, an error then follows the line that was printed before it.
 
-    escape: whether characters that the terminal cannot show are escaped (file names may be in any
-    encoding, and terminals may lack flats and sharps).
+    escape: whether to escape characters that the terminal cannot show, such as ♯ and ♭, or file
+        names in another encoding; otherwise they raise `UnicodeEncodeError`.
     """
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace" if escape else None)
 
 
 def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
-    """Run a command's `main` and leave with its exit status.
+    """Run a command's `main` and exit with the status that it returns.
 
-    goes_on: whether the command, given once more, goes on where it was interrupted.
+    goes_on: whether the same command, started again, continues where it was interrupted.
 
-    A `UserError`, an error of the operating system (a full disk, a folder that may not be written)
-    and Ctrl-C end it with one sentence on the standard error and a non-zero status.
+    A `UserError`, an `OSError` (a full disk, a folder without permission to write) and Ctrl-C print
+    one sentence on the standard error and exit with a non-zero status.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(main() or 0)
-    except UserError as error:
+    except (UserError, OSError) as error:
         tell(error)
         sys.exit(1)
-    except OSError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         kept = ": what was finished is kept; the same command goes on" if goes_on else ""
         print(f"\ninterrupted{kept}", file=sys.stderr)

@@ -1,6 +1,5 @@
-"""Reading and writing files: what is written shows as a whole or not at all."""
+"""Reading and writing files so that a reader finds a new file complete or not at all; locks."""
 
-import fcntl
 import json
 import os
 import re
@@ -8,14 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from m2bert.base.errors import UserError
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what was written there takes its place at the end.
+    """Yield a temporary path beside `path`; the file written there replaces `path` at the end.
 
     The temporary file is flushed to the disk before it is renamed. If the block raises (a full
     disk, Ctrl-C), the temporary file is removed and `path` stays as it was.
@@ -40,8 +41,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_together(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder within `folder`, which is made; the files written there take their
-    places in `folder` together at the end. If the block raises, none of them does."""
+    """Yield an empty folder within `folder`, which is made if it is missing; the files written
+    there are moved to `folder` at the end. If the block raises, none of them is."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
@@ -55,36 +56,43 @@ def replacing_together(folder: Path) -> Iterator[Path]:
 
 
 def refuse_folder(path: Path) -> None:
-    """Raise `UserError` if there is a folder where a file is to be written."""
+    """Raise `UserError` if the file `path`, which is to be written, is a folder."""
     if path.is_dir():
         raise UserError(f"{path} could not be written: there is a folder of that name")
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left behind in `folder` while they were `replacing` a file."""
+    """Remove the temporary files that killed processes left in `folder` (see `replacing`)."""
     for leftover in folder.glob(".*.tmp"):
         if re.fullmatch(r"\..+\.\d+\.tmp", leftover.name):
             leftover.unlink(missing_ok=True)
 
 
-def try_lock(path: Path) -> IO | None:
-    """Lock the file at `path` for as long as the returned file is open and this process lives;
-    None if another process holds it."""
+def try_lock(path: Path) -> FileLock | None:
+    """Lock the file at `path`, which is made; None if it is locked, by another process or this one.
+
+    The lock holds until its `release`, or until this process ends, however it ends; processes that
+    it started do not keep it. The empty file stays: had it been removed while a third process was
+    opening it, two processes could hold locks of one name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
+    lock = FileLock(path)
     try:
-        # a record lock: unlike flock's it is not inherited by the processes that read batches,
-        # which outlive a killed run by some seconds
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
+        lock.acquire(blocking=False)
+    except Timeout:
         return None
-    return file
+    return lock
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return once the file or folder at `path` would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Return once the file or folder at `path` would survive a power cut.
+
+    Windows can do that for files only, and only through a descriptor that may write.
+    """
+    is_folder = path.is_dir()
+    if is_folder and not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -92,20 +100,20 @@ def flush_to_disk(path: Path) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file in one step, as seen by a reader."""
+    """Write a text file (UTF-8) with `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write a JSON file in one step, as seen by a reader."""
+    """Write a JSON file with `replacing`."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)  # piece by piece: the text may be long
+        json.dump(value, file, indent=1)  # the text, which may be long, is not held in memory
         file.write("\n")
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """Read a JSON object; raises `UserError` if it is not there or is damaged."""
+    """Read a JSON object; raises `UserError` if the file is missing or damaged."""
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

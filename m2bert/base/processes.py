@@ -1,7 +1,8 @@
-"""The processes that train together: one, or as many as `torchrun` has started.
+"""The processes of one training: a single process, or those that `torchrun` has started.
 
-All run the same program. The first, the main one, writes files and speaks; what could differ
-between them (a clock, a lock, a file that one machine lacks) they agree on.
+All run the same program. Only the main process, the first, writes files and prints. Before a
+decision that each process could make differently (by its clock, a lock, a file that only one
+machine lacks), they exchange values, so that all decide the same.
 """
 
 import os
@@ -21,14 +22,17 @@ from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import Told, UserError, tell
 
 LONGEST_WAIT = timedelta(hours=3)
-"""The others wait while one process writes a large published corpus in flat form."""
+"""How long a process waits for the others before it fails. The longest wait is while one process
+converts a large published corpus for all."""
 
 Item = TypeVar("Item")
 
 
 def start_processes(cpu: bool) -> "Processes":
-    """Find the other processes by the variables that `torchrun` sets, and this one's device (`cpu`:
-    not a GPU).
+    """Connect this process with the others, which `torchrun` describes in environment variables,
+    and choose its device.
+
+    cpu: whether to use the CPU even where there is a GPU.
 
     Raises `UserError` if there are more processes on this machine than GPUs.
     """
@@ -50,21 +54,21 @@ def start_processes(cpu: bool) -> "Processes":
 
 
 class Processes:
-    """This process's place among `count` processes; alone it waits for nothing.
+    """This process and its place among `count` processes: `index`, from 0.
 
-    Methods that are marked as collective block until every process has called them, so all must
-    call them in the same order.
+    Collective methods block until every process has called them, so all processes must call them
+    in the same order. In a single process they return at once.
     """
 
     def __init__(self, device: torch.device, index: int = 0, count: int = 1):
         self.device, self.index, self.count = device, index, count
         self.is_main = index == 0
-        # Agreeing must not wait for what the GPUs are doing.
+        # Values are exchanged through the CPUs, so that nothing waits for the work of the GPUs.
         self._group = None
         if count > 1:
             self._group = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
-    # Speaking --------------------------------------------------------------------------------
+    # Printing --------------------------------------------------------------------------------
 
     def say(self, line: str) -> None:
         """Print a line, in the main process."""
@@ -74,21 +78,22 @@ class Processes:
     def progress(
         self, items: Iterable[Item], title: str, total: int | None = None, first: int = 0
     ) -> Iterator[Item]:
-        """Pass items on, the main process with a progress bar where there is a terminal."""
-        hidden = None if self.is_main else True  # None: shown on a terminal only
+        """Yield the items; the main process shows a progress bar, if its output is a terminal."""
+        hidden = None if self.is_main else True  # None: hidden unless on a terminal
         yield from tqdm(items, title, total, initial=first, disable=hidden, leave=False, ncols=80)
 
     def failure(self, sentence: str) -> BaseException:
-        """What to raise where one process alone fails in the midst of common work.
+        """The exception to raise where one of several processes fails and the others do not.
 
-        The others wait for it there and cannot be told: it ends, and its launcher ends them.
+        The others are waiting for it in a collective call and cannot be told. So this process must
+        exit; `torchrun` then ends the others. A single process can go on with its next work.
         """
         return UserError(sentence) if self._group is None else SystemExit(f"error: {sentence}")
 
-    # Agreeing: all of these are collective -----------------------------------------------------
+    # Deciding together: all of these methods are collective -----------------------------------
 
     def greatest(self, value: int) -> int:
-        """The greatest value that any process gives."""
+        """The greatest of all processes' values."""
         if self._group is None:
             return value
         shared = torch.tensor(int(value))
@@ -96,53 +101,51 @@ class Processes:
         return int(shared)
 
     def agree(self, value: int) -> bool:
-        """Whether all give the same value."""
+        """Whether all processes' values are the same."""
         return self.greatest(value) == -self.greatest(-value)
 
     @contextmanager
     def as_one(self) -> Iterator[None]:
-        """Turn a `UserError`, or an error of the operating system, in any process into one in all,
-        which is said once.
+        """If the block raises `UserError` or `OSError` in any process, raise `Told` in all of them
+        after one of the failed processes has printed its sentence.
 
-        In the block no process may wait for the others once one of them may have failed alone.
+        The block must not call a collective method after a line that may fail in one process only:
+        the others would wait there for the failed one.
         """
         if self._group is None:
             yield
             return
-        error: UserError | None = None
+        error: UserError | OSError | None = None
         try:
             yield
-        except UserError as raised:
+        except (UserError, OSError) as raised:
             error = raised
-        except OSError as raised:
-            error = UserError(str(raised))
-        claim = 0 if error is None else self.count - self.index
-        greatest = self.greatest(claim)
-        if not greatest:
+        failed = self.greatest(0 if error is None else 1 + self.index)
+        if not failed:
             return
-        if error is not None and claim == greatest:
+        if error is not None and failed == 1 + self.index:
             tell(error)
-        self.wait()  # a process that leaves is the end of all: not before it is said
+        self.wait()  # `torchrun` ends all processes when one exits, so not before it has printed
         raise Told from error
 
     def from_main(self, act: Callable[[], bool]) -> bool:
-        """What `act` answers in the main process, the only one to do it."""
+        """Call `act` in the main process only, and return its answer in all."""
         with self.as_one():
             answer = self.is_main and act()
         return bool(self.greatest(answer))
 
     def choose_precision(self, wanted: str | None) -> str:
-        """`devices.choose_precision` by the main process, for all: timings may differ."""
+        """`devices.choose_precision`, called in the main process for all: its timings vary."""
         is_bf16 = self.from_main(lambda: choose_precision(wanted, self.device, self.say) == "bf16")
         return "bf16" if is_bf16 else "fp32"
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Block until all processes have called this."""
         if self._group is not None:
             distributed.barrier(self._group)
 
     def end(self) -> None:
-        """Leave the others, when all have come here."""
+        """Wait for the others, and disconnect from them."""
         self.wait()
         if self._group is not None:
             distributed.destroy_process_group()
@@ -150,12 +153,13 @@ class Processes:
     # Sharing work ----------------------------------------------------------------------------
 
     def share(self, rows: np.ndarray) -> np.ndarray:
-        """This process's part of the rows of a batch; empty if there are fewer than processes."""
+        """This process's part of the rows of a batch; empty if the batch has too few rows."""
         return np.array_split(rows, self.count)[self.index]
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """A model with the weights of the main process, whose gradients are means over all
-        processes (collective). In every step all must use all weights that have a gradient."""
+        """Wrap a model so that it starts with the main process's weights and its gradients are
+        means over all processes (collective). Each step must use all weights that require a
+        gradient, in every process."""
         if self._group is None:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
@@ -164,17 +168,17 @@ class Processes:
             return DistributedDataParallel(model, devices, broadcast_buffers=False)
 
     def local_gradients(self, wrapped: nn.Module) -> AbstractContextManager:
-        """While entered, backward passes through a wrapped model add to this process's gradients
-        alone; the first one after it takes the mean of what has gathered."""
+        """Within this context, backward passes through a wrapped model add to this process's own
+        gradients. The first backward pass after it averages the sums over all processes."""
         if isinstance(wrapped, DistributedDataParallel):
             return wrapped.no_sync()
         return nullcontext()
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """The sum of all processes' tensors (collective); int16, which cannot be sent, travels as
-        int32."""
+        """The sum of all processes' tensors (collective), of the same shape and dtype."""
         if self._group is None:
             return tensor
+        # int16 cannot be sent
         summed = tensor.int() if tensor.dtype == torch.int16 else tensor.clone()
         distributed.all_reduce(summed)
         return summed.to(tensor.dtype)

@@ -1,12 +1,13 @@
-"""The settings that a folder's content was made with, so that two kinds are never mixed in it."""
+"""The settings that a folder's results were made with; the folder is refused to any others."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from m2bert.base.errors import UserError
-from m2bert.base.files import read_json, try_lock, write_json
+from m2bert.base.files import read_json, write_json
 
 SETTINGS_FILE = "settings.json"
 
@@ -14,7 +15,7 @@ SETTINGS_FILE = "settings.json"
 def refuse_other_settings(folder: Path, settings: dict, flag: str) -> None:
     """Raise `UserError` if `folder` was begun with other settings than these.
 
-    flag: the option that names another folder.
+    flag: the command's option by which the user can choose another folder, for the message.
     """
     path = folder / SETTINGS_FILE
     if not path.exists():
@@ -30,19 +31,22 @@ def refuse_other_settings(folder: Path, settings: dict, flag: str) -> None:
 
 
 def claim_folder(folder: Path, settings: dict, flag: str) -> None:
-    """Note the settings in `folder`, or raise `UserError` if it was begun with others.
+    """Write the settings to `folder`, or raise `UserError` if it was begun with others.
 
-    Processes that begin one folder at the same moment take turns.
+    If several processes do this at the same moment, they wait for each other, and all of them but
+    the first find its settings there.
     """
-    while (lock := try_lock(folder / ".lock")) is None:
-        time.sleep(0.05)
-    with lock:
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
         refuse_other_settings(folder, settings, flag)
         write_json(folder / SETTINGS_FILE, settings)
 
 
 def differences(before: dict, now: dict) -> list[tuple[str, Any, Any]]:
-    """Where two dicts differ: the entry's name, its value before and now (None for no entry)."""
+    """The entries that differ between two dicts: name, value before, value now.
+
+    None is the value of a missing entry. Entries of inner dicts have dotted names (`flat`).
+    """
     before, now = flat(before), flat(now)
     return [
         (name, before.get(name), now.get(name))
@@ -52,7 +56,7 @@ def differences(before: dict, now: dict) -> list[tuple[str, Any, Any]]:
 
 
 def flat(settings: dict) -> dict:
-    """Settings without inner dicts, whose entries get dotted names instead."""
+    """Replace inner dicts by their entries: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
     entries: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, dict):

@@ -1,17 +1,18 @@
-"""Ctrl-C and a scheduler's SIGTERM as a request, so that a run stops between two steps."""
+"""Ctrl-C and SIGTERM (from a cluster's scheduler) as a request to stop between two steps."""
 
 import os
 import signal
 import time
 
 SECONDS_OF_ONE_REQUEST = 3
-"""A launcher passes on the signal that its processes have got already: that is no second one."""
+"""Further signals within so many seconds belong to the same request: Ctrl-C on a terminal reaches
+`torchrun` and its processes, and `torchrun` then passes it on to them once more."""
 
 
 class Stop:
-    """While entered, a signal asks for a stop; a later one ends the process at once.
+    """A context in which the first signal is noted, and a later one raises `KeyboardInterrupt`.
 
-    `signal` is the number of the signal that asked, 0 before.
+    `signal` is the number of the first signal; 0 as long as there was none.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tables as text: aligned for a terminal, Markdown, CSV."""
+"""Tables as text: aligned for a terminal, as Markdown or as CSV."""
 
 import csv
 import textwrap
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from io import StringIO
 
 WIDTH = 120
-"""Columns of the terminal that tables and their notes are made for."""
+"""Characters in a line of a terminal; tables and notes are made to fit."""
 
 TEXT_CELL = 18
-"""Most characters of a text cell in a terminal: the names of one's own tasks may be long."""
+"""Most characters of a text cell in a terminal; longer names of users' own tasks are cut."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table and what is said with it.
+    """A table with its heading and notes.
 
     Attributes:
-        heading: one line above it.
-        titles: of the columns; a title may have two lines.
-        cells: strings, a list a row.
-        notes: sentences below it.
-        records: the same rows for machines, all with the same keys; None is an absent figure.
-        texts: so many of the first columns are texts, aligned to the left; the others are figures.
+        heading: one line above the table.
+        titles: one title for each column; a title may have several lines.
+        cells: the text of each cell, row by row.
+        notes: sentences below the table.
+        records: the rows as dicts with the same keys, for programs; None is a missing figure.
+        texts: how many of the first columns hold text, which is aligned to the left; the other
+            columns hold figures, which are aligned to the right.
     """
 
     heading: str
@@ -35,7 +36,7 @@ class Table:
 
 
 def terminal_text(table: Table) -> str:
-    """The table aligned for a terminal, with heading and notes. Long text cells are cut."""
+    """The table with aligned columns, heading and notes. Long text cells are cut."""
     split = [title.split("\n") for title in table.titles]
     height = max(map(len, split))
     header = list(zip(*([""] * (height - len(lines)) + lines for lines in split), strict=True))
@@ -76,7 +77,7 @@ def markdown_text(table: Table) -> str:
 
 
 def csv_text(records: Sequence[dict]) -> str:
-    """Records as CSV, at least one, all with the same keys; None is an empty cell."""
+    """At least one record as CSV; all have the same keys, and None becomes an empty cell."""
     out = StringIO()
     writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
@@ -85,5 +86,8 @@ def csv_text(records: Sequence[dict]) -> str:
 
 
 def figure(value: float | None, absent: str = "", sign: str = "") -> str:
-    """A score with three decimals, as scores are published."""
+    """A score with three decimals, as in the paper.
+
+    absent: the text for None; sign: "+" to show the sign of positive numbers too.
+    """
     return absent if value is None else f"{value:{sign}.3f}"

@@ -1,7 +1,7 @@
-"""A pool of worker processes in which one bad item costs that item and nothing else.
+"""A pool of worker processes in which a bad item costs no other item's result.
 
-The pools of the standard library break as a whole when a worker dies, and wait for ever when one
-hangs. Files from the wild make parsers do both.
+In the pools of the standard library all work is lost when one worker dies, and a worker that hangs
+is waited for without end. Damaged MIDI files make parsers do both.
 """
 
 import multiprocessing
@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any
@@ -22,15 +21,15 @@ DIED = "worker died"
 TIMED_OUT = "took too long"
 RAISED = "worker failed"
 
-# A worker has its next item at hand while the answer to the last one travels.
+# So a worker has its next item already when it has sent a result.
 _ITEMS_AT_A_WORKER = 2
-# How many items the workers may run ahead of one that takes long.
+# How many items may be begun, for each worker, while the result of an earlier one is awaited.
 _WINDOW_PER_WORKER = 32
 
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """Stands in the place of a result: `reason` is one of the constants above."""
+    """What an item without a result gives: `reason` is one of the constants above."""
 
     reason: str
     detail: str
@@ -39,12 +38,16 @@ class WorkerFailure:
 def map_in_processes(
     function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout_s: float
 ) -> Generator[Any, None, None]:
-    """Yield `function(item)` for each item, in the order of the items, computed by `workers`.
+    """Yield `function(item)` for each item, in the order of the items, computed by that many
+    `workers`.
 
-    `function` must be importable by name, items and results picklable. An item whose worker
-    raised, died, or took more than `timeout_s` yields a `WorkerFailure`; the worker is replaced.
-    Memory does not grow with the number of items. The processes end with the iterator and with
-    this process, however it ends; Ctrl-C reaches this process only.
+    `function` must be importable by name, items and results picklable. An item whose worker raised
+    an exception, died, or took more than `timeout_s` seconds yields a `WorkerFailure`; a worker
+    that died or took too long is replaced. Memory does not grow with the number of items. The
+    workers end when the generator is closed or exhausted and when this process ends, even if it is
+    killed. Only this process gets Ctrl-C; call this function in its main thread.
+
+    Raises `RuntimeError` if workers do not start.
     """
     items = iter(items)
     waiting: deque[tuple[int, Any]] = deque()
@@ -100,20 +103,19 @@ def _seconds_to_deadline(pool: list["_Worker"], timeout_s: float) -> float:
 
 
 class _Worker:
-    """A process and the items it was given; it works on the first of them."""
+    """A process and the items that were sent to it; it is working on the first of them."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other_end = context.Pipe()
         self.process = context.Process(target=_serve, args=(function, other_end), daemon=True)
-        # A process inherits what is blocked: Ctrl-C on the terminal is for the parent to handle.
-        # The first start would also start multiprocessing's tracker, which unblocks it again.
-        resource_tracker.ensure_running()
-        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C on the terminal reaches all processes, but is for the parent to handle. On Unix a
+        # process inherits what is ignored, so that a worker never sees it.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self.process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+            signal.signal(signal.SIGINT, handler)
         other_end.close()
         self.items: deque[tuple[int, Any]] = deque()
         self.is_up = False
@@ -127,7 +129,7 @@ class _Worker:
             self.connection.send(item)
 
     def receive(self, results: dict[int, Any]) -> WorkerFailure | None:
-        """Take the answer to the first item; a failure if the worker has died instead."""
+        """Put the result of the first item into `results`; a failure if the worker has died."""
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):
@@ -145,11 +147,11 @@ class _Worker:
         return None
 
     def busy_seconds(self) -> float:
-        """How long it has been on its first item; its start does not count."""
+        """How long the worker has been working on its first item, without its start."""
         return monotonic() - self._since if self.is_up and self.items else 0.0
 
     def blame(self, failure: WorkerFailure, results: dict[int, Any]) -> list[tuple[int, Any]]:
-        """Make `failure` the result of the item under way; return the items it never came to."""
+        """Make `failure` the result of the first item; return the items that were not begun."""
         if self.items:
             index, _ = self.items.popleft()
             results[index] = failure
@@ -167,7 +169,8 @@ class _Worker:
 
 
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
-    """What a worker does: say that it is up, then answer item by item."""
+    """The main function of a worker: report the start, then send the result of each item."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is ignored is not inherited on Windows
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the parent was killed
         connection.send("up")

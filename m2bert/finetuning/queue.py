@@ -85,7 +85,7 @@ def take(run: PlannedRun, data: TaskData, setup: Setup, held: ExitStack) -> bool
     lock = try_lock(run.folder / ".lock")
     if lock is None:
         return False
-    held.enter_context(lock)
+    held.callback(lock.release)
     return not run.is_finished  # by another command, a moment ago
 
 
@@ -177,8 +177,6 @@ def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
 
 
 def name_missing_tasks(setup: Setup, runs: list[PlannedRun]) -> None:
-    missing = TASKS.keys() - {run.task.name for run in runs}
-    if missing:
-        setup.processes.say(
-            f"no data, left out: {', '.join(name for name in TASKS if name in missing)}"
-        )
+    there = {run.task.name for run in runs}
+    if missing := [name for name in TASKS if name not in there]:
+        setup.processes.say(f"no data, left out: {', '.join(missing)}")

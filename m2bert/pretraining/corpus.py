@@ -53,11 +53,12 @@ class Corpus:
 
         Arrays of `song` stay good; what is read again comes from the system's cache of files.
         """
-        array = self.notes.base
-        assert array is not None  # of which the notes are a view (`_map_array`)
-        mapping: object = array.base
-        assert isinstance(mapping, mmap.mmap)
-        mapping.madvise(mmap.MADV_DONTNEED)
+        if hasattr(mmap, "MADV_DONTNEED"):  # Windows takes pages back by itself
+            array = self.notes.base
+            assert array is not None  # of which the notes are a view (`_map_array`)
+            mapping: object = array.base
+            assert isinstance(mapping, mmap.mmap)
+            mapping.madvise(mmap.MADV_DONTNEED)
 
     def song_names(self) -> list[str]:
         """The source files of the songs, in order, relative to the data set's folder."""

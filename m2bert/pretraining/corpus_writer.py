@@ -1,6 +1,5 @@
 """Corpora written to disk song by song; `corpus` says what the files hold."""
 
-import fcntl
 import json
 import os
 from array import array
@@ -11,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import flush_to_disk, write_json
+from m2bert.base.files import flush_to_disk, try_lock, write_json
 from m2bert.notes.skipped import count_by_reason
 
 PARTS = (".npy", ".offsets.npy", ".json")
@@ -24,7 +23,8 @@ class CorpusWriter:
 
     Notes go straight to `.NAME.partial.npy`. What became of each source file goes to a journal,
     `.NAME.partial.jsonl`, always after the notes are on the disk, so that the journal is never
-    ahead of them. A corpus of the same name stays as it is until `finish`.
+    ahead of them. A corpus of the same name stays as it is until `finish`. The empty file
+    `.NAME.lock`, which stays, is locked as long as the writer lives.
     """
 
     def __init__(self, folder: Path | str, name: str, inputs: str) -> None:
@@ -34,14 +34,12 @@ class CorpusWriter:
         process is writing this corpus.
         """
         self.folder, self.name, self.inputs = Path(folder), name, inputs
-        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = try_lock(self.folder / f".{name}.lock")
+        if lock is None:
+            raise UserError(f"another process is writing {name} in {folder}")
+        self._lock = lock
         finish_replacement(self.folder, name)
         self._journal = _open_for_update(_journal(self.folder, name))
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._journal.close()
-            raise UserError(f"another process is writing {name} in {folder}") from error
         self._data = _open_for_update(_partial(self.folder, name, ".npy"))
         self._take_up()
 
@@ -49,8 +47,10 @@ class CorpusWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with self._journal, self._data:  # both are closed, also on a full disk
-            self._checkpoint()
+        try:
+            self._close()
+        finally:
+            self._lock.release()
 
     @property
     def done(self) -> int:
@@ -76,10 +76,9 @@ class CorpusWriter:
 
     def finish(self) -> None:
         """Put the complete corpus in the place of what bore its name."""
-        self._checkpoint()
         self._data.seek(0)
         self._data.write(_npy_header(self.notes))
-        _to_disk(self._data)
+        self._close()  # Windows replaces and removes no open files
         offsets_path = _partial(self.folder, self.name, ".offsets.npy")
         np.save(offsets_path, np.array(self._offsets, np.int64))
         flush_to_disk(offsets_path)
@@ -97,6 +96,7 @@ class CorpusWriter:
 
     def discard(self) -> None:
         """Remove what was written."""
+        self._close()
         _partial(self.folder, self.name, ".npy").unlink()
         _journal(self.folder, self.name).unlink()
 
@@ -136,6 +136,12 @@ class CorpusWriter:
             self._offsets.append(self.notes + entry["notes"])
         else:
             self.skipped.append(entry)
+
+    def _close(self) -> None:
+        """Keep what was written and close the files, unless that was done."""
+        if not self._journal.closed:
+            with self._journal, self._data:  # both are closed, also on a full disk
+                self._checkpoint()
 
     def _checkpoint(self) -> None:
         _to_disk(self._data)

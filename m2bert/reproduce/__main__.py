@@ -36,6 +36,10 @@ WORK = ("pretrain/*/state.safetensors", "finetune/*/*/*/state.safetensors", "fin
 """Files that are written once a step was done."""
 
 
+KILLED = -9
+"""Exit status of a process that the system has killed; Windows has no such signal."""
+
+
 class Stopped(Exception):
     """The time is over, or the user asked for an end."""
 
@@ -138,7 +142,7 @@ def run(command: list[str], title: str, end: Callable[[], int], fine: tuple[int,
             child.kill()
             raise
     if status not in (*fine, *((128 + asked, -asked) if asked else ())):
-        killed = " (killed: is the memory too small?)" if status == -signal.SIGKILL else ""
+        killed = " (killed: is the memory too small?)" if status == KILLED else ""
         raise UserError(f"{title} ended with status {status}{killed}: see above")
     if end():
         raise Stopped

@@ -133,7 +133,7 @@ def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
     assert "09.mid: unreadable" in done.stdout
     assert "none of the 12 MIDI files" in done.stderr
     assert "Traceback" not in done.stderr
-    assert contents(output) == {}
+    assert contents(output).keys() == {".x.lock"}
 
 
 @pytest.mark.parametrize("is_there", [True, False])

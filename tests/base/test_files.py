@@ -1,0 +1,113 @@
+"""Files that appear complete or not at all, and locks."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from m2bert.base.errors import UserError
+from m2bert.base.files import (
+    read_json,
+    remove_temporaries,
+    replacing,
+    replacing_together,
+    try_lock,
+    write_json,
+    write_text,
+)
+from tests.helpers.shared import REPOSITORY
+
+
+def test_a_file_is_replaced_at_the_end_or_not_at_all(tmp_path):
+    path = tmp_path / "new folder/file"
+    write_text(path, "old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    with suppress(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"file could not be written.*full"),
+        replacing(tmp_path / "file"),
+    ):
+        raise OSError("the disk is full")
+    with pytest.raises(UserError, match="there is a folder of that name"):
+        write_text(tmp_path, "text")
+
+
+def test_files_that_belong_together_appear_together(tmp_path):
+    with replacing_together(tmp_path / "new") as folder:
+        (folder / "a").write_text("1")
+        (folder / "b").write_text("2")
+        assert [path.is_dir() for path in (tmp_path / "new").iterdir()] == [True]
+    with suppress(UserError), replacing_together(tmp_path / "new") as folder:
+        (folder / "a").write_text("3")
+        raise UserError
+    assert {p.name: p.read_text() for p in (tmp_path / "new").iterdir()} == {"a": "1", "b": "2"}
+
+
+def test_only_temporary_files_are_removed(tmp_path):
+    kept = {".hidden", "a.tmp", ".a.tmp", ".lock", ".a.7.tmp.json"}
+    for name in (*kept, ".state.safetensors.41.tmp"):
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_json_comes_back(tmp_path):
+    value = {"name": "Träumerei ♭", "counts": [1, 2.5, None]}
+    write_json(tmp_path / "file", value)
+    assert read_json(tmp_path / "file") == value
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"a": ', b"[1]", b"\xff\xfe"])
+def test_json_that_cannot_be_used_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    with pytest.raises(UserError, match="file"):
+        read_json(tmp_path / "file")
+
+
+def test_a_lock_is_held_once_and_can_be_had_after_its_release(tmp_path):
+    path = tmp_path / "new folder/.lock"
+    lock = try_lock(path)
+    assert try_lock(path) is None
+    lock.release()
+    assert try_lock(path) is not None
+
+
+HOLDS_A_LOCK = """
+import os, sys, time
+from pathlib import Path
+from m2bert.base.files import try_lock
+
+lock = try_lock(Path(sys.argv[1]))
+if child := os.fork():
+    print(child, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
+    """As the processes that read batches do for some seconds."""
+    path = tmp_path / ".lock"
+    line = [sys.executable, "-c", HOLDS_A_LOCK, str(path)]
+    with subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as holder:
+        child = int(holder.stdout.readline())
+        try:
+            assert try_lock(path) is None
+            holder.kill()
+            holder.wait()
+            assert try_lock(path) is not None
+        finally:
+            os.kill(child, signal.SIGKILL)

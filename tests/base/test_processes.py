@@ -1,0 +1,112 @@
+"""What the processes of one training decide and compute together."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from m2bert.base.errors import UserError
+from m2bert.base.processes import Processes, start_processes
+from tests.helpers.shared import REPOSITORY
+
+CPU = torch.device("cpu")
+
+IN_EACH_PROCESS = """
+import json, os, sys
+from pathlib import Path
+import torch
+from m2bert.base.errors import Told, UserError
+from m2bert.base.processes import start_processes
+
+processes = start_processes(cpu=True)
+index = processes.index
+model = torch.nn.Linear(2, 1, bias=False)
+torch.nn.init.constant_(model.weight, index + 5)
+wrapped = processes.wrap(model)
+started_with = model.weight.tolist()
+with processes.local_gradients(wrapped):
+    wrapped(torch.full((1, 2), index + 1.0)).sum().backward()
+own = model.weight.grad.tolist()
+wrapped(torch.full((1, 2), 10.0)).sum().backward()
+
+def fail(when, error):
+    try:
+        with processes.as_one():
+            if when:
+                raise error
+    except Told:
+        return "told"
+    return "fine"
+
+found = {
+    "greatest": processes.greatest(-7 * index),
+    "agree": [processes.agree(3), processes.agree(index)],
+    "from_main": [processes.from_main(lambda: index == 0), processes.from_main(lambda: index)],
+    "as_one": [
+        fail(False, None),
+        fail(index == 1, UserError("one failed")),
+        fail(True, OSError("all failed")),
+    ],
+    "failure": type(processes.failure("sentence")).__name__,
+    "add_up": str(processes.add_up(torch.tensor([index + 1], dtype=torch.int16))),
+    "weights": started_with,
+    "gradients": [own, model.weight.grad.tolist()],
+}
+processes.say("said by the main one")
+(Path(sys.argv[1]) / str(index)).write_text(json.dumps(found))
+processes.end()
+"""
+
+
+def test_two_processes_decide_alike(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(IN_EACH_PROCESS)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    line = [sys.executable, *launcher, str(script), str(tmp_path)]
+    environment = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / str(index)).read_text()) for index in range(2)]
+    own = [each["gradients"].pop(0) for each in found]
+    assert own == [[[1.0, 1.0]], [[2.0, 2.0]]]
+    assert found[0] == found[1]
+    assert found[0] == {
+        "greatest": 0,
+        "agree": [True, False],
+        "from_main": [True, False],
+        "as_one": ["fine", "told", "told"],
+        "failure": "SystemExit",
+        "add_up": "tensor([3], dtype=torch.int16)",
+        "weights": [[5.0, 5.0]],
+        "gradients": [[[11.5, 11.5]]],
+    }
+    for sentence in ("error: one failed", "error: all failed"):
+        assert done.stderr.count(sentence) == 1
+    assert done.stdout.count("said by the main one") == 1
+
+
+def test_a_single_process_asks_no_others(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    processes = start_processes(cpu=True)
+    assert (processes.is_main, processes.count, processes.device) == (True, 1, CPU)
+    assert processes.greatest(-3) == -3
+    assert processes.agree(4)
+    assert not processes.from_main(lambda: False)
+    assert isinstance(processes.failure("sentence"), UserError)
+    with pytest.raises(UserError, match="own sentence"), processes.as_one():
+        raise UserError("own sentence")
+
+
+def test_every_row_of_a_batch_belongs_to_one_process():
+    rows = np.arange(5)
+    for count in (1, 2, 8):
+        shares = []
+        for index in range(count):
+            processes = Processes(CPU)
+            processes.index, processes.count = index, count
+            shares.append(processes.share(rows))
+        assert np.concatenate(shares).tolist() == [0, 1, 2, 3, 4]
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
