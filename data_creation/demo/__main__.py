@@ -1,14 +1,11 @@
 """Entry: `python -m data_creation.demo` writes the demo music."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
-from data_creation.demo.benchmark import FEWEST_LABELLED_SONGS
-from data_creation.demo.write import (
-    DEMO_CORPORA,
-    FINISHED,
-    write_demo,
-)
+from data_creation.demo.benchmark import FOLDER
+from data_creation.demo.write import FEWEST_LABELLED_SONGS, RECORD, write_demo
 from m2bert.base.errors import run_command
 
 
@@ -21,26 +18,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="another seed, other music")
     args = parser.parse_args()
     demo = write_demo(args.output_dir, args.songs, args.seed)
-    _print_table(args.output_dir, demo)
-
-
-def _print_table(output_dir: Path, demo: dict) -> None:
-    print(f"{'corpus':10}{'files':>6}{'notes':>8}  folder")
-    for name, total in demo["corpora"].items():
-        folder = output_dir / DEMO_CORPORA[name].path.partition("/")[0]
-        print(f"{name:10}{total['files']:6}{total['notes']:8}  {folder}")
-    notes = sum(total["notes"] for total in demo["corpora"].values())
-    print(f"{'all':10}{len(demo['songs']):6}{notes:8}  {output_dir}")
-    print(f"labels of every note: {output_dir / 'annotations'}; of songs: {FINISHED} there")
-    if not demo["benchmark"]:
+    for corpus, files in Counter(song["corpus"] for song in demo["songs"]).items():
+        notes = sum(song["notes"] for song in demo["songs"] if song["corpus"] == corpus)
+        print(f"{corpus:9}{files:4} songs{notes:7,} notes")
+    print(f"{args.output_dir / RECORD} describes each song")
+    if demo["benchmark"]:
+        print(f"labels for the twelve tasks: {args.output_dir / FOLDER}")
+    else:
         print(f"labels for the twelve tasks: only from --songs {FEWEST_LABELLED_SONGS} on")
-        return
-    print(f"\n{'data set':10}{'items':>6}{'notes':>8}  folder")
-    for name, parts in demo["benchmark"].items():
-        items = sum(len(part["songs"]) for part in parts.values())
-        notes = sum(part["notes"] for part in parts.values())
-        folder = output_dir / Path(next(iter(parts.values()))["files"][0]).parent
-        print(f"{name:10}{items:6}{notes:8}  {folder}")
 
 
 if __name__ == "__main__":

@@ -12,29 +12,24 @@ in beats, and an int. The labels of a note task are an object array of lists of 
 those of a piece task a plain int64 array, one an item.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data_creation.benchmark.sets import DATA_SETS, DataSet
-from data_creation.demo.music import COLUMNS, MELODY, NOTE
+from data_creation.demo.music import MELODY, STEPS_PER_BEAT
+from data_creation.demo.styles import COMPOSERS, EMOTIONS, GENRES
 from m2bert.base.files import replacing
 from m2bert.notes.cp import BEATS_PER_BAR
-from m2bert.tasks import TASKS
-
-FEWEST_LABELLED_SONGS = 100
-"""Songs of a demo from which on every composer has five, one for each fold."""
-
-SPLITS_IN_TURN = ("train", "test", "valid", "train", "train")
-"""Splits of the songs of a style. Of the four that a style has as POP909, two are for training."""
 
 FOLDER = "smc"
 """The benchmark's folder below the demo's."""
 
 VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
+
+_OPEN_STRINGS = (55, 62, 69, 76)  # a violin's: G, D, A, E
+_DIATONIC_STEP = np.array([0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6])  # of a semitone above the string
 
 
 def _whole(notes: np.ndarray) -> list[np.ndarray]:
@@ -59,145 +54,94 @@ def _violin(notes: np.ndarray) -> list[np.ndarray]:
     return [violin]
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a data set's items come from.
-
-    Attributes:
-        corpora: the demo's corpora whose songs it takes.
-        items: makes the items of one song from its notes of dtype `NOTE`, `(notes,)`, sorted by
-            (track, onset, pitch).
-        alike: "style" or "corpus": songs that have this in common are dealt out over the parts.
-    """
-
-    corpora: tuple[str, ...]
-    items: Callable[[np.ndarray], list[np.ndarray]] = _whole
-    alike: str = "style"
-
-
-SOURCES = {
-    "tagatraum": Source(("pop909", "pop1k7", "lmd")),
-    "pm2s": Source(("pop1k7", "emopia")),
-    "augnet": Source(("pop909", "ASAP", "lmd")),
-    "pop909": Source(("pop909",)),
-    "orch": Source(("ASAP", "lmd"), items=_tracks, alike="corpus"),
-    "pianist8": Source(("pianist8",)),
-    "emopia": Source(("emopia",)),
-    # In their melodies an onset always decreases over a bar line. Not so in every style: of two
-    # bars with a whole note each, the second could not be told from the first.
-    "tnua": Source(("pop909", "ASAP", "lmd"), items=_violin),
-    "bps_motif": Source(("ASAP", "pop1k7"), alike="corpus"),
+SOURCES: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], list[np.ndarray]]]] = {
+    "tagatraum": (("pop909", "pop1k7", "lmd"), _whole),
+    "pm2s": (("pop1k7", "emopia"), _whole),
+    "augnet": (("pop909", "ASAP", "lmd"), _whole),
+    "pop909": (("pop909",), _whole),
+    "orch": (("ASAP", "lmd"), _tracks),
+    "pianist8": (("pianist8",), _whole),
+    "emopia": (("emopia",), _whole),
+    "tnua": (("pop909", "ASAP", "lmd"), _violin),
+    "bps_motif": (("ASAP", "pop1k7"), _whole),
 }
-"""The benchmark's data sets and the demo music that takes their place."""
-
-
-def _velocity(notes: np.ndarray) -> np.ndarray:
-    return np.digitize(notes["velocity"], VELOCITY_EDGES)
+"""The benchmark's data sets: the demo's corpora that take their place, and what makes the items of
+a song from its played notes."""
 
 
 def _fingering(notes: np.ndarray) -> np.ndarray:
-    """String, position and finger as one number; 0 where there is no fingering."""
-    string, position, finger = (
-        notes[f"violin_{name}"] for name in ("string", "position", "finger")
-    )
-    return np.maximum(60 * (string - 1) + 5 * (np.maximum(position, 1) - 1) + finger + 2, 0)
+    """String, position and finger of a violinist as one number; 0 below the violin.
+
+    The highest string, in first position while the four fingers reach.
+    """
+    string = np.searchsorted(_OPEN_STRINGS, notes["pitch"], side="right") - 1
+    octave, semitone = np.divmod(notes["pitch"] - np.array(_OPEN_STRINGS)[string], 12)
+    step = 7 * octave + _DIATONIC_STEP[semitone]
+    shift = np.maximum(step - 4, 0)  # positions above the first
+    return np.where(string < 0, 0, 60 * string + 5 * shift + (step - shift) + 2)
 
 
 NOTE_LABELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "beat": lambda notes: notes["is_beat"] + 1,
-    "downbeat": lambda notes: notes["is_downbeat"] + 1,
+    "beat": lambda notes: 1 + (notes["step"] % STEPS_PER_BEAT == 0),
+    "downbeat": lambda notes: 1 + (notes["step"] == 0),
     "chordroot": lambda notes: notes["chord_root"],
     "localkey": lambda notes: notes["local_key"],
-    "melody": lambda notes: notes["part"] + 1,
-    "velocity": _velocity,
+    "melody": lambda notes: 1 + notes["part"],
+    "velocity": lambda notes: np.digitize(notes["velocity"], VELOCITY_EDGES),
     "texture": lambda notes: notes["texture"],
     "violin_all": _fingering,
-    "mnid": lambda notes: notes["is_motif"] + 1,
+    "mnid": lambda notes: 1 + notes["is_motif"],
 }
-"""The labels of an item's notes, by task."""
+"""The labels of an item's notes, by task; classes from 1 on leave 0 to padding."""
 
-PIECE_LABELS: dict[str, Callable[[dict], int]] = {
-    "genre": lambda song: song["genre"],
-    "composer": lambda song: TASKS["composer"].classes.index(song["composer"]),
-    "emotion": lambda song: TASKS["emotion"].classes.index(song["emotion"]),
-}
-"""The label of a song, by task."""
+PIECE_CLASSES = {"genre": GENRES, "composer": COMPOSERS, "emotion": EMOTIONS}
+"""The styles that are the classes of a piece task."""
 
 
-def write_benchmark(output_dir: Path, songs: list[dict]) -> dict[str, dict[str, dict]]:
+def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]) -> dict:
     """Write the data sets of the twelve tasks below the folder of a demo.
 
     Args:
-        songs: the records of `demo.json`; their annotations have been written.
+        songs: the records of `demo.json`.
+        notes: the played notes of each.
 
     Returns:
-        For each data set, for each part: `files` below `output_dir`, `songs` (the path of each
-        item's song, in the order of the items) and `notes` (their number). Empty for fewer songs
-        than `FEWEST_LABELLED_SONGS`: nothing is written.
+        For each data set, for each part: `files` below `output_dir` and `songs`, the path of each
+        item's song, in the order of the items.
     """
-    if len(songs) < FEWEST_LABELLED_SONGS:
-        return {}
-    notes = {song["path"]: _read_notes(output_dir / song["annotations"]) for song in songs}
     benchmark: dict[str, dict[str, dict]] = {}
-    for name, source in SOURCES.items():
+    for name, (corpora, items_of) in SOURCES.items():
         benchmark[name] = {}
-        for part, dealt in _dealt_out(source, DATA_SETS[name], songs).items():
-            items = [(song, item) for song in dealt for item in source.items(notes[song["path"]])]
-            benchmark[name][part] = _write_part(output_dir, DATA_SETS[name], part, items)
+        for part in DATA_SETS[name].parts:
+            items = [
+                (song, item)
+                for song, played in zip(songs, notes, strict=True)
+                if song["corpus"] in corpora and part in (song["split"], song["fold"])
+                for item in items_of(played)
+            ]
+            files = _write_part(output_dir, DATA_SETS[name], part, items)
+            benchmark[name][part] = {"files": files, "songs": [song["path"] for song, _ in items]}
     return benchmark
-
-
-def _dealt_out(source: Source, data_set: DataSet, songs: list[dict]) -> dict[str, list[dict]]:
-    """The songs of every part of a data set.
-
-    Splits are the demo's own. Folds are made as the published ones are (`docs/METHOD.md`, "Tasks"):
-    of `count` songs that are alike, the i-th by path goes to fold i * 5 // count.
-    """
-    folds = data_set.tasks[0].folds
-    songs = [song for corpus in source.corpora for song in songs if song["corpus"] == corpus]
-    if folds:
-        songs.sort(key=lambda song: song["path"])
-    counts = Counter(song[source.alike] for song in songs)
-    seen: Counter[str] = Counter()
-    dealt: dict[str, list[dict]] = {part: [] for part in data_set.parts}
-    for song in songs:
-        alike = song[source.alike]
-        i = seen[alike]
-        seen[alike] += 1
-        if folds:
-            dealt[data_set.parts[i * folds // counts[alike]]].append(song)
-        else:
-            dealt[SPLITS_IN_TURN[i % len(SPLITS_IN_TURN)]].append(song)
-    return dealt
 
 
 def _write_part(
     output_dir: Path, data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
-) -> dict:
-    """Write the notes of a part's items and their labels for every task; say what was written."""
+) -> list[str]:
+    """Write the notes of a part's items and their labels for every task; returns the files."""
     notes_file, _ = data_set.tasks[0].file_names(part)
     arrays = {notes_file: _objects(_rows(notes) for _, notes in items)}
     for task in data_set.tasks:
         _, labels_file = task.file_names(part)
-        if of_piece := PIECE_LABELS.get(task.name):
-            arrays[labels_file] = np.array([of_piece(song) for song, _ in items], dtype=np.int64)
+        if classes := PIECE_CLASSES.get(task.name):
+            labels = [classes.index(song["style"]) for song, _ in items]
+            arrays[labels_file] = np.array(labels, dtype=np.int64)
         elif of_notes := NOTE_LABELS.get(task.name):  # a task that a user has added has none
             arrays[labels_file] = _objects(of_notes(notes).tolist() for _, notes in items)
     folder = Path(FOLDER, data_set.folder)
     for name, array in arrays.items():
         with replacing(output_dir / folder / name) as temporary, temporary.open("wb") as file:
             np.save(file, array)
-    return {
-        "files": [(folder / name).as_posix() for name in arrays],
-        "songs": [song["path"] for song, _ in items],
-        "notes": sum(len(notes) for _, notes in items),
-    }
-
-
-def _read_notes(path: Path) -> np.ndarray:
-    """The notes of an annotation file, `(notes,)` of dtype `NOTE`."""
-    with np.load(path) as columns:
-        return np.rec.fromarrays([columns[name] for name in COLUMNS], dtype=NOTE)
+    return [(folder / name).as_posix() for name in arrays]
 
 
 def _rows(notes: np.ndarray) -> list[list]:

@@ -5,50 +5,20 @@ roots and keys have names, not only places on a keyboard: the same black key is 
 G- in D- major.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
+# The seven tones of a key, in fifths above its tonic; minor is natural minor.
+_MAJOR, _MINOR = (0, 2, 4, -1, 1, 3, 5), (0, 2, -3, -1, 1, -4, -2)
 
-CHORD_ROOT_CLASS = {name: number for number, name in enumerate(CHORD_ROOTS, start=1)}
-LOCAL_KEY_CLASS = {name: number for number, name in enumerate(LOCAL_KEYS, start=1)}
 
-# Root, third, fifth (and seventh) of a chord, in fifths above its root.
-_MAJOR, _MINOR, _DIMINISHED, _SUSPENDED = (0, 4, 1), (0, -3, 1), (0, -3, -6), (0, -1, 1)
-_DOMINANT_7, _MAJOR_7, _MINOR_7 = (0, 4, 1, -2), (0, 4, 1, 5), (0, -3, 1, -2)
-_HALF_DIMINISHED = (0, -3, -6, -2)
+@dataclass(frozen=True)
+class Chord:
+    """A chord: its tones, the root first, then third, fifth (and seventh), and the scale it is of,
+    both on the line of fifths."""
 
-# Roman numeral -> (root in fifths above the tonic, tones in fifths above the root).
-CHORDS = {
-    # of the major keys
-    "I": (0, _MAJOR),
-    "ii": (2, _MINOR),
-    "iii": (4, _MINOR),
-    "IV": (-1, _MAJOR),
-    "V": (1, _MAJOR),
-    "vi": (3, _MINOR),
-    "Imaj7": (0, _MAJOR_7),
-    "ii7": (2, _MINOR_7),
-    "iii7": (4, _MINOR_7),
-    "IVmaj7": (-1, _MAJOR_7),
-    "V7": (1, _DOMINANT_7),
-    "vi7": (3, _MINOR_7),
-    "Vsus": (1, _SUSPENDED),
-    "II7": (2, _DOMINANT_7),  # the dominant of the dominant
-    "III7": (4, _DOMINANT_7),  # the dominant of the sixth degree
-    "bVII": (-2, _MAJOR),
-    # of the minor keys
-    "i": (0, _MINOR),
-    "iio": (2, _DIMINISHED),
-    "III": (-3, _MAJOR),
-    "iv": (-1, _MINOR),
-    "v": (1, _MINOR),
-    "VI": (-4, _MAJOR),
-    "VII": (-2, _MAJOR),
-    "i7": (0, _MINOR_7),
-    "iio7": (2, _HALF_DIMINISHED),
-    "iv7": (-1, _MINOR_7),
-    "VImaj7": (-4, _MAJOR_7),
-}
+    tones: tuple[int, ...]
+    scale: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -63,41 +33,17 @@ class Key:
         name = tone_name(self.tonic)
         return name[0].lower() + name[1:] if self.minor else name
 
-    @property
-    def scale(self) -> set[int]:
-        """The seven tones of the key (minor: the natural form), on the line of fifths."""
-        lowest = self.tonic - (4 if self.minor else 1)
-        return set(range(lowest, lowest + 7))
-
-    @property
     def relative(self) -> "Key":
         """The key of the same tones in the other mode: A minor for C major and the reverse."""
         return Key(self.tonic + (-3 if self.minor else 3), not self.minor)
 
-
-@dataclass(frozen=True)
-class Chord:
-    """A chord in a key: its tones on the line of fifths, the root first, then third and fifth."""
-
-    key: Key
-    tones: tuple[int, ...]
-
-    @property
-    def chroma(self) -> list[int]:
-        """Pitch classes (C = 0) of the tones, in their order."""
-        return [pitch_class(tone) for tone in self.tones]
-
-    @property
-    def ladder(self) -> list[int]:
-        """The MIDI pitches on which a melody can walk over this chord, ascending.
-
-        The scale of the key, in which tones that the chord alters (the leading tone over a minor
-        key's dominant) take the place of the unaltered ones, seven fifths away.
-        """
-        altered = set(self.tones) - self.key.scale
-        scale = (self.key.scale - {tone + shift for tone in altered for shift in (-7, 7)}) | altered
-        chroma = {pitch_class(tone) for tone in scale}
-        return [pitch for pitch in range(22, 108) if pitch % 12 in chroma]
+    def chord(self, degree: int, seventh: bool = False) -> Chord:
+        """The chord on a degree of the scale, 1 to 7, as triad or with a seventh."""
+        scale = [self.tonic + fifths for fifths in (_MINOR if self.minor else _MAJOR)]
+        if self.minor and degree == 5:
+            scale[6] += 7  # the leading tone: a semitone up is seven fifths up
+        thirds = (0, 2, 4, 6) if seventh else (0, 2, 4)
+        return Chord(tuple(scale[(degree - 1 + third) % 7] for third in thirds), tuple(scale))
 
 
 def tone_name(tone: int) -> str:
@@ -111,12 +57,7 @@ def pitch_class(tone: int) -> int:
     return 7 * tone % 12
 
 
-def harmonise(key: Key, progression: str) -> list[Chord]:
-    """The chords of a progression in a key, one every half bar."""
-    chords = []
-    for bar in progression.split():
-        halves = bar.split(",")
-        for numeral in (halves[0], halves[-1]):
-            root, tones = CHORDS[numeral]
-            chords.append(Chord(key, tuple(key.tonic + root + tone for tone in tones)))
-    return chords
+def pitches(tones: Iterable[int], lowest: int = 22, highest: int = 107) -> list[int]:
+    """The MIDI pitches of some tones from `lowest` to `highest`, ascending."""
+    classes = {pitch_class(tone) for tone in tones}
+    return [pitch for pitch in range(lowest, highest + 1) if pitch % 12 in classes]

@@ -1,82 +1,50 @@
-"""The demo music, played: beats become MIDI ticks, with or without the small inaccuracies of a
-human hand."""
+"""The demo music, played: from beats as written to MIDI ticks, and MIDI files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
+import miditoolkit
 import numpy as np
 
-from data_creation.demo.music import STEPS_PER_BEAT, Composition
-
-# --- Performance ------------------------------------------------------------------------------
-
-
-_SHORTEST = 0.08  # beats; anything below 1/16 would be dropped as a slip of the finger
+_TOUCH = 0.95  # sounding share of a note's length when played by hand
+_DEVIATION, _MOST_DEVIATION = 0.012, 0.04  # beats; sixteenths stay apart and in order
 
 
-@dataclass(frozen=True)
-class Performance:
-    """What goes into a MIDI file: notes `(notes,)` with their ticks `(notes,)` int64.
+def play(
+    rng: np.random.Generator, notes: np.ndarray, ticks_per_beat: int, by_hand: bool
+) -> np.ndarray:
+    """The notes `(notes,)`, in any order, as they are in a MIDI file, sorted by (track, onset,
+    pitch): onsets and offsets are whole ticks, divided by `ticks_per_beat`.
 
-    `notes["onset"]` and `notes["offset"]` are `start / ticks_per_beat`, `end / ticks_per_beat`;
-    all are sorted by (track, start, pitch), and no two notes of a track and pitch overlap.
+    By hand, as in transcriptions, every start and end deviates a little from what is written. No
+    key of a track is struck again while it sounds, and of notes that strike it together only the
+    first part's remains.
     """
-
-    notes: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-
-
-def perform(
-    seed: int | Sequence[int],
-    song: Composition,
-    ticks_per_beat: int,
-    tracks: Sequence[int],
-    touch: float | None = None,
-) -> Performance:
-    """Play a piece: put its parts on tracks and its beats on MIDI ticks.
-
-    Args:
-        tracks: the track of each part, by part number.
-        touch: None plays as notated, on the grid of sixteenths. A number plays as a hand does: the
-            sounding share of a note's length, with small deviations of every start and end.
-    """
-    notes = song.notes.copy()
-    notes["track"] = np.array(tracks)[notes["part"]]
-    if touch is None:
-        grid = 1 / STEPS_PER_BEAT
-        notes["onset"] = np.rint(notes["onset"] / grid) * grid
-        notes["offset"] = np.maximum(np.rint(notes["offset"] / grid) * grid, notes["onset"] + grid)
-    notes = _without_unisons(notes)
-    if touch is not None:
-        rng = np.random.default_rng(seed)
-        length = (notes["offset"] - notes["onset"]) * touch + _deviation(rng, len(notes))
-        notes["onset"] = np.maximum(notes["onset"] + _deviation(rng, len(notes)), 0)
-        notes["offset"] = notes["onset"] + np.maximum(length, _SHORTEST)
-
-    start = np.rint(notes["onset"] * ticks_per_beat).astype(np.int64)
-    end = np.rint(notes["offset"] * ticks_per_beat).astype(np.int64)
-    # A key that is struck again has been let go before.
-    order = np.lexsort((start, notes["pitch"], notes["track"]))
-    first, second = order[:-1], order[1:]
-    same_key = (notes["track"][first] == notes["track"][second]) & (
-        notes["pitch"][first] == notes["pitch"][second]
-    )
-    end[first] = np.where(same_key, np.minimum(end[first], start[second]), end[first])
-
-    order = np.lexsort((notes["pitch"], start, notes["track"]))
-    notes, start, end = notes[order], start[order], end[order]
-    notes["onset"], notes["offset"] = start / ticks_per_beat, end / ticks_per_beat
-    return Performance(notes, start, end)
+    notes = notes[np.argsort(notes["part"], kind="stable")]
+    _, first = np.unique(notes[["track", "pitch", "onset"]], return_index=True)
+    notes = notes[first]
+    if by_hand:
+        start, end = np.clip(
+            rng.normal(0, _DEVIATION, (2, len(notes))), -_MOST_DEVIATION, _MOST_DEVIATION
+        )
+        length = (notes["offset"] - notes["onset"]) * _TOUCH
+        notes["onset"] = np.maximum(notes["onset"] + start, 0)
+        notes["offset"] = notes["onset"] + length + end
+    struck_again = (np.diff(notes["track"]) == 0) & (np.diff(notes["pitch"]) == 0)
+    latest_end = np.append(np.where(struck_again, notes["onset"][1:], np.inf), np.inf)
+    notes["offset"] = np.minimum(notes["offset"], latest_end)
+    for column in ("onset", "offset"):
+        notes[column] = np.rint(notes[column] * ticks_per_beat) / ticks_per_beat
+    return notes[np.lexsort((notes["pitch"], notes["onset"], notes["track"]))]
 
 
-def _deviation(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Inaccuracies in beats; the bound keeps neighbouring sixteenths apart and in order."""
-    return np.clip(rng.normal(0, 0.012, count), -0.04, 0.04)
-
-
-def _without_unisons(notes: np.ndarray) -> np.ndarray:
-    """Of notes that strike the same key of the same track together, the first part's alone."""
-    notes = notes[np.lexsort((notes["part"], notes["onset"], notes["pitch"], notes["track"]))]
-    key = np.stack([notes["track"], notes["pitch"], notes["onset"]])
-    return notes[np.concatenate([[True], (key[:, 1:] != key[:, :-1]).any(axis=0)])]
+def midi_file(
+    notes: np.ndarray, ticks_per_beat: int, tracks: tuple[tuple[str, int], ...], tempo: int
+) -> miditoolkit.MidiFile:
+    """A file with played notes; `tracks` gives the name and the MIDI program of each track."""
+    midi = miditoolkit.MidiFile(ticks_per_beat=ticks_per_beat)
+    midi.time_signature_changes = [miditoolkit.TimeSignature(4, 4, 0)]
+    midi.tempo_changes = [miditoolkit.TempoChange(tempo, 0)]
+    midi.instruments = [miditoolkit.Instrument(program, False, name) for name, program in tracks]
+    ticks = [np.rint(notes[name] * ticks_per_beat).astype(int) for name in ("onset", "offset")]
+    columns = (notes["track"], notes["velocity"], notes["pitch"], *ticks)
+    for track, *note in zip(*(column.tolist() for column in columns), strict=True):
+        midi.instruments[track].notes.append(miditoolkit.Note(*note))
+    return midi
