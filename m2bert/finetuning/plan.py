@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
+from m2bert.base.recipes import Recipe
 from m2bert.base.settings import refuse_other_settings
 from m2bert.finetuning.data import has_data
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run
-from m2bert.finetuning.run import Options
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.model.config import M2BertConfig, with_dropout
 from m2bert.model.pretrained import Backbone, choose_model
@@ -45,6 +45,9 @@ class Setup:
 
     Attributes:
         backbone: the pre-trained encoder; None starts from random weights.
+        freeze: whether the head alone is trained.
+        transpose: semitones by which a training segment is moved at most.
+        batch_size: segments of a training batch; None takes each task's own.
         settings: everything but task, seed and fold that a result depends on.
     """
 
@@ -53,12 +56,14 @@ class Setup:
     config: M2BertConfig
     backbone: Backbone | None
     index_layer: int
-    options: Options
+    recipe: Recipe
+    freeze: bool
+    transpose: int
+    batch_size: int | None
+    processes: Processes
+    precision: str
+    save_ckpt: bool
     settings: dict
-
-    @property
-    def processes(self) -> Processes:
-        return self.options.processes
 
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
@@ -80,15 +85,13 @@ def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
         config=config,
         backbone=backbone,
         index_layer=args.index_layer,
-        options=Options(
-            recipe=args.recipe,
-            freeze=args.freeze,
-            transpose=args.transpose,
-            batch_size=args.batch_size,
-            processes=processes,
-            precision=args.precision,
-            save_ckpt=args.save_ckpt,
-        ),
+        recipe=args.recipe,
+        freeze=args.freeze,
+        transpose=args.transpose,
+        batch_size=args.batch_size,
+        processes=processes,
+        precision=args.precision,
+        save_ckpt=args.save_ckpt,
         settings=finetuning_settings(args, config, backbone),
     )
     refuse_other_settings(setup.save_root, setup.settings, "--save_root")

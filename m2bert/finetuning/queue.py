@@ -11,7 +11,6 @@ import torch
 
 from m2bert.base.errors import UserError, tell
 from m2bert.base.files import try_lock, write_text
-from m2bert.base.seeds import seed_of_run
 from m2bert.base.settings import claim_folder
 from m2bert.finetuning.data import LabelledSegments, TaskData, read_parts, split
 from m2bert.finetuning.epoch import with_states
@@ -36,7 +35,7 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
         try:
             with setup.processes.as_one():
                 parts = read_parts(of_task[0].task, setup.data_roots)
-            if setup.options.freeze and setup.backbone and not all(r.is_finished for r in of_task):
+            if setup.freeze and setup.backbone and not all(r.is_finished for r in of_task):
                 parts = add_states(of_task[0].task, parts, setup)
             for run in of_task:
                 do_unless_done(run, parts, setup)
@@ -60,9 +59,9 @@ def add_states(
     task: Task, parts: dict[str, LabelledSegments], setup: Setup
 ) -> dict[str, LabelledSegments]:
     """Parts with the states of the encoder, which all seeds and folds of a task share."""
-    model, options = setup.new_model(task), setup.options
+    model = setup.new_model(task)
     return {
-        name: with_states(model, part, options.processes, options.precision)
+        name: with_states(model, part, setup.processes, setup.precision)
         for name, part in parts.items()
     }
 
@@ -79,7 +78,7 @@ def do_unless_done(run: PlannedRun, parts: dict[str, LabelledSegments], setup: S
 def take(run: PlannedRun, data: TaskData, setup: Setup, held: ExitStack) -> bool:
     """Whether a run is to be done here; then `held` keeps other commands from it."""
     if run.is_finished:
-        check_finished(run, data, setup.options.save_ckpt)
+        check_finished(run, data, setup.save_ckpt)
         return False
     claim_folder(setup.save_root, setup.settings, "--save_root")
     lock = try_lock(run.folder / ".lock")
@@ -106,12 +105,9 @@ def check_finished(run: PlannedRun, data: TaskData, save_ckpt: bool) -> None:
 
 def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
     """Train and score one run, and write its result."""
-    task, backbone, options, processes = run.task, setup.backbone, setup.options, setup.processes
-    source = str(backbone.path) if backbone else "nothing (random weights)"
-    seed = seed_of_run(run.seed, run.fold)
-    new_model = partial(setup.new_model, task)
+    processes = setup.processes
     with processes.as_one():
-        training = FinetuningRun(run.folder, task, data, new_model, options, seed, source)
+        training = FinetuningRun(run, data, setup)
     sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in training.summaries.items())
     again = f", going on after epoch {len(training.epochs)}" if training.epochs else ""
     processes.say(f"{run.name}: notes {sizes}{again}; log: {run.folder / 'log'}")
@@ -125,7 +121,7 @@ def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
 
 def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Setup) -> None:
     """Write the result of a run that has ended, and say what it is."""
-    backbone, options = setup.backbone, setup.options
+    backbone = setup.backbone
     result = {
         "format_version": RESULT_FORMAT,
         "task": run.task.name,
@@ -136,7 +132,7 @@ def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Set
         "checkpoint": describe(backbone) if backbone else None,
         "device": device_name(setup.processes.device),
         "processes": setup.processes.count,
-        "precision": options.precision,
+        "precision": setup.precision,
         "attention": attention.NAME,
         "versions": versions(),
     }
@@ -163,13 +159,13 @@ def versions() -> dict[str, str]:
 
 
 def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
-    config, options = setup.config, setup.options
+    config = setup.config
     start = f"pre-trained: {setup.backbone.path}" if setup.backbone else "random weights"
     say, count = setup.processes.say, setup.processes.count
     say(
         f"{config.num_hidden_layers} layers of width {config.hidden_size}, {start}; "
         f"{f'{count} x ' if count > 1 else ''}{device_name(setup.processes.device)}, "
-        f"{options.precision}"
+        f"{setup.precision}"
     )
     tasks = {run.task.name for run in runs}
     done = sum(run.is_finished for run in runs)

@@ -11,8 +11,6 @@ Of several processes only the main one writes.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -22,8 +20,8 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import remove_temporaries, write_text
-from m2bert.base.processes import Processes
-from m2bert.base.recipes import Recipe, refuse_long_warmup
+from m2bert.base.recipes import refuse_long_warmup
+from m2bert.base.seeds import seed_of_run
 from m2bert.base.stop import Stop
 from m2bert.finetuning.data import LabelledSegments, TaskData
 from m2bert.finetuning.epoch import (
@@ -35,8 +33,8 @@ from m2bert.finetuning.epoch import (
     with_states,
 )
 from m2bert.finetuning.metrics import METRICS
+from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.transposition import refuse_fixed
-from m2bert.model.classifiers import Classifier
 from m2bert.model.tensors import (
     MOST_TIME_SAVING,
     WEIGHT,
@@ -68,25 +66,6 @@ RECORDED = (
 """What a model's record repeats of its run's result as it stands."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What is the same for all runs of a command.
-
-    Attributes:
-        freeze: whether the head alone is trained.
-        transpose: semitones by which a training segment is moved at most.
-        batch_size: of training; None takes each task's own.
-    """
-
-    recipe: Recipe
-    freeze: bool
-    transpose: int
-    batch_size: int | None
-    processes: Processes
-    precision: str
-    save_ckpt: bool
-
-
 class _Stopped(Exception):
     """The run was asked to stop, and a step has just ended."""
 
@@ -94,45 +73,34 @@ class _Stopped(Exception):
 class FinetuningRun:
     """The loop over epochs of one run; `go` trains what is left of it and returns its figures."""
 
-    def __init__(
-        self,
-        folder: Path,
-        task: Task,
-        data: TaskData,
-        new_model: Callable[[], Classifier],
-        options: Options,
-        seed: int,
-        source: str,
-    ):
-        """seed: of everything random in this run; source: the name of the pre-trained model."""
-        self.folder, self.task, self.data, self.options = folder, task, data, options
-        self.source, self.processes = source, options.processes
+    def __init__(self, run: PlannedRun, data: TaskData, setup: Setup):
+        self.folder, self.task, self.data, self.setup = run.folder, run.task, data, setup
+        self.processes, task = setup.processes, run.task
+        seed = seed_of_run(run.seed, run.fold)
         device = self.processes.device
         self.summaries = data.summaries()
-        segments = options.batch_size or task.batch_size
-        steps = options.recipe.epochs * -(-len(data.train) // segments)
-        refuse_long_warmup(options.recipe, steps)
+        segments = setup.batch_size or task.batch_size
+        steps = setup.recipe.epochs * -(-len(data.train) // segments)
+        refuse_long_warmup(setup.recipe, steps)
         torch.manual_seed(seed)
-        if options.transpose:
+        if setup.transpose:
             refuse_fixed(task)
-        model = new_model()
+        model = setup.new_model(task)
         sets = [getattr(data, name) for name in SPLITS]
-        if options.freeze:
+        if setup.freeze:
             model.backbone.requires_grad_(False)
             if data.train.states is None:  # the encoder is random, and each run's own
-                sets = [
-                    with_states(model, part, self.processes, options.precision) for part in sets
-                ]
+                sets = [with_states(model, part, self.processes, setup.precision) for part in sets]
         self.sets = [SegmentSet(task, part, device) for part in sets]
         self.trainer = ClassifierTrainer(
             model,
             task,
             batch_size=segments,
-            recipe=options.recipe,
+            recipe=setup.recipe,
             seed=seed,
             processes=self.processes,
-            precision=options.precision,
-            transpose=options.transpose,
+            precision=setup.precision,
+            transpose=setup.transpose,
         )
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}
@@ -150,7 +118,7 @@ class FinetuningRun:
             self.begin()
         saved_at, saving_took = time.monotonic(), 0.0
         with self.stop:
-            while len(self.epochs) < self.options.recipe.epochs:
+            while len(self.epochs) < self.setup.recipe.epochs:
                 try:
                     self.epochs.append(self.run_epoch(len(self.epochs) + 1))
                 except _Stopped:
@@ -191,7 +159,7 @@ class FinetuningRun:
 
         To be called when the result is written: a full disk must not cost that.
         """
-        if self.options.save_ckpt:
+        if self.setup.save_ckpt:
             self.save_model(result)
         (self.folder / STATE_FILE).unlink(missing_ok=True)
 
@@ -217,7 +185,7 @@ class FinetuningRun:
 
     def keep_best(self, test: Scores) -> None:
         self.best = {PREDICTIONS: test.predictions}
-        if self.options.save_ckpt:
+        if self.setup.save_ckpt:
             weights = self.trainer.model.state_dict()
             self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
 
@@ -230,7 +198,9 @@ class FinetuningRun:
         self.write_log()
 
     def write_log(self) -> None:
-        lines = [f"Loading pre-trained model from {self.source}", *map(epoch_line, self.epochs)]
+        backbone = self.setup.backbone
+        source = backbone.path if backbone else "nothing (random weights)"
+        lines = [f"Loading pre-trained model from {source}", *map(epoch_line, self.epochs)]
         write_text(self.folder / "log", "\n".join(lines) + "\n")
 
     def save_state(self, under_way: dict[str, Tensor] | None = None) -> None:
@@ -261,7 +231,7 @@ class FinetuningRun:
             )
         best = with_prefix(tensors, BEST)
         has_weights = any(name.startswith(WEIGHT) for name in best)
-        if best and self.options.save_ckpt and not has_weights:
+        if best and self.setup.save_ckpt and not has_weights:
             return
         trainer = self.trainer
         unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
