@@ -10,17 +10,9 @@ from pathlib import Path
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command
 from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.folder import (
-    CONFIG_FILE,
-    read_record,
-)
-from m2bert.model.original import (
-    convert_published,
-    save_published,
-)
-from m2bert.model.pretrained import (
-    find_checkpoint,
-)
+from m2bert.model.folder import CONFIG_FILE, read_record
+from m2bert.model.original import convert_published, save_published
+from m2bert.model.pretrained import find_checkpoint
 
 
 def write_published(folder: Path, out: Path) -> None:

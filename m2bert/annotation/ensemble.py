@@ -46,11 +46,7 @@ def annotate(
 
 
 def labels_of(
-    song: Song,
-    folders: list[Path],
-    device: torch.device,
-    stride: int | None,
-    precision: str | None,
+    song: Song, folders: list[Path], device: torch.device, stride: int | None, precision: str | None
 ) -> NoteLabels | PieceLabels | None:
     """The mean of what several models of one task say; None if they can read no note of the song.
 

@@ -50,11 +50,7 @@ def real_notes(notes: Any) -> Any:
 
 
 def cp_notes(
-    start: np.ndarray,
-    end: np.ndarray,
-    pitch: np.ndarray,
-    track: np.ndarray,
-    ticks_per_beat: int,
+    start: np.ndarray, end: np.ndarray, pitch: np.ndarray, track: np.ndarray, ticks_per_beat: int
 ) -> np.ndarray:
     """Notes in ticks -> CP notes, (kept notes, 4) uint8, ordered by onset.
 

@@ -8,11 +8,7 @@ SCALE = tuple((480 * i, 480 * i + 400, 60 + i) for i in range(8))
 
 
 def write_midi(
-    path: Path,
-    notes=SCALE,
-    signatures=((4, 4),),
-    tempos=(500_000,),
-    ticks_per_beat: int = 480,
+    path: Path, notes=SCALE, signatures=((4, 4),), tempos=(500_000,), ticks_per_beat: int = 480
 ) -> Path:
     """Write notes (start, end, pitch) in ticks to one track; returns `path`.
 
