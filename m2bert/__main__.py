@@ -15,16 +15,9 @@ COMMANDS = {
 
 
 def usage() -> str:
-    lines = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: m2bert COMMAND [arguments]",
-            "",
-            *lines,
-            "",
-            "`m2bert COMMAND --help` lists the arguments of a command.",
-        ]
-    )
+    lines = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+    hint = "`m2bert COMMAND --help` lists the arguments of a command."
+    return f"usage: m2bert COMMAND [arguments]\n\n{lines}\n\n{hint}"
 
 
 def main() -> None:

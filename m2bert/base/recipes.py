@@ -41,8 +41,7 @@ class Recipe:
 
     def told(self) -> str:
         """All that it sets, in a line."""
-        told = (f"{n} {value}" for n, value in asdict(self).items() if value is not None)
-        return ", ".join(told)
+        return ", ".join(f"{n} {v}" for n, v in asdict(self).items() if v is not None)
 
     def beyond_the_paper(self) -> dict:
         """What is other than in the paper, besides epochs and `lr`, by name.
@@ -106,30 +105,20 @@ def add_flags(
     """Add `--recipe` and a flag for each of its settings but the one called `without`."""
     group = parser.add_argument_group("recipe", "how fast it learns; in brackets: of the paper")
     add = group.add_argument
-    add(
-        "--recipe", choices=recipes, default="paper", help="the settings below, as they go together"
-    )
+    add("--recipe", choices=recipes, default="paper", help="the settings below that go together")
     for name, (kind, what) in _KINDS.items():
         if name != without:
             value = getattr(recipes["paper"], name)
             usual = "" if value is None else f" ({value})"
             choices = SCHEDULES if name == "schedule" else None
             # no default: what is not given is the recipe's
-            add(
-                f"--{name}",
-                type=kind,
-                choices=choices,
-                default=argparse.SUPPRESS,
-                help=what + usual,
-            )
+            add(f"--{name}", type=kind, choices=choices, help=what + usual)
 
 
 def chosen(args: argparse.Namespace, recipes: dict[str, Recipe]) -> Recipe:
     """The recipe that was asked for, with the settings that were given besides."""
-    given = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
-    return replace(
-        recipes[args.recipe], **{name: value for name, value in given.items() if value is not None}
-    )
+    given = {f.name: getattr(args, f.name, None) for f in fields(Recipe)}
+    return replace(recipes[args.recipe], **{n: v for n, v in given.items() if v is not None})
 
 
 def refuse_long_warmup(recipe: Recipe, steps: int) -> None:

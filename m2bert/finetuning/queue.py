@@ -18,7 +18,6 @@ from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import RESULT_FORMAT, read_result
 from m2bert.finetuning.run import MODEL_FOLDER, FinetuningRun
 from m2bert.model import attention
-from m2bert.model.pretrained import Backbone
 from m2bert.tasks import TASKS, Task
 
 SOME_TASKS_FAILED = 3
@@ -121,7 +120,6 @@ def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
 
 def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Setup) -> None:
     """Write the result of a run that has ended, and say what it is."""
-    backbone = setup.backbone
     result = {
         "format_version": RESULT_FORMAT,
         "task": run.task.name,
@@ -129,7 +127,7 @@ def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Set
         "fold": run.fold,
         "settings": setup.settings,
         **figures,
-        "checkpoint": describe(backbone) if backbone else None,
+        "checkpoint": setup.checkpoint,
         "device": device_name(setup.processes.device),
         "processes": setup.processes.count,
         "precision": setup.precision,
@@ -144,10 +142,6 @@ def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Set
         f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
         f"{result['notes_per_second']:,.0f} notes/s"
     )
-
-
-def describe(backbone: Backbone) -> dict:
-    return {"path": str(backbone.path), "epoch": backbone.epoch, "datasets": backbone.datasets}
 
 
 def device_name(device: torch.device) -> str:

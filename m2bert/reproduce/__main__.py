@@ -35,7 +35,6 @@ MARGIN = 60.0
 WORK = ("pretrain/*/state.safetensors", "finetune/*/*/*/state.safetensors", "finetune/*/*/*/*.json")
 """Files that are written once a step was done."""
 
-
 KILLED = -9
 """Exit status of a process that the system has killed; Windows has no such signal."""
 

@@ -38,9 +38,7 @@ class Stage(NamedTuple):
 
     @property
     def title(self) -> str:
-        return (
-            f"fine-tuning of {self.objective}" if self.tasks else f"pre-training {self.objective}"
-        )
+        return f"{'fine-tuning of' if self.tasks else 'pre-training'} {self.objective}"
 
 
 @dataclass(frozen=True)
