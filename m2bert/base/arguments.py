@@ -17,7 +17,7 @@ def whole(text: str) -> int:
 def count(text: str) -> int:
     """A whole number from 1."""
     if whole(text) == 0:
-        raise argparse.ArgumentTypeError("at least 1 is needed")
+        raise argparse.ArgumentTypeError(f"{text} is too few: at least 1 is needed")
     return int(text)
 
 
