@@ -26,7 +26,7 @@ PATTERNS = {
     "pop1k7": "Pop1K7/midi_transcribed/*/*.midi",
     "lmd": "lmd_matched/*/*/*/*/*.mid",
 }
-HOME_KEYS = [Key(tonic + 3 * minor, bool(minor)) for tonic in range(-4, 5) for minor in (0, 1)]
+HOME_KEYS = [Key(tonic + 3 * minor, bool(minor)) for tonic in range(-2, 3) for minor in (0, 1)]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
