@@ -83,8 +83,8 @@ class Composition:
 
 def compose(rng: np.random.Generator, style: Style, phrases: int) -> Composition:
     """Write a piece of `phrases` phrases (a key of `FORMS`) of four bars in a style."""
-    # Up to four sharps or flats: A major and F# minor have the same three, three fifths apart.
-    key = Key(int(rng.integers(-4, 5)) + (3 if style.minor else 0), style.minor)
+    # Up to two sharps or flats, so that few songs show each key (D major and B minor: two sharps).
+    key = Key(int(rng.integers(-2, 3)) + (3 if style.minor else 0), style.minor)
     verse = _section(rng, style, "A", key)
     away = (key, key.relative(), Key(key.tonic + 1, key.minor))[rng.integers(3)]
     sections = {

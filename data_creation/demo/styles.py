@@ -20,6 +20,7 @@ PROGRESSIONS = {
 # The left hand, one bar: the bass line in degrees above the chord's root (8 an octave up), and the
 # hand above it with C the whole chord, 1 to 3 its tones upwards, 4 and 5 the lowest an octave up.
 FIGURES = {
+    "block": ("1-------1-------", "C-------C-------"),
     "pads": ("1-------8-------", "C-----------C---"),
     "anthem": ("1-----1-1-----1-", "C---C---C---C---"),
     "broken": ("1-------5-------", "..1-2-3-4-3-2-1-"),
@@ -69,7 +70,7 @@ GENRES = ("pop", "rock", "jazz", "country", "latin")
 # are Russell's quadrants: valence high or low as major or minor, arousal high or low as fast, loud
 # and dense or slow, soft and sparse.
 STYLES = {
-    "Bethel": Style(False, 70, "hymn", "anthem", "sparse", 67, 66),
+    "Bethel": Style(False, 70, "hymn", "block", "sparse", 67, 66),
     "Clayderman": Style(True, 84, "pop", "arpeggio", "lyrical", 79, 74),
     "Einaudi": Style(True, 66, "pop", "ostinato", "sparse", 76, 46),
     "Hancock": Style(True, 138, "jazz", "walking", "syncopated", 70, 86),

@@ -26,7 +26,7 @@ PATTERNS = {
     "pop1k7": "Pop1K7/midi_transcribed/*/*.midi",
     "lmd": "lmd_matched/*/*/*/*/*.mid",
 }
-HOME_KEYS = [Key(tonic + 3 * minor, bool(minor)) for tonic in range(-4, 5) for minor in (0, 1)]
+HOME_KEYS = [Key(tonic + 3 * minor, bool(minor)) for tonic in range(-2, 3) for minor in (0, 1)]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
@@ -86,8 +86,7 @@ def test_chords_are_spelled_in_their_key():
     assert names(Key(2, False).chord(3).scale) == "D E F# G A B C#"
     assert names(Key(0, True).chord(1).scale) == "C D E- F G A- B-"
     assert names(Key(0, True).chord(5, seventh=True).tones) == "G B D F"
-    assert Key(6, True).name == "f#"
-    assert Key(6, True).relative() == Key(3, False)
+    assert (Key(6, True).name, Key(6, True).relative()) == ("f#", Key(3, False))
     assert pitches([0, 6], 60, 72) == [60, 66, 72]
 
 
@@ -133,7 +132,8 @@ def test_same_seed_same_bytes_another_seed_other_music(demo_dir: Path, tmp_path:
     one, same, other = (content(path) for path in (demo_dir, tmp_path / "same", tmp_path / "other"))
     assert one == same
     assert set(one) == set(other)
-    assert all(one[path] != other[path] for path in one if path.endswith((".mid", ".midi")))
+    songs = [path for path in one if path.endswith((".mid", ".midi"))]
+    assert len({made[path] for made in (one, other) for path in songs}) == 2 * len(songs)
 
 
 def test_what_is_missing_is_completed(demo_dir: Path, tmp_path: Path, monkeypatch):
