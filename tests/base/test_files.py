@@ -91,8 +91,8 @@ from pathlib import Path
 from m2bert.base.files import try_lock
 
 lock = try_lock(Path(sys.argv[1]))
-if child := os.fork():
-    print(child, flush=True)
+if not os.fork():
+    print(os.getpid(), flush=True)  # by the child: by now it has let go of what it inherited
 time.sleep(600)
 """
 
