@@ -18,7 +18,6 @@ SHARED = REPOSITORY.parent / "shared"
 UNPUBLISHED = SHARED / "golden"
 
 same_as_original = pytest.mark.same_as_original
-needs_golden = same_as_original
 
 _published = pytest.param(GOLDEN, id="published", marks=same_as_original)
 _unpublished = pytest.param(
