@@ -107,7 +107,7 @@ class Processes:
     @contextmanager
     def as_one(self) -> Iterator[None]:
         """If the block raises `UserError` or `OSError` in any process, raise `Told` in all of them
-        after one of the failed processes has printed its sentence.
+        after the first of the failed processes has printed its sentence.
 
         The block must not call a collective method after a line that may fail in one process only:
         the others would wait there for the failed one.
@@ -120,10 +120,11 @@ class Processes:
             yield
         except (UserError, OSError) as raised:
             error = raised
-        failed = self.greatest(0 if error is None else 1 + self.index)
-        if not failed:
+        claim = 0 if error is None else self.count - self.index
+        first = self.greatest(claim)  # of the first process that failed
+        if not first:
             return
-        if error is not None and failed == 1 + self.index:
+        if claim == first and error is not None:
             tell(error)
         self.wait()  # `torchrun` ends all processes when one exits, so not before it has printed
         raise Told from error

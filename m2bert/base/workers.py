@@ -9,10 +9,11 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any
@@ -45,7 +46,7 @@ def map_in_processes(
     an exception, died, or took more than `timeout_s` seconds yields a `WorkerFailure`; a worker
     that died or took too long is replaced. Memory does not grow with the number of items. The
     workers end when the generator is closed or exhausted and when this process ends, even if it is
-    killed. Only this process gets Ctrl-C; call this function in its main thread.
+    killed. Only this process gets Ctrl-C.
 
     Raises `RuntimeError` if workers do not start.
     """
@@ -109,13 +110,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, other_end = context.Pipe()
         self.process = context.Process(target=_serve, args=(function, other_end), daemon=True)
-        # Ctrl-C on the terminal reaches all processes, but is for the parent to handle. On Unix a
-        # process inherits what is ignored, so that a worker never sees it.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with _interrupts_delayed():
             self.process.start()
-        finally:
-            signal.signal(signal.SIGINT, handler)
         other_end.close()
         self.items: deque[tuple[int, Any]] = deque()
         self.is_up = False
@@ -168,9 +164,25 @@ class _Worker:
         return f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
 
 
+@contextmanager
+def _interrupts_delayed() -> Iterator[None]:
+    """Ctrl-C, which on a terminal reaches all processes, waits until the end of the block; a
+    process that is started in the block never gets it, as it inherits what is blocked."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows nothing is inherited
+        yield
+        return
+    # The first start would also start multiprocessing's tracker, which unblocks it again.
+    resource_tracker.ensure_running()
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     """The main function of a worker: report the start, then send the result of each item."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is ignored is not inherited on Windows
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows too
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the parent was killed
         connection.send("up")

@@ -65,14 +65,6 @@ class Setup:
     save_ckpt: bool
     settings: dict
 
-    @property
-    def checkpoint(self) -> dict | None:
-        """What results say of the pre-trained model."""
-        of = self.backbone
-        if of is None:
-            return None
-        return {"path": str(of.path), "epoch": of.epoch, "datasets": of.datasets}
-
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
         kind = CLASSIFIERS[task.level]

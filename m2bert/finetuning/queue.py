@@ -120,6 +120,7 @@ def do_run(run: PlannedRun, data: TaskData, setup: Setup) -> None:
 
 def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Setup) -> None:
     """Write the result of a run that has ended, and say what it is."""
+    of = setup.backbone
     result = {
         "format_version": RESULT_FORMAT,
         "task": run.task.name,
@@ -127,7 +128,7 @@ def conclude(run: PlannedRun, training: FinetuningRun, figures: dict, setup: Set
         "fold": run.fold,
         "settings": setup.settings,
         **figures,
-        "checkpoint": setup.checkpoint,
+        "checkpoint": of and {"path": str(of.path), "epoch": of.epoch, "datasets": of.datasets},
         "device": device_name(setup.processes.device),
         "processes": setup.processes.count,
         "precision": setup.precision,

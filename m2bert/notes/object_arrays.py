@@ -11,7 +11,6 @@ import io
 import pickle
 import pickletools
 import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -24,11 +23,6 @@ from m2bert.base.errors import UserError
 
 _PICKLE_MAGIC = b"\x80"  # the instruction PROTO, with which every pickle since protocol 2 begins
 _LONGEST_REPEATED = 64  # values of one row that is written once and referred to later
-# What a damaged or hostile file may raise in the standard library's reader or in numpy.
-_DAMAGE = (
-    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
-    *(RecursionError, TypeError, ValueError, pickle.UnpicklingError, struct.error),
-)
 
 
 def read_items(path: Path | str) -> list:
@@ -58,7 +52,9 @@ def read_items(path: Path | str) -> list:
                 raise ValueError(f"no array of the shape {shape} that its header gives")
         if type(items) not in (list, _Items):
             raise ValueError("no list of items")
-    except _DAMAGE as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file raises in the library's reader or in numpy
         reason = str(error)[:200] or type(error).__name__
         raise UserError(
             f"{path} is cut short or damaged, or holds something other than lists of numbers and "
@@ -198,12 +194,12 @@ _INSTRUCTIONS = re.findall(
     MARK EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
     BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""",
 )
-_NAME_OF = {ord(instruction.code): instruction.name for instruction in pickletools.opcodes}
+INSTRUCTION_NAMES = {ord(instruction.code): instruction.name for instruction in pickletools.opcodes}
 
 
 class _Dispatch(dict):
     def __missing__(self, code: int) -> Callable:
-        name = _NAME_OF.get(code, "which is unknown")
+        name = INSTRUCTION_NAMES.get(code, "which is unknown")
         raise ValueError(f"the pickle instruction {name}, which lists of numbers do not need")
 
 
@@ -213,7 +209,7 @@ class _Reader(pickle._Unpickler):
     dispatch = _Dispatch(
         (code, load)
         for code, load in pickle._Unpickler.dispatch.items()
-        if _NAME_OF[code] in _INSTRUCTIONS
+        if INSTRUCTION_NAMES[code] in _INSTRUCTIONS
     )
 
     stack: list

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.notes.object_arrays import read_header
+from m2bert.notes.object_arrays import INSTRUCTION_NAMES, read_header
 
 BUFFER = 1 << 18
 _LONGEST = 16  # bytes of the longest instruction among songs, with room
@@ -101,9 +101,9 @@ def _tokens(path: Path, file: BinaryIO) -> Iterator[re.Match]:
 
 
 def _fault(path: Path, code: bytes) -> str:
-    name = {ord(known.code): known.name for known in pickletools.opcodes}.get(ord(code or b"\0"))
     if not code or code in b"Kqr\x95":
         return f"{path} is cut short"
+    name = INSTRUCTION_NAMES.get(code[0])
     if name in ("GLOBAL", "STACK_GLOBAL", "INST", "REDUCE"):
         return f"{path} names code among the songs; files that name code are not read"
     return f"{path} {_NOT_PUBLISHED} (found {name or code!r})"

@@ -1,5 +1,6 @@
 """A pool in which workers die, hang, fail and are interrupted."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -104,6 +105,18 @@ def test_interrupts_do_not_reach_any_worker():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.stdout == "{'not interrupted'}\n", done.stderr
+
+
+def test_an_interrupt_while_a_worker_starts_is_not_lost(monkeypatch):
+    start = multiprocessing.context.SpawnProcess.start
+
+    def interrupted_start(process):
+        os.kill(os.getpid(), signal.SIGINT)
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted_start)
+    with pytest.raises(KeyboardInterrupt):
+        run([1, 2])
 
 
 def processes_with(marker):

@@ -28,6 +28,7 @@ from tests.helpers.benchmark_files import (
     write_data_set,
     write_part,
 )
+from tests.helpers.pickles import Bomb
 from tests.helpers.shared import REPOSITORY
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -395,18 +396,10 @@ def test_files_that_do_not_belong_together_are_named(tmp_path):
             convert_part(data_set, "fold_0", tmp_path, False)
 
 
-class Bomb:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return (os.mkdir, (str(self.target),))
-
-
 def test_a_pickle_bomb_is_refused_and_does_not_go_off(tmp_path):
     smc, crater = tmp_path / "smc", tmp_path / "crater"
     write_data_set(smc, DATA_SETS["tnua"])
-    bomb = np.array([Bomb(crater)], object)
+    bomb = np.array([Bomb(os.mkdir, str(crater))], object)
     np.save(smc / "downstream_note" / "tnua_valid.npy", bomb)
     arguments = ("--smc_dir", smc, "--output_dir", tmp_path / "out", "--dataset", "tnua")
     refused = prepare(*arguments)

@@ -9,6 +9,7 @@ from m2bert.base.errors import UserError
 from m2bert.finetuning.data import LabelledSegments, has_data, read_parts, split
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
+from tests.helpers.pickles import Bomb, object_array
 from tests.helpers.task_files import write_task
 
 
@@ -175,15 +176,9 @@ def test_bad_files_are_named(folder, case):
         read_parts(TASKS[task], [folder])
 
 
-class Bomb:
-    def __reduce__(self):
-        return Path.touch, (Path("bomb"),)
-
-
 def test_a_pickle_that_names_code_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    bomb = np.empty(1, object)
-    bomb[0] = Bomb()
+    bomb = object_array([Bomb(Path.touch, Path("bomb"))])
     np.save(folder / "pop909_train_melodyans.npy", bomb)
     with pytest.raises(UserError, match="files that name code are not read"):
         read_parts(TASKS["melody"], [folder])

@@ -17,6 +17,7 @@ from m2bert.notes.cp import ORDINARY_SIZES, PAD
 from m2bert.pretraining import corpus_writer
 from m2bert.pretraining.corpus import check_notes, open_corpus
 from m2bert.pretraining.corpus_writer import CorpusWriter
+from tests.helpers.pickles import Bomb, object_array
 
 
 def random_songs(lengths=(3, 1, 700), seed=0):
@@ -153,16 +154,8 @@ def test_a_missing_corpus_is_named_with_its_folder(tmp_path):
         open_corpus(tmp_path, "some")
 
 
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 def test_a_pickle_bomb_does_not_go_off(tmp_path):
-    np.save(tmp_path / "some.npy", np.array([Bomb(tmp_path / "boom")], object), allow_pickle=True)
+    np.save(tmp_path / "some.npy", object_array([Bomb(os.mkdir, str(tmp_path / "boom"))]))
     with pytest.raises(UserError, match=r"some\.npy"):
         open_corpus(tmp_path, "some")
     assert not (tmp_path / "boom").exists()
