@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from data_creation.corpora import find_midi_files
 from m2bert.base.errors import run_command
-from m2bert.notes.midi import Notes, RejectedMidi
+from m2bert.notes.midi import Notes
 from m2bert.notes.midi_readers import READERS, check_reader, read_midi
+from m2bert.notes.skipped import RejectedMidi
 
 RULE = "miditoolkit"  # the reader that the others must agree with
 
@@ -55,10 +56,10 @@ def main() -> int:
     return 1 if differing else 0
 
 
-def read_or_reason(path: Path, reader: str) -> Notes | str:
+def read_or_reason(path: Path, reader: str, as_published: bool = False) -> Notes | str:
     """The notes of a file, or why it is rejected."""
     try:
-        return read_midi(path, reader)
+        return read_midi(path, reader, as_published)
     except RejectedMidi as rejection:
         return rejection.reason
 

@@ -12,8 +12,9 @@ from benchmarks.timing import RUNS, median_seconds
 from data_creation.corpora import find_midi_files
 from m2bert.base.errors import run_command
 from m2bert.notes.cp import cp_notes
-from m2bert.notes.midi import RejectedMidi, notes_of
+from m2bert.notes.midi import notes_of
 from m2bert.notes.midi_readers import read_midi
+from m2bert.notes.skipped import RejectedMidi
 
 
 def main() -> None:

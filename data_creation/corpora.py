@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from m2bert.base.errors import UserError
-from m2bert.notes.midi_files import midi_files_below
+from m2bert.notes.midi_files import MIDI_SUFFIXES, midi_files_below
 from m2bert.notes.object_arrays import read_items
 
 
@@ -41,12 +41,12 @@ def find_midi_files(
     """The folder of corpus `name` and its MIDI files, sorted, relative to that folder.
 
     For one of `CORPORA` the folder lies below `dataset_dir` (`lmd_dir` replaces LMD's); for any
-    other name it is `dataset_dir` itself, and every `.mid` and `.midi` below it counts, capitals
-    or not. Raises `UserError` if the folder or its files are not there.
+    other name it is `dataset_dir` itself, and every MIDI file below it counts. Raises `UserError`
+    if the folder or its files are not there.
     """
     corpus = CORPORA.get(name)
     if corpus is None:
-        folder, wanted = dataset_dir, "*.mid, *.midi"
+        folder, wanted = dataset_dir, ", ".join(f"*{suffix}" for suffix in MIDI_SUFFIXES)
     else:
         folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder
         wanted = corpus.listing or ", ".join(corpus.patterns)

@@ -22,10 +22,11 @@ from tqdm import tqdm
 from data_creation.corpora import CORPORA, find_midi_files
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.files import read_json
 from m2bert.base.workers import map_in_processes
-from m2bert.notes.midi import RejectedMidi
-from m2bert.notes.midi_readers import READERS, SYMUSIC, check_reader, read_cp_notes
-from m2bert.notes.skipped import print_counts, print_first
+from m2bert.notes.midi import four_four_song
+from m2bert.notes.midi_readers import READERS, SYMUSIC, check_reader, read_midi
+from m2bert.notes.skipped import RejectedMidi, Tallies, print_counts, print_first, print_oddities
 from m2bert.pretraining.corpus import open_flat
 from m2bert.pretraining.corpus_writer import CorpusWriter, finish_replacement
 
@@ -69,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME",
         type=corpus_name,
         default=list(CORPORA),
-        help="corpora to make; a name of your own takes every .mid and .midi below --dataset_dir",
+        help="corpora to make; a name of your own takes every MIDI file below --dataset_dir",
     )
     parser.add_argument(
         "--dataset_dir",
@@ -122,9 +123,11 @@ def make_corpus(
 
     `reader` is one of `m2bert.notes.midi_readers.READERS`; what another one began is not continued.
     Files that give no song are skipped, counted and listed with the reason in `NAME.json`.
-    Raises `UserError` if there are no MIDI files, or no usable one among them.
+    Raises `UserError` if there are no MIDI files, or no usable one among them, or if a complete
+    corpus was made from other files.
     """
     if not overwrite and is_complete(output_dir, name):
+        refuse_other_files(output_dir, name, dataset_dir, lmd_dir)
         return
     folder, files = find_midi_files(name, dataset_dir, lmd_dir)
     print(f"{name}: {len(files):,} MIDI files in {folder}")
@@ -169,16 +172,34 @@ def is_complete(output_dir: Path, name: str) -> bool:
     return True
 
 
+def refuse_other_files(
+    output_dir: Path, name: str, dataset_dir: Path, lmd_dir: Path | None
+) -> None:
+    """Raise `UserError` if a complete corpus was made from other files than those there now.
+
+    It is taken as it is where they are gone.
+    """
+    try:
+        folder, files = find_midi_files(name, dataset_dir, lmd_dir)
+    except UserError:
+        return
+    inputs = read_json(output_dir / f"{name}.json").get("inputs", "")
+    if inputs.removeprefix("symusic ") != fingerprint(folder, files):
+        raise UserError(
+            f"{name}: the corpus in {output_dir} was made from other files than those that are in "
+            f"{folder} now: --overwrite makes it anew"
+        )
+
+
 def fingerprint(folder: Path, files: list[str], reader: str = "miditoolkit") -> str:
-    """Identify files by names, sizes and times, so that an interrupted corpus fits or does not.
+    """Identify files by names and sizes, so that a corpus can be told to be of others.
 
     A reader other than the default is part of it, and stands in front to be read.
     """
     digest = hashlib.sha256()
     for file in files:
         try:
-            status = (folder / file).stat()
-            facts = f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            facts = f"{file}\0{(folder / file).stat().st_size}\n"
         except OSError:  # listed but not there: it will be skipped
             facts = f"{file}\n"
         digest.update(facts.encode("utf-8", "surrogateescape"))
@@ -191,21 +212,26 @@ def tokenise_files(
     """Tokenise what `writer` does not have yet, in parallel, and hand it over in order."""
     bar = tqdm(total=len(files), initial=writer.done, desc=writer.name, unit=" files", disable=None)
     todo = files[writer.done :]
-    songs = map_in_processes(partial(tokenise, folder, reader), todo, workers, SECONDS_PER_FILE)
+    songs = map_in_processes(
+        partial(tokenise, folder, reader, writer.name in CORPORA), todo, workers, SECONDS_PER_FILE
+    )
     with bar, closing(songs):
         for file, song in zip(todo, songs, strict=True):
-            if isinstance(song, np.ndarray):
-                writer.add(file, song)
+            if isinstance(song, tuple):
+                writer.add(file, *song)
             else:
                 writer.skip(file, song.reason, song.detail)
             bar.update()
             bar.set_postfix(notes=writer.notes, skipped=len(writer.skipped), refresh=False)
 
 
-def tokenise(folder: Path, reader: str, file: str) -> np.ndarray | RejectedMidi:
-    """One file -> CP notes by the rules of pre-training, or why there are none."""
+def tokenise(
+    folder: Path, reader: str, as_published: bool, file: str
+) -> tuple[np.ndarray, Tallies] | RejectedMidi:
+    """One file -> CP notes by the rules of pre-training and its oddities, or why there are none."""
     try:
-        return read_cp_notes(folder / file, reader)
+        notes = read_midi(folder / file, reader, as_published)
+        return four_four_song(notes), notes.oddities
     except RejectedMidi as rejection:
         return rejection
 
@@ -215,6 +241,7 @@ def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
         f"  {writer.songs:,} songs, {writer.notes:,} notes; {files:,} files in {seconds:.1f} s "
         f"({files / max(seconds, 1e-9):.0f} files/s)"
     )
+    print_oddities(writer.odd.values())
     print_counts(writer.skipped)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
 from m2bert.notes.midi import other_metres
+from m2bert.notes.skipped import told
 from m2bert.notes.song import Song
 
 LONGEST_BEATS = ORDINARY_SIZES[3] / 8
@@ -59,11 +60,8 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             f"{of_notes(counts['short'])} shorter than a 64th note: models of whole pieces leave "
             "them out"
         )
-    if song.sequences > 1:
-        found.append(
-            f"the file holds {song.sequences} sequences that do not belong together (MIDI format "
-            "2), and all were read as if they began at once: save each as a file of its own"
-        )
+    if oddities := song.notes.oddities:
+        found.append(f"the file is no legal MIDI and was read all the same; {told(oddities)}")
     if not song.midi.tempo_changes:
         found.append("the file has no tempo: seconds are reckoned at 120 beats a minute")
     return found

@@ -121,3 +121,18 @@ def read_json(path: Path | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} holds something other than a JSON object")
     return value
+
+
+def not_the_file_itself(data: bytes) -> str:
+    """What stands in a file's place when a download has failed, "it is ..."; empty if nothing does.
+
+    data: the file's first bytes, some hundreds.
+    """
+    begin = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not data:
+        return "it is empty"
+    if begin.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer in place of the file: fetch it with git lfs pull"
+    if begin.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page in place of the file: a failed download?"
+    return ""

@@ -21,7 +21,7 @@ from m2bert.model.pretrained import Backbone, choose_backbone
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.midi_files import collect_midi_files
-from m2bert.notes.skipped import count_by_reason, print_counts, print_first
+from m2bert.notes.skipped import count_by_reason, print_counts, print_first, print_oddities
 from m2bert.notes.tokenised_song import TokenisedSong, tokenise_or_reject
 from m2bert.notes.windows import WINDOW, window_starts
 
@@ -56,7 +56,7 @@ class Reading:
         self.onset_beats.append(song.onset_beats[first])
         entry = {"file": file, "notes": len(song.notes), "vectors": len(first)}
         metre_and_drums = {"other_metre": song.has_other_metre, "drums": song.has_drums}
-        self.songs.append(entry | metre_and_drums)
+        self.songs.append(entry | metre_and_drums | {"odd": song.oddities})
 
     @property
     def vectors(self) -> np.ndarray:
@@ -147,6 +147,7 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
             bar.update()
             bar.set_postfix(skipped=len(reading.skipped), refresh=False)
     print(f"{len(reading.songs):,} songs, {reading.total_notes:,} notes")
+    print_oddities(song["odd"] for song in reading.songs)
     print_counts(reading.skipped)
     print_first(reading.skipped)
     if not reading.songs:

@@ -3,31 +3,26 @@
 It is the parser of the original, whose reading of a file is the rule.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 
+import mido
 import numpy as np
 from miditoolkit import MidiFile
 
 from m2bert.notes.cp import cp_notes
-
-# Why a file gives no song: a small fixed set, so that files can be counted by reason.
-UNREADABLE = "unreadable"
-NOT_FOUR_FOUR = "not 4/4"
-NO_USABLE_NOTES = "no usable notes"
-
-
-class RejectedMidi(Exception):
-    """A MIDI file that gives no song: `reason` is one of the constants above, `detail` is free."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
-
-    def __str__(self) -> str:
-        return f"{self.reason} ({self.detail})"
+from m2bert.notes.legal_midi import LAST_TICK, LegalMidi, legal_midi
+from m2bert.notes.skipped import (
+    NO_METRE,
+    NO_USABLE_NOTES,
+    SEVERAL_METRES,
+    UNREADABLE,
+    RejectedMidi,
+    Tallies,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Notes:
     int64 (notes,), ordered by track, start, pitch and end. An instrument is what one track of the
     file plays on one channel with one program; those of a track stand in the order in which their
     first notes end. `time_signatures` are (numerator, denominator, tick), ordered by tick.
-    Overlapping notes of one pitch end first-in first-out.
+    Overlapping notes of one pitch end first-in first-out. `oddities`: see `LegalMidi`.
     """
 
     start: np.ndarray
@@ -48,6 +43,7 @@ class Notes:
     track: np.ndarray
     ticks_per_beat: int
     time_signatures: tuple[tuple[int, int, int], ...]
+    oddities: Tallies = field(default_factory=dict)
 
 
 def in_order(
@@ -66,29 +62,36 @@ def in_order(
     return start[order], end[order], pitch[order], velocity[order], track[order]
 
 
-def read_with_miditoolkit(path: Path | str) -> Notes:
-    """Read a MIDI file. Raises `RejectedMidi` if the parser cannot."""
-    return notes_of(parse_midi(path))
+def read_legal(path: Path | str) -> LegalMidi:
+    """The bytes of a MIDI file, made legal. Raises `RejectedMidi` if that is not possible."""
+    return legal_midi(read_bytes(path))
 
 
-def parse_midi(path: Path | str) -> MidiFile:
-    """Read everything that miditoolkit keeps of a file. Raises `RejectedMidi` if it cannot."""
+def read_bytes(path: Path | str) -> bytes:
+    """The bytes of a file. Raises `RejectedMidi` if there is none, or none that can be read."""
+    path = Path(path)
     try:
-        midi = MidiFile(str(path))
-    except EOFError as error:
-        raise RejectedMidi(UNREADABLE, "the file ends too early") from error
-    except ZeroDivisionError as error:
-        raise RejectedMidi(UNREADABLE, "it has a tempo of 0") from error
+        if path.is_dir():
+            raise RejectedMidi(UNREADABLE, "it is a folder that cannot be listed")
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise RejectedMidi(UNREADABLE, "it is no ordinary file")
+        return path.read_bytes()
+    except OSError as error:
+        raise RejectedMidi(UNREADABLE, f"{error.strerror or error}") from error
+
+
+def parse_midi(data: bytes) -> MidiFile:
+    """Everything that miditoolkit keeps of a file. Raises `RejectedMidi` if it cannot read it."""
+    try:
+        midi = MidiFile(file=BytesIO(data))
     except Exception as error:  # the parser raises whatever a damaged file leads it to
-        raise RejectedMidi(UNREADABLE, f"{type(error).__name__}: {error}"[:200]) from error
-    if midi.ticks_per_beat < 0:
-        raise RejectedMidi(UNREADABLE, "it counts time in frames, not in beats")
-    if midi.ticks_per_beat == 0:
-        raise RejectedMidi(UNREADABLE, "its beats have 0 ticks")
+        raise RejectedMidi(UNREADABLE, "it is no legal MIDI") from error
+    if midi.max_tick > LAST_TICK + 1:
+        raise RejectedMidi(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
     return midi
 
 
-def notes_of(midi: MidiFile) -> Notes:
+def notes_of(midi: MidiFile, oddities: Tallies | None = None) -> Notes:
     """The notes of a parsed file as arrays."""
     lengths = [len(instrument.notes) for instrument in midi.instruments]
     notes = chain.from_iterable(instrument.notes for instrument in midi.instruments)
@@ -101,12 +104,41 @@ def notes_of(midi: MidiFile) -> Notes:
             (change.numerator, change.denominator, change.time)
             for change in midi.time_signature_changes
         ),
+        oddities=oddities or {},
     )
 
 
 def other_metres(notes: Notes) -> list[str]:
     """The time signatures whose bars are not four quarter notes, as "3/4", each once."""
     return sorted({f"{top}/{bottom}" for top, bottom, _ in notes.time_signatures if top != bottom})
+
+
+def beginnings(file: mido.MidiFile) -> int:
+    """How many notes begin; of each that ends, the parser makes one note."""
+    return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
+
+
+def refuse_no_notes(notes: Notes, data: bytes) -> None:
+    """Raise `RejectedMidi` if a file, legal `data`, has no notes."""
+    if len(notes.start) == 0:
+        begun = beginnings(mido.MidiFile(file=BytesIO(data)))
+        detail = f"{begun:,} begin and none of them ends" if begun else "it has no notes"
+        raise RejectedMidi(NO_USABLE_NOTES, detail)
+
+
+def four_four_song(notes: Notes) -> np.ndarray:
+    """Notes of a file of pre-training -> CP notes, uint8 (notes, 4), at least one note.
+
+    The file must hold exactly one time signature, 4/4, at any tick. (`tokenised_song` takes files
+    of any metre.) Raises `RejectedMidi` for another one.
+    """
+    metres = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
+    if metres != ["4/4"]:
+        more = f" and {len(metres) - 8} more" if len(metres) > 8 else ""
+        found = f"{', '.join(metres[:8]) or 'none'}{more}"
+        reason = SEVERAL_METRES if len(metres) > 1 else metres[0] if metres else NO_METRE
+        raise RejectedMidi(reason, f"it has {found}; pre-training takes one time signature, 4/4")
+    return tokenise(notes)
 
 
 def tokenise(notes: Notes) -> np.ndarray:

@@ -1,12 +1,12 @@
 """MIDI files in folders."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from m2bert.base.errors import UserError
 
-MIDI_SUFFIXES = (".mid", ".midi")
+MIDI_SUFFIXES = (".mid", ".midi", ".rmi")
 
 
 def refuse_no_file(path: Path) -> None:
@@ -18,13 +18,33 @@ def refuse_no_file(path: Path) -> None:
 
 
 def midi_files_below(folder: Path) -> list[str]:
-    """Every `.mid` and `.midi` below a folder, capitals or not, sorted, relative to the folder."""
-    return sorted(
-        Path(parent, file).relative_to(folder).as_posix()
-        for parent, _, files in os.walk(folder)
+    """Every MIDI file below a folder, by its ending in any case, sorted, relative to the folder.
+
+    Linked folders are followed, each folder once. A folder that cannot be listed stands in the
+    list itself, so that it is counted among the files that cannot be read.
+    """
+    unlisted: list[str] = []
+    found = [
+        os.path.join(parent, file)
+        for parent, files in _folders_below(folder, unlisted)
         for file in files
         if file.lower().endswith(MIDI_SUFFIXES)
-    )
+    ]
+    return sorted(Path(path).relative_to(folder).as_posix() for path in found + unlisted)
+
+
+def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder and its files, and add to `unlisted` what cannot be listed."""
+    seen = set()
+    walk = os.walk(folder, onerror=lambda error: unlisted.append(error.filename), followlinks=True)
+    for parent, folders, files in walk:
+        folders.sort()
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()  # a link back, or a second one
+        else:
+            seen.add((status.st_dev, status.st_ino))
+            yield parent, files
 
 
 def collect_midi_files(paths: Iterable[Path]) -> list[Path]:
@@ -38,6 +58,6 @@ def collect_midi_files(paths: Iterable[Path]) -> list[Path]:
             raise UserError(f"there is no file or folder {path}")
         below = [path / file for file in midi_files_below(path)] if path.is_dir() else [path]
         if not below:
-            raise UserError(f"no MIDI files in {path} (looked for *.mid, *.midi)")
+            raise UserError(f"no MIDI files in {path} (looked for *.mid, *.midi, *.rmi)")
         found += below
     return list(dict.fromkeys(found))

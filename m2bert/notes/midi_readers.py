@@ -1,21 +1,27 @@
-"""The libraries that read MIDI files, and the way from a file to CP notes."""
+"""The libraries that read MIDI files, and the two ways of reading odd ones.
+
+Files are made legal before they are parsed. Those of the published corpora are not: they are read
+as the original reads them, so that their tokens stay the original's.
+"""
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from m2bert.base.errors import UserError
-from m2bert.notes.midi import NOT_FOUR_FOUR, Notes, RejectedMidi, read_with_miditoolkit, tokenise
+from m2bert.notes.legal_midi import NOT_COUNTED, legal_midi
+from m2bert.notes.midi import Notes, notes_of, parse_midi, read_bytes, refuse_no_notes
 from m2bert.notes.midi_symusic import read_with_symusic
+from m2bert.notes.skipped import UNREADABLE, RejectedMidi, Tallies, told
 
 SYMUSIC = "symusic==0.6.0"  # an optional install
 
-
-def read_midi(path: Path | str, reader: str = "miditoolkit") -> Notes:
-    """Read a MIDI file with one of `READERS`. Raises `RejectedMidi` if it cannot be read."""
-    return READERS[reader](path)
+# Adding a reader is adding a row; its name is that of the library. It gets legal bytes.
+READERS: dict[str, Callable[[bytes], Notes]] = {
+    "miditoolkit": lambda data: notes_of(parse_midi(data)),
+    "symusic": read_with_symusic,
+}
 
 
 def check_reader(reader: str) -> None:
@@ -24,26 +30,29 @@ def check_reader(reader: str) -> None:
         raise UserError(f"{reader} is not installed: pip install {SYMUSIC}")
 
 
-# Adding a reader is adding a row; its name is that of the library.
-READERS: dict[str, Callable[[Path | str], Notes]] = {
-    "miditoolkit": read_with_miditoolkit,
-    "symusic": read_with_symusic,
-}
+def read_midi(path: Path | str, reader: str = "miditoolkit", as_published: bool = False) -> Notes:
+    """Read a MIDI file with one of `READERS`.
 
+    as_published: whether an odd file is read by miditoolkit as it is, or not at all, as the
+        original does; otherwise it is made legal first (`legal_midi`).
 
-def read_cp_notes(path: Path | str, reader: str = "miditoolkit") -> np.ndarray:
-    """MIDI file of pre-training -> CP notes, uint8 (notes, 4), at least one note.
-
-    The file must hold exactly one time signature, 4/4, at any tick. (`tokenised_song` reads files
-    of any metre.) `reader` is one of `READERS`. Raises `RejectedMidi` for a file that gives no
-    song.
+    Raises `RejectedMidi` if it cannot be read.
     """
-    notes = read_midi(path, reader)
-    signatures = [
-        f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures
-    ]
-    if signatures != ["4/4"]:
-        found = ", ".join(signatures[:8]) or "none"
-        more = f" and {len(signatures) - 8} more" if len(signatures) > 8 else ""
-        raise RejectedMidi(NOT_FOUR_FOUR, f"time signatures: {found}{more}")
-    return tokenise(notes)
+    data = read_bytes(path)
+    legal = legal_midi(data)
+    if not as_published or legal.data == data:
+        notes = READERS[reader](legal.data)
+        oddities = legal.oddities
+    else:
+        notes = _read_odd_file(data, legal.oddities)
+        oddities = {kind: n for kind, n in legal.oddities.items() if kind == NOT_COUNTED}
+    refuse_no_notes(notes, legal.data)
+    return replace(notes, oddities=oddities)
+
+
+def _read_odd_file(data: bytes, oddities: Tallies) -> Notes:
+    try:
+        return notes_of(parse_midi(data))
+    except RejectedMidi as rejection:
+        detail = f"{rejection.detail}: {told(oddities)}" if oddities else rejection.detail
+        raise RejectedMidi(UNREADABLE, detail) from rejection

@@ -1,11 +1,34 @@
-"""What is said of files that gave no song: entries of `file`, `reason` and `detail`."""
+"""What is said of files that give no song, and of odd ones that do.
+
+Each of the former is an entry of `file`, `reason` and `detail`.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SHOWN = 10
 
 Entry = dict[str, str]
+Tallies = dict[str, int]
+"""What is odd about a file (`legal_midi`), and how often."""
+
+# Why a file gives no song: a few reasons, so that files can be counted. Another one is its metre.
+UNREADABLE = "unreadable"
+SEVERAL_PIECES = "several pieces in a file"
+NO_METRE = "no time signature"
+SEVERAL_METRES = "more than one time signature"
+NO_USABLE_NOTES = "no usable notes"
+
+
+class RejectedMidi(Exception):
+    """A MIDI file that gives no song: `reason` is one of those above, `detail` is free."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})"
 
 
 def count_by_reason(skipped: Sequence[Entry]) -> dict[str, int]:
@@ -25,3 +48,19 @@ def print_first(skipped: Sequence[Entry]) -> None:
         print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
     if len(skipped) > SHOWN:
         print(f"    and {len(skipped) - SHOWN:,} more")
+
+
+def told(tallies: Tallies) -> str:
+    """Tallies for a sentence."""
+    return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
+
+
+def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
+    """Oddity -> number of files."""
+    return Counter(what for oddities in odd for what in oddities)
+
+
+def print_oddities(odd: Iterable[Tallies]) -> None:
+    """One line: in how many files each oddity is, if there are any."""
+    if counts := count_files_by_oddity(odd):
+        print(f"  odd, but read: {told(counts)}")

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 from miditoolkit import MidiFile, TempoChange
 
 from m2bert.base.errors import UserError
-from m2bert.notes.midi import Notes, RejectedMidi, notes_of, parse_midi
+from m2bert.notes.midi import Notes, beginnings, notes_of, parse_midi, read_legal, refuse_no_notes
 from m2bert.notes.midi_files import refuse_no_file
+from m2bert.notes.skipped import RejectedMidi
 
 USUAL_TEMPO = 120.0
 """Beats a minute before the first tempo of a file, as the MIDI standard has it."""
@@ -38,15 +40,12 @@ class Song:
             `tempo_changes`; not to be changed.
         notes: its notes in the file's order; the arrays below have an entry for each, (notes,).
         never_ended: how many notes begin in the file and never end; they are not among `notes`.
-        sequences: how many pieces the file holds: 1, or more in MIDI format 2. Here they all begin
-            at tick 0, as if they were played together.
     """
 
     path: Path
     midi: MidiFile
     notes: Notes
     never_ended: int = 0
-    sequences: int = 1
 
     def __len__(self) -> int:
         return len(self.notes.start)
@@ -84,20 +83,22 @@ class Song:
 
 
 def read_song(path: Path | str) -> Song:
-    """Read a MIDI file. Raises `UserError` if it is not there, is no MIDI file or has no notes."""
+    """Read a MIDI file, made legal (`legal_midi`) if it is odd.
+
+    Raises `UserError` if it is not there, is no MIDI file or has no notes.
+    """
     path = Path(path)
     refuse_no_file(path)
     try:
-        midi = parse_midi(path)
+        legal = read_legal(path)
+        midi = parse_midi(legal.data)
+        notes = notes_of(midi, legal.oddities)
+        refuse_no_notes(notes, legal.data)
     except RejectedMidi as rejection:
-        raise UserError(f"{path} is no readable MIDI file ({rejection.detail})") from rejection
-    file = mido.MidiFile(path)
+        raise UserError(f"{path} cannot be used: {rejection}") from rejection
+    file = mido.MidiFile(file=BytesIO(legal.data))
     midi.tempo_changes = tempo_changes(file)
-    notes = notes_of(midi)
-    if len(notes.start) == 0:
-        raise UserError(f"{path} has no notes")
-    never_ended = beginnings(file) - len(notes.start)
-    return Song(path, midi, notes, never_ended, len(file.tracks) if file.type == 2 else 1)
+    return Song(path, midi, notes, beginnings(file) - len(notes.start))
 
 
 def decoded(text: str) -> str:
@@ -121,8 +122,3 @@ def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
         if message.type == "set_tempo"
     ]
     return sorted(changes, key=lambda change: change.time)
-
-
-def beginnings(file: mido.MidiFile) -> int:
-    """How many notes begin; of each that ends, the parser makes one note."""
-    return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)

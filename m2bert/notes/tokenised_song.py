@@ -10,8 +10,16 @@ import numpy as np
 
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import reading_order
-from m2bert.notes.midi import RejectedMidi, notes_of, other_metres, parse_midi, tokenise
+from m2bert.notes.midi import (
+    notes_of,
+    other_metres,
+    parse_midi,
+    read_legal,
+    refuse_no_notes,
+    tokenise,
+)
 from m2bert.notes.midi_files import refuse_no_file
+from m2bert.notes.skipped import RejectedMidi, Tallies
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class TokenisedSong:
         onset_beats: when it begins in the file, in quarter notes, (notes,) float64.
         has_other_metre: some of it is in bars of more or less than four quarter notes.
         has_drums: some of its notes are drums.
+        oddities: see `LegalMidi`.
     """
 
     notes: np.ndarray
@@ -31,12 +40,15 @@ class TokenisedSong:
     onset_beats: np.ndarray
     has_other_metre: bool
     has_drums: bool
+    oddities: Tallies
 
 
 def tokenise_file(path: Path | str) -> TokenisedSong:
     """Read a MIDI file. Raises `RejectedMidi` if it gives no CP notes."""
-    midi = parse_midi(path)
+    legal = read_legal(path)
+    midi = parse_midi(legal.data)
     notes = notes_of(midi)
+    refuse_no_notes(notes, legal.data)
     order = reading_order(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
     return TokenisedSong(
         notes=tokenise(notes),
@@ -44,6 +56,7 @@ def tokenise_file(path: Path | str) -> TokenisedSong:
         onset_beats=notes.start[order] / notes.ticks_per_beat,
         has_other_metre=bool(other_metres(notes)),
         has_drums=any(track.is_drum and track.notes for track in midi.instruments),
+        oddities=legal.oddities,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import flush_to_disk, try_lock, write_json
-from m2bert.notes.skipped import count_by_reason
+from m2bert.notes.skipped import Tallies, count_by_reason, count_files_by_oddity
 
 PARTS = (".npy", ".offsets.npy", ".json")
 HEADER_BYTES = 128
@@ -65,10 +65,13 @@ class CorpusWriter:
     def notes(self) -> int:
         return self._offsets[-1]
 
-    def add(self, file: str, notes: np.ndarray) -> None:
-        """Append one song, CP notes (notes, 4) uint8 with at least one note, made from `file`."""
+    def add(self, file: str, notes: np.ndarray, oddities: Tallies | None = None) -> None:
+        """Append one song, CP notes (notes, 4) uint8 with at least one note, made from `file`.
+
+        oddities: what is odd about the file (`notes.legal_midi`); files are counted by it.
+        """
         self._data.write(np.ascontiguousarray(notes, np.uint8).tobytes())
-        self._record({"file": file, "notes": len(notes)})
+        self._record({"file": file, "notes": len(notes)} | ({"odd": oddities} if oddities else {}))
 
     def skip(self, file: str, reason: str, detail: str = "") -> None:
         """Say that `file` gave no song; files are counted by `reason`."""
@@ -88,6 +91,8 @@ class CorpusWriter:
             "notes": self.notes,
             "skipped_by_reason": count_by_reason(self.skipped),
             "skipped": self.skipped,
+            "odd_by_kind": count_files_by_oddity(self.odd.values()),
+            "odd": self.odd,
             "files": self.files,
             "inputs": self.inputs,
         }
@@ -104,6 +109,7 @@ class CorpusWriter:
         """Read the journal as far as it is whole, of the same inputs and covered by the notes."""
         self.files: list[str] = []
         self.skipped: list[dict[str, str]] = []
+        self.odd: dict[str, Tallies] = {}
         self._offsets = array("q", [0])
         self._pending: list[dict[str, Any]] = []
         self._last_checkpoint = monotonic()
@@ -134,6 +140,8 @@ class CorpusWriter:
         if "notes" in entry:
             self.files.append(entry["file"])
             self._offsets.append(self.notes + entry["notes"])
+            if "odd" in entry:
+                self.odd[entry["file"]] = entry["odd"]
         else:
             self.skipped.append(entry)
 

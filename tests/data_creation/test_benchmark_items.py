@@ -16,11 +16,11 @@ from data_creation.benchmark.items import (
     order_as_published,
 )
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
-from m2bert.notes.midi_readers import read_cp_notes, read_midi
+from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_note_lists
 from m2bert.notes.tokenised_song import tokenise_file
 from tests.helpers.benchmark_files import all_edges
-from tests.helpers.midi_files import write_midi
+from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
 
 # 24 parts of a beat: 16ths, triplets and all ties between 16ths and between 32nds.

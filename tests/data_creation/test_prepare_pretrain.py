@@ -15,9 +15,8 @@ import pytest
 from data_creation import prepare_pretrain
 from data_creation.corpora import CORPORA, find_midi_files
 from m2bert.base.errors import UserError
-from m2bert.notes.midi_readers import read_cp_notes
 from m2bert.pretraining.corpus import open_corpus
-from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.midi_files import SCALE, read_cp_notes, write_midi
 from tests.helpers.shared import REPOSITORY
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -67,14 +66,14 @@ def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder)
         np.testing.assert_array_equal(corpus.song(index), expected)
     facts = json.loads((tmp_path / "mine.json").read_text())
     assert [(entry["file"][0], entry["reason"]) for entry in facts["skipped"]] == [
-        ("d", "not 4/4"),
+        ("d", "3/4"),
         ("e", "no usable notes"),
         ("f", "unreadable"),
         ("g", "unreadable"),
-        ("h", "unreadable"),
+        ("h", "3/4"),
     ]
     assert "3 songs, 17 notes; 8 files" in done.stdout
-    assert "skipped 5 files: unreadable 3, not 4/4 1, no usable notes 1" in done.stdout
+    assert "skipped 5 files: 3/4 2, unreadable 2, no usable notes 1" in done.stdout
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, mixed_folder):
@@ -90,11 +89,14 @@ def test_a_complete_corpus_is_left_alone_until_overwrite(tmp_path):
     arguments = ["--dataset", "mine", "--dataset_dir", "midi", "--output_dir", "out"]
     assert prepare(*arguments, cwd=tmp_path).returncode == 0
     first = contents(tmp_path / "out")
+    again = prepare(*arguments, cwd=tmp_path)
+    assert (again.returncode, "complete" in again.stdout) == (0, True)
     write_scale(tmp_path / "midi" / "two.mid")
 
     again = prepare(*arguments, cwd=tmp_path)
-    assert again.returncode == 0
-    assert "complete" in again.stdout
+    assert again.returncode == 1
+    assert "was made from other files" in again.stderr
+    assert "--overwrite makes it anew" in again.stderr
     assert contents(tmp_path / "out") == first
 
     assert prepare(*arguments, "--overwrite", cwd=tmp_path).returncode == 0
@@ -292,13 +294,13 @@ run_command(prepare_pretrain.main)
 """
 
 
-def stumble(folder, reader, file):
+def stumble(folder, reader, as_published, file):
     """Tokenise, but die at one file and hang at another, as parsers do."""
     if file == "2.mid":
         os.kill(os.getpid(), signal.SIGSEGV)
     if file == "4.mid":
         time.sleep(60)
-    return read_cp_notes(folder / file, reader)
+    return read_cp_notes(folder / file, reader, as_published), {}
 
 
 def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):

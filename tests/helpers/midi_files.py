@@ -3,6 +3,16 @@
 from pathlib import Path
 
 import mido
+import numpy as np
+
+from m2bert.notes.midi import four_four_song
+from m2bert.notes.midi_readers import read_midi
+
+
+def read_cp_notes(path: Path, reader: str = "miditoolkit", as_published: bool = True) -> np.ndarray:
+    """What a file of pre-training becomes."""
+    return four_four_song(read_midi(path, reader, as_published))
+
 
 SCALE = tuple((480 * i, 480 * i + 400, 60 + i) for i in range(8))
 
