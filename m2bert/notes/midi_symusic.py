@@ -19,6 +19,9 @@ from m2bert.notes.midi import Notes, in_order, notes_of, parse_midi
 _LONG_DELTA = re.compile(rb"[\x80-\xff]{2}[\x00-\x7f]")
 _LONGEST_DELTA = re.compile(rb"[\x80-\xff]{3}[\x00-\x7f]")
 _BYTES_OF_EVENT = 3  # at least
+# what may be a note's beginning and a change of program (the latter also some long times)
+_NOTE_ON = re.compile(rb"[\x90-\x9f][\x00-\x7f]{2}")
+_PROGRAM_CHANGE = re.compile(rb"[\xc0-\xcf][\x00-\x7f]")
 
 
 class _DoubtfulMidiError(Exception):
@@ -43,6 +46,8 @@ def _read_undoubtful(data: bytes, parse: Callable[[bytes], Any]) -> Notes:
     chunks = track_chunks(data)
     if max(map(_most_ticks, chunks)) > LAST_TICK:
         raise _DoubtfulMidiError("ticks beyond 32 bits")
+    if any(map(_changes_program, chunks)):
+        raise _DoubtfulMidiError("miditoolkit reckons a note by the program at its end")
     scores = [parse(header + chunk) for chunk in chunks]
     played = [track.notes.numpy() for score in scores for track in _instrument(score)]
     fields = ("time", "duration", "pitch", "velocity")
@@ -65,6 +70,12 @@ def _most_ticks(chunk: bytes) -> int:
     """A bound for the ticks of a track."""
     long, longest = (len(deltas.findall(chunk)) for deltas in (_LONG_DELTA, _LONGEST_DELTA))
     return (longest << 28) + (long << 21) + (len(chunk) // _BYTES_OF_EVENT << 14)
+
+
+def _changes_program(chunk: bytes) -> bool:
+    """Whether a track may have a change of program after its first note begins."""
+    note = _NOTE_ON.search(chunk)
+    return note is not None and _PROGRAM_CHANGE.search(chunk, note.end()) is not None
 
 
 def _instrument(score: Any) -> list[Any]:

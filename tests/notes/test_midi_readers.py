@@ -107,6 +107,9 @@ DOUBTFUL = {
     "a program change under a note": midi_bytes(
         FOUR_FOUR + on(0, 60) + program(5, 7) + on(0, 72) + off(9, 60) + off(9, 72) + END
     ),
+    "a program change under the last note": midi_bytes(
+        FOUR_FOUR + NOTE + on(0, 60) + program(5, 7) + off(9, 60) + END
+    ),
     "a signature over 0": midi_bytes(b"\0\xff\x58\4\4\x08\x18\x08" + NOTE + END),
     "a signature of 0 beats": midi_bytes(b"\0\xff\x58\4\0\2\x18\x08" + NOTE + END),
     "a short signature": midi_bytes(b"\0\xff\x58\2\4\2" + NOTE + END),
