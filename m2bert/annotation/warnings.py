@@ -61,7 +61,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             "them out"
         )
     if oddities := song.notes.oddities:
-        found.append(f"the file is no legal MIDI and was read all the same; {told(oddities)}")
+        found.append(f"the file is odd, but was read as far as it goes: {told(oddities)}")
     if not song.midi.tempo_changes:
         found.append("the file has no tempo: seconds are reckoned at 120 beats a minute")
     return found

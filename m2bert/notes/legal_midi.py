@@ -23,7 +23,7 @@ EMPTY_TRACKS = "tracks without events"
 OVER_127 = "values over 127"
 IMPOSSIBLE = "events that are not allowed or have impossible values"
 CUT_SHORT = "tracks cut short"
-UNKNOWN_EVENTS = "meta events of an unknown kind"  # miditoolkit loses the time before them
+SECOND_FILE = "another MIDI file behind this one"
 
 LAST_TICK = 2**31 - 1
 """No event may be later, so that times fit in the 32 bits that programs give them."""
@@ -166,6 +166,9 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
             yield track if end > begin else b""
             if is_whole and data[at : at + 4] != b"MTrk":
                 at = end
+        elif name == b"MThd":
+            tallies[SECOND_FILE] += 1
+            return
         elif _is_chunk(data, at) and end <= len(data):
             tallies[UNKNOWN_CHUNKS] += 1
             at = end
@@ -212,8 +215,8 @@ def _events(
             elif _LEGAL_EVENT.fullmatch(event):
                 yield tick, event
             else:
-                known = event[0] != 0xFF or event[1] in _META_EVENTS
-                tallies[IMPOSSIBLE if known else UNKNOWN_EVENTS] += 1
+                # miditoolkit would lose the time before meta events of other kinds
+                tallies[IMPOSSIBLE] += event[0] != 0xFF or event[1] in _META_EVENTS
         tallies[CUT_SHORT] += not is_whole
     except _CutShortError:
         tallies[CUT_SHORT] += 1
