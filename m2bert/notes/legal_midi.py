@@ -163,7 +163,7 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
             is_whole = _ends_at(data, end)
             events = _events(data, begin, end if is_whole else len(data), is_whole, tallies)
             track, at = _joined(events)
-            yield track if end > begin else b""
+            yield b"" if is_whole and end == begin else track
             if is_whole and data[at : at + 4] != b"MTrk":
                 at = end
         elif name == b"MThd":
