@@ -1,6 +1,9 @@
 """A MIDI file with all its notes and tracks, and its time in ticks, beats and seconds."""
 
+import codecs
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -11,17 +14,20 @@ import numpy as np
 from miditoolkit import MidiFile, TempoChange
 
 from m2bert.base.errors import UserError
+from m2bert.notes.events import Event, events_of_notes, is_beginning, played_events
 from m2bert.notes.midi import Notes, RejectedMidi, notes_of, parse_midi
 from m2bert.notes.midi_files import refuse_no_file
 
 USUAL_TEMPO = 120.0
 """Beats a minute before the first tempo of a file, as the MIDI standard has it."""
 
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 @dataclass(frozen=True)
 class Track:
-    """An instrument of a file. Attributes: its name, General MIDI program and whether it is
-    drums."""
+    """An instrument of a file. Attributes: its name, the General MIDI program with which it begins
+    and whether it is drums."""
 
     name: str
     program: int
@@ -37,6 +43,7 @@ class Song:
         midi: everything in it, as miditoolkit read it, except the tempos, which are those of
             `tempo_changes`; not to be changed.
         notes: its notes in the file's order; the arrays below have an entry for each, (notes,).
+        file: all its events, as mido read them; not to be changed.
         never_ended: how many notes begin in the file and never end; they are not among `notes`.
         sequences: how many pieces the file holds: 1, or more in MIDI format 2. Here they all begin
             at tick 0, as if they were played together.
@@ -45,6 +52,7 @@ class Song:
     path: Path
     midi: MidiFile
     notes: Notes
+    file: mido.MidiFile
     never_ended: int = 0
     sequences: int = 1
 
@@ -59,10 +67,22 @@ class Song:
     @cached_property
     def tracks(self) -> tuple[Track, ...]:
         """The instruments that `Notes.track` counts."""
+        _, first = np.unique(self.notes.track, return_index=True)
+        programs = self.events_of_notes[2][first].tolist()
         return tuple(
-            Track(decoded(instrument.name).strip(), int(instrument.program), instrument.is_drum)
-            for instrument in self.midi.instruments
+            Track(decoded(instrument.name).strip(), program, instrument.is_drum)
+            for instrument, program in zip(self.midi.instruments, programs, strict=True)
         )
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """The events of all tracks in the order in which they are played."""
+        return played_events(self.file)
+
+    @cached_property
+    def events_of_notes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each note begins and ends among `events`, and its program (`events_of_notes`)."""
+        return events_of_notes(self.events)
 
     @cached_property
     def is_drum(self) -> np.ndarray:
@@ -97,15 +117,19 @@ def read_song(path: Path | str) -> Song:
     if len(notes.start) == 0:
         raise UserError(f"{path} has no notes")
     never_ended = beginnings(file) - len(notes.start)
-    return Song(path, midi, notes, never_ended, len(file.tracks) if file.type == 2 else 1)
+    return Song(path, midi, notes, file, never_ended, len(file.tracks) if file.type == 2 else 1)
 
 
 def decoded(text: str) -> str:
-    """Text of a MIDI file, whose bytes were taken for Latin-1 but may be UTF-8."""
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
+    """Text of a MIDI file, whose bytes were taken for Latin-1 but may be UTF-8, or UTF-16 with its
+    byte order mark. Control characters become spaces."""
+    data = text.encode("latin-1")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        with suppress(UnicodeDecodeError):
+            text = data.decode("utf-8-sig")
+    return CONTROL_CHARACTERS.sub(" ", text)
 
 
 def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
@@ -125,4 +149,4 @@ def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
 
 def beginnings(file: mido.MidiFile) -> int:
     """How many notes begin; of each that ends, the parser makes one note."""
-    return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
+    return sum(is_beginning(message) for track in file.tracks for message in track)
