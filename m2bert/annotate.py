@@ -8,6 +8,7 @@ song.png and song.html.
 
 import argparse
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,8 @@ from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
 from m2bert.base.arguments import PRECISIONS, checked
 from m2bert.base.devices import choose_device, choose_precision
-from m2bert.base.errors import UserError, run_command, show_lines_at_once
-from m2bert.base.files import refuse_folder, replacing_together
+from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
+from m2bert.base.files import read_json, refuse_folder, replacing_together
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Song, read_song
 from m2bert.notes.windows import check_stride
@@ -76,19 +77,17 @@ def main() -> None:
     models = find_models(args.model)
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
-    print(introduction(song))
     names = {f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
     refuse_places(args.out, names)
+    refuse_other_song(args.out / f"{args.song.stem}.json", song)
     with replacing_together(args.out) as temporary:  # before the work, in case it cannot be made
         device = choose_device(args.cpu)
         precision = choose_precision(args.precision, device)
         annotation = annotate(song, models, device, args.stride, precision, show_progress)
-        print(summary(annotation))
         for name, write in names.items():
             write(annotation, temporary / name)
-    print("written:")
-    for name in names:
-        print(f"  {args.out / name}")
+    written = ["written:", *(f"  {args.out / name}" for name in names)]
+    print_result("\n".join([introduction(song), summary(annotation), *written]))
 
 
 def refuse_places(folder: Path, names: Iterable[str]) -> None:
@@ -97,6 +96,15 @@ def refuse_places(folder: Path, names: Iterable[str]) -> None:
         raise UserError(f"{folder} is a file: name a folder with --out")
     for name in names:
         refuse_folder(folder / name)
+
+
+def refuse_other_song(path: Path, song: Song) -> None:
+    """Raise `UserError` if the JSON file that an annotation left at `path` is of another song."""
+    own = other = str(song.path.resolve())
+    with suppress(UserError):  # it is not there, or no such file
+        other = read_json(path).get("path", own)
+    if other != own:
+        raise UserError(f"{path} is of another song, {other}: name another folder with --out")
 
 
 def show_progress(tasks: Iterable[str]) -> Iterable[str]:

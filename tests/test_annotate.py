@@ -156,6 +156,33 @@ def test_bad_input_is_told_in_one_sentence_and_leaves_nothing(models, tmp_path, 
         run_here(monkeypatch, song, "--model", models, "--out", out / "below")
 
 
+@pytest.mark.parametrize("lines", [0, 1])
+def test_files_are_written_whoever_reads_the_summary(lines, models, tmp_path):
+    words = [write_midi(tmp_path / "song.mid"), "--model", models / "seed_2021/melody"]
+    program = [sys.executable, "-m", "m2bert.annotate", *map(str, words), "--out", tmp_path / "out"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(program, cwd=REPOSITORY, text=True, **pipes) as process:
+        read = [process.stdout.readline() for _ in range(lines)]
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(300)) == ("", 0)
+    assert all("song.mid: 8 notes, 1 track" in line for line in read)
+    assert len(list((tmp_path / "out").iterdir())) == len(annotate.WRITERS)
+
+
+def test_another_song_of_one_name_is_refused_before_the_work(models, tmp_path, monkeypatch):
+    first, second = (write_midi(tmp_path / folder / "song.mid") for folder in "ab")
+    words = ("--model", models / "seed_2021/melody", "--out", tmp_path / "out")
+    run_here(monkeypatch, first, *words)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(annotate, "annotate", None)  # what works would fail
+        with pytest.raises(UserError, match=r"of another song, .*a/song\.mid"):
+            run_here(patch, second, *words)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    monkeypatch.chdir(tmp_path / "a")
+    run_here(monkeypatch, "song.mid", *words)  # the same song again
+
+
 def test_a_stride_longer_than_the_windows_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run_here(monkeypatch, "song.mid", "--model", "models", "--stride", "1025")

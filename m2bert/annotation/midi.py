@@ -1,6 +1,7 @@
-"""An annotated song as a MIDI file: the same notes, in a track for each role, and markers."""
+"""An annotated song as a MIDI file: the same events, in a track for each role, and markers."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from operator import itemgetter
 from pathlib import Path
 
 import mido
@@ -9,7 +10,9 @@ import numpy as np
 from m2bert.annotation.labels import MOMENT_TASKS, Annotation, moments, spans
 from m2bert.base.files import replacing
 from m2bert.model.predictions import NOT_READ
-from m2bert.notes.song import Song
+from m2bert.notes.events import is_beginning
+from m2bert.notes.legal_midi import LONGEST_DELTA
+from m2bert.notes.song import Song, decoded
 from m2bert.tasks import PADDING
 
 TRACK_TASK = "melody"
@@ -18,30 +21,37 @@ TRACK_TASK = "melody"
 SPAN_MARKERS = {"localkey": "key {}", "chordroot": "chord {}"}
 """Text of the marker wherever the label of a task changes (`labels.SPAN_TASKS`)."""
 
-DRUM_CHANNEL = 9
-CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
+BANK_SELECTS, PEDALS = (0, 32), (64, 66, 69)
+"""Controllers that a program change waits for, and those that hold notes when they end."""
+
+OF_A_TRACK = ("track_name", "midi_port", "end_of_track")
+"""Meta events that each track has of its own."""
 
 Event = tuple[int, mido.Message | mido.MetaMessage]
 """Ticks from the beginning, and what happens then."""
 
 
 def write_annotation_midi(annotation: Annotation, path: Path) -> None:
-    """Write a MIDI file of format 1 with every note of the song once, unchanged.
+    """Write a MIDI file of format 1 that sounds like the song: every event stands on its tick,
+    channel and port.
 
     If the melody task labelled the notes, those of an instrument are split into a track for each
     class, named after it ("melody", or "melody (Piano)" if there are several instruments); drums
     and notes that were not read stay in tracks of their own. Markers name chords, keys, beats and
-    downbeats. The song's tempos, time and key signatures, lyrics, markers, controls and pitch bends
-    are kept.
+    downbeats. Left out are notes that never end, and names of tracks without notes, except that of
+    the first, which is the title. `_tracks` says where the events stand that are no notes.
     """
     song = annotation.song
-    channels = _channels(song)
+    names, parts = _parts(annotation)
+    tracks = _tracks(song, parts)
+    end = song.events[-1].tick
+    tracks[0, 0] += [*marker_events(annotation), (end, mido.MetaMessage("end_of_track"))]
+    has_ports = any(event.message.type == "midi_port" for event in song.events)
     file = mido.MidiFile(ticks_per_beat=song.notes.ticks_per_beat)
-    file.tracks.append(_track("", [*_conductor_events(song), *marker_events(annotation)]))
-    for name, index, members in _parts(annotation):
-        channel = channels[index]
-        events = [*_control_events(song, index, channel), *_note_events(song, members, channel)]
-        file.tracks.append(_track(name, events))
+    for (number, port), events in sorted(tracks.items(), key=itemgetter(0)):
+        begin = [mido.MetaMessage("track_name", name=names[number])] if names[number] else []
+        begin += [mido.MetaMessage("midi_port", port=port)] if has_ports else []
+        file.tracks.append(_track([*((0, message) for message in begin), *events]))
     with replacing(path) as temporary:
         file.save(temporary)
 
@@ -64,24 +74,28 @@ def marker_events(annotation: Annotation) -> list[Event]:
     return [(tick, mido.MetaMessage("marker", text=text)) for tick, text in texts]
 
 
-def _parts(annotation: Annotation) -> Iterable[tuple[str, int, np.ndarray]]:
-    """Yield the tracks to write: a name, the index of the instrument, the indices of its notes."""
+def _parts(annotation: Annotation) -> tuple[list[str], list[np.ndarray]]:
+    """The names of the tracks to write, and the notes of each after the first, which has none:
+    those with one role, of one instrument, on one port."""
     song = annotation.song
-    instruments = song.midi.instruments
     label, classes = _roles(annotation)
     has_role = label != NOT_READ
     several = len(np.unique(song.notes.track[has_role])) > 1
-    keys = np.stack([~has_role, label, song.notes.track], 1)  # what has no role comes last
-    parts, part_of_note = np.unique(keys, axis=0, return_inverse=True)
-    for part, (without_role, role, index) in enumerate(parts):
-        own = instruments[index].name
+    begins = [song.events[place] for place in song.events_of_notes[0]]
+    ports = [event.port for event in begins]
+    keys = np.stack([~has_role, label, song.notes.track, ports], 1)  # what has no role comes last
+    keys, part_of_note = np.unique(keys, axis=0, return_inverse=True)
+    title = song.file.tracks[0].name if all(event.track for event in begins) else ""
+    names = [_written(title)]
+    for without_role, role, index, _ in keys:
+        own = _written(song.midi.instruments[index].name)
         if without_role:
-            name = own
+            names.append(own)
         elif several:
-            name = f"{classes[role]} ({own if own.strip() else f'track {index + 1}'})"
+            names.append(f"{classes[role]} ({own or f'track {index + 1}'})")
         else:
-            name = classes[role]
-        yield name, index, np.flatnonzero(part_of_note == part)
+            names.append(classes[role])
+    return names, [np.flatnonzero(part_of_note == part) for part in range(len(keys))]
 
 
 def _roles(annotation: Annotation) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -95,91 +109,78 @@ def _roles(annotation: Annotation) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.where(stays, NOT_READ, labels.label), labels.classes
 
 
-def _channels(song: Song) -> list[int]:
-    """The channel of each instrument.
+def _tracks(song: Song, parts: list[np.ndarray]) -> dict[tuple[int, int], list[Event]]:
+    """The events of each track to write, by its number (that of a part, from 1 on) and port.
 
-    Up to 15 instruments have a channel each; of more, those with one program share one. All tracks
-    that are made of an instrument have its channel, so that its pedal holds for all their notes.
+    Number 0 has the meta events, the system exclusive messages and the channels without notes. The
+    other events of a channel stand in the first of the parts that have its notes. Since the tracks'
+    events of one tick are played track after track, an event that follows notes of its channel
+    at its tick stands in the part of these: a pedal behind their beginnings and ends, anything else
+    behind their beginnings, since it may be meant for notes that begin after it. Programs are
+    repeated in the later parts, for programs that look at a track alone.
     """
-    melodic = [index for index, track in enumerate(song.tracks) if not track.is_drum]
-    alone = len(melodic) <= len(CHANNELS)
-    sound = [index if alone else track.program for index, track in enumerate(song.tracks)]
-    place = {key: n for n, key in enumerate(dict.fromkeys(sound[index] for index in melodic))}
-    return [
-        DRUM_CHANNEL if track.is_drum else CHANNELS[place[sound[index]] % len(CHANNELS)]
-        for index, track in enumerate(song.tracks)
-    ]
+    events, (begins, ends, _) = song.events, song.events_of_notes
+    part_of_event = np.zeros(len(events), np.int64)
+    port_of_part, parts_of_channel = {}, defaultdict(list)
+    for number, notes in enumerate(parts, 1):
+        part_of_event[begins[notes]] = part_of_event[ends[notes]] = number
+        begin = events[begins[notes[0]]]
+        port_of_part[number] = begin.port
+        parts_of_channel[begin.port, begin.message.channel].append(number)
+    banks = {
+        (tick, port, message.channel): place
+        for place, (tick, _, port, message) in enumerate(events)
+        if message.type == "control_change" and message.control in BANK_SELECTS
+    }
+    # by tick, port and channel: the last part in which notes begin, and begin or end
+    begun: dict[tuple, int] = defaultdict(int)
+    struck: dict[tuple, int] = defaultdict(int)
+    tracks: dict[tuple[int, int], list[Event]] = defaultdict(list, {(0, 0): []})
+    for place, number in enumerate(part_of_event.tolist()):
+        tick, _, port, message = events[place]
+        event = tick, message
+        if message.is_meta:
+            if message.type not in OF_A_TRACK:
+                tracks[0, 0].append(event)
+        elif message.type == "sysex":
+            tracks[0, port].append(event)
+        elif not hasattr(message, "channel") or (is_beginning(message) and not number):
+            continue  # no event for files, or a note that never ends
+        else:
+            port = port_of_part.get(number, port)  # notes end on the port where they begin
+            here = tick, port, message.channel
+            own = parts_of_channel[here[1:]]
+            if number:
+                struck[here] = max(struck[here], number)
+                begun[here] = max(begun[here], number * is_beginning(message))
+            elif own and message.type not in ("note_on", "note_off"):
+                is_pedal = message.type == "control_change" and message.control in PEDALS
+                number = max(own[0], (struck if is_pedal else begun)[here])
+            tracks[number, port].append(event)
+            # a bank that is chosen after it, for a later one, must not hold for its repetitions
+            if message.type == "program_change" and banks.get(here, 0) <= place:
+                for later in own[own.index(number) + 1 :] if number else ():
+                    tracks[later, port].append(event)
+    return tracks
 
 
-def _conductor_events(song: Song) -> list[Event]:
-    """Tempo, signatures, lyrics and markers of the file itself."""
-    midi, message = song.midi, mido.MetaMessage
-    return [
-        *(
-            (t.time, message("set_tempo", tempo=mido.bpm2tempo(t.tempo)))
-            for t in midi.tempo_changes
-        ),
-        *(
-            (t.time, message("time_signature", numerator=t.numerator, denominator=t.denominator))
-            for t in midi.time_signature_changes
-        ),
-        *((k.time, message("key_signature", key=k.key_name)) for k in midi.key_signature_changes),
-        *((lyric.time, message("lyrics", text=lyric.text)) for lyric in midi.lyrics),
-        *((marker.time, message("marker", text=marker.text)) for marker in midi.markers),
-    ]
+def _written(name: str) -> str:
+    """A name as it is written, in the encoding that the input has it in; UTF-16 as UTF-8.
 
-
-def _control_events(song: Song, index: int, channel: int) -> list[Event]:
-    """An instrument's controls, program and pitch bends."""
-    instrument = song.midi.instruments[index]
-    controls = [
-        (c.time, mido.Message("control_change", control=c.number, value=c.value, channel=channel))
-        for c in instrument.control_changes
-    ]
-    # a bank that is chosen at the beginning holds for program changes that follow
-    program = mido.Message("program_change", program=int(instrument.program), channel=channel)
-    bends = [
-        (bend.time, mido.Message("pitchwheel", pitch=bend.pitch, channel=channel))
-        for bend in instrument.pitch_bends
-    ]
-    return [*controls, (0, program), *bends]
-
-
-def _note_events(song: Song, members: np.ndarray, channel: int) -> list[Event]:
-    """Beginnings and ends of the notes `members`, in an order in which they are read back as the
-    same notes.
-
-    A reader takes the end of a pitch for that of the note of this pitch that began first; of those
-    that begin together, a song lists the one that ends first before the others.
+    mido writes the characters as bytes, as it read them.
     """
-    start, end = song.notes.start[members], song.notes.end[members]
-    is_end = np.repeat([False, True], len(members))
-    tick = np.concatenate([start, end])
-    # At one tick notes end before others begin, and notes without duration do both in between:
-    # else their end would be taken for another's.
-    rank = np.where(np.tile(start == end, 2), 1, np.where(is_end, 0, 2))
-    note = np.tile(np.arange(len(members)), 2)
-    order = np.lexsort((is_end, note, rank, tick))
-    columns = (tick, is_end, song.notes.pitch[members][note], song.notes.velocity[members][note])
-    return [
-        (
-            tick,
-            mido.Message("note_off", note=pitch, channel=channel)
-            if is_end
-            else mido.Message("note_on", note=pitch, velocity=velocity, channel=channel),
-        )
-        for tick, is_end, pitch, velocity in zip(
-            *(column[order].tolist() for column in columns), strict=True
-        )
-    ]
+    text = decoded(name)
+    is_latin = len(text) == len(name)  # other encodings take more bytes than characters
+    return (text if is_latin else text.encode().decode("latin-1")).strip()
 
 
-def _track(name: str, events: list[Event]) -> mido.MidiTrack:
+def _track(events: list[Event]) -> mido.MidiTrack:
     """Events in order of time (of one tick: in the given order) as a track."""
-    track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)] if name else [])
-    now = 0
-    for tick, message in sorted(events, key=lambda event: event[0]):
-        message.time = tick - now
-        track.append(message)
+    track, now = mido.MidiTrack(), 0
+    for tick, message in sorted(events, key=itemgetter(0)):
+        while tick - now > LONGEST_DELTA:
+            track.append(mido.MetaMessage("text", time=LONGEST_DELTA))
+            now += LONGEST_DELTA
+        track.append(message.copy(skip_checks=True, time=tick - now))
         now = tick
     return track

@@ -33,6 +33,7 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
     facts = {
         "format_version": ANNOTATION_FORMAT,
         "file": song.name,
+        "path": str(song.path.resolve()),
         "ticks_per_beat": song.notes.ticks_per_beat,
         "seconds": round(float(song.seconds(song.notes.end.max())), 6),
         "tracks": [

@@ -1,5 +1,6 @@
 """`UserError`, the exception for what the user can correct, and how commands print it."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +30,15 @@ def show_lines_at_once(escape: bool = False) -> None:
     """
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace" if escape else None)
+
+
+def print_result(text: str) -> None:
+    """Print what a command has to say at its end. If nobody reads on (`| head -1`), that is no
+    error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # Python would try again when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:

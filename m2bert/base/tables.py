@@ -12,6 +12,9 @@ WIDTH = 120
 TEXT_CELL = 18
 """Most characters of a text cell in a terminal; longer names of users' own tasks are cut."""
 
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""How text begins that a spreadsheet takes for a formula."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -77,12 +80,20 @@ def markdown_text(table: Table) -> str:
 
 
 def csv_text(records: Sequence[dict]) -> str:
-    """At least one record as CSV; all have the same keys, and None becomes an empty cell."""
+    """At least one record as CSV; all have the same keys, and None becomes an empty cell.
+
+    An apostrophe is put before text that spreadsheets would take for a formula.
+    """
     out = StringIO()
     writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    for record in records:
+        writer.writerow({key: _no_formula(value) for key, value in record.items()})
     return out.getvalue()
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
 
 
 def figure(value: float | None, absent: str = "", sign: str = "") -> str:

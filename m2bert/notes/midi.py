@@ -14,6 +14,7 @@ import numpy as np
 from miditoolkit import MidiFile
 
 from m2bert.notes.cp import cp_notes
+from m2bert.notes.events import is_beginning
 from m2bert.notes.legal_midi import LAST_TICK, LegalMidi, legal_midi
 from m2bert.notes.skipped import (
     NO_METRE,
@@ -115,7 +116,7 @@ def other_metres(notes: Notes) -> list[str]:
 
 def beginnings(file: mido.MidiFile) -> int:
     """How many notes begin; of each that ends, the parser makes one note."""
-    return sum(m.type == "note_on" and m.velocity > 0 for track in file.tracks for m in track)
+    return sum(is_beginning(message) for track in file.tracks for message in track)
 
 
 def refuse_no_notes(notes: Notes, data: bytes) -> None:

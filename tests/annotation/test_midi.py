@@ -1,54 +1,17 @@
 """The annotated MIDI file: the very notes, in tracks by their role, with markers."""
 
-from collections import Counter
-
 import mido
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.midi import parse_midi
 from m2bert.notes.song import read_song
 from tests.helpers.annotation_samples import annotate, made_up_annotation
-from tests.helpers.midi_files import write_midi
+from tests.helpers.midi_files import note, save, write_midi
 
 MELODY, BRIDGE, ACCOMPANIMENT = 1, 2, 3
-
-
-def random_messages(random, count):
-    """Messages as they may come: notes that never end, ends of nothing, notes without duration,
-    overlaps of one pitch, instruments that change."""
-    kinds = random.choice(["note_on", "note_off", "program_change"], count, p=[0.5, 0.4, 0.1])
-    return [
-        mido.Message("program_change", channel=channel, program=40 * (velocity > 64))
-        if kind == "program_change"
-        else mido.Message(kind, time=time, channel=channel, note=pitch, velocity=velocity)
-        for kind, time, channel, pitch, velocity in zip(
-            kinds.tolist(),
-            random.integers(0, 3, count).tolist(),
-            random.choice([0, 9], count).tolist(),
-            random.integers(60, 62, count).tolist(),
-            random.choice([0, 1, 64, 127], count).tolist(),
-            strict=True,
-        )
-    ]
-
-
-def save(path, *tracks, ticks_per_beat=480):
-    file = mido.MidiFile(ticks_per_beat=ticks_per_beat)
-    file.tracks.extend(mido.MidiTrack(track) for track in tracks)
-    file.save(path)
-    return path
-
-
-def note(start, end, pitch=60, channel=0, velocity=64):
-    """A note whose `start` counts from the message before it."""
-    return [
-        mido.Message("note_on", time=start, note=pitch, channel=channel, velocity=velocity),
-        mido.Message("note_off", time=end - start, note=pitch, channel=channel),
-    ]
 
 
 def written(annotation, folder):
@@ -56,25 +19,25 @@ def written(annotation, folder):
     return parse_midi(folder / "out.mid")
 
 
-def notes_with_instruments(midi):
-    """Every note with what it is played by, as a multiset."""
-    return Counter(
-        (n.start, n.end, n.pitch, n.velocity, int(instrument.program), instrument.is_drum)
-        for instrument in midi.instruments
-        for n in instrument.notes
-    )
-
-
-@given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3), with_roles=st.booleans())
-def test_random_files_keep_every_note(tmp_path_factory, seed, tracks, with_roles):
-    folder, random = tmp_path_factory.mktemp("random"), np.random.default_rng(seed)
-    # at least one note, whatever was drawn
-    drawn = [random_messages(random, 50) for _ in range(tracks)]
-    song = read_song(save(folder / "in.mid", note(1, 5), *drawn))
-    said = {"melody": random.integers(NOT_READ, 4, len(song))} if with_roles else {}
-    midi = written(annotate(song, said), folder)
-    assert notes_with_instruments(midi) == notes_with_instruments(song.midi)
-    assert read_song(folder / "out.mid").never_ended == 0
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("Flöte".encode("latin-1"), "Flöte".encode("latin-1")),
+        ("Flöte\n".encode(), "Flöte".encode()),
+        ("Flöte".encode("utf-16"), "Flöte".encode()),
+    ],
+)
+def test_names_stay_in_their_encoding(data, expected, tmp_path):
+    name = mido.MetaMessage("track_name", name=data.decode("latin-1"))
+    title = mido.MetaMessage("track_name", name="Title")
+    song = read_song(save(tmp_path / "in.mid", [title], [name, *note(0, 9)], note(0, 9)))
+    write_annotation_midi(annotate(song, {"melody": [MELODY, NOT_READ]}), tmp_path / "out.mid")
+    found = [track.name for track in mido.MidiFile(tmp_path / "out.mid").tracks]
+    assert found == ["Title", "melody", ""]
+    write_annotation_midi(annotate(song, {"melody": [MELODY, MELODY]}), tmp_path / "out.mid")
+    found = [track.name for track in mido.MidiFile(tmp_path / "out.mid").tracks]
+    flute = expected.decode("latin-1")
+    assert found == ["Title", f"melody ({flute})", "melody (track 2)"]
 
 
 def test_roles_become_tracks_and_the_rest_stays(tmp_path):
@@ -164,10 +127,10 @@ def test_everything_else_in_the_file_stays(tmp_path):
     assert midi.time_signature_changes == song.midi.time_signature_changes
     assert midi.key_signature_changes == song.midi.key_signature_changes
     assert midi.lyrics == song.midi.lyrics
-    (own,) = song.midi.instruments
-    for instrument in midi.instruments:
-        assert instrument.control_changes == own.control_changes
-        assert instrument.pitch_bends == own.pitch_bends
+    (own,), (first, second) = song.midi.instruments, midi.instruments
+    assert first.control_changes == own.control_changes[:2]
+    assert first.pitch_bends == own.pitch_bends  # for both, as they are on one channel
+    assert second.control_changes == own.control_changes[2:]  # the pedal is up behind its note
     ticks = np.arange(0, 500, 7)
     read_back = read_song(tmp_path / "out.mid")
     np.testing.assert_allclose(read_back.seconds(ticks), song.seconds(ticks), rtol=1e-9)
@@ -183,30 +146,11 @@ def test_tempos_of_all_tracks_are_kept(tmp_path):
         assert read.seconds(np.array([4800, 9600])).tolist() == [5, 7.5]
 
 
-def test_instruments_keep_channels_of_their_own_as_long_as_there_are_enough(tmp_path):
-    def channels(programs):
-        """Channels of instruments, and of the one drum track behind them."""
-        tracks = [
-            [mido.Message("program_change", program=program, channel=0), *note(0, 9)]
-            for program in programs
-        ]
-        path = save(tmp_path / "in.mid", *tracks, note(0, 9, 36, channel=9))
-        write_annotation_midi(annotate(read_song(path)), tmp_path / "out.mid")
-        return [
-            next(message.channel for message in track if message.type == "program_change")
-            for track in mido.MidiFile(tmp_path / "out.mid").tracks[1:]
-        ]
-
-    melodic = [*range(9), *range(10, 16)]
-    assert channels([7] * 15) == [*melodic, 9]
-    assert channels([7] * 10 + [8] * 10) == [0] * 10 + [1] * 10 + [9]
-
-
 def test_a_note_ends_before_it_is_struck_again(tmp_path):
     path = save(tmp_path / "in.mid", [*note(0, 9), *note(0, 9), *note(0, 0)])
     write_annotation_midi(annotate(read_song(path)), tmp_path / "out.mid")
     track = mido.MidiFile(tmp_path / "out.mid").tracks[1]
-    types = [message.type for message in track if not message.is_meta][1:]
+    types = [message.type for message in track if not message.is_meta]
     assert types == ["note_on", "note_off"] * 3
 
 

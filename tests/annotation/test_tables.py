@@ -98,26 +98,48 @@ def test_no_task_takes_the_place_of_what_is_known_of_a_note(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "charset"),
+    ("name", "charset", "expected"),
     [
-        ('a "b", c;d', "ascii"),
-        ("zwei\nZeilen", "ascii"),
-        ("Flöte", "latin-1"),
-        ("Flöte", "utf-8"),
-        ("B♭ Clarinet", "utf-8"),
+        ('a "b", c;d', "ascii", None),
+        ("Flöte", "latin-1", None),
+        ("Flöte", "utf-8", None),
+        ("B♭ Clarinet", "utf-8", None),
+        ("B♭ Clarinet", "utf-8-sig", None),
+        ("B♭ Clarinet", "utf-16", None),
+        ("Canção ñ", "utf-16-be", "Canção ñ"),  # with the mark, below
+        ("Canção ñ\0", "utf-16-le", "Canção ñ"),
+        ("zwei\nZeilen\x7f\x85\u2028!", "utf-8", "zwei Zeilen   !"),
+        ("ピアノ", "shift-jis", " s A m"),  # who could tell
     ],
 )
-def test_names_of_tracks_survive(name, charset, tmp_path):
-    file = mido.MidiFile(write_midi(tmp_path / "in.mid"), charset=charset)
-    file.tracks[0].insert(0, mido.MetaMessage("track_name", name=name))
+def test_names_of_tracks_survive(name, charset, expected, tmp_path):
+    """As text without control characters."""
+    mark = "\ufeff" * charset.startswith("utf-16-")
+    data = (mark + name).encode(charset).decode("latin-1")
+    file = mido.MidiFile(write_midi(tmp_path / "in.mid"))
+    file.tracks[0].insert(0, mido.MetaMessage("track_name", name=data))
     file.save(tmp_path / "named.mid")
     annotation = annotate(read_song(tmp_path / "named.mid"))
     write_annotation_csv(annotation, tmp_path / "out.csv")
     write_annotation_json(annotation, tmp_path / "out.json")
-    assert {row["track_name"] for row in read_csv(tmp_path / "out.csv")} == {name}
+    expected = (expected or name).strip()
+    assert {row["track_name"] for row in read_csv(tmp_path / "out.csv")} == {expected}
     # a byte order mark only where spreadsheets need it
-    assert (tmp_path / "out.csv").read_bytes().startswith(b"index,") == name.isascii()
-    assert read_strict_json(tmp_path / "out.json")["tracks"][0]["name"] == name
+    data = (tmp_path / "out.csv").read_bytes()
+    assert data.startswith(b"index,") == expected.isascii()
+    assert b"\0" not in data
+    assert read_strict_json(tmp_path / "out.json")["tracks"][0]["name"] == expected
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1"])
+def test_no_name_is_a_formula(name, tmp_path):
+    file = mido.MidiFile(write_midi(tmp_path / "in.mid"))
+    file.tracks[0].name = name
+    file.save(tmp_path / "named.mid")
+    annotation = annotate(read_song(tmp_path / "named.mid"))
+    write_annotation_csv(annotation, tmp_path / "out.csv")
+    assert {row["track_name"] for row in read_csv(tmp_path / "out.csv")} == {f"'{name}"}
+    assert note_records(annotation)[0]["track_name"] == name
 
 
 def test_pitch_names():

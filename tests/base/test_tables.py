@@ -43,3 +43,10 @@ def test_csv_holds_the_records():
 
 def test_figures_have_three_decimals():
     assert [figure(0.12345), figure(1, sign="+"), figure(None, "-")] == ["0.123", "+1.000", "-"]
+
+
+def test_text_is_no_formula_and_numbers_stay_numbers():
+    texts = ["=1", "+1", "-1", "@1", "\t=1", "1=", ""]
+    rows = csv.reader(csv_text([{"a": text, "b": -1.5} for text in texts]).splitlines())
+    assert [row[0] for row in rows] == ["a", "'=1", "'+1", "'-1", "'@1", "'\t=1", "1=", ""]
+    assert csv_text([{"a": -1.5}]) == "a\n-1.5\n"

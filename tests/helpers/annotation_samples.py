@@ -1,7 +1,9 @@
 """Annotations that tests make up themselves."""
 
+from io import BytesIO
 from pathlib import Path
 
+import mido
 import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange
 
@@ -61,7 +63,10 @@ def made_up_song(notes: int, path: Path = Path("a song.mid"), names=("right", "l
         )
         part.notes = [Note(*map(int, field)) for field in fields]
         midi.instruments.append(part)
-    return Song(path, midi, notes_of(midi))
+    data = BytesIO()
+    midi.dump(file=data, charset="utf-8")
+    midi, file = (reader(file=BytesIO(data.getvalue())) for reader in (MidiFile, mido.MidiFile))
+    return Song(path, midi, notes_of(midi), file)
 
 
 def made_up_annotation(song: Song, tasks=BENCHMARK_TASKS, unread: float = 0.05) -> Annotation:

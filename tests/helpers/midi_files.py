@@ -46,6 +46,21 @@ def write_midi(
     return path
 
 
+def save(path, *tracks, ticks_per_beat=480):
+    file = mido.MidiFile(ticks_per_beat=ticks_per_beat)
+    file.tracks.extend(mido.MidiTrack(track) for track in tracks)
+    file.save(path)
+    return path
+
+
+def note(start, end, pitch=60, channel=0, velocity=64):
+    """A note whose `start` counts from the message before it."""
+    return [
+        mido.Message("note_on", time=start, note=pitch, channel=channel, velocity=velocity),
+        mido.Message("note_off", time=end - start, note=pitch, channel=channel),
+    ]
+
+
 # Byte by byte: events are a time after the event before, in ticks, and what happens
 
 FOUR_FOUR = b"\0\xff\x58\4\4\2\x18\x08"

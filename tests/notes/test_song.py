@@ -3,10 +3,13 @@
 import mido
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from m2bert.base.errors import UserError
 from m2bert.notes.song import read_song
-from tests.helpers.midi_files import END, midi_bytes, off, on, program, write_midi
+from tests.helpers.midi_files import END, midi_bytes, note, off, on, program, save, write_midi
+from tests.helpers.random_midi import wild_messages
 
 
 def test_seconds_follow_the_tempos(tmp_path):
@@ -59,3 +62,35 @@ def test_what_is_no_song_is_named(tmp_path, content, words):
         path.write_bytes(content)
     with pytest.raises(UserError, match=f"{words}|song.mid .*{words}"):
         read_song(path)
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3))
+def test_the_events_of_notes(tmp_path_factory, seed, tracks):
+    """They are those of the very notes that miditoolkit makes of them, in the same order."""
+    random = np.random.default_rng(seed)
+    path = tmp_path_factory.mktemp("random") / "song.mid"
+    song = read_song(save(path, note(1, 5), *(wild_messages(random, 60) for _ in range(tracks))))
+    begins, ends, _ = song.events_of_notes
+    found = [(song.events[b], song.events[e]) for b, e in zip(begins, ends, strict=True)]
+    assert [begin.tick for begin, _ in found] == song.notes.start.tolist()
+    assert [end.tick for _, end in found] == song.notes.end.tolist()
+    assert [begin.message.note for begin, _ in found] == song.notes.pitch.tolist()
+    assert [begin.message.velocity for begin, _ in found] == song.notes.velocity.tolist()
+    assert [begin.message.channel == 9 for begin, _ in found] == song.is_drum.tolist()
+    assert all(begin.track == end.track for begin, end in found)
+    assert len({*begins.tolist(), *ends.tolist()}) == 2 * len(song)
+
+
+def test_the_program_that_sounds_may_be_of_another_track(tmp_path):
+    violin, flute = (mido.Message("program_change", program=number) for number in (40, 73))
+    other = mido.MetaMessage("midi_port", port=1)
+    # the violin is replaced at the beginning of the second note, which is the third track's
+    path = save(
+        tmp_path / "song.mid",
+        [violin, flute.copy(time=480)],
+        note(0, 480),
+        note(480, 960),
+        [other, *note(480, 960)],
+    )
+    assert [track.program for track in read_song(path).tracks] == [40, 73, 0]
