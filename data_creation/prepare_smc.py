@@ -27,6 +27,7 @@ from data_creation.benchmark.sets import DATA_SETS, DataSet
 from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
 from m2bert.base.files import read_json, replacing, write_json
 from m2bert.scores.published import BENCHMARK_TASKS
+from m2bert.tasks import TASKS
 
 
 def main() -> int:
@@ -69,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         "--dataset",
         nargs="+",
         metavar="NAME",
-        default=[name for name, data in DATA_SETS.items() if data.is_published],
+        default=sorted({TASKS[name].corpus for name in BENCHMARK_TASKS}),
         help=f"data sets to make, of {', '.join(DATA_SETS)}",
     )
     parser.add_argument(
@@ -113,13 +114,8 @@ def make_data_set(
         raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
         raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
-    record_path = output_dir / f"{data_set.name}.json"
-    previous = read_record(record_path)
-    if not overwrite:
-        if previous and is_complete(previous, data_set, output_dir, as_published):
-            return previous
-        if not previous:
-            check_nothing_is_replaced(data_set.paths(output_dir))
+    if kept := kept_record(data_set, output_dir, as_published, overwrite):
+        return kept
     if absent := missing_files(data_set, smc_dir):
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise UserError(f"{data_set.name} is missing: there is no {absent[0]}{more}")
@@ -128,6 +124,7 @@ def make_data_set(
     parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
     converted = {part: convert_part(data_set, part, smc_dir, as_published) for part in parts}
     # Old files are touched from here on, when nothing can fail any more but the disk.
+    record_path = output_dir / f"{data_set.name}.json"
     record_path.unlink(missing_ok=True)
     written = {
         part: write_part(output_dir, data_set.files(part), content)
@@ -142,24 +139,29 @@ def make_data_set(
     return record
 
 
-def read_record(path: Path) -> dict | None:
-    """The record of a complete data set; None if there is none.
+def kept_record(
+    data_set: DataSet, output_dir: Path, as_published: bool, overwrite: bool
+) -> dict | None:
+    """The record of the data set if it is complete and is to be kept; None if it is to be made.
 
-    Raises `UserError` if the file in its place is something else.
+    Raises `UserError` if a file in the way was not made here, or was made in another way.
     """
-    if not path.exists():
+    record_path = output_dir / f"{data_set.name}.json"
+    record = read_json(record_path) if record_path.exists() else None
+    if record is not None and not {"as_published", "parts"} <= record.keys():
+        raise UserError(
+            f"{record_path} is of something other than fine-tuning data: give another folder"
+        )
+    if overwrite:
         return None
-    record = read_json(path)
-    if not {"as_published", "parts"} <= record.keys():
-        raise UserError(f"{path} is of something other than fine-tuning data: give another folder")
-    return record
-
-
-def is_complete(record: dict, data_set: DataSet, output_dir: Path, as_published: bool) -> bool:
-    """Whether all files that `record` lists are there in their shapes; prints a line about it.
-
-    Raises `UserError` if they were made in another way.
-    """
+    if record is None:
+        for path in data_set.paths(output_dir):
+            if path.exists() and shape_of(path) is None:
+                raise UserError(
+                    f"{path} is there, but was not made here; choose another --output_dir, or "
+                    "replace it with --overwrite"
+                )
+        return None
     if record["as_published"] is not as_published:
         was, give = ("without", "leave it away") if as_published else ("with", "give it as well")
         raise UserError(
@@ -172,19 +174,9 @@ def is_complete(record: dict, data_set: DataSet, output_dir: Path, as_published:
     }
     if {part: entry["files"] for part, entry in record["parts"].items()} != shapes:
         print(f"{data_set.name}: making it anew, as files in {output_dir} are missing or changed")
-        return False
+        return None
     print(f"{data_set.name}: complete in {output_dir}; --overwrite makes it anew")
-    return True
-
-
-def check_nothing_is_replaced(paths: list[Path]) -> None:
-    """Raise `UserError` if one of `paths` is a file that was not made here."""
-    for path in paths:
-        if path.exists() and shape_of(path) is None:
-            raise UserError(
-                f"{path} is there, but was not made here; choose another --output_dir, or "
-                "replace it with --overwrite"
-            )
+    return record
 
 
 def shape_of(path: Path) -> list[int] | None:

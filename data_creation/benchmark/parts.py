@@ -125,7 +125,7 @@ def _convert_piece_item(data_set: DataSet, item: Item, _as_published: bool) -> C
 def _segments(
     data_set: DataSet, notes: np.ndarray, labels: list[np.ndarray], published: dict[str, int]
 ) -> Converted:
-    length = data_set.segment_length
+    length = data_set.tasks[0].segment_length
     segments = cut_notes(notes, length)
     cut = [
         cut_labels(each, length) if each.ndim else np.full(len(segments), each) for each in labels

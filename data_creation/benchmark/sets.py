@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS, Task
 
 
@@ -28,11 +27,6 @@ class DataSet:
         return self.tasks[0].level
 
     @property
-    def is_published(self) -> bool:
-        """Whether SMCBenchmark has it; other data sets are of a user's own tasks."""
-        return any(task.name in BENCHMARK_TASKS for task in self.tasks)
-
-    @property
     def folder(self) -> str:
         """The folder below SMCBenchmark's that holds its files."""
         return {"note": "downstream_note", "piece": "downstream_seq"}[self.level]
@@ -40,10 +34,6 @@ class DataSet:
     @property
     def parts(self) -> tuple[str, ...]:
         return self.tasks[0].parts
-
-    @property
-    def segment_length(self) -> int:
-        return self.tasks[0].segment_length
 
     def files(self, part: str) -> list[str]:
         """The names of a part's files: of its notes, then of each task's labels."""

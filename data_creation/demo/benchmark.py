@@ -119,34 +119,29 @@ def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]
                 if song["corpus"] in corpora and part in (song["split"], song["fold"])
                 for item in items_of(played)
             ]
-            files = _write_part(output_dir, DATA_SETS[name], part, items)
-            benchmark[name][part] = {"files": files, "songs": [song["path"] for song, _ in items]}
+            arrays = _arrays(DATA_SETS[name], part, items)
+            for file, array in arrays.items():
+                with replacing(output_dir / file) as temporary, temporary.open("wb") as opened:
+                    np.save(opened, array)
+            paths = [song["path"] for song, _ in items]
+            benchmark[name][part] = {"files": list(arrays), "songs": paths}
     return benchmark
 
 
-def _write_part(
-    output_dir: Path, data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
-) -> list[str]:
-    """Write the notes of a part's items and their labels for every task; returns the files."""
-    notes_file, _ = data_set.tasks[0].file_names(part)
-    arrays = {notes_file: _objects(_rows(notes) for _, notes in items)}
-    for task in data_set.tasks:
-        _, labels_file = task.file_names(part)
+def _arrays(
+    data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The content of a part's files: the notes of its items and their labels for every task."""
+    notes_file, *label_files = (f"{FOLDER}/{data_set.folder}/{n}" for n in data_set.files(part))
+    rows = (notes[["onset", "offset", "pitch"]].tolist() for _, notes in items)
+    arrays = {notes_file: _objects(list(map(list, item)) for item in rows)}
+    for task, file in zip(data_set.tasks, label_files, strict=True):
         if classes := PIECE_CLASSES.get(task.name):
             labels = [classes.index(song["style"]) for song, _ in items]
-            arrays[labels_file] = np.array(labels, dtype=np.int64)
+            arrays[file] = np.array(labels, dtype=np.int64)
         elif of_notes := NOTE_LABELS.get(task.name):  # a task that a user has added has none
-            arrays[labels_file] = _objects(of_notes(notes).tolist() for _, notes in items)
-    folder = Path(FOLDER, data_set.folder)
-    for name, array in arrays.items():
-        with replacing(output_dir / folder / name) as temporary, temporary.open("wb") as file:
-            np.save(file, array)
-    return [(folder / name).as_posix() for name in arrays]
-
-
-def _rows(notes: np.ndarray) -> list[list]:
-    columns = (notes[name].tolist() for name in ("onset", "offset", "pitch"))
-    return [list(row) for row in zip(*columns, strict=True)]
+            arrays[file] = _objects(of_notes(notes).tolist() for _, notes in items)
+    return arrays
 
 
 def _objects(items: Iterable[list]) -> np.ndarray:

@@ -12,7 +12,6 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,8 +41,7 @@ def read_items(path: Path | str) -> list:
         if not file.getvalue().startswith(pickle.PROTO):  # with which every pickle begins
             shape, fortran, dtype = read_header(path, file)
             if not dtype.hasobject:
-                kind = _Dtype(dtype.str[1:], order=dtype.str[:1])
-                return _Array().fill(shape, kind, fortran, file.read())
+                return _Array().fill(shape, _Dtype(dtype.str), fortran, file.read())
         items = _Reader(path, file).load()
         if type(items) not in (list, _Array):
             raise ValueError("no list of items")
@@ -133,20 +131,17 @@ def _numbers(values: Any, types: set[type], dtype: type) -> np.ndarray:
 # with `__setstate__`.
 
 
-@dataclass
 class _Dtype:
-    code: str
-    align: Any = False
-    copy: Any = False
-    order: str = "="
+    def __init__(self, code: str, *_: Any) -> None:
+        self.code, self.order = code, ""
 
     def __setstate__(self, state: tuple) -> None:
         self.order = state[1]
 
-    def numpy(self) -> np.dtype:
-        if not re.fullmatch("[<>=|][biuf][1248]", self.order + self.code):
+    def values(self, data: bytes) -> np.ndarray:
+        if not re.fullmatch("[<>=|]?[biuf][1248]", self.order + self.code):
             raise ValueError(f"values of numpy's type {self.code[:20]!r}")
-        return np.dtype(self.order + self.code)
+        return np.frombuffer(data, self.order + self.code)
 
 
 class _Array(list):
@@ -164,7 +159,7 @@ class _Array(list):
         if isinstance(data, list):  # an object array's values lie in the order of their indexes
             flat, fortran = np.fromiter(data, object, len(data)), False
         else:
-            flat = np.frombuffer(data, dtype.numpy())
+            flat = dtype.values(data)
         if min(shape, default=-1) < 0 or 0 in shape[1:]:
             raise ValueError(f"an array of the shape {shape} holds no items")
         self[:] = flat.reshape(shape, order="F" if fortran else "C").tolist()
@@ -173,7 +168,7 @@ class _Array(list):
 
 
 def _scalar(dtype: _Dtype, data: bytes) -> int | float:
-    return np.frombuffer(data, dtype.numpy()).item()
+    return dtype.values(data).item()
 
 
 def _encode(text: str, encoding: str) -> bytes:
