@@ -8,10 +8,12 @@ import miditoolkit
 import numpy as np
 import pytest
 
+from data_creation.benchmark.sets import DATA_SETS
 from data_creation.demo.benchmark import SOURCES
 from data_creation.demo.harmony import pitch_class, tone_name
 from data_creation.demo.music import strokes
 from data_creation.demo.styles import MELODIES, STYLES
+from data_creation.prepare_smc import make_data_set
 from m2bert.notes.object_arrays import is_pickled, read_items
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS, TASKS
@@ -54,21 +56,13 @@ def test_every_task_has_its_files_and_nothing_else_is_there(demo_dir: Path):
     assert pickled == expected
 
 
-@pytest.mark.parametrize("name", BENCHMARK_TASKS)
-def test_items_and_labels_have_the_published_form(name: str, pieces: Pieces):
-    task = TASKS[name]
-    for part in task.parts:
-        for _, notes, label in pieces(name, part):
-            labels = label if task.level == "note" else [label]
-            assert len(labels) == (len(notes) if task.level == "note" else 1) > 0
-            assert {type(value) for value in labels} == {int}
-            assert 0 <= min(labels) <= max(labels) < len(task.classes)
-            assert {tuple(map(type, note)) for note in notes} == {(float, float, int)}
-            assert all(0 <= onset < offset for onset, offset, _ in notes)
-            places = [(onset, pitch) for onset, _, pitch in notes]
-            assert places == sorted(places) or name == "violin_all"
-        if task.level == "piece":
-            assert {label for _, _, label in pieces(name, part)} == set(range(len(task.classes)))
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_benchmarks_command_converts_all_and_the_original_would_mix_up_nothing(
+    name: str, demo_dir: Path, tmp_path: Path
+):
+    for entry in make_data_set(DATA_SETS[name], demo_dir / "smc", tmp_path)["parts"].values():
+        assert entry["items"] > 0
+        assert name == "tnua" or not any(entry["published_way"].values())
 
 
 def test_no_song_is_in_two_parts_and_none_is_left_out(demo: dict):
@@ -192,9 +186,12 @@ def test_a_motif_keeps_its_rhythm_and_returns(pieces: Pieces):
 
 
 def test_classes_of_pieces_are_in_their_paths(pieces: Pieces):
-    for task in ("composer", "emotion"):
-        for song, _, label in pieces(task):
-            assert TASKS[task].classes[label] == Path(song["path"]).name.split("_")[0]
+    for task in (TASKS["composer"], TASKS["emotion"]):
+        for part in task.parts:
+            labels = {
+                Path(song["path"]).name.split("_")[0]: k for song, _, k in pieces(task.name, part)
+            }
+            assert labels == {name: k for k, name in enumerate(task.classes)}
     genres = {(label, song["style"]) for song, _, label in pieces("genre")}
     assert genres == set(enumerate(("pop", "rock", "jazz", "country", "latin")))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.benchmark_conversion import notes_by_loops, published_edges
 from data_creation import prepare_smc
-from data_creation.benchmark.items import cp_notes_of_piece
+from data_creation.benchmark.items import cp_notes_of_piece, cut_notes
 from data_creation.benchmark.parts import convert_part
 from data_creation.benchmark.sets import DATA_SETS
 from m2bert.base.errors import UserError
@@ -128,16 +128,10 @@ def test_pieces_give_each_segment_their_label(tmp_path):
     items = [random_item(rng, notes) for notes in (512, 513, 2000, 1)]
     write_part(tmp_path, data_set, "fold_3", items, [classes])
     converted = convert_part(data_set, "fold_3", tmp_path, False)
-    start = 0
-    for rows, label in zip(items, classes, strict=True):
-        cp = cp_notes_of_piece(np.array(rows, float))
-        count = -(-len(cp) // 512)
-        segments = converted.notes[start : start + count].reshape(-1, 4)
-        np.testing.assert_array_equal(segments[: len(cp)], cp)
-        assert (segments[len(cp) :] == PAD).all()
-        assert converted.labels[0][start : start + count].tolist() == [label] * count
-        start += count
-    assert start == len(converted.notes) == converted.counts["segments"]
+    cp = [cut_notes(cp_notes_of_piece(np.array(rows, float)), 512) for rows in items]
+    np.testing.assert_array_equal(converted.notes, np.concatenate(cp))
+    assert converted.labels[0].tolist() == np.repeat(classes, [len(part) for part in cp]).tolist()
+    assert converted.counts["segments"] == len(converted.notes)
 
 
 def test_of_the_genres_only_the_first_pieces_of_each_class_are_used(tmp_path):

@@ -17,6 +17,13 @@ def run(*words: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(line, capture_output=True, text=True, **options)
 
 
+def run_well(*words: object, **options) -> str:
+    """Run what must succeed; returns what it prints."""
+    done = run(*words, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """The files below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())

@@ -1,7 +1,6 @@
 """Reading what others pickled: every value comes back right, no code runs, damage is one error."""
 
 import contextlib
-import json
 import os
 import pickle
 import struct
@@ -23,7 +22,6 @@ from tests.helpers.pickles import (
     object_array,
     random_songs,
 )
-from tests.helpers.shared import GOLDEN, same_as_original
 
 ITEMS = [
     [[0.0, 0.5, 60], [-0.25, 1e300, 61], [2.0, 70000.5, 108]],
@@ -68,7 +66,7 @@ def test_every_kind_of_value_comes_back_from_an_array_and_from_a_list(written, p
     assert read_items(written(pickle.dumps(ITEMS, protocol))) == ITEMS
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [2, 3, 4])
 @pytest.mark.parametrize("core", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
 def test_numbers_and_arrays_of_numpy_become_pythons(written, protocol, core):
     kinds = (np.int8, np.uint8, np.int64, np.float32, np.float64, np.dtype(">i4").type)
@@ -96,14 +94,6 @@ def test_arrays_of_any_kind_shape_and_order_give_nested_lists(written, dtype, sh
         assert read == array.tolist()
         assert_plain(read)
         assert is_pickled(path) == (dtype == "O")
-
-
-@same_as_original
-@pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
-def test_published_benchmark_items_equal_their_plain_copy(name):
-    plain = json.loads((GOLDEN / "smc" / f"{name}.json").read_text())
-    assert read_items(GOLDEN / "smc" / f"{name}.npy") == plain["items"]
-    assert read_items(GOLDEN / "smc" / f"{name}_labels.npy") == plain["labels"]
 
 
 def test_note_lists_of_any_numbers_arrays_and_tuples_are_read(written):
@@ -263,16 +253,6 @@ def test_whatever_could_name_or_build_something_else_is_refused(written, instruc
             read_items(written(content))
 
 
-@pytest.mark.parametrize("value", [{}, {1}, bytearray(b"a"), 1j, object(), np.str_("a")])
-def test_other_kinds_of_objects_are_refused(written, value):
-    for payload in ([value, value], [[[value]]], [(1, value)]):
-        with pytest.raises(UserError):
-            read_items(written(pickle.dumps(payload, 4)))
-    for no_list in (value, 7, "text", (1, 2), None, np.float64(1.0)):
-        with pytest.raises(UserError):
-            read_items(written(pickle.dumps(no_list, 4)))
-
-
 # ---- damage
 
 SONGS = object_array(random_songs([3, 1, 4, 2, 2, 6]))
@@ -348,24 +328,28 @@ def test_a_header_whose_shape_is_not_the_datas_is_an_error(written, shape):
                 list(read(written(content)))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\x93",
-        b"MThd\0\0\0\6",
-        b"(lp0\n.",
-        b"\x93NUMPY\x02\x00" + b"\xff" * 8,
-        b"\x80",
-        *(b"\x93NUMPY\x01\x00\x10\x00" + header for header in (b"{'descr': '|O'}\n", b"(" * 16)),
-        *(npy_around(b"\0" * 16, descr=descr) for descr in ("<U2", "<c8", "|V8", "<M8[s]")),
-    ],
-)
+@pytest.mark.parametrize("value", [{}, {1}, bytearray(b"a"), 1j, object(), np.str_("a")])
+def test_other_kinds_of_objects_are_refused(written, value):
+    for payload in ([value, value], [[[value]]], [(1, value)], value):
+        with pytest.raises(UserError):
+            read_items(written(pickle.dumps(payload, 4)))
+
+
+NO_LISTS = [pickle.dumps(value, 4) for value in (7, "text", (1, 2), None, np.float64(1.0))]
+NO_LISTS += [npy_around(b"\0" * 16, descr=descr) for descr in ("<U2", "<c8", "|V8", "<M8[s]")]
+NO_HEADER = [b"{'descr': '|O'}\n", b"(" * 16, b"\xff" * 16]
+NO_HEADER = [b"\x93NUMPY%s\x00\x10\x00" % v + h for v in (b"\1", b"\2") for h in NO_HEADER]
+
+
+@pytest.mark.parametrize("content", [*NO_LISTS, *NO_HEADER, b"", b"\x93", b"MThd\0\0\0\6", b"\x80"])
 def test_what_is_no_array_of_lists_and_no_pickle_is_refused(written, content):
     path = written(content)
-    for read in (*READERS, is_pickled):
-        if read is is_pickled and content.startswith(b"\x93NUMPY\x01"):
-            continue  # whose header may be whole
+    for read in READERS:
         with pytest.raises(UserError) as caught:
             list(read(path))
         assert str(path) in str(caught.value)
+
+
+def test_only_a_npy_file_has_a_header(written):
+    with pytest.raises(UserError, match=r"not a \.npy file"):
+        is_pickled(written(pickle.dumps([1])))
