@@ -127,9 +127,7 @@ def _segments(
 ) -> Converted:
     length = data_set.tasks[0].segment_length
     segments = cut_notes(notes, length)
-    cut = [
-        cut_labels(each, length) if each.ndim else np.full(len(segments), each) for each in labels
-    ]
+    cut = [cut_labels(a, length) if a.ndim else np.full(len(segments), a) for a in labels]
     counts = {"items": 1, "notes": len(notes), "segments": len(segments)}
     return Converted(segments, cut, counts, published)
 

@@ -230,9 +230,7 @@ class _Reader(pickle._Unpickler):
         self.path, self.memo = path, _Memo()
 
     def find_class(self, module: str, name: str) -> Callable:
-        named = f"{module}.{name}"
+        named = f"{module}.{name}"[:100]
         if named not in _STAND_INS:
-            raise UserError(
-                f"{self.path} refers to {named[:100]}; files that name code are not read"
-            )
+            raise UserError(f"{self.path} refers to {named}; files that name code are not read")
         return _STAND_INS[named]

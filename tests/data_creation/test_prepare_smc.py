@@ -328,13 +328,3 @@ def test_wrong_arguments_are_one_sentence(tmp_path, folder, words):
     failed = prepare(tmp_path / folder, tmp_path, "--dataset", "pop99")
     assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
     assert words in failed.stderr
-
-
-def test_a_full_disk_is_one_sentence(tmp_path, smc, monkeypatch):
-    def no_space(*_arguments, **_options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(prepare_smc.np, "save", no_space)
-    with pytest.raises(OSError, match=r"tnua_train\.npy could not be written"):
-        prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
-    assert list(tmp_path.iterdir()) == []
