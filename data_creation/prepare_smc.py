@@ -8,9 +8,9 @@ set (train, valid, test, or fold_0 to fold_4) there is then
     NAME_PART.npy             CP notes, uint8 (segments, 1024, 4), of piece tasks (segments, 512, 4)
     NAME_PART_LABELSans.npy   labels, uint8 (segments, 1024), of piece tasks (segments,)
 
-and NAME.json with counts: of each part, and of what the original's conversion would change in it.
-NAME.json is written last: where it is, the data set is complete. Killed at any time, the same
-command goes on with the data sets that are not.
+and NAME.json, which counts the items, notes and segments of each part, and what the original's
+conversion would lose and mix up in it. NAME.json is written last: where it is, the data set is
+complete. After an interruption at any time, the same command makes the data sets that are missing.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def kept_record(
 
 
 def shape_of(path: Path) -> list[int] | None:
-    """The shape of an array that was made here; None for any other file."""
+    """The shape of an array of uint8, as this command writes them; None for any other file."""
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # never unpickles: refuses objects
     except (OSError, ValueError, EOFError):

@@ -65,8 +65,8 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], list[np.ndarray
     "tnua": (("pop909", "ASAP", "lmd"), _violin),
     "bps_motif": (("ASAP", "pop1k7"), _whole),
 }
-"""The benchmark's data sets: the demo's corpora that take their place, and what makes the items of
-a song from its played notes."""
+"""For each of the benchmark's data sets: the demo's corpora whose songs are in it, and a function
+that gives the items of a song, arrays of `data_creation.demo.music.NOTE`."""
 
 
 def _fingering(notes: np.ndarray) -> np.ndarray:
@@ -92,7 +92,8 @@ NOTE_LABELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "violin_all": _fingering,
     "mnid": lambda notes: 1 + notes["is_motif"],
 }
-"""The labels of an item's notes, by task; classes from 1 on leave 0 to padding."""
+"""By task, a function that gives the labels of an item's notes; where 0 stands for padding, they
+begin at 1."""
 
 PIECE_CLASSES = {"genre": GENRES, "composer": COMPOSERS, "emotion": EMOTIONS}
 """The styles that are the classes of a piece task."""
@@ -103,7 +104,7 @@ def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]
 
     Args:
         songs: the records of `demo.json`.
-        notes: the played notes of each.
+        notes: for each song its notes as played, (notes,) of dtype `data_creation.demo.music.NOTE`.
 
     Returns:
         For each data set, for each part: `files` below `output_dir` and `songs`, the path of each

@@ -51,10 +51,11 @@ Stroke = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Bar:
-    """What the parts of a bar are made from.
+    """The plan of a bar, from which its three parts are made.
 
-    `contour` gives for each note of `rhythm` how many degrees of the scale it lies above (or below)
-    the chord tone on which the melody of the bar is anchored, the nearest to `anchor`.
+    The melody has the notes of `rhythm`. It begins at the chord tone that is nearest to `anchor`, a
+    MIDI pitch; `contour` gives for each note how many degrees of the scale it lies above (or below)
+    that tone.
     """
 
     section: str
