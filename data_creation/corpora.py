@@ -1,11 +1,10 @@
 """Where the MIDI files of a pre-training corpus lie: the six published ones, and any folder."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from m2bert.base.errors import UserError
-from m2bert.notes.midi_files import MIDI_SUFFIXES, midi_files_below
+from m2bert.notes.midi_files import SUFFIXES_TOLD, midi_files_below
 from m2bert.notes.object_arrays import read_items
 
 
@@ -42,46 +41,33 @@ def find_midi_files(
 
     For one of `CORPORA` the folder lies below `dataset_dir` (`lmd_dir` replaces LMD's); for any
     other name it is `dataset_dir` itself, and every MIDI file below it counts. Raises `UserError`
-    if the folder or its files are not there.
+    if there is no such folder, list, or MIDI file.
     """
-    corpus = CORPORA.get(name)
-    if corpus is None:
-        folder, wanted = dataset_dir, ", ".join(f"*{suffix}" for suffix in MIDI_SUFFIXES)
-    else:
-        folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder
-        wanted = corpus.listing or ", ".join(corpus.patterns)
+    corpus = CORPORA.get(name, CorpusSource(""))
+    folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder
     if not folder.is_dir():
         raise UserError(f"{name}: there is no folder {folder}")
-
-    if corpus is None:
-        files = midi_files_below(folder)
-    elif corpus.listing:
+    if corpus.listing:
         files = _listed_files(name, dataset_dir / corpus.listing)
+    elif corpus.patterns:
+        paths = (path for pattern in corpus.patterns for path in folder.glob(pattern))
+        files = [path.relative_to(folder).as_posix() for path in paths]
     else:
-        files = _matching_files(folder, corpus.patterns)
+        files = midi_files_below(folder)
     if not files:
+        wanted = corpus.listing or ", ".join(corpus.patterns) or SUFFIXES_TOLD
         raise UserError(f"{name}: no MIDI files in {folder} (looked for {wanted})")
     return folder, sorted(files)
-
-
-def _matching_files(folder: Path, patterns: Iterable[str]) -> list[str]:
-    paths = (path for pattern in patterns for path in folder.glob(pattern))
-    return [path.relative_to(folder).as_posix() for path in paths]
 
 
 def _listed_files(name: str, listing: Path) -> list[str]:
     if not listing.is_file():
         raise UserError(f"{name}: there is no list of its files, {listing}")
-    files = []
-    for file in read_items(listing):
-        if not isinstance(file, str) or not file or _leaves_folder(file):
+    files = read_items(listing)
+    for file in files:
+        path = PurePosixPath(file if isinstance(file, str) else "/")
+        if not path.name or path.is_absolute() or ".." in path.parts:
             raise UserError(
                 f"{listing} lists {str(file)[:100]!r}, which is not a path below the data set"
             )
-        files.append(file)
     return files
-
-
-def _leaves_folder(file: str) -> bool:
-    path = PurePosixPath(file)
-    return path.is_absolute() or ".." in path.parts

@@ -8,9 +8,9 @@ set (train, valid, test, or fold_0 to fold_4) there is then
     NAME_PART.npy             CP notes, uint8 (segments, 1024, 4), of piece tasks (segments, 512, 4)
     NAME_PART_LABELSans.npy   labels, uint8 (segments, 1024), of piece tasks (segments,)
 
-and NAME.json with counts: of each part, and of what the original's conversion would change in it.
-NAME.json is written last: where it is, the data set is complete. Killed at any time, the same
-command goes on with the data sets that are not.
+and NAME.json, which counts the items, notes and segments of each part, and what the original's
+conversion would lose and mix up in it. NAME.json is written last: where it is, the data set is
+complete. After an interruption at any time, the same command makes the data sets that are missing.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from time import monotonic
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.benchmark.parts import Converted, convert_part, missing_files, with_labels
+from data_creation.benchmark.parts import Converted, convert_part, missing_files
 from data_creation.benchmark.sets import DATA_SETS, DataSet
-from m2bert.base.errors import UserError, run_command, show_lines_at_once
+from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
 from m2bert.base.files import read_json, replacing, write_json
 from m2bert.scores.published import BENCHMARK_TASKS
-from m2bert.tasks import Task
+from m2bert.tasks import TASKS
 
 
 def main() -> int:
@@ -38,20 +38,15 @@ def main() -> int:
     for name in arguments.dataset:
         if name not in DATA_SETS:
             raise UserError(f"there is no data set {name}; there are {', '.join(DATA_SETS)}")
+    way = {"as_published": arguments.as_published, "overwrite": arguments.overwrite}
     records, failed = [], []
     for name in arguments.dataset:
         try:
-            record = make_data_set(
-                DATA_SETS[name],
-                arguments.smc_dir,
-                arguments.output_dir,
-                as_published=arguments.as_published,
-                overwrite=arguments.overwrite,
-            )
+            record = make_data_set(DATA_SETS[name], arguments.smc_dir, arguments.output_dir, **way)
             records.append(record)
         except UserError as error:
             failed.append(name)
-            print(f"error: {error}", file=sys.stderr)
+            tell(error)
     if records:
         print_table(records)
         print(f"in {arguments.output_dir}: NAME_PART.npy, NAME_PART_LABELSans.npy, NAME.json")
@@ -75,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         "--dataset",
         nargs="+",
         metavar="NAME",
-        default=[name for name, data in DATA_SETS.items() if data.is_published],
+        default=sorted({TASKS[name].corpus for name in BENCHMARK_TASKS}),
         help=f"data sets to make, of {', '.join(DATA_SETS)}",
     )
     parser.add_argument(
@@ -99,41 +94,44 @@ def make_data_set(
     as_published: bool = False,
     overwrite: bool = False,
 ) -> dict:
-    """Make one data set below `output_dir`, or leave it alone if it is complete.
+    """Make one data set in `output_dir`, or leave it alone if it is complete.
 
-    Returns what its NAME.json holds. Raises `UserError` if a file is missing or is bad, and if
-    files that this would replace were made in another way. If only labels of some tasks are
-    missing, it is made for the others first.
+    A task that a user has added to the benchmark's is left out if its labels are not there. If
+    labels of the benchmark's own tasks are missing, the data set is made for the others, and then
+    the error is raised.
+
+    Returns the content of its NAME.json. Raises `UserError` if a file is missing or bad, and if
+    files that this would replace were not made here or were made in another way.
     """
-    labelled = with_labels(data_set, smc_dir)
-    data_set = without_own_tasks(data_set, keep=labelled.tasks)
-    missing = missing_files(data_set, smc_dir)
-    if missing and labelled.tasks:
-        make_data_set(labelled, smc_dir, output_dir, as_published=as_published, overwrite=overwrite)
-        without = ", ".join(t.name for t in data_set.tasks if t not in labelled.tasks)
-        raise UserError(f"{data_set.name} has no labels of {without}: there is no {missing[0]}")
+    missing = {t: missing_files(replace(data_set, tasks=(t,)), smc_dir) for t in data_set.tasks}
+    labelled = tuple(task for task in missing if not missing[task])
+    unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
+    data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
+    if labelled and unlabelled:
+        make_data_set(data_set, smc_dir, output_dir, as_published=as_published, overwrite=overwrite)
+        without = ", ".join(task.name for task in unlabelled)
+        path = missing[unlabelled[0]][0]
+        raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
         raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
-    previous = previous_record(data_set, output_dir)
-    if previous and not overwrite and is_complete(previous, data_set, output_dir, as_published):
-        return previous
-    if not previous and not overwrite:
-        check_nothing_is_replaced(data_set, output_dir)
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(f"{data_set.name} is missing: there is no {missing[0]}{more}")
+    if kept := kept_record(data_set, output_dir, as_published, overwrite):
+        return kept
+    if absent := missing_files(data_set, smc_dir):
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise UserError(f"{data_set.name} is missing: there is no {absent[0]}{more}")
 
     begin = monotonic()
     parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
     converted = {part: convert_part(data_set, part, smc_dir, as_published) for part in parts}
     # Old files are touched from here on, when nothing can fail any more but the disk.
-    (output_dir / f"{data_set.name}.json").unlink(missing_ok=True)
+    record_path = output_dir / f"{data_set.name}.json"
+    record_path.unlink(missing_ok=True)
     written = {
         part: write_part(output_dir, data_set.files(part), content)
         for part, content in converted.items()
     }
     record = {"data_set": data_set.name, "as_published": as_published, "parts": written}
-    write_json(output_dir / f"{data_set.name}.json", record)
+    write_json(record_path, record)
 
     notes = sum(content.counts["notes"] for content in converted.values())
     seconds = monotonic() - begin
@@ -141,32 +139,29 @@ def make_data_set(
     return record
 
 
-def without_own_tasks(data_set: DataSet, keep: tuple[Task, ...]) -> DataSet:
-    """The data set without the tasks that a user has added to the benchmark's, but for `keep`: the
-    benchmark has no files of them."""
-    tasks = [task for task in data_set.tasks if task.name in BENCHMARK_TASKS or task in keep]
-    return replace(data_set, tasks=tuple(tasks)) if tasks else data_set
+def kept_record(
+    data_set: DataSet, output_dir: Path, as_published: bool, overwrite: bool
+) -> dict | None:
+    """The record of the data set if it is complete and is to be kept; None if it is to be made.
 
-
-def previous_record(data_set: DataSet, output_dir: Path) -> dict | None:
-    """What is known of a data set that was made before; None if it was not, or not to the end.
-
-    Raises `UserError` if the file in the place of its record is something else.
+    Raises `UserError` if a file in the way was not made here, or was made in another way.
     """
-    path = output_dir / f"{data_set.name}.json"
-    if not path.exists():
+    record_path = output_dir / f"{data_set.name}.json"
+    record = read_json(record_path) if record_path.exists() else None
+    if record is not None and not {"as_published", "parts"} <= record.keys():
+        raise UserError(
+            f"{record_path} is of something other than fine-tuning data: give another folder"
+        )
+    if overwrite:
         return None
-    record = read_json(path)
-    if not {"as_published", "parts"} <= record.keys():
-        raise UserError(f"{path} is of something other than fine-tuning data: give another folder")
-    return record
-
-
-def is_complete(record: dict, data_set: DataSet, output_dir: Path, as_published: bool) -> bool:
-    """Whether all files that `record` lists are there, which is said in a sentence.
-
-    Raises `UserError` if they were made in another way.
-    """
+    if record is None:
+        for path in data_set.paths(output_dir):
+            if path.exists() and shape_of(path) is None:
+                raise UserError(
+                    f"{path} is there, but was not made here; choose another --output_dir, or "
+                    "replace it with --overwrite"
+                )
+        return None
     if record["as_published"] is not as_published:
         was, give = ("without", "leave it away") if as_published else ("with", "give it as well")
         raise UserError(
@@ -179,24 +174,13 @@ def is_complete(record: dict, data_set: DataSet, output_dir: Path, as_published:
     }
     if {part: entry["files"] for part, entry in record["parts"].items()} != shapes:
         print(f"{data_set.name}: making it anew, as files in {output_dir} are missing or changed")
-        return False
+        return None
     print(f"{data_set.name}: complete in {output_dir}; --overwrite makes it anew")
-    return True
-
-
-def check_nothing_is_replaced(data_set: DataSet, output_dir: Path) -> None:
-    """Raise `UserError` if a file that was not made here has the place of one of the data set's."""
-    for part in data_set.parts:
-        for path in (output_dir / name for name in data_set.files(part)):
-            if path.exists() and shape_of(path) is None:
-                raise UserError(
-                    f"{path} is there, but was not made here; choose another --output_dir, or "
-                    "replace it with --overwrite"
-                )
+    return record
 
 
 def shape_of(path: Path) -> list[int] | None:
-    """The shape of an array that was made here; None for any other file."""
+    """The shape of an array of uint8, as this command writes them; None for any other file."""
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # never unpickles: refuses objects
     except (OSError, ValueError, EOFError):
@@ -215,16 +199,18 @@ def write_part(output_dir: Path, names: list[str], content: Converted) -> dict:
 
 
 def print_table(records: list[dict]) -> None:
-    print(f"\n{'data set':<11}{'part':<8}{'items':>7}{'notes':>12}{'segments':>10}")
-    for record in records:
-        for part, entry in record["parts"].items():
-            counts = f"{entry['items']:7,}{entry['notes']:12,}{entry['segments']:10,}"
-            print(f"{record['data_set']:<11}{part:<8}{counts}")
-    print("\nThe original's way with the same items:")
-    differences = [
-        f"  {record['data_set']:<11}{part:<8}{count:,} {what}"
+    rows = [
+        (f"{record['data_set']:<11}{part:<8}", entry)
         for record in records
         for part, entry in record["parts"].items()
+    ]
+    print(f"\n{'data set':<11}{'part':<8}{'items':>7}{'notes':>12}{'segments':>10}")
+    for name, entry in rows:
+        print(f"{name}{entry['items']:7,}{entry['notes']:12,}{entry['segments']:10,}")
+    print("\nThe original's way with the same items:")
+    differences = [
+        f"  {name}{count:,} {what}"
+        for name, entry in rows
         for what, count in entry["published_way"].items()
         if count
     ]

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from data_creation.demo.write import write_demo
 
 # The tensors of these tests are so small that threads only wait for each other.
 torch.set_num_threads(1)
 
-# A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
+# A busy machine is no failure, and a fixture's folder may serve all examples of a test.
+shared_fixtures = [HealthCheck.function_scoped_fixture]
+settings.register_profile("patient", deadline=None, suppress_health_check=shared_fixtures)
 settings.load_profile("patient")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, which the programs that the

@@ -3,11 +3,11 @@
 import argparse
 import importlib
 import subprocess
-import sys
 
 import pytest
 
 from m2bert.__main__ import COMMANDS
+from tests.helpers.commands import run
 
 # A new flag is a decision: it is added here as well. Names in brackets are accepted and ignored.
 FLAGS = {
@@ -59,14 +59,10 @@ def test_flags_of_each_command(module, monkeypatch):
     assert [name_of(action) for action in actions[1:]] == FLAGS[module].split()
 
 
-def python(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)
-
-
 def without(libraries: list[str], *words: str) -> subprocess.CompletedProcess:
     """Run Python where some libraries cannot be imported."""
     script = f"import sys; sys.modules.update(dict.fromkeys({libraries})); sys.argv = {words!r}; "
-    return python("-c", script + f"import runpy; runpy.run_module({words[0]!r}, run_name='x')")
+    return run("-c", script + f"import runpy; runpy.run_module({words[0]!r}, run_name='x')")
 
 
 def test_the_commands_of_m2bert_are_its_entries():
@@ -79,19 +75,19 @@ def test_help_is_said_before_anything_is_imported():
         "import sys; sys.modules.update(torch=None, numpy=None); sys.argv = ['m2bert', '--help']; "
         "from m2bert.__main__ import main; main()"
     )
-    done = python("-c", script)
+    done = run("-c", script)
     assert done.returncode == 0, done.stderr
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
 
 
 def test_a_command_is_passed_its_arguments():
-    done = python("-m", "m2bert", "checkpoint", "no_such_file", "x.ckpt")
+    done = run("-m", "m2bert", "checkpoint", "no_such_file", "x.ckpt")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: there is no checkpoint no_such_file\n"
 
 
 def test_an_unknown_command_is_refused():
-    done = python("-m", "m2bert", "anotate")
+    done = run("-m", "m2bert", "anotate")
     assert done.returncode == 2
     assert "error: there is no command anotate" in done.stderr
     assert "  annotate " in done.stderr

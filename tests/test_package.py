@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,18 +9,12 @@ import torch
 
 from m2bert.model.classifiers import NoteClassifier
 from m2bert.tasks import TASKS
+from tests.helpers.commands import run_well
 from tests.helpers.midi_files import write_midi
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL
 
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-
-
-def run(*words: Path | str, **options) -> subprocess.CompletedProcess:
-    line = [str(word) for word in words]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+PIP = ["-m", "pip", "--disable-pip-version-check"]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +28,9 @@ def installed(tmp_path_factory) -> Path:
     for name in ("m2bert", "data_creation", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / name, source / name, ignore=ignored)
-    run(*PIP, "wheel", source, "--no-deps", "--no-build-isolation", "-w", folder / "wheels")
+    run_well(*PIP, "wheel", source, "--no-deps", "--no-build-isolation", "-w", folder / "wheels")
     (wheel,) = (folder / "wheels").iterdir()
-    run(*PIP, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel)
+    run_well(*PIP, "install", "--no-deps", "--no-index", "--target", folder / "site", wheel)
     return folder / "site"
 
 
@@ -63,10 +55,9 @@ def test_the_installed_command_annotates(installed, tmp_path):
     words = ["annotate", song, "--model", tmp_path / "model", "--out", tmp_path / "out", "--cpu"]
     # -P: the folder that the tests run in is not searched for packages
     environment = os.environ | {"PYTHONPATH": str(installed)}
-    program = [sys.executable, "-P", installed / "bin/m2bert", *words]
-    done = run(*program, env=environment, cwd=tmp_path)
-    assert "melody" in done.stdout
+    printed = run_well("-P", installed / "bin/m2bert", *words, env=environment, cwd=tmp_path)
+    assert "melody" in printed
     page = (tmp_path / "out/song.html").read_text(encoding="utf-8")
     assert "song.mid" in page
-    where = run(sys.executable, "-Pc", "import m2bert; print(m2bert.__file__)", env=environment)
-    assert Path(where.stdout.strip()).is_relative_to(installed)
+    where = run_well("-Pc", "import m2bert; print(m2bert.__file__)", env=environment)
+    assert Path(where.strip()).is_relative_to(installed)

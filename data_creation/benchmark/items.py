@@ -6,7 +6,8 @@ An item is a piece, an array (notes, 3) float64 of [onset, offset, pitch] rows w
 
 import numpy as np
 
-from m2bert.notes.cp import BEATS_PER_BAR, PAD, TICKS_PER_BEAT, cp_notes, order_by_onset
+from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT, cp_notes, order_by_onset
+from m2bert.notes.windows import cut_windows, window_starts
 
 # Some onsets in beats are a hair below the tick that they were made from.
 TICK_TOLERANCE = 1e-6
@@ -48,17 +49,9 @@ def cp_notes_of_piece(item: np.ndarray) -> np.ndarray:
 
 def cut_notes(notes: np.ndarray, length: int) -> np.ndarray:
     """The CP notes of one item -> segments, (segments, length, 4) uint8, the last one padded."""
-    return _cut(notes, length, PAD)
+    return cut_windows(notes, window_starts(len(notes), length, stride=length), length)
 
 
 def cut_labels(labels: np.ndarray, length: int) -> np.ndarray:
     """The labels of one item's notes -> (segments, length), 0 where the segment is padded."""
-    return _cut(labels, length, 0)
-
-
-def _cut(rows: np.ndarray, length: int, padding: int | tuple[int, ...]) -> np.ndarray:
-    count = -(-len(rows) // length)
-    segments = np.empty((count * length, *rows.shape[1:]), rows.dtype)
-    segments[: len(rows)] = rows
-    segments[len(rows) :] = padding
-    return segments.reshape(count, length, *rows.shape[1:])
+    return np.pad(labels, (0, -len(labels) % length)).reshape(-1, length)

@@ -65,8 +65,8 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], list[np.ndarray
     "tnua": (("pop909", "ASAP", "lmd"), _violin),
     "bps_motif": (("ASAP", "pop1k7"), _whole),
 }
-"""The benchmark's data sets: the demo's corpora that take their place, and what makes the items of
-a song from its played notes."""
+"""For each of the benchmark's data sets: the demo's corpora whose songs are in it, and a function
+that gives the items of a song, arrays of `data_creation.demo.music.NOTE`."""
 
 
 def _fingering(notes: np.ndarray) -> np.ndarray:
@@ -92,7 +92,8 @@ NOTE_LABELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "violin_all": _fingering,
     "mnid": lambda notes: 1 + notes["is_motif"],
 }
-"""The labels of an item's notes, by task; classes from 1 on leave 0 to padding."""
+"""By task, a function that gives the labels of an item's notes; where 0 stands for padding, they
+begin at 1."""
 
 PIECE_CLASSES = {"genre": GENRES, "composer": COMPOSERS, "emotion": EMOTIONS}
 """The styles that are the classes of a piece task."""
@@ -103,7 +104,7 @@ def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]
 
     Args:
         songs: the records of `demo.json`.
-        notes: the played notes of each.
+        notes: for each song its notes as played, (notes,) of dtype `data_creation.demo.music.NOTE`.
 
     Returns:
         For each data set, for each part: `files` below `output_dir` and `songs`, the path of each
@@ -119,34 +120,29 @@ def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]
                 if song["corpus"] in corpora and part in (song["split"], song["fold"])
                 for item in items_of(played)
             ]
-            files = _write_part(output_dir, DATA_SETS[name], part, items)
-            benchmark[name][part] = {"files": files, "songs": [song["path"] for song, _ in items]}
+            arrays = _arrays(DATA_SETS[name], part, items)
+            for file, array in arrays.items():
+                with replacing(output_dir / file) as temporary, temporary.open("wb") as opened:
+                    np.save(opened, array)
+            paths = [song["path"] for song, _ in items]
+            benchmark[name][part] = {"files": list(arrays), "songs": paths}
     return benchmark
 
 
-def _write_part(
-    output_dir: Path, data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
-) -> list[str]:
-    """Write the notes of a part's items and their labels for every task; returns the files."""
-    notes_file, _ = data_set.tasks[0].file_names(part)
-    arrays = {notes_file: _objects(_rows(notes) for _, notes in items)}
-    for task in data_set.tasks:
-        _, labels_file = task.file_names(part)
+def _arrays(
+    data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The content of a part's files: the notes of its items and their labels for every task."""
+    notes_file, *label_files = (f"{FOLDER}/{data_set.folder}/{n}" for n in data_set.files(part))
+    rows = (notes[["onset", "offset", "pitch"]].tolist() for _, notes in items)
+    arrays = {notes_file: _objects(list(map(list, item)) for item in rows)}
+    for task, file in zip(data_set.tasks, label_files, strict=True):
         if classes := PIECE_CLASSES.get(task.name):
             labels = [classes.index(song["style"]) for song, _ in items]
-            arrays[labels_file] = np.array(labels, dtype=np.int64)
+            arrays[file] = np.array(labels, dtype=np.int64)
         elif of_notes := NOTE_LABELS.get(task.name):  # a task that a user has added has none
-            arrays[labels_file] = _objects(of_notes(notes).tolist() for _, notes in items)
-    folder = Path(FOLDER, data_set.folder)
-    for name, array in arrays.items():
-        with replacing(output_dir / folder / name) as temporary, temporary.open("wb") as file:
-            np.save(file, array)
-    return [(folder / name).as_posix() for name in arrays]
-
-
-def _rows(notes: np.ndarray) -> list[list]:
-    columns = (notes[name].tolist() for name in ("onset", "offset", "pitch"))
-    return [list(row) for row in zip(*columns, strict=True)]
+            arrays[file] = _objects(of_notes(notes).tolist() for _, notes in items)
+    return arrays
 
 
 def _objects(items: Iterable[list]) -> np.ndarray:

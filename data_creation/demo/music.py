@@ -9,12 +9,11 @@ and what the tasks ask about a note is what the plan says where it is made.
 
 import re
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from data_creation.demo.harmony import Chord, Key, pitches, tone_name
-from data_creation.demo.styles import FIGURES, FORMS, MELODIES, PROGRESSIONS, Style
+from data_creation.demo.styles import FIGURES, MELODIES, PROGRESSIONS, Style
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 
@@ -35,7 +34,7 @@ _STEP_LEVEL = (10, -6, -2, -6, 2, -6, -2, -6, 6, -6, -2, -6, 2, -6, -2, -6)
 _ANCHORS = (0, 2, 3, 0)  # the arch of a phrase: the melody's height in its bars, semitones
 _LOWEST_BASS, _LOWEST_OF_HAND = 36, 52
 _LONG = 6  # steps from which on a melody note is a tone of the chord
-_HELD = "---------------"  # after a symbol: for a whole bar
+_HELD = "-" * (STEPS_PER_BAR - 1)  # after a symbol: for a whole bar
 
 _INTEGERS = ("pitch", "velocity", "part", "track", "bar", "step")
 _LABELS = ("chord_root", "local_key", "is_motif", "texture")
@@ -46,20 +45,17 @@ NOTE = np.dtype(
 from 0; `step` in the bar, as written, in sixteenths; labels as in the tasks, the motif's 0 or 1."""
 
 
-class Stroke(NamedTuple):
-    """A note in its bar, in steps."""
-
-    step: int
-    steps: int
-    pitch: int
+Stroke = tuple[int, int, int]
+"""A note in its bar: its first step, its steps, its pitch."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """What the parts of a bar are made from.
+    """The plan of a bar, from which its three parts are made.
 
-    `contour` gives for each note of `rhythm` how many degrees of the scale it lies above (or below)
-    the chord tone on which the melody of the bar is anchored, the nearest to `anchor`.
+    The melody has the notes of `rhythm`. It begins at the chord tone that is nearest to `anchor`, a
+    MIDI pitch; `contour` gives for each note how many degrees of the scale it lies above (or below)
+    that tone.
     """
 
     section: str
@@ -72,17 +68,12 @@ class Bar:
     is_motif: bool = False
 
 
-@dataclass(frozen=True)
-class Composition:
-    """A piece: notes `(notes,)` of dtype `NOTE`, its key, and the number of its bars."""
+def compose(rng: np.random.Generator, style: Style, form: str) -> tuple[Key, np.ndarray]:
+    """Write a piece in a style; returns its key and its notes, (notes,) of dtype `NOTE`.
 
-    notes: np.ndarray
-    key: Key
-    bars: int
-
-
-def compose(rng: np.random.Generator, style: Style, phrases: int) -> Composition:
-    """Write a piece of `phrases` phrases (a key of `FORMS`) of four bars in a style."""
+    form: a letter for every phrase of four bars: i an introduction without melody, A verse,
+    B refrain.
+    """
     # Up to two sharps or flats, so that few songs show each key (D major and B minor: two sharps).
     key = Key(int(rng.integers(-2, 3)) + (3 if style.minor else 0), style.minor)
     verse = _section(rng, style, "A", key)
@@ -92,19 +83,17 @@ def compose(rng: np.random.Generator, style: Style, phrases: int) -> Composition
         "A": verse,
         "B": _section(rng, style, "B", away),
     }
-    bars = [bar for letter in FORMS[phrases] for bar in sections[letter]]
+    bars = [bar for letter in form for bar in sections[letter]]
     held = ("1" + _HELD, "C" + _HELD)
     bars[-1] = replace(bars[-1], chord=key.chord(1), rhythm="x" + _HELD, contour=[0], figure=held)
     notes = [note for number, bar in enumerate(bars) for note in _notes(rng, style, number, bar)]
-    return Composition(np.array(notes, dtype=NOTE), key, len(bars))
+    return key, np.array(notes, dtype=NOTE)
 
 
 def strokes(rhythm: str) -> list[tuple[int, int, str]]:
     """The notes of a rhythm as (first step, steps, symbol): `..C---` is `[(2, 4, "C")]`."""
-    return [
-        (match.start(), match.end() - match.start(), match.group()[0])
-        for match in re.finditer(r"[^.-]-*", rhythm)
-    ]
+    notes = re.finditer(r"[^.-]-*", rhythm)
+    return [(note.start(), len(note.group()), note.group()[0]) for note in notes]
 
 
 def _section(rng: np.random.Generator, style: Style, letter: str, key: Key) -> list[Bar]:
@@ -146,7 +135,7 @@ def _notes(rng: np.random.Generator, style: Style, number: int, bar: Bar) -> lis
     rows = []
     for part, (part_strokes, texture) in enumerate(_parts(bar)):
         level = style.velocity + _SECTION_LEVEL[bar.section] + _PART_LEVEL[part]
-        if len({stroke.step for stroke in part_strokes}) >= RHYTHMIC_ONSETS:
+        if len({step for step, _, _ in part_strokes}) >= RHYTHMIC_ONSETS:
             texture += RHYTHMIC
         for step, steps, pitch in part_strokes:
             onset = BEATS_PER_BAR * number + step / STEPS_PER_BEAT
@@ -162,14 +151,12 @@ def _parts(bar: Bar) -> list[tuple[list[Stroke], int]]:
     melody = _melody(bar)
     if bar.section == "B":  # the melody once more, a third lower
         ladder = pitches(bar.chord.scale)
-        thirds = [note._replace(pitch=ladder[ladder.index(note.pitch) - 2]) for note in melody]
-        bridge = (thirds, MELODIC + HARMONIC)
+        bridge = [(step, steps, ladder[ladder.index(p) - 2]) for step, steps, p in melody]
     else:  # a counter line below the melody, the thirds of the chords
-        third = _nearest(pitches(bar.chord.tones[1:2]), bar.anchor - 9)
-        bridge = ([Stroke(0, STEPS_PER_BAR, third)], HARMONIC)
+        bridge = [(0, STEPS_PER_BAR, _nearest(pitches(bar.chord.tones[1:2]), bar.anchor - 9))]
     return [
         ([] if bar.section == "i" else melody, MELODIC),
-        bridge,
+        (bridge, MELODIC + HARMONIC if bar.section == "B" else HARMONIC),
         (_accompaniment(bar), HARMONIC),
     ]
 
@@ -183,7 +170,7 @@ def _melody(bar: Bar) -> list[Stroke]:
         pitch = ladder[anchor + climb]
         if step % (STEPS_PER_BAR // 2) == 0 or steps >= _LONG:
             pitch = _nearest(chord_pitches, pitch)
-        notes.append(Stroke(step, steps, pitch))
+        notes.append((step, steps, pitch))
     return notes
 
 
@@ -193,13 +180,10 @@ def _accompaniment(bar: Bar) -> list[Stroke]:
     root = pitches(bar.chord.tones[:1], lowest=_LOWEST_BASS)[0]
     bass = pitches(bar.chord.scale, lowest=root)
     hand = pitches(bar.chord.tones, lowest=_LOWEST_OF_HAND)
-    notes = [
-        Stroke(step, steps, bass[int(degree) - 1]) for step, steps, degree in strokes(bass_line)
-    ]
+    notes = [(step, steps, bass[int(degree) - 1]) for step, steps, degree in strokes(bass_line)]
     for step, steps, symbol in strokes(hand_line):
-        chord = hand[: len(bar.chord.tones)]
-        tones = chord if symbol == "C" else [hand[int(symbol) - 1]]
-        notes += [Stroke(step, steps, pitch) for pitch in tones]
+        tones = hand[: len(bar.chord.tones)] if symbol == "C" else [hand[int(symbol) - 1]]
+        notes += [(step, steps, pitch) for pitch in tones]
     return notes
 
 

@@ -21,9 +21,8 @@ def play(
     _, first = np.unique(notes[["track", "pitch", "onset"]], return_index=True)
     notes = notes[first]
     if by_hand:
-        start, end = np.clip(
-            rng.normal(0, _DEVIATION, (2, len(notes))), -_MOST_DEVIATION, _MOST_DEVIATION
-        )
+        deviation = rng.normal(0, _DEVIATION, (2, len(notes)))
+        start, end = np.clip(deviation, -_MOST_DEVIATION, _MOST_DEVIATION)
         length = (notes["offset"] - notes["onset"]) * _TOUCH
         notes["onset"] = np.maximum(notes["onset"] + start, 0)
         notes["offset"] = notes["onset"] + length + end

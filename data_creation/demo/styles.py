@@ -89,6 +89,3 @@ STYLES = {
     "latin": Style(True, 104, "pop", "habanera", "lyrical", 69, 82),
     "sonata": Style(False, 112, "classical", "alberti", "running", 76, 72),
 }
-
-# Phrases of four bars by their number: an introduction i without melody, verses A, refrains B.
-FORMS = {4: "AABA", 6: "iABABA", 8: "iAABABBA"}

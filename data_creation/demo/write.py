@@ -45,72 +45,43 @@ SPLIT_OF_FOLD = ("train", "test", "valid", "train", "train")
 
 
 class DemoCorpus(NamedTuple):
-    """A published data set whose place is taken by demo music.
+    """The songs that take the place of a published data set.
 
-    share: songs of every hundred; path: place of a song below the output folder; styles: taken in
-    turn; phrases: length of a song; tracks: (name, MIDI program) of each, melody, bridge and
-    accompaniment from the last on, so that the first has the rest; by_hand: whether played by hand
-    (as transcriptions are) or as notated.
+    share: songs of every hundred; styles: taken in turn; form: a letter for every four bars, as in
+    `data_creation.demo.music.compose`; ticks_per_beat: of its MIDI files; by_hand: whether it is
+    played by hand, as transcriptions are, or as notated; tracks: name and MIDI program of each, for
+    melody, bridge and accompaniment; if there are fewer, the first has more than one part.
     """
 
     share: int
-    path: str
     styles: tuple[str, ...]
-    phrases: int
+    form: str
     ticks_per_beat: int
+    by_hand: bool
     tracks: tuple[tuple[str, int], ...] = (("piano", 0),)
-    by_hand: bool = True
 
+
+_SONG = (("vocal", 0), ("bridge", 1), ("piano", 2))
+_HANDS = (("right hand", 0), ("left hand", 0))
+_BAND = (("lead", 73), ("strings", 48), ("piano", 0))
 
 DEMO_CORPORA = {
-    "pop909": DemoCorpus(
-        share=25,
-        path="pop909_processed/{split}/{number:03d}.mid",
-        styles=GENRES,
-        phrases=8,
-        ticks_per_beat=480,
-        tracks=(("vocal", 0), ("bridge", 1), ("piano", 2)),
-        by_hand=False,
-    ),
-    "pianist8": DemoCorpus(
-        share=40,
-        path="joann8512-Pianist8-ab9f541/{split}/{style}/{style}_Demo_{number}.mid",
-        styles=COMPOSERS,
-        phrases=8,
-        ticks_per_beat=384,
-    ),
-    "emopia": DemoCorpus(
-        share=20,
-        path="EMOPIA_1.0/{split}/{style}_demo{number:07d}_0.mid",
-        styles=EMOTIONS,
-        phrases=4,
-        ticks_per_beat=384,
-    ),
-    "pop1k7": DemoCorpus(
-        share=5,
-        path="Pop1K7/midi_transcribed/src_{number:03d}/{number}.midi",
-        styles=("pop",),
-        phrases=8,
-        ticks_per_beat=220,
-    ),
-    "ASAP": DemoCorpus(
-        share=5,
-        path="asap-dataset/Demo/Sonata_{number}/midi_score.mid",
-        styles=("sonata",),
-        phrases=8,
-        ticks_per_beat=480,
-        tracks=(("right hand", 0), ("left hand", 0)),
-        by_hand=False,
-    ),
-    "lmd": DemoCorpus(
-        share=5,
-        path="lmd_matched/A/A/A/TRAAADEMO{number:09d}/{number:032x}.mid",
-        styles=("rock",),
-        phrases=6,
-        ticks_per_beat=480,
-        tracks=(("lead", 73), ("strings", 48), ("piano", 0)),
-        by_hand=False,
-    ),
+    "pop909": DemoCorpus(25, GENRES, "iAABABBA", 480, False, _SONG),
+    "pianist8": DemoCorpus(40, COMPOSERS, "iAABABBA", 384, True),
+    "emopia": DemoCorpus(20, EMOTIONS, "AABA", 384, True),
+    "pop1k7": DemoCorpus(5, ("pop",), "iAABABBA", 220, True),
+    "ASAP": DemoCorpus(5, ("sonata",), "iAABABBA", 480, False, _HANDS),
+    "lmd": DemoCorpus(5, ("rock",), "iABABA", 480, False, _BAND),
+}
+
+# Where their songs lie below the output folder.
+SONG_PATHS = {
+    "pop909": "pop909_processed/{split}/{number:03d}.mid",
+    "pianist8": "joann8512-Pianist8-ab9f541/{split}/{style}/{style}_Demo_{number}.mid",
+    "emopia": "EMOPIA_1.0/{split}/{style}_demo{number:07d}_0.mid",
+    "pop1k7": "Pop1K7/midi_transcribed/src_{number:03d}/{number}.midi",
+    "ASAP": "asap-dataset/Demo/Sonata_{number}/midi_score.mid",
+    "lmd": "lmd_matched/A/A/A/TRAAADEMO{number:09d}/{number:032x}.mid",
 }
 
 
@@ -130,53 +101,48 @@ def write_demo(output_dir: Path | str, songs: int = 100, seed: int = 0) -> dict:
     if seed < 0:
         raise UserError(f"--seed {seed} is negative: give 0 or more")
     settings = {"songs": songs, "seed": seed}
-    there = _read_record(output_dir)
-    if there and there["settings"] != settings:
-        flags = " ".join(f"--{flag} {value}" for flag, value in there["settings"].items())
-        raise UserError(f"{output_dir} holds a demo of {flags}: give that or another folder")
-    if there and _is_whole(output_dir, there):
+    if kept := _kept_demo(output_dir, settings):
         print(f"{output_dir} already holds this demo (--songs {songs} --seed {seed}): it is kept")
-        return there
+        return kept
 
     write_json(output_dir / RECORD, {"settings": settings})
     planned = list(_planned(songs))
-    _write_asap_list(output_dir, planned)
+    listed = [song["path"] for song in planned if song["corpus"] == "ASAP"]
+    with replacing(output_dir / "ASAP_song.pkl") as temporary:  # as published
+        names = [path.removeprefix("asap-dataset/") for path in listed]
+        temporary.write_bytes(pickle.dumps(names, protocol=2))
     bar = tqdm(planned, "composing", unit=" songs", disable=None)
     notes = [_write_song(output_dir, song, [seed, i]) for i, song in enumerate(bar)]
-    benchmark = {}
-    if songs >= FEWEST_LABELLED_SONGS:
-        benchmark = write_benchmark(output_dir, planned, notes)
+    has_labels = songs >= FEWEST_LABELLED_SONGS
+    benchmark = write_benchmark(output_dir, planned, notes) if has_labels else {}
     demo = {"settings": settings, "benchmark": benchmark, "songs": planned}
     write_json(output_dir / RECORD, demo)
     return demo
 
 
-def _read_record(output_dir: Path) -> dict | None:
-    """The record of the demo that is there; None in an empty or a new folder."""
-    if (output_dir / RECORD).exists():
-        record = read_json(output_dir / RECORD)
-        if not isinstance(record.get("settings"), dict):
-            raise UserError(f"{output_dir / RECORD} is not a demo's record: remove its folder")
-        return record
-    if output_dir.exists() and not output_dir.is_dir():
-        raise UserError(f"{output_dir} is a file: give a folder")
-    if output_dir.is_dir() and any(path.name[0] != "." for path in output_dir.iterdir()):
-        raise UserError(f"{output_dir} holds other files: give an empty or a new folder")
-    return None
+def _kept_demo(output_dir: Path, settings: dict) -> dict | None:
+    """The record of the demo that is there, if it was finished and all its files are still there.
 
-
-def _is_whole(output_dir: Path, demo: dict) -> bool:
-    """Whether a demo was finished, and all its files are still there."""
+    Raises `UserError` if the folder holds something other than a demo of these settings.
+    """
+    record = output_dir / RECORD
+    if not record.exists():
+        if output_dir.exists() and not output_dir.is_dir():
+            raise UserError(f"{output_dir} is a file: give a folder")
+        if output_dir.is_dir() and any(path.name[0] != "." for path in output_dir.iterdir()):
+            raise UserError(f"{output_dir} holds other files: give an empty or a new folder")
+        return None
+    demo = read_json(record)
+    if not isinstance(demo.get("settings"), dict):
+        raise UserError(f"{record} is not a demo's record: remove its folder")
+    if demo["settings"] != settings:
+        flags = " ".join(f"--{flag} {value}" for flag, value in demo["settings"].items())
+        raise UserError(f"{output_dir} holds a demo of {flags}: give that or another folder")
     if "songs" not in demo:
-        return False
-    files = [song["path"] for song in demo["songs"]]
-    files += [
-        file
-        for parts in demo["benchmark"].values()
-        for part in parts.values()
-        for file in part["files"]
-    ]
-    return all((output_dir / file).exists() for file in files)
+        return None
+    parts = (part for parts in demo["benchmark"].values() for part in parts.values())
+    files = [song["path"] for song in demo["songs"]] + [f for part in parts for f in part["files"]]
+    return demo if all((output_dir / file).exists() for file in files) else None
 
 
 def _planned(songs: int) -> Iterator[dict]:
@@ -185,41 +151,23 @@ def _planned(songs: int) -> Iterator[dict]:
     for name, corpus in DEMO_CORPORA.items():
         first, share = songs * share // 100, share + corpus.share
         for i in range(songs * share // 100 - first):
-            style = corpus.styles[i % len(corpus.styles)]
-            fold = i // len(corpus.styles) % len(SPLIT_OF_FOLD)
-            split = SPLIT_OF_FOLD[fold]
-            yield {
-                "path": corpus.path.format(split=split, style=style, number=i + 1),
-                "corpus": name,
-                "style": style,
-                "split": split,
-                "fold": f"fold_{fold}",
-            }
+            turn, style = divmod(i, len(corpus.styles))
+            fold = turn % len(SPLIT_OF_FOLD)
+            known = {"style": corpus.styles[style], "split": SPLIT_OF_FOLD[fold]}
+            path = SONG_PATHS[name].format(**known, number=i + 1)
+            yield {"path": path, "corpus": name, **known, "fold": f"fold_{fold}"}
 
 
 def _write_song(output_dir: Path, song: dict, seed: list[int]) -> np.ndarray:
     """Compose a song, write its MIDI file, complete its record and return its notes as played."""
     corpus, style = DEMO_CORPORA[song["corpus"]], STYLES[song["style"]]
     rng = np.random.default_rng(seed)
-    composition = compose(rng, style, corpus.phrases)
-    notes = composition.notes
+    key, notes = compose(rng, style, corpus.form)
     # parts without a track of their own play on the first
     notes["track"] = np.maximum(notes["part"] + len(corpus.tracks) - 3, 0)
     notes = play(rng, notes, corpus.ticks_per_beat, corpus.by_hand)
     with replacing(output_dir / song["path"]) as temporary:
         midi_file(notes, corpus.ticks_per_beat, corpus.tracks, style.tempo).dump(temporary)
-    song |= {
-        "key": composition.key.name,
-        "tempo": style.tempo,
-        "bars": composition.bars,
-        "notes": len(notes),
-    }
+    bars = 1 + int(notes["bar"].max())
+    song |= {"key": key.name, "tempo": style.tempo, "bars": bars, "notes": len(notes)}
     return notes
-
-
-def _write_asap_list(output_dir: Path, songs: list[dict]) -> None:
-    """ASAP's list of pieces is published as a pickled list of paths below `asap-dataset`."""
-    paths = [song["path"] for song in songs if song["corpus"] == "ASAP"]
-    with replacing(output_dir / "ASAP_song.pkl") as temporary:
-        names = [path.removeprefix("asap-dataset/") for path in paths]
-        temporary.write_bytes(pickle.dumps(names, protocol=2))

@@ -7,6 +7,7 @@ from pathlib import Path
 from m2bert.base.errors import UserError
 
 MIDI_SUFFIXES = (".mid", ".midi", ".rmi")
+SUFFIXES_TOLD = ", ".join(f"*{suffix}" for suffix in MIDI_SUFFIXES)
 
 
 def refuse_no_file(path: Path) -> None:
@@ -58,6 +59,6 @@ def collect_midi_files(paths: Iterable[Path]) -> list[Path]:
             raise UserError(f"there is no file or folder {path}")
         below = [path / file for file in midi_files_below(path)] if path.is_dir() else [path]
         if not below:
-            raise UserError(f"no MIDI files in {path} (looked for *.mid, *.midi, *.rmi)")
+            raise UserError(f"no MIDI files in {path} (looked for {SUFFIXES_TOLD})")
         found += below
     return list(dict.fromkeys(found))

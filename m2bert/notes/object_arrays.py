@@ -12,7 +12,6 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +20,6 @@ import numpy as np
 
 from m2bert.base.errors import UserError
 
-_PICKLE_MAGIC = b"\x80"  # the instruction PROTO, with which every pickle since protocol 2 begins
 _LONGEST_REPEATED = 64  # values of one row that is written once and referred to later
 
 
@@ -29,8 +27,8 @@ def read_items(path: Path | str) -> list:
     """The items of a pickled object array, a pickled list or a plain numeric array.
 
     `path` is a `.npy` file of dtype object or of a numeric dtype, or a pickle (protocol 2 to 5) of
-    a list. An array of more than one dimension gives one nested list an item, and arrays among
-    the items become lists; numpy's numbers become Python's.
+    a list. An array of more than one dimension gives one nested list for each item, and arrays
+    among the items become lists; numpy's numbers become Python's.
 
     Raises:
         UserError: for a file of another kind, cut short or damaged, one that names code, or one
@@ -38,27 +36,23 @@ def read_items(path: Path | str) -> list:
     """
     path = Path(path)
     file = io.BytesIO(path.read_bytes())
+    shape = None
     try:
-        if file.getvalue()[:1] == _PICKLE_MAGIC:
-            items = _Reader(path, file).load()
-        else:
+        if not file.getvalue().startswith(pickle.PROTO):  # with which every pickle begins
             shape, fortran, dtype = read_header(path, file)
-            if dtype.hasobject:
-                items = _Reader(path, file).load()
-            else:
-                kind = _Dtype(dtype.str[1:], order=dtype.str[:1])
-                items = _array_values(0, shape, kind, fortran, file.read())
-            if type(items) is not _Items or items.shape != shape:
-                raise ValueError(f"no array of the shape {shape} that its header gives")
-        if type(items) not in (list, _Items):
+            if not dtype.hasobject:
+                return _Array().fill(shape, _Dtype(dtype.str), fortran, file.read())
+        items = _Reader(path, file).load()
+        if type(items) not in (list, _Array):
             raise ValueError("no list of items")
+        if shape is not None and shape != getattr(items, "shape", None):
+            raise ValueError(f"no array of the shape {shape} that its header gives")
     except UserError:
         raise
     except Exception as error:  # whatever a damaged file raises in the library's reader or in numpy
-        reason = str(error)[:200] or type(error).__name__
         raise UserError(
             f"{path} is cut short or damaged, or holds something other than lists of numbers and "
-            f"text ({reason})"
+            f"text ({_reason(error)})"
         ) from error
     return items
 
@@ -72,18 +66,11 @@ def read_note_lists(path: Path | str) -> Iterator[np.ndarray]:
     Raises:
         UserError: as `read_items`, and for an item that is not a list of three numbers a note.
     """
-    for index, item in enumerate(read_items(path)):
-        try:
-            if any(len(row) != 3 for row in item):
-                raise ValueError
-            yield _numbers(list(chain.from_iterable(item)), {int, float}, float).reshape(-1, 3)
-        except (OverflowError, TypeError, ValueError):
-            where = f"item {index} (counted from 0) of {path}"
-            raise UserError(f"{where} is not a list of notes, each 3 numbers") from None
+    return _converted(path, _note_list, "is not a list of notes, each 3 numbers")
 
 
 def read_labels(path: Path | str) -> Iterator[np.ndarray]:
-    """Yield the items of a benchmark's label file, each int64: (labels,), or () of a sole label.
+    """Yield the items of a benchmark's label file as int64, (labels,) for a list, () for a number.
 
     The file holds an object array of lists of whole numbers, a label a note, or an array of whole
     numbers, a label a piece. Whether there is such a class is not checked here.
@@ -91,13 +78,7 @@ def read_labels(path: Path | str) -> Iterator[np.ndarray]:
     Raises:
         UserError: as `read_items`, and for an item that is neither.
     """
-    for index, item in enumerate(read_items(path)):
-        try:
-            labels = _numbers([item] if type(item) is int else item, {int}, np.int64)
-        except (OverflowError, TypeError, ValueError):
-            where = f"item {index} (counted from 0) of {path}"
-            raise UserError(f"{where} is neither a whole number nor a list of them") from None
-        yield labels[0] if type(item) is int else labels
+    return _converted(path, _label_list, "is neither a whole number nor a list of them")
 
 
 def is_pickled(path: Path | str) -> bool:
@@ -107,17 +88,37 @@ def is_pickled(path: Path | str) -> bool:
 
 
 def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read a `.npy` file's shape, Fortran order and dtype; `file` is then at the data."""
+    """Read a `.npy` file's shape, whether it is in Fortran order, and its dtype; `file` is then at
+    the data. Raises `UserError` if it is no such file."""
     try:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError("not format version 1.0")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.lib.format.read_array_header_1_0(file)
     except Exception as error:  # numpy parses the header as Python and raises whatever that raises
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path} is not a .npy file or its header is damaged: {reason[:200]}"
-        ) from error
-    return shape, fortran_order, dtype
+        reason = _reason(error)
+        raise UserError(f"{path} is not a .npy file or its header is damaged: {reason}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200] or type(error).__name__
+
+
+def _converted(path: Path | str, convert: Callable[[Any], np.ndarray], fault: str) -> Iterator:
+    for index, item in enumerate(read_items(path)):
+        try:
+            yield convert(item)
+        except (OverflowError, TypeError, ValueError):
+            raise UserError(f"item {index} (counted from 0) of {path} {fault}") from None
+
+
+def _note_list(item: Any) -> np.ndarray:
+    if any(len(row) != 3 for row in item):
+        raise ValueError
+    return _numbers(list(chain.from_iterable(item)), {int, float}, float).reshape(-1, 3)
+
+
+def _label_list(item: Any) -> np.ndarray:
+    return np.array(item, np.int64) if type(item) is int else _numbers(item, {int}, np.int64)
 
 
 def _numbers(values: Any, types: set[type], dtype: type) -> np.ndarray:
@@ -126,37 +127,48 @@ def _numbers(values: Any, types: set[type], dtype: type) -> np.ndarray:
     return np.array(values, dtype)
 
 
-# What a pickle of numpy objects is made of besides values.
+# What a pickle of numpy objects is made of besides values. The library's reader fills an object
+# with `__setstate__`.
 
 
-class _Items(list):
-    """The values of an array with its shape."""
+class _Dtype:
+    def __init__(self, code: str, *_: Any) -> None:
+        self.code, self.order = code, ""
 
-    shape: tuple[int, ...] = ()
+    def __setstate__(self, state: tuple) -> None:
+        self.order = state[1]
+
+    def values(self, data: bytes) -> np.ndarray:
+        if not re.fullmatch("[<>=|]?[biuf][1248]", self.order + self.code):
+            raise ValueError(f"values of numpy's type {self.code[:20]!r}")
+        return np.frombuffer(data, self.order + self.code)
 
 
-class _Array:
-    """An array of numpy's, named but not yet filled."""
+class _Array(list):
+    """The values of an array, with its shape; empty when it is made, whatever from."""
+
+    shape: tuple[int, ...] | None = None
 
     def __init__(self, *_: Any) -> None:
         pass
 
+    def __setstate__(self, state: tuple) -> None:
+        self.fill(*state[1:])
 
-@dataclass
-class _Dtype:
-    code: str
-    align: Any = False
-    copy: Any = False
-    order: str = "="
-
-    def numpy(self) -> np.dtype:
-        if not re.fullmatch("[<>=|][biuf][1248]", self.order + self.code):
-            raise ValueError(f"values of numpy's type {self.code[:20]!r}")
-        return np.dtype(self.order + self.code)
+    def fill(self, shape: tuple, dtype: _Dtype, fortran: bool, data: bytes | list) -> "_Array":
+        if isinstance(data, list):  # an object array's values lie in the order of their indexes
+            flat, fortran = np.fromiter(data, object, len(data)), False
+        else:
+            flat = dtype.values(data)
+        if min(shape, default=-1) < 0 or 0 in shape[1:]:
+            raise ValueError(f"an array of the shape {shape} holds no items")
+        self[:] = flat.reshape(shape, order="F" if fortran else "C").tolist()
+        self.shape = shape
+        return self
 
 
 def _scalar(dtype: _Dtype, data: bytes) -> int | float:
-    return np.frombuffer(data, dtype.numpy()).item()
+    return dtype.values(data).item()
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -165,26 +177,13 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-_STAND_INS: dict[tuple[str, str], Callable] = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,  # how protocol 2, which has no bytes, writes them
+_STAND_INS: dict[str, Callable] = {
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _Dtype,
+    "_codecs.encode": _encode,  # how protocol 2, which has no bytes, writes them
 }
 for _core in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    _STAND_INS |= {(_core, "_reconstruct"): _Array, (_core, "scalar"): _scalar}
-
-
-def _array_values(_: int, shape: tuple, dtype: _Dtype, fortran: bool, data: bytes | list) -> _Items:
-    if isinstance(data, list):  # an object array's values lie in the order of their indexes
-        flat, fortran = np.fromiter(data, object, len(data)), False
-    else:
-        flat = np.frombuffer(data, dtype.numpy())
-    if min(shape, default=-1) < 0 or 0 in shape[1:]:
-        raise ValueError(f"an array of the shape {shape} holds no items")
-    items = _Items(flat.reshape(shape, order="F" if fortran else "C").tolist())
-    items.shape = shape
-    return items
-
+    _STAND_INS |= {f"{_core}._reconstruct": _Array, f"{_core}.scalar": _scalar}
 
 _INSTRUCTIONS = re.findall(
     r"\w+",
@@ -203,6 +202,20 @@ class _Dispatch(dict):
         raise ValueError(f"the pickle instruction {name}, which lists of numbers do not need")
 
 
+class _Memo(dict):
+    """What the file may refer to again. A copy of a short row cannot make a small file a huge list;
+    a list that refers to itself is still empty when it does."""
+
+    def __getitem__(self, place: int) -> Any:
+        value = super().__getitem__(place)
+        if not isinstance(value, list | tuple):
+            return value
+        nested = any(isinstance(part, list | tuple) for part in value)
+        if nested or not 0 < len(value) <= _LONGEST_REPEATED:
+            raise ValueError("an empty, long or nested list that is referred to again")
+        return value[:]
+
+
 # The library's reader in Python: unlike the one in C it has a table of instructions that can be
 # cut down, and allocates nothing at a file's word (a place in the memo, a length).
 class _Reader(pickle._Unpickler):
@@ -212,40 +225,12 @@ class _Reader(pickle._Unpickler):
         if INSTRUCTION_NAMES[code] in _INSTRUCTIONS
     )
 
-    stack: list
-
     def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__(file)
-        self.path = path
+        self.path, self.memo = path, _Memo()
 
     def find_class(self, module: str, name: str) -> Callable:
-        if (module, name) not in _STAND_INS:
-            named = f"{module}.{name}"[:100]
+        named = f"{module}.{name}"[:100]
+        if named not in _STAND_INS:
             raise UserError(f"{self.path} refers to {named}; files that name code are not read")
-        return _STAND_INS[module, name]
-
-    def build(self) -> None:
-        state, target = self.stack.pop(), self.stack.pop()
-        if type(target) is _Dtype:
-            target.order = state[1]
-            self.stack.append(target)
-        elif type(target) is _Array:
-            self.stack.append(_array_values(*state))
-        else:
-            raise TypeError("the state of something that has none")
-
-    def get(self, load: Callable) -> None:
-        load(self)
-        value = self.stack[-1]
-        if isinstance(value, list | tuple):
-            # A copy of a short row cannot make a small file a huge list. A list that refers to
-            # itself is still empty when it does.
-            nested = any(isinstance(part, list | tuple) for part in value)
-            if nested or not 0 < len(value) <= _LONGEST_REPEATED:
-                raise ValueError("an empty, long or nested list that is referred to again")
-            self.stack[-1] = value[:]
-
-    # The instructions that need something else here than in the library.
-    dispatch[pickle.BUILD[0]] = build
-    for _code in (pickle.BINGET[0], pickle.LONG_BINGET[0]):
-        dispatch[_code] = lambda self, load=dispatch[_code]: self.get(load)
+        return _STAND_INS[named]

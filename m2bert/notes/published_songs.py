@@ -153,12 +153,11 @@ def _lists(path: Path, tokens: Iterator[re.Match]) -> Iterator[Any]:
 
 def _as_notes(song: Any, name: str) -> np.ndarray:
     """Join a song's notes, lists of four or arrays of (notes, 4) uint8, to (notes, 4) uint8."""
-    parts = song if type(song) is list else [None]
-    notes = [part if type(part) is np.ndarray else _as_note(part, name) for part in parts]
-    return np.concatenate([np.empty((0, 4), np.uint8), *notes])
-
-
-def _as_note(row: Any, name: str) -> np.ndarray:
-    if type(row) is not list or [type(value) for value in row] != [int] * 4:
-        raise UserError(f"{name} is not a list of notes, each four whole numbers from 0 to 255")
-    return np.array([row], np.uint8)
+    notes = [np.empty((0, 4), np.uint8)]
+    for part in song if type(song) is list else [None]:
+        if type(part) is list and [type(value) for value in part] == [int] * 4:
+            part = np.array([part], np.uint8)
+        if type(part) is not np.ndarray:
+            raise UserError(f"{name} is not a list of notes, each four whole numbers from 0 to 255")
+        notes.append(part)
+    return np.concatenate(notes)

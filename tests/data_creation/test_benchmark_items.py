@@ -1,13 +1,14 @@
-"""Benchmark items -> CP notes, beside slow conversions that say the rules in loops."""
+"""Benchmark items -> CP notes: the rules at their edges, MIDI files, the original's figures.
+
+`test_prepare_smc` compares them with loops over all notes.
+"""
 
 import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from benchmarks.benchmark_conversion import notes_by_loops, published_edges
+from benchmarks.benchmark_conversion import published_edges
 from data_creation.benchmark.items import (
     cp_notes_of_piece,
     cut_labels,
@@ -18,44 +19,8 @@ from data_creation.benchmark.items import (
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_note_lists
-from m2bert.notes.tokenised_song import tokenise_file
-from tests.helpers.benchmark_files import all_edges
 from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
-
-# 24 parts of a beat: 16ths, triplets and all ties between 16ths and between 32nds.
-times = st.integers(-150, 600).map(lambda part: part / 24)
-lengths = st.one_of(st.integers(0, 300).map(lambda part: part / 24), st.floats(0, 20))
-pitches = st.integers(0, 127)
-notes = st.tuples(times, lengths, pitches).map(lambda n: [n[0], n[0] + n[1], n[2]])
-items = st.lists(notes, min_size=1, max_size=40).map(lambda rows: np.array(rows, float))
-
-
-@given(items)
-def test_the_published_way_is_a_loop_over_bars_and_notes(item):
-    index, cp = notes_by_loops(item.tolist(), published_edges(item))
-    order = order_as_published(item)
-    assert order.tolist() == index
-    assert cp_notes_of_beats(item[order]).tolist() == cp
-
-
-@given(items)
-def test_the_default_way_is_that_loop_over_all_bars(item):
-    index, cp = notes_by_loops(item.tolist(), all_edges(item))
-    order = order_by_onset(item)
-    assert order.tolist() == index
-    assert sorted(index) == list(range(len(item)))
-    assert cp_notes_of_beats(item[order]).tolist() == cp
-
-
-@given(items)
-def test_notes_that_the_published_way_keeps_get_the_same_cp_notes(item):
-    order, published = order_by_onset(item), order_as_published(item)
-    kept = np.isin(order, published)
-    assert order[kept].tolist() == published.tolist()
-    np.testing.assert_array_equal(
-        cp_notes_of_beats(item[order])[kept], cp_notes_of_beats(item[published])
-    )
 
 
 def test_the_published_way_loses_notes_before_beat_0_and_of_a_bar_of_half_a_beat():
@@ -73,22 +38,6 @@ def test_equal_onsets_are_ordered_by_the_clipped_pitch_and_else_stay():
     assert order_by_onset(item).tolist() == [0, 1, 2, 5, 3, 4]
 
 
-def beats_of_bars(rows):
-    """Beats counted in each bar -> global beats, note by note."""
-    bar, before, result = 0, None, []
-    for onset, offset, pitch in rows:
-        if before is not None and onset < before:
-            bar += 1
-        before = onset
-        result.append([onset + 4 * bar, offset + 4 * bar, pitch])
-    return result
-
-
-@given(items)
-def test_beats_in_bars_become_global_beats(item):
-    assert global_beats(item).tolist() == beats_of_bars(item.tolist())
-
-
 def test_a_pickup_lies_in_the_bar_in_front():
     item = np.array([[-0.5, 0, 60], [0, 1, 62], [3, 4, 64], [0, 1, 65], [0, 1, 60]])
     beats = global_beats(item)
@@ -96,19 +45,18 @@ def test_a_pickup_lies_in_the_bar_in_front():
     order = order_by_onset(beats)
     assert order.tolist() == [0, 1, 2, 4, 3]
     cp = cp_notes_of_beats(beats[order])
-    assert cp[:, 0].tolist() == [0, 0, 1, 0, 1]
-    assert cp[:, 1].tolist() == [14, 0, 12, 0, 0]
+    assert cp[:, :2].tolist() == [[0, 14], [0, 0], [1, 12], [0, 0], [1, 0]]
 
 
 @pytest.mark.parametrize("ticks_per_beat", [96, 220, 384, 480, 1000])
 def test_a_piece_equals_its_midi_file(tmp_path, ticks_per_beat):
     rng = np.random.default_rng(ticks_per_beat)
     start = np.sort(rng.integers(0, 60 * ticks_per_beat, 400))
-    rows = np.stack([start, start + rng.integers(1, 3 * ticks_per_beat, 400)], axis=1)
+    end = start + rng.integers(1, 3 * ticks_per_beat, 400)
     pitch = rng.permutation(400) % 128  # a pitch never overlaps itself within 3 beats
-    notes = [(*row, p) for row, p in zip(rows.tolist(), pitch.tolist(), strict=True)]
+    notes = np.stack([start, end, pitch], axis=1).tolist()
     path = write_midi(tmp_path / "a.mid", notes, ticks_per_beat=ticks_per_beat)
-    np.testing.assert_array_equal(cp_notes_of_piece(beats_of_midi(path)), midi_cp(path))
+    np.testing.assert_array_equal(cp_notes_of_piece(beats_of_midi(path)), read_cp_notes(path))
 
 
 def beats_of_midi(path):
@@ -118,17 +66,11 @@ def beats_of_midi(path):
     return np.stack(columns, axis=1)[order]
 
 
-def midi_cp(path):
-    return tokenise_file(path).notes
-
-
 def test_segments_are_padded_at_the_end():
     cp = np.arange(20, dtype=np.uint8).reshape(5, 4)
     segments = cut_notes(cp, 3)
     assert segments.dtype == np.uint8
-    assert segments.shape == (2, 3, 4)
-    np.testing.assert_array_equal(segments.reshape(-1, 4)[:5], cp)
-    assert segments[1, 2].tolist() == [2, 16, 86, 64]
+    assert segments.tolist() == [cp[:3].tolist(), [*cp[3:].tolist(), [2, 16, 86, 64]]]
     assert cut_notes(cp[:3], 3).shape == (1, 3, 4)
     assert cut_labels(np.arange(1, 6), 3).tolist() == [[1, 2, 3], [4, 5, 0]]
 
@@ -136,16 +78,23 @@ def test_segments_are_padded_at_the_end():
 # ---- the original's figures
 
 
+def as_published(item, *labels):
+    """What the original makes of an item: its segments, and those of its labels."""
+    order = order_as_published(item)
+    cut = [cut_labels(np.array(each)[: len(order)], 1024) for each in labels]
+    return [cut_notes(cp_notes_of_beats(item[order]), 1024), *cut]
+
+
 @same_as_original
 @pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
 def test_the_published_way_equals_the_originals_arrays(name):
-    words, ys = [], []
     source = GOLDEN / "smc"
-    labels = read_items(source / f"{name}_labels.npy")
-    for item, labels_of_item in zip(read_note_lists(source / f"{name}.npy"), labels, strict=True):
-        order = order_as_published(item)
-        words.append(cut_notes(cp_notes_of_beats(item[order]), 1024))
-        ys.append(cut_labels(np.array(labels_of_item)[: len(order)], 1024))
+    items = zip(
+        read_note_lists(source / f"{name}.npy"),
+        read_items(source / f"{name}_labels.npy"),
+        strict=True,
+    )
+    words, ys = zip(*(as_published(*item) for item in items), strict=True)
     expected = np.load(source / f"{name}_expected.npz")
     np.testing.assert_array_equal(np.concatenate(words), expected["words"])
     np.testing.assert_array_equal(np.concatenate(ys), expected["ys"])
@@ -182,12 +131,9 @@ def test_pop909_equals_the_originals_two_routes(piece):
     song = read_cp_notes(GOLDEN / "pop909" / f"{piece}_processed.mid")
     np.testing.assert_array_equal(song, expected["pretrain"])
     item = expected["smc_items"].astype(float)
-    order = order_as_published(item)
-    words = cut_notes(cp_notes_of_beats(item[order]), 1024)
-    np.testing.assert_array_equal(words, expected["words_through_smc"])
-    for task in ("melody", "velocity"):
-        labels = cut_labels(expected[f"smc_{task}"][: len(order)], 1024)
-        np.testing.assert_array_equal(labels, expected[f"{task}_through_smc"])
+    arrays = as_published(item, expected["smc_melody"], expected["smc_velocity"])
+    for name, array in zip(("words", "melody", "velocity"), arrays, strict=True):
+        np.testing.assert_array_equal(array, expected[f"{name}_through_smc"])
 
 
 @golden_unpublished

@@ -1,0 +1,30 @@
+"""Calling a command, and what it leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.helpers.shared import REPOSITORY
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+
+
+def run(*words: object, **options) -> subprocess.CompletedProcess:
+    """Run `python WORDS` in the repository, or elsewhere with `cwd`."""
+    options = {"cwd": REPOSITORY, "env": ENVIRONMENT, "timeout": 300} | options
+    line = [sys.executable, *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True, **options)
+
+
+def run_well(*words: object, **options) -> str:
+    """Run what must succeed; returns what it prints."""
+    done = run(*words, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
