@@ -27,7 +27,7 @@ from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import refuse_folder, replacing_together
 from m2bert.model.predictions import NoteLabels, PieceLabels
-from m2bert.notes.song import Song, read_song
+from m2bert.notes.song import read_song
 from m2bert.notes.windows import check_stride
 from m2bert.tasks import TASKS
 
@@ -77,7 +77,8 @@ def main() -> None:
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
     song = read_song(args.song)
-    print(introduction(song))
+    tracks = counted(len(np.unique(song.notes.track)), "track")
+    print(f"{song.path}: {counted(len(song), 'note')}, {tracks}, {clock(song)}")
     if args.out.exists() and not args.out.is_dir():
         raise UserError(f"{args.out} is a file: name a folder with --out")
     outputs = {args.out / f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
@@ -92,12 +93,6 @@ def main() -> None:
         for path, write in outputs.items():
             write(annotation, temporary / path.name)
     print("written:", *outputs, sep="\n  ")
-
-
-def introduction(song: Song) -> str:
-    """The song in a line."""
-    tracks = len(np.unique(song.notes.track))
-    return f"{song.path}: {counted(len(song), 'note')}, {counted(tracks, 'track')}, {clock(song)}"
 
 
 def summary(annotation: Annotation) -> str:

@@ -62,9 +62,8 @@ def labels_of(
             raise UserError(
                 f"{folder} has other classes than {folders[0]}: they cannot be averaged"
             )
-    arrays: dict[str, Any] = {
-        name: np.mean([getattr(labels, name) for labels in found], axis=0)
-        for name, value in vars(found[0]).items()
-        if isinstance(value, np.ndarray)
+    arrays = vars(found[0]).keys() - {"classes"}
+    means: dict[str, Any] = {
+        name: np.mean([getattr(labels, name) for labels in found], axis=0) for name in arrays
     }
-    return replace(found[0], **arrays)
+    return replace(found[0], **means)

@@ -59,13 +59,9 @@ def spans(song: Song, labels: NoteLabels) -> list[Span]:
     np.add.at(summed, group, labels.probabilities[read])
     label = summed.argmax(1)
     first = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
-    ends = [*onsets[first[1:]], song.notes.end.max()]
-    found = zip(onsets[first], ends, label[first], strict=True)
-    return [
-        Span(int(start), int(end), int(value))
-        for start, end, value in found
-        if labels.classes[value] != PADDING
-    ]
+    ends = np.append(onsets[first[1:]], song.notes.end.max())
+    found = map(Span, onsets[first].tolist(), ends.tolist(), label[first].tolist())
+    return [span for span in found if labels.classes[span.label] != PADDING]
 
 
 def moments(song: Song, labels: NoteLabels) -> np.ndarray:
