@@ -21,8 +21,8 @@ class Annotation:
     """A song and what was said of it.
 
     Attributes:
-        marks: what a model may not know about a note, by name ("drums", "short", "pitch clipped",
-            "duration clipped"): which notes it is true of, (notes,) bool.
+        marks: notes that models do not read, or read as something else, by the reason ("drums",
+            "short", "pitch clipped", "duration clipped"; see `warnings.marks_of`), (notes,) bool.
         note_labels, piece_labels: by task (a key of `tasks.TASKS`, in that order).
         models: by task, the folders of the models whose probabilities were averaged.
         warnings: sentences for the user.
@@ -65,5 +65,5 @@ def spans(song: Song, labels: NoteLabels) -> list[Span]:
 
 
 def moments(song: Song, labels: NoteLabels) -> np.ndarray:
-    """Ticks at which notes of the last class ("beat") begin, each once, in order, int64."""
+    """Ticks at which notes of the task's last class ("beat") begin, ascending, each once, int64."""
     return np.unique(song.notes.start[labels.label == len(labels.classes) - 1])

@@ -10,7 +10,7 @@ from m2bert.tasks import TASKS
 
 
 def find_models(folder: Path) -> dict[str, list[Path]]:
-    """The fine-tuned models in `folder` and below it, by task, in the order of the table.
+    """The fine-tuned models in `folder` and below it, by task, in the order of `tasks.TASKS`.
 
     Raises `UserError` if there are none, if one is of a task that is not in `TASKS`, or if one is
     damaged. Of the weights only names and shapes are looked at here.

@@ -1,6 +1,6 @@
 """The benchmark's table: a row a task, own scores over the seeds beside the published ones."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from statistics import fmean, stdev
@@ -78,15 +78,12 @@ def score_rows(results: Results) -> list[dict]:
 
 
 def _score_row(task: Task, results: Results) -> dict:
-    runs = {seed: _runs_of_seed(task, seed) for seed in _seeds_begun(task, results)}
-    complete = {
-        seed: [results[run] for run in of_seed]
-        for seed, of_seed in runs.items()
-        if results.keys() >= set(of_seed)
-    }
-    scores = _over_seeds(complete.values(), itemgetter("test_score"))
-    clean = _over_seeds(complete.values(), itemgetter("clean_test_score"))
-    commonest = _over_seeds(complete.values(), lambda r: r["commonest_class"]["test_score"])
+    runs_of = {seed: _runs_of_seed(task, seed) for seed in _seeds_begun(task, results)}
+    complete = [seed for seed, runs in runs_of.items() if results.keys() >= set(runs)]
+    seeds = [[results[run] for run in runs_of[seed]] for seed in complete]
+    scores = _over_seeds(seeds, itemgetter("test_score"))
+    clean = _over_seeds(seeds, itemgetter("clean_test_score"))
+    commonest = _over_seeds(seeds, lambda result: result["commonest_class"]["test_score"])
     return {
         "acronym": task.acronym,
         "task": task.name,
@@ -95,7 +92,7 @@ def _score_row(task: Task, results: Results) -> dict:
         "sd": round(stdev(scores), 6) if len(scores) > 1 else None,
         "runs": len(complete),
         "expected_runs": len(task.seeds),
-        "other_runs": len(complete.keys() - set(task.seeds)),
+        "other_runs": len(set(complete) - set(task.seeds)),
         "trainings": sum(run.task == task.name for run in results),
         "clean": _mean(clean),
         "commonest": _mean(commonest),
@@ -112,10 +109,10 @@ def _runs_of_seed(task: Task, seed: int) -> list[RunKey]:
     return [RunKey(task.name, seed, fold) for fold in (range(task.folds) if task.folds else [None])]
 
 
-def _over_seeds(seeds: Iterable[list[dict]], score: Callable[[dict], Any]) -> list[float]:
-    """A score of each complete seed; none at all if a result lacks it.
+def _over_seeds(seeds: list[list[dict]], score: Callable[[dict], Any]) -> list[float]:
+    """The score of each seed, the mean over its folds, rounded to 4 places as in the original.
 
-    Over the folds of a seed it is the mean, rounded to 4 places as in the original.
+    seeds: the results of each. Empty if one of them has no such score.
     """
     found = [[score(result) for result in of_seed] for of_seed in seeds]
     return [] if any(None in of_seed for of_seed in found) else [round(fmean(s), 4) for s in found]
