@@ -7,8 +7,9 @@ song.png and song.html.
 """
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from m2bert.annotation.ensemble import annotate
 from m2bert.annotation.labels import Annotation
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.annotation.models import best_model, find_models
-from m2bert.annotation.names import readable_name
+from m2bert.annotation.names import clock, counted, readable_name
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
@@ -41,7 +42,7 @@ WRITERS: dict[str, Callable[[Annotation, Path], object]] = {
 """What is written beside each other, by the ending of its name."""
 
 MOST_LABELS, LEAST_SHARE = 5, 0.005
-"""Labels that the summary names of a task, and from which share on."""
+"""How many labels of a task the summary names at most, and the share that each must reach."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -73,29 +74,27 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     show_lines_at_once(escape=True)
-    song = read_song(args.song)
     models = find_models(args.model)
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
-    names = {f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
-    refuse_places(args.out, names)
+    song = read_song(args.song)
+    if args.out.exists() and not args.out.is_dir():
+        raise UserError(f"{args.out} is a file: name a folder with --out")
+    outputs = {args.out / f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
+    for path in outputs:
+        refuse_folder(path)
     refuse_other_song(args.out / f"{args.song.stem}.json", song)
     with replacing_together(args.out) as temporary:  # before the work, in case it cannot be made
         device = choose_device(args.cpu)
         precision = choose_precision(args.precision, device)
-        annotation = annotate(song, models, device, args.stride, precision, show_progress)
-        for name, write in names.items():
-            write(annotation, temporary / name)
-    written = ["written:", *(f"  {args.out / name}" for name in names)]
-    print_result("\n".join([introduction(song), summary(annotation), *written]))
-
-
-def refuse_places(folder: Path, names: Iterable[str]) -> None:
-    """Raise `UserError` if something else is where the folder or one of its files is to be."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder with --out")
-    for name in names:
-        refuse_folder(folder / name)
+        progress = partial(tqdm, desc="tasks", disable=None, leave=False, ncols=80)
+        annotation = annotate(song, models, device, args.stride, precision, progress)
+        for path, write in outputs.items():
+            write(annotation, temporary / path.name)
+    tracks = counted(len(np.unique(song.notes.track)), "track")
+    introduction = f"{song.path}: {counted(len(song), 'note')}, {tracks}, {clock(song)}"
+    written = "\n  ".join(["written:", *map(str, outputs)])
+    print_result(f"{introduction}\n{summary(annotation)}\n{written}")
 
 
 def refuse_other_song(path: Path, song: Song) -> None:
@@ -107,30 +106,9 @@ def refuse_other_song(path: Path, song: Song) -> None:
         raise UserError(f"{path} is of another song, {other}: name another folder with --out")
 
 
-def show_progress(tasks: Iterable[str]) -> Iterable[str]:
-    return tqdm(tasks, "tasks", disable=None, leave=False, ncols=80)
-
-
-def introduction(song: Song) -> str:
-    """The song in a line."""
-    minutes, seconds = divmod(round(float(song.seconds(song.notes.end.max()))), 60)
-    tracks = len(np.unique(song.notes.track))
-    return (
-        f"{song.path}: {counted(len(song), 'note')}, {counted(tracks, 'track')}, "
-        f"{minutes}:{seconds:02d}"
-    )
-
-
-def counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def summary(annotation: Annotation) -> str:
     """A line a task with its commonest labels, and the warnings."""
-    labels: dict[str, NoteLabels | PieceLabels] = {
-        **annotation.note_labels,
-        **annotation.piece_labels,
-    }
+    labels = annotation.note_labels | annotation.piece_labels
     width = max((len(TASKS[name].title) for name in labels), default=0)
     lines = []
     for name, found in labels.items():
@@ -141,19 +119,19 @@ def summary(annotation: Annotation) -> str:
 
 
 def shares_line(labels: NoteLabels | PieceLabels) -> str:
-    """The greatest shares of the notes, or probabilities of a piece."""
-    if isinstance(labels, NoteLabels):
-        if not labels.was_read.any():
-            return "no note that the models read"
+    """The greatest shares of the notes that were read, or probabilities of a piece."""
+    if isinstance(labels, PieceLabels):
+        shares = labels.probabilities
+    elif labels.was_read.any():
         counts = np.bincount(labels.label[labels.was_read], minlength=len(labels.classes))
         shares = counts / counts.sum()
     else:
-        shares = labels.probabilities
+        return "no note that the models read"
     order = np.argsort(-shares, kind="stable")
     order = order[shares[order] >= LEAST_SHARE]
     named = [f"{readable_name(labels.classes[k])} {shares[k]:.0%}" for k in order[:MOST_LABELS]]
     more = len(order) - len(named)
-    return "; ".join(named) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(named) + (f" and {more} more" if more else "")
 
 
 if __name__ == "__main__":

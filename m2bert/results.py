@@ -31,31 +31,6 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def show_scores(runs_dir: Path, save_dir: Path, plot: bool) -> None:
-    """The table of one folder: printed, as `results.md` and `results.csv`, as pictures."""
-    results = read_results(runs_dir)
-    table = score_table(results, runs_dir)
-    publish(table, save_dir / "results")
-    if plot:
-        from m2bert.scores.plots import plot_confusions, plot_scores  # needs matplotlib
-
-        plot_scores(table.records, save_dir / "plots" / "scores.png")
-        plot_confusions(results, save_dir / "plots")
-        print(f"drawn: {save_dir / 'plots'}")
-
-
-def show_comparison(folder_a: Path, folder_b: Path, save_dir: Path, plot: bool) -> None:
-    """The comparison of two folders: printed, as `comparison.md` and `.csv`, as a picture."""
-    table = comparison_table(read_results(folder_a), read_results(folder_b), folder_a, folder_b)
-    publish(table, save_dir / "comparison")
-    if plot:
-        from m2bert.scores.plots import plot_comparison  # needs matplotlib
-
-        picture = save_dir / "plots" / "comparison.png"
-        plot_comparison(table.records, table.heading, picture)
-        print(f"drawn: {picture}")
-
-
 def publish(table: Table, path: Path) -> None:
     """Print the table and write it to `path` with the endings .md and .csv."""
     print(terminal_text(table), flush=True)
@@ -69,9 +44,27 @@ def main() -> None:
     args = parse_arguments()
     if args.compare:
         folder_a, folder_b = args.compare
-        show_comparison(folder_a, folder_b, args.save_dir or folder_b, args.plot)
+        save_dir = args.save_dir or folder_b
+        results_a, results_b = map(read_results, args.compare)
+        table = comparison_table(results_a, results_b, folder_a, folder_b)
+        publish(table, save_dir / "comparison")
+        if args.plot:
+            from m2bert.scores.plots import plot_comparison  # needs matplotlib
+
+            picture = save_dir / "plots" / "comparison.png"
+            plot_comparison(table.records, table.heading, picture)
+            print(f"drawn: {picture}")
     else:
-        show_scores(args.runs_dir, args.save_dir or args.runs_dir, args.plot)
+        save_dir = args.save_dir or args.runs_dir
+        results = read_results(args.runs_dir)
+        table = score_table(results, args.runs_dir)
+        publish(table, save_dir / "results")
+        if args.plot:
+            from m2bert.scores.plots import plot_confusions, plot_scores  # needs matplotlib
+
+            plot_scores(table.records, save_dir / "plots" / "scores.png")
+            plot_confusions(results, save_dir / "plots")
+            print(f"drawn: {save_dir / 'plots'}")
 
 
 if __name__ == "__main__":

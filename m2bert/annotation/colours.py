@@ -4,6 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from m2bert.tasks import PADDING, Task, place_in_fifths
 
 NO_CLASS = "#a8adb5"
@@ -50,7 +52,7 @@ CATEGORIES = (
     "#5b5fc7", "#7a9a01", "#b3392f", "#5f7486",
 )
 # fmt: on
-"""Colours of other classes one after another, over and over again."""
+"""Colours of all other classes, given out in this order and then again from the first."""
 
 
 def class_colours(task: Task, classes: Sequence[str]) -> list[str]:
@@ -67,7 +69,9 @@ def _class_colour(name: str, place: int) -> str:
         return NAMED[name]
     if fingering := re.fullmatch(r"string ([GDAE]), position (\d+), finger (\d)", name):
         string, position, finger = fingering.groups()
-        return fingering_colour("GDAE".index(string), int(position), int(finger))
+        # hue by string (and a little by finger), darker higher up
+        hue = 90 * "GDAE".index(string) + 30 + 14 * int(finger)
+        return oklch_hex(0.76 - 0.035 * (int(position) - 1), 0.14, hue)
     if tonic := place_in_fifths(name):
         return pitch_colour(*tonic)
     return CATEGORIES[place % len(CATEGORIES)]
@@ -85,25 +89,18 @@ def pitch_colour(fifths: int, is_minor: bool) -> str:
     return oklch_hex(lightness, 0.145, 30 * fifths + 60)
 
 
-def fingering_colour(string: int, position: int, finger: int) -> str:
-    """Colour of a violin fingering: hue by string (and a little by finger), darker higher up."""
-    return oklch_hex(0.76 - 0.035 * (position - 1), 0.14, 90 * string + 30 + 14 * finger)
-
-
 def oklch_hex(lightness: float, chroma: float, hue: float) -> str:
-    """A colour of the perceptually even space OKLCH (hue in degrees) as `#rrggbb`, clipped."""
+    """A colour of the perceptually even space OKLCH (hue in degrees) as `#rrggbb`, clipped.
+
+    The formulas are those of https://bottosson.github.io/posts/oklab.
+    """
     a, b = (chroma * turn(math.radians(hue)) for turn in (math.cos, math.sin))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    linear = (
-        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
-    )
-    return "#" + "".join(f"{round(255 * _gamma(min(max(x, 0), 1))):02x}" for x in linear)
-
-
-def _gamma(linear: float) -> float:
-    """Linear light -> sRGB, 0..1."""
-    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+    red = 4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short
+    green = -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short
+    blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
+    linear = np.clip([red, green, blue], 0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return "#" + "".join(f"{value:02x}" for value in np.rint(255 * srgb).astype(int))

@@ -27,11 +27,10 @@ def annotate(
     """Let the models of every task label the song.
 
     models: folders by task (`models.find_models`), the mean of several is taken; stride: notes
-    from one window to the next, by default half a window; precision: "fp32" or "bf16"; progress:
-    passes the tasks on, as tqdm does.
+    from one window to the next, by default half a window; precision: "fp32" or "bf16", by default
+    bf16 on a GPU that has it; progress: wraps the loop over the tasks, as tqdm does.
     """
     marks = marks_of(song)
-    warnings = warnings_of(song, marks)
     labels = {
         task: labels_of(song, models[task], device, stride, precision) for task in progress(models)
     }
@@ -41,7 +40,7 @@ def annotate(
         note_labels={t: found for t, found in labels.items() if isinstance(found, NoteLabels)},
         piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
         models={task: [str(folder) for folder in folders] for task, folders in models.items()},
-        warnings=warnings,
+        warnings=warnings_of(song, marks),
     )
 
 
@@ -62,9 +61,8 @@ def labels_of(
             raise UserError(
                 f"{folder} has other classes than {folders[0]}: they cannot be averaged"
             )
-    arrays: dict[str, Any] = {
-        name: np.mean([getattr(labels, name) for labels in found], axis=0)
-        for name, value in vars(found[0]).items()
-        if isinstance(value, np.ndarray)
+    arrays = vars(found[0]).keys() - {"classes"}
+    means: dict[str, Any] = {
+        name: np.mean([getattr(labels, name) for labels in found], axis=0) for name in arrays
     }
-    return replace(found[0], **arrays)
+    return replace(found[0], **means)

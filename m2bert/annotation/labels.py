@@ -21,8 +21,8 @@ class Annotation:
     """A song and what was said of it.
 
     Attributes:
-        marks: what a model may not know about a note, by name ("drums", "short", "pitch clipped",
-            "duration clipped"): which notes it is true of, (notes,) bool.
+        marks: notes that models do not read, or read as something else, by the reason ("drums",
+            "short", "pitch clipped", "duration clipped"; see `warnings.marks_of`), (notes,) bool.
         note_labels, piece_labels: by task (a key of `tasks.TASKS`, in that order).
         models: by task, the folders of the models whose probabilities were averaged.
         warnings: sentences for the user.
@@ -59,15 +59,11 @@ def spans(song: Song, labels: NoteLabels) -> list[Span]:
     np.add.at(summed, group, labels.probabilities[read])
     label = summed.argmax(1)
     first = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
-    ends = [*onsets[first[1:]], song.notes.end.max()]
-    found = zip(onsets[first], ends, label[first], strict=True)
-    return [
-        Span(int(start), int(end), int(value))
-        for start, end, value in found
-        if labels.classes[value] != PADDING
-    ]
+    ends = np.append(onsets[first[1:]], song.notes.end.max())
+    found = map(Span, onsets[first].tolist(), ends.tolist(), label[first].tolist())
+    return [span for span in found if labels.classes[span.label] != PADDING]
 
 
 def moments(song: Song, labels: NoteLabels) -> np.ndarray:
-    """Ticks at which notes of the last class ("beat") begin, each once, in order, int64."""
+    """Ticks at which notes of the task's last class ("beat") begin, ascending, each once, int64."""
     return np.unique(song.notes.start[labels.label == len(labels.classes) - 1])

@@ -10,19 +10,18 @@ from m2bert.tasks import TASKS
 
 
 def find_models(folder: Path) -> dict[str, list[Path]]:
-    """The fine-tuned models in `folder` and below it, by task, in the order of the table.
+    """The fine-tuned models in `folder` and below it, by task, in the order of `tasks.TASKS`.
 
     Raises `UserError` if there are none, if one is of a task that is not in `TASKS`, or if one is
     damaged. Of the weights only names and shapes are looked at here.
     """
-    if folder.exists() and not folder.is_dir():
+    if folder.is_file():
         raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
     if not folder.exists():
         raise UserError(f"there is no folder {folder}")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob(CONFIG_FILE)):
-        task = read_json(path).get("task")
-        if task is not None:
+        if (task := read_json(path).get("task")) is not None:
             classifier_in(path.parent).check(path.parent)
             found.setdefault(task, []).append(path.parent)
     if not found:

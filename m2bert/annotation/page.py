@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
 from m2bert.annotation.names import readable_name, short_name
 from m2bert.base.files import write_text
-from m2bert.model.predictions import NoteLabels, PieceLabels
+from m2bert.model.predictions import NoteLabels
 from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 
 TEMPLATE = Path(__file__).with_suffix(".html")
+
+NOTE_FIELDS = ("start", "end", "pitch", "velocity", "track")
 
 
 def write_page(annotation: Annotation, path: Path) -> None:
@@ -42,16 +45,16 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
             {"name": track.name or f"track {number}", "is_drum": track.is_drum}
             for number, track in enumerate(song.tracks, 1)
         ],
-        "start": notes.start.tolist(),
-        "end": notes.end.tolist(),
-        "pitch": notes.pitch.tolist(),
-        "velocity": notes.velocity.tolist(),
-        "track": notes.track.tolist(),
+        **{name: getattr(notes, name).tolist() for name in NOTE_FIELDS},
         "marks": {
             name: np.flatnonzero(marked).tolist() for name, marked in annotation.marks.items()
         },
         "tasks": [_note_task(song, *item) for item in annotation.note_labels.items()],
-        "pieces": [_piece_task(*item) for item in annotation.piece_labels.items()],
+        "pieces": [
+            _named(name, labels.classes, range(len(labels.classes)))
+            | {"probability": _thousandths(labels.probabilities)}
+            for name, labels in annotation.piece_labels.items()
+        ],
         "models": [
             {"title": TASKS[task].title, "folders": folders}
             for task, folders in annotation.models.items()
@@ -62,33 +65,26 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
 
 
 def _note_task(song: Song, name: str, labels: NoteLabels) -> dict[str, Any]:
-    """A task with the classes that occur; labels count these, -1 where there is none, and
+    """A task with the classes that occur. Labels are places among these, -1 where there is none;
     probabilities are in thousandths."""
     label = labels.label
     stretches = spans(song, labels) if name in SPAN_TASKS else []
     present = np.unique([*label[labels.was_read], *(span.label for span in stretches)]).astype(int)
     classes = [labels.classes[place] for place in present]
-    number = np.full(len(labels.classes) + 1, -1)  # the last place is that of no label, -1
-    number[present] = np.arange(len(present))
+    place_of = np.full(len(labels.classes) + 1, -1)  # the last entry is read by NOT_READ, -1
+    place_of[present] = np.arange(len(present))
     return {
         **_named(name, labels.classes, present),
         "short": [short_name(name) for name in classes],
-        "label": number[label].tolist(),
+        "label": place_of[label].tolist(),
         "probability": _thousandths(labels.probability),
-        "spans": [[span.start, span.end, int(number[span.label])] for span in stretches],
+        "spans": [[span.start, span.end, int(place_of[span.label])] for span in stretches],
         "moments": moments(song, labels).tolist() if name in MOMENT_TASKS else [],
     }
 
 
-def _piece_task(name: str, labels: PieceLabels) -> dict[str, Any]:
-    everything = range(len(labels.classes))
-    return {
-        **_named(name, labels.classes, everything),
-        "probability": _thousandths(labels.probabilities),
-    }
-
-
-def _named(name: str, classes: tuple[str, ...], present: Any) -> dict[str, Any]:
+def _named(name: str, classes: tuple[str, ...], present: Iterable[int]) -> dict[str, Any]:
+    """Names of a task, and names and colours of its classes that are `present`."""
     task = TASKS[name]
     colours = class_colours(task, classes)
     return {

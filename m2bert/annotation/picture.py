@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
-from m2bert.annotation.names import pitch_name, readable_name
+from m2bert.annotation.names import clock, counted, pitch_name, readable_name
 from m2bert.base.files import replacing
-from m2bert.model.predictions import NoteLabels, PieceLabels
+from m2bert.model.predictions import NOT_READ, NoteLabels
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
@@ -43,10 +43,6 @@ SMALL = 7.5
 """Size of small letters in points."""
 
 
-Labelled = tuple[str, NoteLabels]
-"""A note task and what is said of its notes."""
-
-
 def draw_annotation(annotation: Annotation, path: Path) -> None:
     """Draw an annotation to a PNG.
 
@@ -65,24 +61,28 @@ def figure_of(annotation: Annotation) -> Figure:
     song = annotation.song
     bars = _bars(song)
     roll_width = float(np.clip(BAR_WIDTH * (bars[1] - bars[0]), *ROLL_WIDTHS))
-    rolls: list[Labelled | None] = [*annotation.note_labels.items()] or [None]
+    rolls: dict[str, NoteLabels | None] = {**annotation.note_labels} or {"": None}
     top = TOP + _piece_height(annotation)
     roll_height = float(np.clip(ALL_ROLLS_HEIGHT / len(rolls), *ROLL_HEIGHTS))
     step = STRIP_HEIGHT + roll_height + GAP
     figure = Figure(figsize=(LEFT + roll_width + RIGHT, top + step * len(rolls) + BOTTOM))
     _write_heading(figure, song)
     _draw_pieces(figure, annotation)
-    for labelled in rolls:
+    for task, labels in rolls.items():
         strip = _place(figure, LEFT, top, roll_width, STRIP_HEIGHT)
         roll = _place(figure, LEFT, top + STRIP_HEIGHT, roll_width, roll_height)
         top += step
-        for axes in (strip, roll):
-            axes.set_xlim(bars)
-        _draw_strip(strip, song, labelled)
-        _draw_roll(roll, song, labelled)
-        if labelled is not None:
-            _draw_legend(strip, *labelled)
-        _draw_axes(roll, song, "notes" if labelled is None else TASKS[labelled[0]].title)
+        strip.set(xlim=bars, ylim=(0, 1), xticks=[], yticks=[])
+        strip.spines[:].set_visible(False)
+        roll.set_xlim(bars)
+        if labels is None:
+            _draw_notes(roll, song, [PLAIN_COLOUR], np.zeros(len(song), int))
+        else:
+            colours = class_colours(TASKS[task], labels.classes)
+            _draw_strip(strip, song, task, labels, colours)
+            _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], labels.label)
+            _draw_legend(strip, labels, colours)
+        _draw_axes(roll, "notes" if labels is None else TASKS[task].title)
     roll.set_xlabel("bar (of four quarter notes)", fontsize=9)
     return figure
 
@@ -98,31 +98,26 @@ def _in_bars(song: Song, ticks: np.ndarray) -> np.ndarray:
     return song.beats(ticks) / BEATS_PER_BAR
 
 
-def _place(figure: Any, left: float, top: float, width: float, height: float) -> Any:
+def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Any:
     """Add axes at a place in inches from the upper left corner."""
-    whole = figure.get_figwidth(), figure.get_figheight()
-    bottom = whole[1] - top - height
-    return figure.add_axes(
-        (left / whole[0], bottom / whole[1], width / whole[0], height / whole[1])
-    )
+    across, down = figure.get_size_inches()
+    bottom = down - top - height
+    return figure.add_axes((left / across, bottom / down, width / across, height / down))
 
 
-def _points(axes: Any) -> tuple[float, float]:
-    """Points that a bar is wide and a semitone high."""
-    box = axes.get_position()
-    width = box.width * axes.figure.get_figwidth() * POINTS
-    height = box.height * axes.figure.get_figheight() * POINTS
-    return width / np.ptp(axes.get_xlim()), height / np.ptp(axes.get_ylim())
+def _points(axes: Any) -> np.ndarray:
+    """Points that a bar is wide and a semitone high, (2,)."""
+    origin, one = axes.transData.transform([(0, 0), (1, 1)])
+    return (one - origin) * POINTS / axes.figure.dpi
 
 
-def _write_heading(figure: Any, song: Song) -> None:
-    seconds = round(float(song.seconds(song.notes.end.max())))
-    notes = "1 note" if len(song) == 1 else f"{len(song):,} notes"
-    facts = f"{notes}, {seconds // 60}:{seconds % 60:02} minutes"
-    x, y = LEFT / figure.get_figwidth(), 1 - 0.3 / figure.get_figheight()
+def _write_heading(figure: Figure, song: Song) -> None:
+    facts = f"{counted(len(song), 'note')}, {clock(song)} minutes"
+    across, down = figure.get_size_inches()
+    y = 1 - 0.3 / down
     # a file may be called "$5.mid"
-    figure.text(x, y, song.name, fontsize=13, weight="bold", parse_math=False)
-    figure.text(1 - 0.2 / figure.get_figwidth(), y, facts, fontsize=9, color="0.35", ha="right")
+    figure.text(LEFT / across, y, song.name, fontsize=13, weight="bold", parse_math=False)
+    figure.text(1 - 0.2 / across, y, facts, fontsize=9, color="0.35", ha="right")
 
 
 def _piece_height(annotation: Annotation) -> float:
@@ -131,30 +126,24 @@ def _piece_height(annotation: Annotation) -> float:
     return PIECE_MARGIN + PIECE_LINE * min(most, MOST_BARS) if most else 0
 
 
-def _draw_pieces(figure: Any, annotation: Annotation) -> None:
+def _draw_pieces(figure: Figure, annotation: Annotation) -> None:
     """Draw the piece tasks beside one another, the most probable classes first."""
     for place, (task, labels) in enumerate(annotation.piece_labels.items()):
         order = np.argsort(-labels.probabilities, kind="stable")[:MOST_BARS]
-        left, height = LEFT + 0.4 + PIECE_STEP * place, PIECE_LINE * len(order)
-        axes = _place(figure, left, TOP + 0.2, PIECE_WIDTH, height)
-        _draw_piece(axes, task, labels, order)
+        names, shares = [labels.classes[label] for label in order], labels.probabilities[order]
+        left, rows = LEFT + 0.4 + PIECE_STEP * place, np.arange(len(order))
+        axes = _place(figure, left, TOP + 0.2, PIECE_WIDTH, PIECE_LINE * len(order))
+        bars = axes.barh(rows, shares, 0.75, color=class_colours(TASKS[task], names))
+        axes.bar_label(bars, list(map(_percent, shares)), padding=3, fontsize=SMALL)
+        axes.set_yticks(rows, list(map(readable_name, names)), fontsize=SMALL, parse_math=False)
+        axes.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.5), xticks=[])
+        axes.set_title(TASKS[task].title, fontsize=9, weight="bold", loc="left", pad=3)
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+        axes.tick_params(length=0)
 
 
-def _draw_piece(axes: Any, task: str, labels: PieceLabels, order: np.ndarray) -> None:
-    names = [labels.classes[label] for label in order]
-    values = labels.probabilities[order]
-    bars = axes.barh(np.arange(len(order)), values, 0.75, color=class_colours(TASKS[task], names))
-    axes.bar_label(bars, list(map(_percent, values)), padding=3, fontsize=SMALL)
-    texts = list(map(readable_name, names))
-    axes.set_yticks(np.arange(len(order)), texts, fontsize=SMALL, parse_math=False)
-    axes.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.5), xticks=[])
-    axes.set_title(TASKS[task].title, fontsize=9, weight="bold", loc="left", pad=3)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.tick_params(length=0)
-
-
-def _draw_roll(axes: Any, song: Song, labelled: Labelled | None) -> None:
-    """Draw the notes."""
+def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) -> None:
+    """Draw the notes in the colours that their labels have in the palette."""
     pitch = song.notes.pitch
     middle = (pitch.min() + pitch.max()) / 2
     reach = max(np.ptp(pitch), LEAST_PITCHES) / 2 + 1.5
@@ -163,31 +152,25 @@ def _draw_roll(axes: Any, song: Song, labelled: Labelled | None) -> None:
     start, end = _in_bars(song, song.notes.start), _in_bars(song, song.notes.end)
     # a gap between repeated notes; and however short, a note is seen
     end = np.maximum(end - np.minimum(0.15 * (end - start), 0.6 / bar), start + 1 / bar)
-    if labelled is None:
-        colours, order = PLAIN_COLOUR, np.arange(len(song))
-    else:
-        task, labels = labelled
-        palette = np.array([*class_colours(TASKS[task], labels.classes), NOT_READ_COLOUR])
-        order = np.argsort(labels.was_read, kind="stable")  # what was not read lies below
-        colours = palette[labels.label[order]]  # NOT_READ is the last
-    ends = np.stack([np.stack([start, pitch], 1), np.stack([end, pitch], 1)], 1)[order]
-    # without smooth edges, which would make short notes pale
-    axes.add_collection(
-        LineCollection(
-            list(ends), colors=colours, linewidths=max(0.85 * semitone, 1), antialiased=False
-        ),
-        autolim=False,
+    order = np.argsort(label != NOT_READ, kind="stable")  # what was not read lies below
+    lines = LineCollection(
+        list(np.stack([np.stack([start, pitch], 1), np.stack([end, pitch], 1)], 1)[order]),
+        colors=np.array(palette)[label[order]],  # NOT_READ is the last
+        linewidths=max(0.85 * semitone, 1),
+        antialiased=False,  # smooth edges would make short notes pale
     )
+    axes.add_collection(lines, autolim=False)
 
 
-def _draw_legend(axes: Any, task: str, labels: NoteLabels) -> None:
+def _draw_legend(axes: Any, labels: NoteLabels, colours: list[str]) -> None:
     """Name the classes that occur, the most frequent first, to the right of the axes."""
-    palette = class_colours(TASKS[task], labels.classes)
     counts = np.bincount(labels.label[labels.was_read], minlength=len(labels.classes))
-    shares = counts / len(labels.label)
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
-        (palette[k], f"{readable_name(labels.classes[k])}  {_percent(shares[k])}")
+        (
+            colours[k],
+            f"{readable_name(labels.classes[k])}  {_percent(counts[k] / len(labels.label))}",
+        )
         for k in order[:MOST_IN_LEGEND]
     ]
     if len(order) > MOST_IN_LEGEND:
@@ -196,22 +179,15 @@ def _draw_legend(axes: Any, task: str, labels: NoteLabels) -> None:
         entries.append((NOT_READ_COLOUR, f"not read  {_percent((~labels.was_read).mean())}"))
     for colour, text in entries:
         axes.plot([], [], "s", color=colour, label=text, ms=6)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-        fontsize=SMALL,
-        frameon=False,
-        labelspacing=0.15,
-        handletextpad=0.2,
-        borderpad=0,
-    )
+    spaces = {"labelspacing": 0.15, "handletextpad": 0.2, "borderpad": 0}
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=SMALL, frameon=False, **spaces)
 
 
 def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
-def _draw_axes(axes: Any, song: Song, title: str) -> None:
+def _draw_axes(axes: Any, title: str) -> None:
     """Number the bars, name the octaves, and draw lines at both."""
     first, last = axes.get_xlim()
     step = 1
@@ -229,36 +205,19 @@ def _draw_axes(axes: Any, song: Song, title: str) -> None:
     axes.spines[:].set(color="0.75", zorder=0.5)  # below the notes
 
 
-def _draw_strip(axes: Any, song: Song, labelled: Labelled | None) -> None:
-    """Draw what a task says of time: spans with their names, or ticks."""
-    axes.set(ylim=(0, 1), xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    if labelled is None:
-        return
-    task, labels = labelled
-    if task in SPAN_TASKS:
-        _draw_spans(axes, song, task, labels)
-    elif task in MOMENT_TASKS:
-        (colour,) = class_colours(TASKS[task], labels.classes[-1:])
-        onsets = _in_bars(song, moments(song, labels))
-        apart = _points(axes)[0] / BEATS_PER_BAR
-        axes.vlines(onsets, 0.1, 0.8, colors=colour, linewidths=np.clip(apart / 3, 0.3, 1.5))
-
-
-def _draw_spans(axes: Any, song: Song, task: str, labels: NoteLabels) -> None:
-    """Draw spans in their colours, with as many names as there is room for."""
-    found = spans(song, labels)
-    palette = class_colours(TASKS[task], labels.classes)
-    begins = _in_bars(song, np.array([span.start for span in found]))
-    widths = _in_bars(song, np.array([span.end - span.start for span in found]))
-    axes.broken_barh(
-        list(zip(begins, widths, strict=True)),
-        (0.05, 0.9),
-        facecolors=[palette[span.label] for span in found],
-        alpha=0.45,
-    )
+def _draw_strip(axes: Any, song: Song, task: str, labels: NoteLabels, colours: list[str]) -> None:
+    """Draw what a task says of time: ticks at moments, or stretches with the names that fit in."""
     bar = _points(axes)[0]
-    for span, begin, width in zip(found, begins, widths, strict=True):
-        name = readable_name(labels.classes[span.label])
-        if width * bar > SMALL * (0.65 * len(name) + 0.4):
-            axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")
+    if task in MOMENT_TASKS:
+        onsets = _in_bars(song, moments(song, labels))
+        width = np.clip(bar / BEATS_PER_BAR / 3, 0.3, 1.5)
+        axes.vlines(onsets, 0.1, 0.8, colors=colours[-1], linewidths=width)
+    elif task in SPAN_TASKS:
+        start, end, label = np.array(spans(song, labels), np.int64).reshape(-1, 3).T
+        begins, widths = _in_bars(song, start), _in_bars(song, end - start)
+        boxes = list(zip(begins, widths, strict=True))
+        axes.broken_barh(boxes, (0.05, 0.9), facecolors=[colours[k] for k in label], alpha=0.45)
+        for (begin, width), name in zip(boxes, (labels.classes[k] for k in label), strict=True):
+            name = readable_name(name)
+            if width * bar > SMALL * (0.65 * len(name) + 0.4):
+                axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")

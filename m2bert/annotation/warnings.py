@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from m2bert.annotation.names import counted
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
 from m2bert.notes.midi import other_metres
 from m2bert.notes.skipped import told
@@ -29,36 +30,36 @@ def marks_of(song: Song) -> dict[str, np.ndarray]:
 
 def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     """Sentences that tell a musician why some labels may be missing or wrong."""
-    counts = {name: int(marked.sum()) for name, marked in marks.items()}
+    drums, short, pitch, duration = (
+        int(marks[name].sum()) for name in ("drums", "short", "pitch clipped", "duration clipped")
+    )
     found = []
-    if counts["drums"]:
+    if drums:
         found.append(
-            f"{of_notes(counts['drums'])} drums: they get no labels, as the models of notes were "
-            "trained on pitched instruments alone"
+            f"{_notes_are(drums)} drums: they get no labels, as the models of notes were trained "
+            "on pitched instruments alone"
         )
     if metres := other_metres(song.notes):
         found.append(
             f"there is music in {', '.join(metres)}: the models count bars of four quarter notes "
             "from the beginning, whatever the metre, so what hangs on bars may be wrong"
         )
-    if counts["pitch clipped"]:
+    if pitch:
         found.append(
-            f"{of_notes(counts['pitch clipped'])} below A#0 or above B7 and read as if they had "
-            "the nearest of these pitches"
+            f"{_notes_are(pitch)} below A#0 or above B7 and read as if they had the nearest of "
+            "these pitches"
         )
-    if counts["duration clipped"]:
-        found.append(
-            f"{of_notes(counts['duration clipped'])} longer than {LONGEST_BEATS:g} quarter notes "
-            "and read as if they ended there"
-        )
+    if duration:
+        beats = f"{LONGEST_BEATS:g} quarter notes"
+        found.append(f"{_notes_are(duration)} longer than {beats} and read as if they ended there")
     if song.never_ended:
-        found.append(f"{of_notes(song.never_ended)} begun but never ended in the file: left out")
-    if counts["short"] == len(song):
-        found.append("every note is shorter than a 64th note: models of whole pieces read nothing")
-    elif counts["short"]:
+        found.append(f"{_notes_are(song.never_ended)} begun but never ended in the file: left out")
+    if short:
+        whole = "models of whole pieces"
         found.append(
-            f"{of_notes(counts['short'])} shorter than a 64th note: models of whole pieces leave "
-            "them out"
+            f"every note is shorter than a 64th note: {whole} read nothing"
+            if short == len(song)
+            else f"{_notes_are(short)} shorter than a 64th note: {whole} leave them out"
         )
     if oddities := song.notes.oddities:
         found.append(f"the file is odd, but was read as far as it goes: {told(oddities)}")
@@ -67,5 +68,5 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     return found
 
 
-def of_notes(count: int) -> str:
-    return "1 note is" if count == 1 else f"{count:,} notes are"
+def _notes_are(count: int) -> str:
+    return f"{counted(count, 'note')} {'is' if count == 1 else 'are'}"

@@ -1,7 +1,7 @@
 """Two folders of results side by side: the differences of paired runs, and how sure they are."""
 
 import warnings
-from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from statistics import fmean
 
@@ -10,17 +10,15 @@ from scipy.stats import ttest_rel
 from m2bert.base.errors import UserError
 from m2bert.base.tables import Table, figure
 from m2bert.scores.results import describe_differences, name_checkpoints, name_runs
-from m2bert.scores.table import Results
-from m2bert.tasks import METRIC_TITLES, TASKS
+from m2bert.scores.table import TASK_COLUMNS, Results
+from m2bert.tasks import TASKS
 
 CONFIDENCE = 0.95
 
 _MOST_OF_A_NAME = 20
+"""Characters of a folder's name that stand above its column."""
 
-_COLUMNS = {
-    "": lambda row: row["acronym"],
-    "task": lambda row: row["task"],
-    "metric": lambda row: METRIC_TITLES[row["metric"]],
+_COLUMNS = TASK_COLUMNS | {
     "A": lambda row: figure(row["mean_a"]),
     "B": lambda row: figure(row["mean_b"]),
     "B - A": lambda row: figure(row["difference"], sign="+"),
@@ -38,13 +36,10 @@ _READING = (
 def comparison_table(a: Results, b: Results, folder_a: Path, folder_b: Path) -> Table:
     """The table that compares the results of two folders; its records are `comparison_rows`."""
     rows = comparison_rows(a, b)
-    names = {
-        "A": f"A: {folder_a.resolve().name[:_MOST_OF_A_NAME]}",
-        "B": f"B: {folder_b.resolve().name[:_MOST_OF_A_NAME]}",
-    }
+    named = {"A": folder_a.resolve().name, "B": folder_b.resolve().name}
     return Table(
         heading=f"A: {folder_a}, B: {folder_b}",
-        titles=[names.get(title, title) for title in _COLUMNS],
+        titles=[f"{t}: {named[t][:_MOST_OF_A_NAME]}" if t in named else t for t in _COLUMNS],
         cells=[[cell(row) for cell in _COLUMNS.values()] for row in rows],
         notes=[*_unpaired(a, b), _READING, *_settings(a, b)],
         records=rows,
@@ -64,16 +59,15 @@ def comparison_rows(a: Results, b: Results) -> list[dict]:
             f"{name_runs(a)} in one, {name_runs(b)} in the other"
         )
     for run in paired:
-        differing = describe_differences(a[run]["data"]["test"], b[run]["data"]["test"])
-        if differing:
+        tested = (results[run]["data"]["test"] for results in (a, b))
+        if differing := describe_differences(*tested):
             raise UserError(
                 f"the two folders tested {name_runs([run])} on different data ({differing}): "
                 "such scores cannot be compared"
             )
     rows = []
     for task in TASKS.values():
-        runs = [run for run in paired if run.task == task.name]
-        if runs:
+        if runs := [run for run in paired if run.task == task.name]:
             scores = ([results[run]["test_score"] for run in runs] for results in (a, b))
             names = {"acronym": task.acronym, "task": task.name, "metric": task.metric}
             rows.append(names | compare_scores(*scores))
@@ -84,21 +78,19 @@ def compare_scores(a: list[float], b: list[float]) -> dict:
     """Compare paired scores.
 
     Keys: mean_a and mean_b; difference, the mean of b - a; interval_low and interval_high, its 95 %
-    interval by Student's t for paired samples, None for one pair; pairs, their number.
+    confidence interval by Student's t for paired samples, None for a single pair; pairs, how many.
     """
-    interval: Sequence[float | None] = (None, None)
-    if len(a) > 1:
-        with warnings.catch_warnings():  # of differences that are all the same
-            warnings.simplefilter("ignore", RuntimeWarning)
-            interval = ttest_rel(b, a).confidence_interval(CONFIDENCE)
+    with warnings.catch_warnings():  # of one pair, and of differences that are all the same
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = ttest_rel(b, a).confidence_interval(CONFIDENCE)
     figures = {
         "mean_a": fmean(a),
         "mean_b": fmean(b),
         "difference": fmean(after - before for before, after in zip(a, b, strict=True)),
-        "interval_low": interval[0],
-        "interval_high": interval[1],
+        "interval_low": low,
+        "interval_high": high,
     }
-    rounded = {k: None if v is None else round(float(v), 6) for k, v in figures.items()}
+    rounded = {k: None if isnan(v) else round(float(v), 6) for k, v in figures.items()}
     return rounded | {"pairs": len(a)}
 
 

@@ -27,14 +27,11 @@ def plot_scores(rows: Sequence[dict], path: Path) -> None:
         np.array([row[name] for row in rows], float)  # None becomes NaN, which is not drawn
         for name in ("mean", "commonest", "published_proposed")
     )
-    deviations = np.array([row["sd"] or 0.0 for row in rows])
-    figure = _new_figure(2.5 + 0.8 * len(rows), 4.5)
+    deviations = np.array([row["sd"] or None for row in rows], float)
+    figure = Figure(figsize=(2.5 + 0.8 * len(rows), 4.5), layout="constrained")
     axes = figure.subplots()
     axes.bar(places, means, 0.5, color="#9ecae1", label="mean and sd over the seeds")
-    spread = deviations > 0
-    axes.errorbar(
-        places[spread], means[spread], deviations[spread], fmt="none", color="k", capsize=4
-    )
+    axes.errorbar(places, means, deviations, fmt="none", color="k", capsize=4)
     axes.plot(places, commonest, "_", color="#d62728", ms=18, mew=2, label="commonest class")
     axes.plot(places + 0.38, published, "D", color="k", ms=4, label="published (proposed)")
     axes.set_xticks(places, [f"{row['acronym']}\n{row['task']}" for row in rows], fontsize=8)
@@ -52,7 +49,7 @@ def plot_comparison(rows: Sequence[dict], heading: str, path: Path) -> None:
         np.array([row[name] for row in rows], float)
         for name in ("difference", "interval_low", "interval_high")
     )
-    figure = _new_figure(7, 1.8 + 0.35 * len(rows))
+    figure = Figure(figsize=(7, 1.8 + 0.35 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color="k", lw=1)
     axes.hlines(places, low, high, color="#3182bd", lw=2)
@@ -67,8 +64,7 @@ def plot_comparison(rows: Sequence[dict], heading: str, path: Path) -> None:
 def plot_confusions(results: Results, folder: Path) -> None:
     """Draw a confusion matrix a task, of all its runs together, to `confusion_TASK.png`."""
     for task in TASKS.values():
-        of_task = {run: result for run, result in results.items() if run.task == task.name}
-        if of_task:
+        if of_task := {run: result for run, result in results.items() if run.task == task.name}:
             names, counts = sum_confusions(of_task)
             runs = "one run" if len(of_task) == 1 else f"{len(of_task)} runs"
             title = f"{task.acronym} {task.title}, {runs}"
@@ -105,7 +101,7 @@ def sum_confusions(results: Results) -> tuple[list[str], np.ndarray]:
 def _plot_confusion(names: list[str], counts: np.ndarray, title: str, path: Path) -> None:
     """Draw each row of `counts` as shares of its sum."""
     side = min(4 + 0.25 * len(names), 11)
-    figure = _new_figure(side + 0.8, side)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     totals = counts.sum(1, keepdims=True)
     shares = np.divide(counts, totals, where=totals > 0, out=np.full(counts.shape, np.nan))
     axes = figure.subplots()
@@ -113,9 +109,8 @@ def _plot_confusion(names: list[str], counts: np.ndarray, title: str, path: Path
     # rare mistakes among many classes would not be seen on a linear scale
     image = axes.imshow(shares, norm=PowerNorm(0.5, 0, 1), cmap="Blues", interpolation="nearest")
     figure.colorbar(image, shrink=0.6, aspect=30, label="share of the true class")
-    axes.set(xlabel="predicted", ylabel="true", title=title)
-    if (totals == 0).any():
-        axes.set_ylabel("true (grey: only predicted)")
+    grey = " (grey: only predicted)" if (totals == 0).any() else ""
+    axes.set(xlabel="predicted", ylabel=f"true{grey}", title=title)
     if len(names) <= MOST_NAMES:
         size = 9 if len(names) <= MOST_VALUES else 7
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
@@ -129,11 +124,6 @@ def _plot_confusion(names: list[str], counts: np.ndarray, title: str, path: Path
                 text = f"{share:.2f}"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     _save(figure, path)
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    """A matplotlib figure, in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from m2bert.base.settings import flat
 from m2bert.base.tables import Table, figure
@@ -14,12 +15,6 @@ from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
 Results = Mapping[RunKey, dict]
 
-_SCORES: dict[str, Callable[[dict], float | None]] = {
-    "mean": itemgetter("test_score"),
-    "clean": itemgetter("clean_test_score"),
-    "commonest": lambda result: result["commonest_class"]["test_score"],
-}
-
 
 def _runs_cell(row: dict) -> str:
     """ "2 of 4": so many of the policy's seeds; " +1" for one that is not the policy's."""
@@ -27,10 +22,13 @@ def _runs_cell(row: dict) -> str:
     return f"{row['runs'] - row['other_runs']} of {row['expected_runs']}{others}"
 
 
-_COLUMNS = {
-    "": lambda row: row["acronym"],
-    "task": lambda row: row["task"],
+TASK_COLUMNS: dict[str, Callable[[dict], str]] = {
+    "": itemgetter("acronym"),
+    "task": itemgetter("task"),
     "metric": lambda row: METRIC_TITLES[row["metric"]],
+}
+
+_COLUMNS = TASK_COLUMNS | {
     "mean": lambda row: figure(row["mean"], absent="-"),
     "sd": lambda row: figure(row["sd"]),
     "runs": _runs_cell,
@@ -80,28 +78,24 @@ def score_rows(results: Results) -> list[dict]:
 
 
 def _score_row(task: Task, results: Results) -> dict:
-    seeds = [
-        seed
-        for seed in _seeds_begun(task, results)
-        if all(run in results for run in _runs_of_seed(task, seed))
-    ]
-    scores = {
-        name: [_score_of_seed(task, seed, results, score) for seed in seeds]
-        for name, score in _SCORES.items()
-    }
-    means = _known(scores["mean"])
+    runs_of = {seed: _runs_of_seed(task, seed) for seed in _seeds_begun(task, results)}
+    complete = [seed for seed, runs in runs_of.items() if results.keys() >= set(runs)]
+    seeds = [[results[run] for run in runs_of[seed]] for seed in complete]
+    scores = _over_seeds(seeds, itemgetter("test_score"))
+    clean = _over_seeds(seeds, itemgetter("clean_test_score"))
+    commonest = _over_seeds(seeds, lambda result: result["commonest_class"]["test_score"])
     return {
         "acronym": task.acronym,
         "task": task.name,
         "metric": task.metric,
-        "mean": _mean(scores["mean"]),
-        "sd": round(stdev(means), 6) if len(means) > 1 else None,
-        "runs": len(seeds),
+        "mean": _mean(scores),
+        "sd": round(stdev(scores), 6) if len(scores) > 1 else None,
+        "runs": len(complete),
         "expected_runs": len(task.seeds),
-        "other_runs": len(set(seeds) - set(task.seeds)),
+        "other_runs": len(set(complete) - set(task.seeds)),
         "trainings": sum(run.task == task.name for run in results),
-        "clean": _mean(scores["clean"]),
-        "commonest": _mean(scores["commonest"]),
+        "clean": _mean(clean),
+        "commonest": _mean(commonest),
         **{f"published_{model}": row.get(task.name) for model, row in PUBLISHED.items()},
     }
 
@@ -115,23 +109,17 @@ def _runs_of_seed(task: Task, seed: int) -> list[RunKey]:
     return [RunKey(task.name, seed, fold) for fold in (range(task.folds) if task.folds else [None])]
 
 
-def _score_of_seed(
-    task: Task, seed: int, results: Results, score: Callable[[dict], float | None]
-) -> float | None:
-    """The score of a complete seed: over folds the mean, rounded to 4 places as in the original."""
-    scores = _known([score(results[run]) for run in _runs_of_seed(task, seed)])
-    return round(fmean(scores), 4) if scores else None
+def _over_seeds(seeds: list[list[dict]], score: Callable[[dict], Any]) -> list[float]:
+    """The score of each seed, the mean over its folds, rounded to 4 places as in the original.
+
+    seeds: the results of each. Empty if one of them has no such score.
+    """
+    found = [[score(result) for result in of_seed] for of_seed in seeds]
+    return [] if any(None in of_seed for of_seed in found) else [round(fmean(s), 4) for s in found]
 
 
-def _mean(scores: list[float | None]) -> float | None:
-    known = _known(scores)
-    return round(fmean(known), 6) if known else None
-
-
-def _known(scores: list[float | None]) -> list[float]:
-    """The scores, or none of them if one is missing."""
-    known = [score for score in scores if score is not None]
-    return known if len(known) == len(scores) else []
+def _mean(scores: list[float]) -> float | None:
+    return round(fmean(scores), 6) if scores else None
 
 
 def _gaps(results: Results) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from m2bert.annotation.midi import LONGEST_DELTA, write_annotation_midi
 from m2bert.model.predictions import NOT_READ
+from m2bert.notes.legal_midi import is_legal
 from m2bert.notes.midi import parse_midi
 from m2bert.notes.song import read_song
 from tests.helpers.annotation_samples import annotate
@@ -22,7 +23,9 @@ MELODY, BRIDGE, ACCOMPANIMENT = 1, 2, 3
 
 def written(annotation, folder):
     write_annotation_midi(annotation, folder / "out.mid")
-    return parse_midi(folder / "out.mid")
+    data = (folder / "out.mid").read_bytes()
+    assert is_legal(data)
+    return parse_midi(data)
 
 
 def notes_with_instruments(midi):

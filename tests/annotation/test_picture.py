@@ -5,14 +5,12 @@ import os
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.picture import (
     DOTS,
     NOT_READ_COLOUR,
     PLAIN_COLOUR,
-    _draw_legend,
     draw_annotation,
     figure_of,
 )
@@ -20,7 +18,7 @@ from m2bert.model.predictions import NOT_READ
 from m2bert.notes.song import read_song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
-from tests.helpers.annotation_samples import annotate, made_up_annotation, note_labels
+from tests.helpers.annotation_samples import annotate, made_up_annotation
 from tests.helpers.midi_files import write_midi
 
 BAR = 4 * 480
@@ -94,11 +92,11 @@ def test_without_note_tasks_the_notes_are_drawn_all_the_same(song):
     assert len(plain.get_segments()) == len(LINES)
 
 
-def test_the_legend_names_the_most_frequent_classes_first():
+def test_the_legend_names_the_most_frequent_classes_first(tmp_path):
     frequent = [label for label in range(2, 17) for _ in range(label)]
-    axes = Figure().subplots()
-    _draw_legend(axes, "violin_all", note_labels("violin_all", [*frequent, NOT_READ]))
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    song = read_song(write_midi(tmp_path / "in.mid", [(0, BAR, 60)] * (len(frequent) + 1)))
+    strip, _ = figure_of(annotate(song, {"violin_all": [*frequent, NOT_READ]})).axes
+    texts = [text.get_text() for text in strip.get_legend().get_texts()]
     names = TASKS["violin_all"].classes
     assert [text.split("  ")[0] for text in texts] == [
         *(names[label] for label in range(16, 4, -1)),

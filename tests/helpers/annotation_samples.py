@@ -19,12 +19,11 @@ PIECE_TASKS = [name for name in BENCHMARK_TASKS if TASKS[name].level == "piece"]
 HOSTILE = '</script><img src=x onerror="window.broken=1"><!--\'&amp;{{song}}'
 
 
-def note_labels(task: str, labels, probability: float = 0.9) -> NoteLabels:
+def note_labels(task: str, labels, probability: float | np.ndarray = 0.9) -> NoteLabels:
     """Labels of notes, each said with `probability`; the other classes share the rest."""
-    classes = TASKS[task].classes
-    labels = np.asarray(labels)
-    rest = (1 - probability) / (len(classes) - 1)
-    probabilities = np.full((len(labels), len(classes)), rest, np.float32)
+    labels, classes = np.asarray(labels), TASKS[task].classes
+    probabilities = np.empty((len(labels), len(classes)), np.float32)
+    probabilities.T[:] = (1 - probability) / (len(classes) - 1)
     probabilities[np.arange(len(labels)), labels] = probability
     probabilities[labels == NOT_READ] = np.nan
     return NoteLabels(classes, probabilities)
@@ -58,10 +57,8 @@ def made_up_song(notes: int, path: Path = Path("a song.mid"), names=("right", "l
         count = notes // len(names) + (number < notes % len(names))
         starts = rng.integers(0, 96 * notes, count)
         ends = starts + rng.integers(60, 1500, count)
-        fields = zip(
-            rng.integers(1, 128, count), rng.integers(21, 109, count), starts, ends, strict=True
-        )
-        part.notes = [Note(*map(int, field)) for field in fields]
+        fields = [rng.integers(1, 128, count), rng.integers(21, 109, count), starts, ends]
+        part.notes = [Note(*note) for note in np.transpose(fields).tolist()]
         midi.instruments.append(part)
     data = BytesIO()
     midi.dump(file=data, charset="utf-8")
@@ -74,24 +71,20 @@ def made_up_annotation(song: Song, tasks=BENCHMARK_TASKS, unread: float = 0.05) 
     rng = np.random.default_rng(7)
     was_read = rng.random(len(song)) >= unread
 
-    def labels_of(classes: tuple[str, ...]) -> NoteLabels:
-        label = rng.integers(len(classes) > 2, len(classes), len(song))
+    def labels_of(task: str) -> NoteLabels:
+        classes = len(TASKS[task].classes)
+        label = rng.integers(classes > 2, classes, len(song))
         percent = rng.integers(60, 100, len(song))
-        rest = (100 - percent) / 100 / (len(classes) - 1)
-        table = np.repeat(rest[:, None], len(classes), 1)
-        table[np.arange(len(song)), label] = percent / 100
-        table[~was_read] = np.nan
-        return NoteLabels(classes, table.astype(np.float32))
+        return note_labels(task, np.where(was_read, label, NOT_READ), percent / 100)
 
-    def piece_of(classes: tuple[str, ...]) -> PieceLabels:
-        share = rng.dirichlet(np.ones(len(classes))).astype(np.float32)
-        return PieceLabels(classes, share, share[None])
+    def labels_of_piece(task: str) -> PieceLabels:
+        return piece_labels(task, [rng.dirichlet(np.ones(len(TASKS[task].classes)))])
 
     return Annotation(
         song,
         {"short": ~was_read, "drums": song.is_drum},
-        {name: labels_of(TASKS[name].classes) for name in NOTE_TASKS if name in tasks},
-        {name: piece_of(TASKS[name].classes) for name in PIECE_TASKS if name in tasks},
+        {name: labels_of(name) for name in NOTE_TASKS if name in tasks},
+        {name: labels_of_piece(name) for name in PIECE_TASKS if name in tasks},
         {name: [f"runs/seed_2021/{name}"] for name in tasks},
         ["The file has drums, which no model was trained on."],
     )

@@ -10,10 +10,6 @@ from m2bert.scores.results import describe_differences, name_runs, read_results
 from tests.helpers.result_samples import SETTINGS, write_result
 
 
-def change(path, **changes):
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
 def refusal(folder):
     with pytest.raises(UserError) as refused:
         read_results(folder)
@@ -29,21 +25,17 @@ def folder(tmp_path):
 
 
 def test_results_are_found_by_run(folder):
-    write_result(folder, "composer", 7, 4, 0.25)
+    unfinished = write_result(folder, "velocity", 2023, None, 0.5)
+    unfinished.rename(unfinished.with_name(".result.json.123.tmp"))  # as a killed run leaves it
+    for seed in (7, 8):
+        for fold in (3, 4):  # which have data of their own
+            write_result(folder, "composer", seed, fold, 0.25)
     results = read_results(folder)
     assert {run: result["test_score"] for run, result in results.items()} == {
         RunKey("melody", 2021, None): 0.5,
         RunKey("melody", 2022, None): 0.6,
-        RunKey("composer", 7, 4): 0.25,
+        **{RunKey("composer", seed, fold): 0.25 for seed in (7, 8) for fold in (3, 4)},
     }
-
-
-def test_what_a_killed_run_left_is_not_read(folder):
-    unfinished = folder / "seed_2023" / "melody"
-    unfinished.mkdir(parents=True)
-    (unfinished / ".result.json.123.tmp").write_text('{"format_ver')
-    (unfinished / "log").write_text("Epoch 1")
-    assert len(read_results(folder)) == 2
 
 
 def test_a_missing_folder_and_one_without_results_are_named(tmp_path):
@@ -82,36 +74,23 @@ def test_a_damaged_file_is_named(folder, text):
 )
 def test_what_does_not_belong_is_refused(folder, changes, said):
     path = folder / "seed_2022" / "melody" / "result.json"
-    change(path, **changes)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     message = refusal(folder)
     assert said in message
     assert str(path) in message
 
 
-def test_a_fold_that_is_no_fold_is_refused(tmp_path):
-    path = write_result(tmp_path, "composer", 2021, 5, 0.5)
-    assert f"{path} is of fold 5" in refusal(tmp_path)
-    path.unlink()
-    path = write_result(tmp_path, "composer", 2021, None, 0.5)
-    assert f"{path} is of fold None" in refusal(tmp_path)
-
-
-def test_folds_have_data_of_their_own(tmp_path):
-    for seed in (2021, 2022):
-        for fold in range(2):
-            write_result(tmp_path, "composer", seed, fold, 0.5)
-    assert len(read_results(tmp_path)) == 4
+@pytest.mark.parametrize("fold", [5, None])
+def test_a_fold_that_is_no_fold_is_refused(tmp_path, fold):
+    path = write_result(tmp_path, "composer", 2021, fold, 0.5)
+    assert f"{path} is of fold {fold}" in refusal(tmp_path)
 
 
 def test_runs_in_words():
-    runs = [
-        RunKey("violin_all", 2024, None),
-        RunKey("violin_all", 2023, None),
-        RunKey("genre", 1, None),
-    ]
-    runs += [RunKey("composer", 2021, fold) for fold in range(5)]
-    runs += [RunKey("composer", 2022, 3), RunKey("composer", 7, 4), RunKey("composer", 7, 0)]
-    assert name_runs(runs) == (
+    runs = [("violin_all", 2024, None), ("violin_all", 2023, None), ("genre", 1, None)]
+    runs += [("composer", 2021, fold) for fold in range(5)]
+    runs += [("composer", 2022, 3), ("composer", 7, 4), ("composer", 7, 0)]
+    assert name_runs([RunKey(*run) for run in runs]) == (
         "genre seed 1; composer seed 2021; composer seed 7 folds 0, 4; composer seed 2022 fold 3; "
         "violin_all seeds 2023, 2024"
     )
