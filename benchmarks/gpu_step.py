@@ -35,7 +35,7 @@ from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.figures import measure_peak
 from m2bert.pretraining.objectives import Objective
-from m2bert.pretraining.segments import Batches, Share, Songs, draw_segments, load_batches
+from m2bert.pretraining.segments import Batches, Songs, draw_segments, load_batches
 from m2bert.pretraining.step import Trainer
 
 LENGTH, SONGS, SONG_NOTES = 1024, 200, 3000
@@ -212,7 +212,7 @@ def endless(songs: Songs, batch_size: int, device: torch.device):
     while True:
         epoch += 1
         draws = draw_segments(np.arange(SONGS), songs.lengths, LENGTH, 0, epoch, shuffle=True)
-        batches = Batches(songs, draws, Share(batch_size), LENGTH, mask_percent=0.3)
+        batches = Batches(songs, draws, batch_size, LENGTH, mask_percent=0.3)
         yield from load_batches(batches, 0, workers=1, pin_memory=device.type == "cuda")
 
 

@@ -26,14 +26,7 @@ from benchmarks.timing import RUNS
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command
 from m2bert.pretraining.corpus import PARTS, open_corpus
-from m2bert.pretraining.segments import (
-    Batches,
-    Share,
-    Songs,
-    draw_segments,
-    load_batches,
-    split_songs,
-)
+from m2bert.pretraining.segments import Batches, Songs, draw_segments, load_batches, split_songs
 
 FEW_SONGS = 1000
 LENGTH = 1024
@@ -147,7 +140,7 @@ def open_and_draw(folder: Path, name: str) -> Rows:
 
 def draw_epoch(songs: Songs, chosen: np.ndarray, epoch: int) -> Batches:
     draws = draw_segments(chosen, songs.lengths[chosen], LENGTH, 0, epoch, shuffle=True)
-    return Batches(songs, draws, Share(BATCH), LENGTH, mask_percent=0.3)
+    return Batches(songs, draws, BATCH, LENGTH, mask_percent=0.3)
 
 
 def exclude(folder: Path, name: str) -> Rows:

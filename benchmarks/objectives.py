@@ -13,7 +13,7 @@ from benchmarks.timing import RUNS, median_seconds
 from m2bert.base.errors import run_command
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.objectives import Objective, pianoroll_targets
-from m2bert.pretraining.segments import Batches, Share, Songs, draw_segments
+from m2bert.pretraining.segments import Batches, Songs, draw_segments
 
 REPEATS = 10
 BATCH_SIZE, LENGTH = 12, 1024
@@ -45,7 +45,7 @@ def full_batch(songs: Songs, batch_size: int = BATCH_SIZE) -> dict:
     """A batch of whole segments from the songs that are long enough."""
     long = np.flatnonzero(songs.lengths > LENGTH)
     draws = draw_segments(long, songs.lengths[long], LENGTH, seed=0, epoch=1, shuffle=True)
-    return Batches(songs, draws, Share(batch_size), LENGTH, mask_percent=0.3)[0]
+    return Batches(songs, draws, batch_size, LENGTH, mask_percent=0.3)[0]
 
 
 if __name__ == "__main__":

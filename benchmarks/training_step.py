@@ -16,7 +16,7 @@ from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.figures import measure_peak
 from m2bert.pretraining.objectives import Objective
-from m2bert.pretraining.segments import Batches, Share, Songs, draw_segments
+from m2bert.pretraining.segments import Batches, Songs, draw_segments
 from m2bert.pretraining.step import Trainer
 
 LENGTH = 1024
@@ -60,7 +60,7 @@ def main() -> None:
 def reading(songs: Songs, args: argparse.Namespace) -> float:
     """Seconds to read a batch in this process: the mean of an epoch's first, median of runs."""
     draws = draw_segments(range(len(songs)), songs.lengths, LENGTH, seed=0, epoch=1, shuffle=True)
-    batches = Batches(songs, draws, Share(args.batch_size), LENGTH, mask_percent=0.3)
+    batches = Batches(songs, draws, args.batch_size, LENGTH, mask_percent=0.3)
     steps = range(min(100, len(batches)))
     return median_seconds(lambda: [batches[step] for step in steps])[0] / len(steps)
 

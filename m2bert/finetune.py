@@ -16,7 +16,7 @@ from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.processes import start_processes
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
 from m2bert.finetuning.plan import plan_runs, set_up
-from m2bert.finetuning.queue import fine_tune, introduce, name_missing_tasks
+from m2bert.finetuning.queue import fine_tune, introduce
 from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.tasks import TASKS
 
@@ -69,8 +69,6 @@ def main() -> int:
         setup = set_up(args, processes)
         runs = plan_runs(args)
     introduce(setup, runs)
-    if args.task is None:
-        name_missing_tasks(setup, runs)
     status = fine_tune(runs, setup)
     processes.end()
     return status

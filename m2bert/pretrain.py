@@ -13,7 +13,7 @@ import torch
 
 from m2bert.base.arguments import PRECISIONS, count, not_negative, whole
 from m2bert.base.errors import UserError, run_command
-from m2bert.base.processes import Processes, start_processes
+from m2bert.base.processes import start_processes
 from m2bert.base.recipes import PRETRAINING, add_flags, chosen
 from m2bert.model.config import PIANOROLL_BINS, PRESETS
 from m2bert.notes.windows import WINDOW
@@ -21,7 +21,6 @@ from m2bert.pretraining.objectives import CORRUPTIONS, Objective
 from m2bert.pretraining.run import PretrainingRun
 
 REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
-PAPERS_OBJECTIVE = Objective()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,29 +36,16 @@ def parse_arguments() -> argparse.Namespace:
     add("--exclude_songs", type=Path, help="file naming songs to leave out, one a line")
     add("--preset", choices=PRESETS, default="base", help="size of the model")
     add("--init_ckpt", type=Path, help="model folder or .ckpt of the original to start from")
+    of = Objective()  # the paper's
+    add("--pianoroll", choices=PIANOROLL_BINS, default=of.pianoroll, help="pianoroll objective")
+    add("--corruption", choices=CORRUPTIONS, default=of.corruption, help="how notes are corrupted")
     add(
-        "--pianoroll",
-        choices=PIANOROLL_BINS,
-        default=PAPERS_OBJECTIVE.pianoroll,
-        help="pianoroll objective",
-    )
-    add(
-        "--corruption",
-        choices=CORRUPTIONS,
-        default=PAPERS_OBJECTIVE.corruption,
-        help="how notes are corrupted",
-    )
-    add(
-        "--rc_range",
-        type=count,
-        nargs=3,
-        default=list(PAPERS_OBJECTIVE.rc_range),
-        help="greatest moves under rc",
+        "--rc_range", type=count, nargs=3, default=list(of.rc_range), help="greatest moves under rc"
     )
     add(
         "--mask_percent",
         type=float,
-        default=PAPERS_OBJECTIVE.mask_percent,
+        default=of.mask_percent,
         help="share of the notes that is corrupted",
     )
     add("--max_seq_len", type=count, default=WINDOW, help="notes of a segment")
@@ -88,22 +74,17 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def check_split(args: argparse.Namespace, processes: Processes) -> None:
-    """Raise `UserError` if a batch cannot be split over the processes and the parts of a step."""
-    parts = processes.count * args.accumulation_steps
-    if args.batch_size % parts:
-        raise UserError(
-            f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
-            f"({processes.count} processes times --accumulation_steps)"
-        )
-
-
 def main() -> int:
     args = parse_arguments()
     processes = start_processes(args.cpu)
     args.precision = processes.choose_precision(args.precision)
+    parts = processes.count * args.accumulation_steps
     with processes.as_one():
-        check_split(args, processes)
+        if args.batch_size % parts:
+            raise UserError(
+                f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
+                f"({processes.count} processes times --accumulation_steps)"
+            )
     run = PretrainingRun(args, processes)
     try:
         status = run.go()

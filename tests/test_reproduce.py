@@ -2,9 +2,9 @@
 
 import importlib
 import json
-import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from m2bert.base.errors import UserError
 from m2bert.base.recipes import FINETUNING
+from m2bert.base.stop import Stop
 from m2bert.pretrain import REDUCED
 from m2bert.reproduce import __main__ as reproduce
 from m2bert.reproduce.plan import OBJECTIVES, Plan, Stage
 from m2bert.reproduce.progress import VALIDATION, progress, read_reached
 from m2bert.reproduce.report import duration, write_report
 from m2bert.tasks import TASKS
+from tests.helpers import forked
 from tests.helpers.finetuning import ENVIRONMENT, figures
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.synthetic import patterned_song, write_corpus
@@ -43,8 +44,8 @@ def words(runs_dir: Path, *flags: str) -> list[str]:
     return [str(word) for word in [*fixed, *flags]]
 
 
-def run_alone(words: list[str]) -> None:
-    """The whole command in one process, which its commands share: quick to start and to kill."""
+def run_commands_inside() -> None:
+    """Let the commands run in the process that calls them: quick to start and to kill."""
 
     def run_inside(command: list[str], *_: object, **__: object) -> int:
         _, module, *arguments = command
@@ -54,16 +55,19 @@ def run_alone(words: list[str]) -> None:
         except UserError:
             return 1
 
-    torch.set_num_threads(1)
     reproduce.run = run_inside
-    sys.argv = ["reproduce", *words]
-    sys.exit(reproduce.main())
 
 
-def run_here(monkeypatch, runs_dir: Path, *flags: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["reproduce", *words(runs_dir, *flags)])
-    monkeypatch.setattr(os, "environ", ENVIRONMENT)
-    return reproduce.main()
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Call the command in this process; returns its status."""
+
+    def call(*flags: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["reproduce", *words(tmp_path, *flags)])
+        monkeypatch.setattr(os, "environ", ENVIRONMENT)
+        return reproduce.main()
+
+    return call
 
 
 def new_plan(runs_dir: Path, *tasks: str, objectives: tuple[str, ...] = tuple(OBJECTIVES)) -> Plan:
@@ -80,13 +84,12 @@ def new_plan(runs_dir: Path, *tasks: str, objectives: tuple[str, ...] = tuple(OB
 
 def test_first_every_objective_with_one_seed_then_further_seeds(tmp_path):
     write_data(tmp_path, "beat", "composer", "violin_all")
-    plan = new_plan(
-        tmp_path, "beat", "composer", "genre", "violin_all", objectives=("rc", "scratch")
-    )
+    tasks = ("beat", "composer", "genre", "violin_all")
+    plan = new_plan(tmp_path, *tasks, objectives=("rc", "scratch"))
     first = ("beat", "composer", "violin_all")
     order = [(s.objective, s.seed, tuple(t.name for t in s.tasks)) for s in plan.stages()]
     assert order == [
-        ("rc", None, ()),
+        ("rc", 0, ()),
         ("rc", 2021, first),
         ("scratch", 2021, first),
         ("rc", 2022, ("composer", "violin_all")),
@@ -108,7 +111,6 @@ def test_what_a_model_is_trained_to_do(tmp_path, objective, flags):
     plan = new_plan(write_data(tmp_path), "melody")
     line = " ".join(plan.command(Stage(objective)))
     assert line.endswith(f"--preset tiny --epochs 4 {flags} --cpu")
-    write_task(plan.task_data, "melody")
     line = " ".join(plan.command(Stage(objective, 7, (TASKS["melody"],))))
     assert f"--ckpt {tmp_path}/pretrain/{objective} " in line
     line = " ".join(plan.command(Stage("scratch", 7, (TASKS["melody"],))))
@@ -148,27 +150,26 @@ def without_speeds(runs_dir: Path) -> dict:
     return record
 
 
-def test_killed_at_ten_random_moments_it_ends_with_the_same_results(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_reproduce", "m2bert.finetune"])
+def test_killed_at_random_moments_it_ends_with_the_same_results(tmp_path):
+    flags = ["--pretrain_epochs", "2", "--objectives", "rc", "scratch", "--tasks", "beat"]
 
     def run_until(name: str, limit: float | None = None) -> None:
-        flags = ["--pretrain_epochs", "3", "--objectives", "rc", "scratch", "--tasks", "beat"]
-        process = context.Process(target=run_alone, args=(words(tmp_path / name, *flags),))
-        process.start()
+        line = words(tmp_path / name, *flags)
+        process = forked.start(reproduce.main, *line, prepare=run_commands_inside)
         process.join(limit)
         if limit is None:
             assert process.exitcode == 0
-        process.kill()
-        process.join()
+        forked.kill(process)
 
     for name in ("whole", "killed"):
         write_data(tmp_path / name, "beat")
-    run_until("whole")  # also starts the server
+    begun = time.monotonic()
+    run_until("whole")
+    took = time.monotonic() - begun
     (tmp_path / "killed/results").mkdir()
     (tmp_path / "killed/results/.RESULTS.md.1.tmp").touch()  # killed while it wrote
-    for _ in range(10):
-        run_until("killed", limit=random.uniform(0, 3))
+    for _ in range(6):
+        run_until("killed", limit=random.uniform(0, took / 4))
     run_until("killed")
     a, b = tmp_path / "whole", tmp_path / "killed"
     assert without_speeds(a) == without_speeds(b)
@@ -188,56 +189,63 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_results(tmp_path):
     assert not [name for name in kept[0] if "safetensors" in name]
 
 
-def test_before_the_limit_it_stops_and_says_what_remains(tmp_path, monkeypatch, capfd):
+def test_before_the_limit_it_stops_and_says_what_remains(tmp_path, study, monkeypatch, capfd):
     write_data(tmp_path, "beat")
     flags = ["--pretrain_epochs", "2000", "--objectives", "rc", "--tasks", "beat"]
-    steps = []
-    for _ in range(2):
-        begun = time.monotonic()
-        assert run_here(monkeypatch, tmp_path, *flags, "--minutes", "0.4") == 0
-        assert time.monotonic() - begun < 24
-        said = capfd.readouterr().out
-        assert "Stopped after step" in said
-        assert "of 2000 epochs; fine-tuning: 0 of 1; left: " in said
-        assert "Time left at the speed seen: " in said
-        steps.append(int(said.split("Stopped after step ")[1].split()[0]))
-    assert 0 < steps[0] < steps[1]
-    text = (tmp_path / "results/RESULTS.md").read_text()
-    assert "| BP | beat | F1 |" in text
+    metrics = tmp_path / "pretrain/rc/metrics.jsonl"
+
+    def has_trained() -> int:
+        """The time is over as soon as there are figures."""
+        return signal.SIGTERM if metrics.exists() and metrics.stat().st_size else 0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reproduce, "end_of", lambda *_: has_trained)
+        assert study(*flags) == 0
+    said = capfd.readouterr().out
+    assert int(said.split("Stopped after step ")[1].split()[0]) > 0
+    assert "of 2000 epochs; fine-tuning: 0 of 1; left: " in said
+    assert "Time left at the speed seen: " in said
+    assert "| BP | beat | F1 |" in (tmp_path / "results/RESULTS.md").read_text()
     with pytest.raises(UserError, match=r"recipe was 'small' and is now 'paper'.*another runs_dir"):
-        run_here(monkeypatch, tmp_path, *flags, "--recipe", "paper")
+        study(*flags, "--recipe", "paper")
     with pytest.raises(UserError, match=r"--minutes 0.002 were over before a step was done"):
-        run_here(monkeypatch, tmp_path, *flags, "--minutes", "0.002")
+        study(*flags, "--minutes", "0.002")
 
 
-def test_a_failing_command_ends_it(tmp_path, monkeypatch, capfd):
+def test_the_end_is_before_the_limit_or_when_it_is_asked_for(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    stop = Stop()
+    for minutes, seconds in ((230, 229 * 60), (2, 96)):
+        end, now[0] = reproduce.end_of(minutes, stop), now[0] + seconds - 1
+        assert end() == 0
+        now[0] += 1
+        assert end() == signal.SIGTERM
+    stop.signal = signal.SIGINT
+    assert end() == reproduce.end_of(None, stop)() == signal.SIGINT
+
+
+def test_a_failing_command_ends_it(tmp_path, study, capfd):
     write_data(tmp_path, "beat")
     (tmp_path / "corpora/pop909.npy").write_bytes(b"damaged")
     with pytest.raises(UserError, match="pre-training rc ended with status 1: see above"):
-        run_here(monkeypatch, tmp_path, "--objectives", "rc", "--tasks", "beat")
+        study("--objectives", "rc", "--tasks", "beat")
     assert "pop909.npy" in capfd.readouterr().err
 
 
-def test_no_data_is_told_in_a_sentence(tmp_path, monkeypatch, capfd):
+def test_no_data_is_told_in_a_sentence(tmp_path, study):
     with pytest.raises(UserError, match="there is no corpus in no_midi to pre-train on"):
-        run_here(monkeypatch, tmp_path, "--objectives", "rc")
+        study("--objectives", "rc")
     with pytest.raises(UserError, match="there is no data of these tasks in no_smc"):
-        run_here(monkeypatch, tmp_path, "--objectives", "scratch", "--tasks", "melody")
+        study("--objectives", "scratch", "--tasks", "melody")
     assert not (tmp_path / "settings.json").exists()
 
 
 def test_it_prepares_what_is_not_there(demo_dir, tmp_path):
-    script = [
-        "bash",
-        str(REPOSITORY / "scripts/reproduce.sh"),
-        demo_dir,
-        demo_dir / "smc",
-        tmp_path,
-    ]
+    script = ["bash", REPOSITORY / "scripts/reproduce.sh", demo_dir, demo_dir / "smc", tmp_path]
     flags = ["--preset", "tiny", "--cpu", "--objectives", "scratch", "--tasks", "downbeat"]
-    done = subprocess.run(
-        [*map(str, script), *flags], env=ENVIRONMENT, capture_output=True, text=True, timeout=300
-    )
+    line = [*map(str, script), *flags]
+    done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Time left" not in done.stdout
     assert not (tmp_path / "corpora").exists()

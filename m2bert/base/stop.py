@@ -9,6 +9,10 @@ SECONDS_OF_ONE_REQUEST = 3
 `torchrun` and its processes, and `torchrun` then passes it on to them once more."""
 
 
+SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
+"""What asks for an end; SIGBREAK is Windows' own."""
+
+
 class Stop:
     """A context in which the first signal is noted, and a later one raises `KeyboardInterrupt`.
 
@@ -20,7 +24,7 @@ class Stop:
         self._asked_at = 0.0
 
     def __enter__(self) -> "Stop":
-        self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {n: signal.signal(n, self._ask) for n in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,6 +10,7 @@ as `data_creation.prepare_smc` writes them and as the original's are published.
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,12 @@ from m2bert.base.errors import UserError
 from m2bert.finetuning.metrics import METRICS
 from m2bert.notes.cp import FIELDS, PAD, real_notes
 from m2bert.notes.object_arrays import is_pickled, read_items
-from m2bert.tasks import METRIC_TITLES, SPLITS, Task
+from m2bert.tasks import METRIC_TITLES, Task
 
 
 @dataclass(frozen=True)
 class LabelledSegments:
-    """Segments and their labels.
+    """Segments and their labels, on one device.
 
     Attributes:
         notes: (segments, notes, 4) uint8.
@@ -40,21 +41,15 @@ class LabelledSegments:
     def __len__(self) -> int:
         return len(self.notes)
 
-    @property
-    def lengths(self) -> Tensor:
+    @cached_property
+    def lengths(self) -> np.ndarray:
         """Notes of each segment that are no padding, (segments,) int64."""
-        return real_notes(self.notes).sum(1)
+        return real_notes(self.notes).sum(1).cpu().numpy()
 
     def each(self, act: Callable[[Tensor], Tensor]) -> "LabelledSegments":
         """What `act` makes of each of the tensors."""
         states = None if self.states is None else act(self.states)
         return LabelledSegments(act(self.notes), act(self.labels), states)
-
-    def take(self, rows: slice) -> "LabelledSegments":
-        return self.each(lambda tensor: tensor[rows])
-
-    def to(self, device: torch.device) -> "LabelledSegments":
-        return self.each(lambda tensor: tensor.to(device))
 
     def summary(self) -> dict:
         """Counts and a checksum, so that results can tell what they were computed on."""
@@ -63,30 +58,22 @@ class LabelledSegments:
         return {"segments": len(self), "notes": int(self.lengths.sum()), "crc32": f"{crc:08x}"}
 
 
-@dataclass(frozen=True)
-class TaskData:
-    """The three sets that one run needs."""
+Sets = dict[str, LabelledSegments]
+"""Segments by the name of their part of the data, a split or a fold."""
 
-    train: LabelledSegments
-    valid: LabelledSegments
-    test: LabelledSegments
 
-    def summaries(self) -> dict[str, dict]:
-        """What `LabelledSegments.summary` says of each set."""
-        return {name: getattr(self, name).summary() for name in SPLITS}
+def summaries(sets: Sets) -> dict[str, dict]:
+    """What `LabelledSegments.summary` says of each set."""
+    return {name: part.summary() for name, part in sets.items()}
 
 
 def has_data(task: Task, data_roots: Sequence[Path]) -> bool:
-    """Whether any file of the task is in one of the folders."""
-    return any(
-        (root / name).exists()
-        for root in data_roots
-        for part in task.parts
-        for name in task.file_names(part)[1:]
-    )
+    """Whether any of the task's files of labels is in one of the folders."""
+    names = [task.file_names(part)[1] for part in task.parts]
+    return any((root / name).exists() for root in data_roots for name in names)
 
 
-def read_parts(task: Task, data_roots: Sequence[Path]) -> dict[str, LabelledSegments]:
+def read_parts(task: Task, data_roots: Sequence[Path]) -> Sets:
     """Read all parts of a task's data (splits or folds) from the first folder that has each file.
 
     Raises `UserError` naming the file that is missing or cannot be right.
@@ -94,31 +81,37 @@ def read_parts(task: Task, data_roots: Sequence[Path]) -> dict[str, LabelledSegm
     return {part: _read_part(task, part, data_roots) for part in task.parts}
 
 
-def split(task: Task, parts: dict[str, LabelledSegments], fold: int | None) -> TaskData:
-    """Training, validation and test set of one run.
+def split(task: Task, parts: Sets, fold: int | None) -> Sets:
+    """Training, validation and test set of one run, by the names in `SPLITS`.
 
     In a cross-validation fold k is the test set, fold k + 1 (after the last the first) the
     validation set, and the others are trained on. Raises `UserError` for a set without anything to
     score.
     """
     if fold is None:
-        data = _move_to_validation(task, TaskData(*(parts[part] for part in task.parts)))
+        sets = _move_to_validation(task, parts)
     else:
         folds = list(parts.values())
         following = (fold + 1) % len(folds)
         others = [folds[k] for k in range(len(folds)) if k not in (fold, following)]
-        data = TaskData(_join(others), folds[following], folds[fold])
-    for name in SPLITS:
-        _check_scorable(task, name, getattr(data, name))
-    return data
+        sets = {"train": _join(others), "valid": folds[following], "test": folds[fold]}
+    for name, part in sets.items():
+        if not METRICS[task.metric].counted(part.notes, part.labels).any():
+            raise UserError(
+                f"{task.name}: the {name} set has {len(part)} segments, but none of their notes "
+                f"counts for {METRIC_TITLES[task.metric]}: check the labels of {task.corpus}"
+            )
+    return sets
 
 
-def _move_to_validation(task: Task, data: TaskData) -> TaskData:
+def _move_to_validation(task: Task, sets: Sets) -> Sets:
     """Beats have few pieces to validate on: the end of the training file goes there."""
-    moved = min(task.moved_to_validation, len(data.train) // 4)
-    kept = len(data.train) - moved
-    valid = _join([data.valid, data.train.take(slice(kept, None))]) if moved else data.valid
-    return TaskData(data.train.take(slice(0, kept)), valid, data.test)
+    train = sets["train"]
+    moved = min(task.moved_to_validation, len(train) // 4)
+    if not moved:
+        return sets
+    kept, rest = (train.each(lambda t: t[:-moved]), train.each(lambda t: t[-moved:]))
+    return sets | {"train": kept, "valid": _join([sets["valid"], rest])}
 
 
 def _join(parts: Sequence[LabelledSegments]) -> LabelledSegments:
@@ -128,14 +121,6 @@ def _join(parts: Sequence[LabelledSegments]) -> LabelledSegments:
         torch.cat([part.labels for part in parts]),
         torch.cat(states) if states else None,
     )
-
-
-def _check_scorable(task: Task, name: str, part: LabelledSegments) -> None:
-    if not METRICS[task.metric].counted(part.notes, part.labels).any():
-        raise UserError(
-            f"{task.name}: the {name} set has {len(part)} segments, but none of their notes "
-            f"counts for {METRIC_TITLES[task.metric]}: check the labels of {task.corpus}"
-        )
 
 
 # Reading and checking --------------------------------------------------------------------------

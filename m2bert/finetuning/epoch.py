@@ -2,7 +2,6 @@
 (docs/METHOD.md, "Fine-tuning")."""
 
 from collections.abc import Callable, Iterator
-from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,42 +45,17 @@ class Scores:
     predictions: Tensor
 
 
-class SegmentSet:
-    """A set of segments on the device, with what the host needs to know of it."""
-
-    def __init__(self, task: Task, segments: LabelledSegments, device: torch.device):
-        self.lengths = segments.lengths.numpy()
-        counted = counted_in_loss(segments.notes, segments.labels, task.loss_on)
-        self.in_loss = counted.view(len(segments), -1).sum(1).numpy()
-        """Notes of each segment that the loss is about, (segments,)."""
-        on_device = segments.to(device)
-        self.notes, self.labels = on_device.notes, on_device.labels
-        self.states = on_device.states
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def transposed(self, task: Task, most: int, seed: list[int]) -> "SegmentSet":
-        """The same segments, each moved by at most so many semitones (`transposition`)."""
-        moved = copy(self)
-        moved.notes, moved.labels = transposed(task, self.notes, self.labels, most, seed)
-        return moved
-
-
-@dataclass
-class EpochUnderWay:
-    """What an epoch of training has brought so far, in this process."""
-
-    predictions: Tensor
-    losses: list[Tensor]
-
-
 class ClassifierTrainer:
     """A classifier, its optimiser, and the task that they are for; one process's part in it.
 
-    Notes and labels lie on the device from the start (a few bytes a note); what comes back to the
-    host is two figures an epoch. All processes have all data, and end with the same weights and
+    The segments that it is given lie on the device (a few bytes a note); what comes back to the
+    host is a few figures an epoch. All processes have all data, and end with the same weights and
     scores.
+
+    Attributes:
+        steps: batches that were trained on so far.
+        predictions, losses: what the epoch under way has brought in this process: the predicted
+            classes, shaped as the labels, and the loss of each batch.
     """
 
     def __init__(
@@ -103,21 +77,24 @@ class ClassifierTrainer:
         self.recipe, self.transpose = recipe, transpose
         self.optimiser = new_optimiser(model, recipe)
         self.steps = 0
-        self.under_way: EpochUnderWay | None = None
+        self.predictions, self.losses = torch.empty(0), list[Tensor]()
 
-    def train_epoch(self, data: SegmentSet, epoch: int, batches: ShowProgress) -> Scores:
+    def train_epoch(self, data: LabelledSegments, epoch: int, batches: ShowProgress) -> Scores:
         """Go once through the training set in an order made from the seed and the epoch, or
         through what is left of it where the epoch is under way."""
         self.model.train()
         order = np.random.default_rng([self.seed, epoch]).permutation(len(data))
         if self.transpose:
-            data = data.transposed(self.task, self.transpose, [self.seed, epoch, self.transpose])
+            seed = [self.seed, epoch, self.transpose]
+            moved = transposed(self.task, data.notes, data.labels, self.transpose, seed)
+            data = LabelledSegments(*moved)
+        counted = counted_in_loss(data.notes, data.labels, self.task.loss_on)
+        in_loss = counted.view(len(data), -1).sum(1).cpu().numpy()  # notes of each segment
         cut = self.cut(order)
         steps = self.recipe.epochs * len(cut)
         done = self.steps - (epoch - 1) * len(cut)
-        if self.under_way is None or not done:
-            self.under_way = EpochUnderWay(torch.zeros_like(data.labels), [])
-        predictions, losses = self.under_way.predictions, self.under_way.losses
+        if not done:
+            self.predictions, self.losses = torch.zeros_like(data.labels), []
         for rows in batches(cut[done:], f"epoch {epoch}"):
             # Dropout takes no generator of its own: a step's noise is made a function of the step.
             torch.manual_seed(seed_of_step(self.seed, self.steps, self.processes.index))
@@ -125,8 +102,8 @@ class ClassifierTrainer:
             mine = self.processes.share(rows)
             # all take part in a step: who has no row computes one, which counts for nothing
             computed = mine if len(mine) else rows[:1]
-            sums, _ = self.forward(self.wrapped, data, computed, predictions, bool(len(mine)))
-            count = int(data.in_loss[rows].sum())
+            sums, _ = self.forward(self.wrapped, data, computed, self.predictions, bool(len(mine)))
+            count = int(in_loss[rows].sum())
             if not count:  # a batch without a labelled note teaches nothing
                 continue
             loss = sums.sum() / count
@@ -134,12 +111,12 @@ class ClassifierTrainer:
             # gradients are averaged over processes, the loss is a sum over them
             (loss * self.processes.count).backward()
             self.optimiser.step(self.recipe.factor(self.steps - 1, steps))
-            losses.append(loss.detach())
-        loss = self.processes.add_up(torch.stack(losses).double()).mean()
-        return self.scored(data, loss, self.processes.add_up(predictions), training=True)
+            self.losses.append(loss.detach())
+        loss = self.processes.add_up(torch.stack(self.losses).double()).mean()
+        return self.scored(data, loss, self.processes.add_up(self.predictions), training=True)
 
     @torch.no_grad()
-    def evaluate(self, data: SegmentSet, title: str, batches: ShowProgress) -> Scores:
+    def evaluate(self, data: LabelledSegments, title: str, batches: ShowProgress) -> Scores:
         """Score a set. The order in which it is read changes nothing: it goes by length, so that
         little padding is computed. Processes take turns at its batches."""
         self.model.eval()
@@ -157,17 +134,14 @@ class ClassifierTrainer:
 
     def pack_epoch(self) -> dict[str, Tensor]:
         """The epoch under way, of all processes (collective)."""
-        assert self.under_way is not None  # it is saved between two of its steps
-        losses = torch.tensor(self.under_way.losses, device=self.device)
-        return {
-            "losses": self.processes.add_up(losses),
-            "predictions": self.processes.add_up(self.under_way.predictions),
-        }
+        losses = torch.tensor(self.losses, device=self.device)
+        both = {"losses": losses, "predictions": self.predictions}
+        return {name: self.processes.add_up(tensor) for name, tensor in both.items()}
 
     def unpack_epoch(self, tensors: dict[str, Tensor]) -> None:
         """Go on with an epoch that `pack_epoch` has saved: the main process for all."""
         kept = {name: t.to(self.device) * self.processes.is_main for name, t in tensors.items()}
-        self.under_way = EpochUnderWay(kept["predictions"], list(kept["losses"]))
+        self.predictions, self.losses = kept["predictions"], list(kept["losses"])
 
     def cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Segment numbers in order -> batches of them."""
@@ -176,7 +150,7 @@ class ClassifierTrainer:
     def forward(
         self,
         model: torch.nn.Module,
-        data: SegmentSet,
+        data: LabelledSegments,
         rows: np.ndarray,
         predictions: Tensor,
         counting: bool = True,
@@ -191,9 +165,7 @@ class ClassifierTrainer:
         notes, labels = data.notes[index], data.labels[index]
         if self.task.level == "note":
             notes, labels = notes[:, : lengths.max()], labels[:, : lengths.max()]
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        ):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             padded = bool(lengths.min() < notes.shape[1])
             states = None if data.states is None else data.states[index, : notes.shape[1]].float()
             logits = model(notes, padded, states)
@@ -215,9 +187,9 @@ class ClassifierTrainer:
         return (summed[counted > 0] / counted[counted > 0]).mean()
 
     def scored(
-        self, data: SegmentSet, loss: Tensor, predictions: Tensor, training: bool = False
+        self, data: LabelledSegments, loss: Tensor, predictions: Tensor, training: bool = False
     ) -> Scores:
-        score = self.metric.training_score if training else self.metric.score
+        score = (training and self.metric.training_score) or self.metric.score
         value = score(data.notes, data.labels, predictions, self.task.batch_size)
         loss_value, score_value = torch.stack([loss, value]).tolist()
         if not np.isfinite(loss_value):
@@ -237,14 +209,14 @@ def with_states(
     model.to(device).eval()
     shape = (*segments.notes.shape[:2], model.config.hidden_size)
     states = torch.zeros(shape, dtype=torch.float16, device=device)
-    lengths = segments.lengths.numpy()
+    lengths = segments.lengths
     order, size = np.argsort(-lengths, kind="stable"), usual_batch_size(device)
     for first in processes.progress(range(0, len(order), size), "states of the encoder"):
         rows = order[first : first + size]
         notes = segments.notes[rows].to(device)
         if model.level == "note":
             notes = notes[:, : lengths[rows].max()]
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             states[rows, : notes.shape[1]] = model.states(notes).half()
     return replace(segments, states=states)
 

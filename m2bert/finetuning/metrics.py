@@ -1,7 +1,7 @@
 """The benchmark's scores (docs/METHOD.md, "Scores").
 
 Pure functions on tensors of a whole split, on whatever device these are; nothing loops over notes.
-Each takes
+A score takes
 
     notes        (segments, notes, 4), any integer dtype
     labels       (segments, notes), or (segments,) for piece tasks
@@ -20,23 +20,34 @@ from torch import Tensor
 from m2bert.notes.cp import BAR_NEW, POSITIONS_PER_BAR, real_notes
 
 Score = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+Counted = Callable[[Tensor, Tensor], Tensor]
+"""From notes and labels, which of them a score is about: bool, shaped as the labels."""
 
 
-def note_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-    """Share of right notes among all that are no padding, label 0 among them."""
-    return _accuracy(labels, predictions, real_notes(notes))
+def all_notes(notes: Tensor, labels: Tensor) -> Tensor:
+    return real_notes(notes)
 
 
-def bar_start_accuracy(
-    notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
-) -> Tensor:
-    """Share of right notes among those that open a bar and have a label other than 0."""
-    return _accuracy(labels, predictions, labelled_bar_starts(notes, labels))
+def labelled_notes(notes: Tensor, labels: Tensor) -> Tensor:
+    return real_notes(notes) & (labels > 0)
 
 
-def piece_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-    """Share of segments that are given the class of their piece."""
-    return _accuracy(labels, predictions, torch.ones_like(labels, dtype=torch.bool))
+def labelled_bar_starts(notes: Tensor, labels: Tensor) -> Tensor:
+    return (notes[..., 0] == BAR_NEW) & (labels > 0)
+
+
+def all_segments(notes: Tensor, labels: Tensor) -> Tensor:
+    return torch.ones_like(labels, dtype=torch.bool)
+
+
+def accuracy(counted: Counted) -> Score:
+    """A score: the share of right answers among those that `counted` marks."""
+
+    def score(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+        marked = counted(notes, labels)
+        return ((labels == predictions) & marked).sum().double() / marked.sum()
+
+    return score
 
 
 def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
@@ -75,10 +86,6 @@ def clean_grid_accuracy(
     return _grid_accuracy(notes, labels, predictions, lambda bars: bars)
 
 
-def _accuracy(labels: Tensor, predictions: Tensor, counted: Tensor) -> Tensor:
-    return ((labels == predictions) & counted).sum().double() / counted.sum()
-
-
 def _grid_accuracy(
     notes: Tensor, labels: Tensor, predictions: Tensor, grid_bars: Callable[[Tensor], Tensor]
 ) -> Tensor:
@@ -102,48 +109,30 @@ def _grid_accuracy(
     return (kept * (labels == predictions)).sum().double() / kept.sum()
 
 
-# Which notes or segments a score is about, for confusion matrices ------------------------------
-
-
-def all_notes(notes: Tensor, labels: Tensor) -> Tensor:
-    return real_notes(notes)
-
-
-def labelled_notes(notes: Tensor, labels: Tensor) -> Tensor:
-    return real_notes(notes) & (labels > 0)
-
-
-def labelled_bar_starts(notes: Tensor, labels: Tensor) -> Tensor:
-    return (notes[..., 0] == BAR_NEW) & (labels > 0)
-
-
-def all_segments(notes: Tensor, labels: Tensor) -> Tensor:
-    return torch.ones_like(labels, dtype=torch.bool)
-
-
 @dataclass(frozen=True)
 class Metric:
     """How a task is scored.
 
     Attributes:
+        counted: the notes or segments of the confusion matrix; a set without any cannot be scored.
         score: the published score, of validation and test.
-        counted: from notes and labels, the notes or segments of the confusion matrix; a split
-            without any cannot be scored.
-        training_score: what is shown for the training set.
+        training_score: what is shown for the training set, where it is another.
         clean_score: the same score without a flaw of the published one, shown beside it.
     """
 
+    counted: Counted
     score: Score
-    counted: Callable[[Tensor, Tensor], Tensor]
-    training_score: Score
+    training_score: Score | None = None
     clean_score: Score | None = None
 
 
 METRICS = {
-    "note_accuracy": Metric(note_accuracy, all_notes, note_accuracy),
-    "f1": Metric(f1, labelled_notes, f1),
-    "grid_accuracy": Metric(grid_accuracy, labelled_notes, note_accuracy, clean_grid_accuracy),
-    "bar_start_accuracy": Metric(bar_start_accuracy, labelled_bar_starts, bar_start_accuracy),
-    "piece_accuracy": Metric(piece_accuracy, all_segments, piece_accuracy),
+    "note_accuracy": Metric(all_notes, accuracy(all_notes)),
+    "bar_start_accuracy": Metric(labelled_bar_starts, accuracy(labelled_bar_starts)),
+    "piece_accuracy": Metric(all_segments, accuracy(all_segments)),
+    "f1": Metric(labelled_notes, f1),
+    "grid_accuracy": Metric(
+        labelled_notes, grid_accuracy, accuracy(all_notes), clean_grid_accuracy
+    ),
 }
 """Every score by the name that a task refers to it by."""

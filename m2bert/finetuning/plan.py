@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
-from m2bert.base.recipes import Recipe
 from m2bert.base.settings import refuse_other_settings
 from m2bert.finetuning.data import has_data
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run
@@ -44,58 +43,39 @@ class Setup:
     """What all runs of a command share.
 
     Attributes:
+        args: the arguments of `python -m m2bert.finetune`; its precision is "fp32" or "bf16".
+        config: what the encoder is built from.
         backbone: the pre-trained encoder; None starts from random weights.
-        freeze: whether the head alone is trained.
-        transpose: semitones by which a training segment is moved at most.
-        batch_size: segments of a training batch; None takes each task's own.
         settings: everything but task, seed and fold that a result depends on.
     """
 
-    save_root: Path
-    data_roots: list[Path]
+    args: argparse.Namespace
+    processes: Processes
     config: M2BertConfig
     backbone: Backbone | None
-    index_layer: int
-    recipe: Recipe
-    freeze: bool
-    transpose: int
-    batch_size: int | None
-    processes: Processes
-    precision: str
-    save_ckpt: bool
     settings: dict
 
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
         kind = CLASSIFIERS[task.level]
-        model = kind(self.config, task.classes, self.index_layer, task.name)
+        model = kind(self.config, task.classes, self.args.index_layer, task.name)
         if self.backbone:
             model.backbone.load_state_dict(self.backbone.tensors)
         return model
 
 
 def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
-    """Read and check what all runs share."""
+    """Read and check what all runs share.
+
+    Raises `UserError` for a checkpoint that cannot be used, and for a `--save_root` that was begun
+    with other settings.
+    """
     config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
     config = with_dropout(config, args.recipe.dropout)
     backbone = None if args.nopretrain else backbone
-    setup = Setup(
-        save_root=args.save_root,
-        data_roots=args.data_root,
-        config=config,
-        backbone=backbone,
-        index_layer=args.index_layer,
-        recipe=args.recipe,
-        freeze=args.freeze,
-        transpose=args.transpose,
-        batch_size=args.batch_size,
-        processes=processes,
-        precision=args.precision,
-        save_ckpt=args.save_ckpt,
-        settings=finetuning_settings(args, config, backbone),
-    )
-    refuse_other_settings(setup.save_root, setup.settings, "--save_root")
-    return setup
+    settings = finetuning_settings(args, config, backbone)
+    refuse_other_settings(args.save_root, settings, "--save_root")
+    return Setup(args, processes, config, backbone, settings)
 
 
 def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:

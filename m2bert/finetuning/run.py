@@ -9,8 +9,11 @@ model/              the model of the best epoch, with --save_ckpt (model/folder.
 Of several processes only the main one writes.
 """
 
+import json
+import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib.metadata import version
 from typing import NoReturn
 
 import numpy as np
@@ -23,18 +26,13 @@ from m2bert.base.files import remove_temporaries, write_text
 from m2bert.base.recipes import refuse_long_warmup
 from m2bert.base.seeds import seed_of_run
 from m2bert.base.stop import Stop
-from m2bert.finetuning.data import LabelledSegments, TaskData
-from m2bert.finetuning.epoch import (
-    DECIMALS,
-    ClassifierTrainer,
-    Scores,
-    SegmentSet,
-    counted_in_loss,
-    with_states,
-)
-from m2bert.finetuning.metrics import METRICS
+from m2bert.finetuning.data import LabelledSegments, Sets, summaries
+from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, counted_in_loss, with_states
+from m2bert.finetuning.metrics import METRICS, Score
 from m2bert.finetuning.plan import PlannedRun, Setup
+from m2bert.finetuning.result import RESULT_FORMAT
 from m2bert.finetuning.transposition import refuse_fixed
+from m2bert.model import attention
 from m2bert.model.tensors import (
     MOST_TIME_SAVING,
     WEIGHT,
@@ -51,19 +49,10 @@ MODEL_FOLDER = "model"
 BEST, UNDER_WAY = "best.", "epoch."
 PREDICTIONS = "predictions"
 
-RECORDED = (
-    "task",
-    "seed",
-    "fold",
-    "metric",
-    "best_epoch",
-    "valid_score",
-    "test_score",
-    "clean_test_score",
-    "data",
-    "settings",
-)
+RECORDED = "task seed fold metric best_epoch valid_score test_score clean_test_score data settings"
 """What a model's record repeats of its run's result as it stands."""
+
+LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn")
 
 
 class _Stopped(Exception):
@@ -71,36 +60,37 @@ class _Stopped(Exception):
 
 
 class FinetuningRun:
-    """The loop over epochs of one run; `go` trains what is left of it and returns its figures."""
+    """One run; `go` trains what is left of it and writes its result."""
 
-    def __init__(self, run: PlannedRun, data: TaskData, setup: Setup):
-        self.folder, self.task, self.data, self.setup = run.folder, run.task, data, setup
-        self.processes, task = setup.processes, run.task
-        seed = seed_of_run(run.seed, run.fold)
-        device = self.processes.device
-        self.summaries = data.summaries()
-        segments = setup.batch_size or task.batch_size
-        steps = setup.recipe.epochs * -(-len(data.train) // segments)
-        refuse_long_warmup(setup.recipe, steps)
-        torch.manual_seed(seed)
-        if setup.transpose:
+    def __init__(self, run: PlannedRun, sets: Sets, setup: Setup):
+        self.run, self.folder, self.task = run, run.folder, run.task
+        self.setup, self.args, self.processes = setup, setup.args, setup.processes
+        args, task, processes, recipe = setup.args, run.task, setup.processes, setup.args.recipe
+        self.summaries = summaries(sets)
+        batch_size = args.batch_size or task.batch_size
+        refuse_long_warmup(recipe, recipe.epochs * -(-len(sets["train"]) // batch_size))
+        if args.transpose:
             refuse_fixed(task)
+        seed = seed_of_run(run.seed, run.fold)
+        torch.manual_seed(seed)
         model = setup.new_model(task)
-        sets = [getattr(data, name) for name in SPLITS]
-        if setup.freeze:
+        if args.freeze:
             model.backbone.requires_grad_(False)
-            if data.train.states is None:  # the encoder is random, and each run's own
-                sets = [with_states(model, part, self.processes, setup.precision) for part in sets]
-        self.sets = [SegmentSet(task, part, device) for part in sets]
+            if sets["train"].states is None:  # the encoder is random, and each run's own
+                sets = {
+                    name: with_states(model, part, processes, args.precision)
+                    for name, part in sets.items()
+                }
+        self.sets = {n: part.each(lambda t: t.to(processes.device)) for n, part in sets.items()}
         self.trainer = ClassifierTrainer(
             model,
             task,
-            batch_size=segments,
-            recipe=setup.recipe,
+            batch_size=batch_size,
+            recipe=recipe,
             seed=seed,
-            processes=self.processes,
-            precision=setup.precision,
-            transpose=setup.transpose,
+            processes=processes,
+            precision=args.precision,
+            transpose=args.transpose,
         )
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}
@@ -110,29 +100,38 @@ class FinetuningRun:
         """Seconds of the epoch under way before the run was stopped in it."""
         self.load_state()
 
-    def go(self) -> dict:
-        """Train what is left of the run and return its figures; `SystemExit` if it is stopped."""
+    def title(self) -> str:
+        """A line on the run and what it has done already."""
+        sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in self.summaries.items())
+        again = f", going on after epoch {len(self.epochs)}" if self.epochs else ""
+        return f"{self.run.name}: notes {sizes}{again}; log: {self.folder / 'log'}"
+
+    def go(self) -> None:
+        """Train what is left of the run and write its result; `SystemExit` if it is stopped."""
         if not self.processes.agree(self.trainer.steps):
             raise UserError(f"{self.folder} must be one folder, shared by all machines")
-        if self.processes.is_main:
-            self.begin()
+        is_main = self.processes.is_main
+        if is_main:
+            for leftovers in (self.folder, self.folder / MODEL_FOLDER):
+                remove_temporaries(leftovers)  # of a killed process
+            self.write_log()  # as far as the saved state goes
         saved_at, saving_took = time.monotonic(), 0.0
         with self.stop:
-            while len(self.epochs) < self.setup.recipe.epochs:
+            while len(self.epochs) < self.args.recipe.epochs:
                 try:
                     self.epochs.append(self.run_epoch(len(self.epochs) + 1))
                 except _Stopped:
                     self.halt()
                 with self.processes.as_one():
-                    if not self.processes.is_main:
-                        continue
-                    self.write_log()
+                    if is_main:
+                        self.write_log()
                     begun = time.monotonic()
-                    if begun - saved_at >= saving_took / MOST_TIME_SAVING:
+                    if is_main and begun - saved_at >= saving_took / MOST_TIME_SAVING:
                         self.save_state()
                         saved_at = time.monotonic()
                         saving_took = saved_at - begun
-        return self.figures()
+        if is_main:
+            self.conclude()
 
     def halt(self) -> NoReturn:
         """Keep the state in the midst of an epoch, and leave."""
@@ -154,48 +153,31 @@ class FinetuningRun:
             if self.processes.greatest(self.stop.signal):
                 raise _Stopped
 
-    def finish(self, result: dict) -> None:
-        """Keep the best model with --save_ckpt, and remove what is no longer needed.
-
-        To be called when the result is written: a full disk must not cost that.
-        """
-        if self.setup.save_ckpt:
-            self.save_model(result)
-        (self.folder / STATE_FILE).unlink(missing_ok=True)
-
     def run_epoch(self, epoch: int) -> dict:
+        """Train and score an epoch; returns its line of the result."""
         self.begun = begun = time.perf_counter() - self.passed
-        train_set, valid_set, test_set = self.sets
-        train = self.trainer.train_epoch(train_set, epoch, self.until_stopped)
+        train = self.trainer.train_epoch(self.sets["train"], epoch, self.until_stopped)
         trained = time.perf_counter()
         # several processes take turns at these batches, so they could not agree between two
         evaluated = self.processes.progress if self.processes.count > 1 else self.until_stopped
-        valid = self.trainer.evaluate(valid_set, "validation", evaluated)
-        test = self.trainer.evaluate(test_set, "test", evaluated)
+        valid = self.trainer.evaluate(self.sets["valid"], "validation", evaluated)
+        test = self.trainer.evaluate(self.sets["test"], "test", evaluated)
         self.passed = 0.0
         if valid.score >= max((record["valid_acc"] for record in self.epochs), default=0.0):
-            self.keep_best(test)
+            self.best = {PREDICTIONS: test.predictions}
+            if self.args.save_ckpt:
+                weights = self.trainer.model.state_dict()
+                self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
+        scores = dict(zip(SPLITS, (train, valid, test), strict=True))
         return {
             "epoch": epoch,
-            **{f"{n}_loss": s.loss for n, s in zip(SPLITS, (train, valid, test), strict=True)},
-            **{f"{n}_acc": s.score for n, s in zip(SPLITS, (train, valid, test), strict=True)},
+            **{f"{name}_loss": of.loss for name, of in scores.items()},
+            **{f"{name}_acc": of.score for name, of in scores.items()},
             "train_seconds": round(trained - begun, 3),
             "seconds": round(time.perf_counter() - begun, 3),
         }
 
-    def keep_best(self, test: Scores) -> None:
-        self.best = {PREDICTIONS: test.predictions}
-        if self.setup.save_ckpt:
-            weights = self.trainer.model.state_dict()
-            self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
-
     # Files -----------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """Remove what a killed process left, and bring the log to where the saved state is."""
-        for leftovers in (self.folder, self.folder / MODEL_FOLDER):
-            remove_temporaries(leftovers)
-        self.write_log()
 
     def write_log(self) -> None:
         backbone = self.setup.backbone
@@ -231,7 +213,7 @@ class FinetuningRun:
             )
         best = with_prefix(tensors, BEST)
         has_weights = any(name.startswith(WEIGHT) for name in best)
-        if best and self.setup.save_ckpt and not has_weights:
+        if best and self.args.save_ckpt and not has_weights:
             return
         trainer = self.trainer
         unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
@@ -241,22 +223,40 @@ class FinetuningRun:
             trainer.unpack_epoch(under_way)
         self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
 
-    def save_model(self, result: dict) -> None:
-        model = self.trainer.model
-        model.load_state_dict(with_prefix(self.best, WEIGHT))
-        model.save_pretrained(self.folder / MODEL_FOLDER, model_record(result))
+    def conclude(self) -> None:
+        """Write the result, then the best model with --save_ckpt (a full disk must not cost the
+        result), remove what is no longer needed, and say what came out."""
+        result = self.result()
+        write_text(self.run.result_file, json.dumps(result) + "\n")
+        if self.args.save_ckpt:
+            model = self.trainer.model
+            model.load_state_dict(with_prefix(self.best, WEIGHT))
+            model.save_pretrained(self.folder / MODEL_FOLDER, model_record(result))
+        (self.folder / STATE_FILE).unlink(missing_ok=True)
+        print(
+            f"{self.run.name}: best epoch {result['best_epoch']}, validation "
+            f"{result['valid_score']:.4f}, test {result['test_score']:.4f} (commonest class "
+            f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
+            f"{result['notes_per_second']:,.0f} notes/s"
+        )
 
     # Figures ---------------------------------------------------------------------------------
 
-    def figures(self) -> dict:
-        """What the result says of this run; docs/METHOD.md, "Results", explains it."""
-        metric, test = METRICS[self.task.metric], self.sets[-1]
-        best = best_epoch(self.epochs)
-        predictions = self.best[PREDICTIONS]
+    def result(self) -> dict:
+        """All figures of the run; docs/METHOD.md, "Results", explains them."""
+        of, metric, processes = self.setup.backbone, METRICS[self.task.metric], self.processes
+        best, predictions = best_epoch(self.epochs), self.best[PREDICTIONS]
         seconds = sum(record["train_seconds"] for record in self.epochs)
         notes = self.summaries["train"]["notes"] * len(self.epochs)
+        commonest = commonest_label(self.task, self.sets["train"])
+        always = torch.full_like(predictions, commonest)
         clean = metric.clean_score
         return {
+            "format_version": RESULT_FORMAT,
+            "task": self.task.name,
+            "seed": self.run.seed,
+            "fold": self.run.fold,
+            "settings": self.setup.settings,
             "metric": self.task.metric,
             "data": self.summaries,
             "epochs": self.epochs,
@@ -264,30 +264,42 @@ class FinetuningRun:
             "valid_score": best["valid_acc"],
             "test_score": best["test_acc"],
             "clean_test_score": self.score_test(clean, predictions) if clean else None,
-            "commonest_class": self.commonest_class(),
-            **confusion(self.task, test, predictions),
+            "commonest_class": {
+                "label": commonest,
+                "name": self.task.classes[commonest],
+                "test_score": self.score_test(metric.score, always),
+            },
+            **confusion(self.task, self.sets["test"], predictions),
             "seconds": round(sum(record["seconds"] for record in self.epochs), 2),
             "notes_per_second": round(notes / seconds, 1),
+            "checkpoint": of and {"path": str(of.path), "epoch": of.epoch, "datasets": of.datasets},
+            "device": device_name(processes.device),
+            "processes": processes.count,
+            "precision": self.args.precision,
+            "attention": attention.NAME,
+            "versions": versions(),
         }
 
-    def commonest_class(self) -> dict:
-        """The commonest class of the training set, and what always answering it scores."""
-        label = commonest_label(self.task, self.data.train)
-        answers = torch.full_like(self.sets[-1].labels, label)
-        score = self.score_test(METRICS[self.task.metric].score, answers)
-        return {"label": label, "name": self.task.classes[label], "test_score": score}
-
-    def score_test(self, score: Callable, predictions: Tensor) -> float:
-        test = self.sets[-1]
+    def score_test(self, score: Score, predictions: Tensor) -> float:
+        test = self.sets["test"]
         value = score(test.notes, test.labels, predictions, self.task.batch_size)
         return round(value.item(), DECIMALS)
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of what figures may depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def model_record(result: dict) -> dict:
     """What a model keeps of its run's result: neither figures in full nor paths."""
     checkpoint = result["checkpoint"] or {}
     return {
-        **{name: result[name] for name in RECORDED},
+        **{name: result[name] for name in RECORDED.split()},
         "epochs": len(result["epochs"]),
         "commonest_class_score": result["commonest_class"]["test_score"],
         "pretraining": {name: checkpoint.get(name) for name in ("epoch", "datasets")},
@@ -308,10 +320,10 @@ def epoch_line(record: dict) -> str:
 def commonest_label(task: Task, train: LabelledSegments) -> int:
     """The commonest label of the notes (or segments) that a task is trained on."""
     counted = counted_in_loss(train.notes, train.labels, task.loss_on)
-    return int(torch.bincount(train.labels[counted].long()).argmax())
+    return int(torch.bincount(train.labels[counted].long().cpu()).argmax())
 
 
-def confusion(task: Task, data: SegmentSet, predictions: Tensor) -> dict:
+def confusion(task: Task, data: LabelledSegments, predictions: Tensor) -> dict:
     """The confusion matrix, as its cells that are not 0, and the scores of every class in it."""
     counted = METRICS[task.metric].counted(data.notes, data.labels)
     true, predicted = (t[counted].cpu().numpy() for t in (data.labels, predictions))

@@ -147,13 +147,9 @@ def _open_published(path: Path) -> Corpus:
     inputs = f"{path.name}, {status.st_size} bytes, changed at {status.st_mtime_ns} ns"
     json_path = folder / f"{name}.json"
     finish_replacement(folder, name)
-    if not json_path.exists() or read_json(json_path).get("inputs") != inputs:
-        print(f"{path} is in the published form: writing it once in flat form to {folder}")
-        _flatten_published(path, folder, name, inputs)
-    return open_flat(folder, name)
-
-
-def _flatten_published(path: Path, folder: Path, name: str, inputs: str) -> None:
+    if json_path.exists() and read_json(json_path).get("inputs") == inputs:
+        return open_flat(folder, name)
+    print(f"{path} is in the published form: writing it once in flat form to {folder}")
     with CorpusWriter(folder, name, inputs) as writer:
         songs = enumerate(tqdm(read_songs(path), desc=name, unit=" songs", disable=None))
         for index, song in islice(songs, writer.done, None):
@@ -166,3 +162,4 @@ def _flatten_published(path: Path, folder: Path, name: str, inputs: str) -> None
             writer.discard()
             raise UserError(f"{path} holds no song with notes")
         writer.finish()
+    return open_flat(folder, name)

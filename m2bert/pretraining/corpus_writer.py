@@ -3,6 +3,7 @@
 import json
 import os
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO
@@ -14,6 +15,7 @@ from m2bert.base.files import flush_to_disk, try_lock, write_json
 from m2bert.notes.skipped import Tallies, count_by_reason, count_files_by_oddity
 
 PARTS = (".npy", ".offsets.npy", ".json")
+JOURNAL = ".jsonl"
 HEADER_BYTES = 128
 SECONDS_BETWEEN_CHECKPOINTS = 2.0
 
@@ -39,8 +41,7 @@ class CorpusWriter:
             raise UserError(f"another process is writing {name} in {folder}")
         self._lock = lock
         finish_replacement(self.folder, name)
-        self._journal = _open_for_update(_journal(self.folder, name))
-        self._data = _open_for_update(_partial(self.folder, name, ".npy"))
+        self._journal, self._data = map(_open_for_update, self._partial_files())
         self._take_up()
 
     def __enter__(self) -> "CorpusWriter":
@@ -79,8 +80,9 @@ class CorpusWriter:
 
     def finish(self) -> None:
         """Put the complete corpus in the place of what bore its name."""
-        self._data.seek(0)
-        self._data.write(_npy_header(self.notes))
+        self._data.seek(0)  # numpy leaves room for any number of notes: always `HEADER_BYTES`
+        shape = {"descr": "|u1", "fortran_order": False, "shape": (self.notes, 4)}
+        np.lib.format.write_array_header_1_0(self._data, shape)
         self._close()  # Windows replaces and removes no open files
         offsets_path = _partial(self.folder, self.name, ".offsets.npy")
         np.save(offsets_path, np.array(self._offsets, np.int64))
@@ -102,8 +104,11 @@ class CorpusWriter:
     def discard(self) -> None:
         """Remove what was written."""
         self._close()
-        _partial(self.folder, self.name, ".npy").unlink()
-        _journal(self.folder, self.name).unlink()
+        for file in self._partial_files():
+            file.unlink()
+
+    def _partial_files(self) -> list[Path]:
+        return [_partial(self.folder, self.name, part) for part in (JOURNAL, ".npy")]
 
     def _take_up(self) -> None:
         """Read the journal as far as it is whole, of the same inputs and covered by the notes."""
@@ -165,9 +170,9 @@ def finish_replacement(folder: Path, name: str) -> None:
     if not record.exists():
         return
     for part in PARTS[:-1]:
-        if _partial(folder, name, part).exists():
+        with suppress(FileNotFoundError):  # it has taken its place already
             _partial(folder, name, part).replace(folder / f"{name}{part}")
-    _journal(folder, name).unlink(missing_ok=True)
+    _partial(folder, name, JOURNAL).unlink(missing_ok=True)
     flush_to_disk(folder)
     record.replace(folder / f"{name}.json")
     flush_to_disk(folder)
@@ -175,10 +180,6 @@ def finish_replacement(folder: Path, name: str) -> None:
 
 def _partial(folder: Path, name: str, part: str) -> Path:
     return folder / f".{name}.partial{part}"
-
-
-def _journal(folder: Path, name: str) -> Path:
-    return _partial(folder, name, ".jsonl")
 
 
 def commit_record(folder: Path, name: str) -> Path:
@@ -208,10 +209,3 @@ def _parse_line(line: bytes) -> dict[str, Any]:
         return json.loads(line) if line.endswith(b"\n") else {}
     except ValueError:
         return {}
-
-
-def _npy_header(notes: int) -> bytes:
-    """The header of an npy file of uint8 (notes, 4), always 128 bytes, so written last in place."""
-    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({notes}, 4), }}"
-    size = HEADER_BYTES - 10
-    return b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + text.ljust(size - 1).encode() + b"\n"

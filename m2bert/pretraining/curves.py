@@ -18,21 +18,18 @@ def draw_curves(history: list[dict], path: Path) -> bool:
     losses, accuracies = figure.subplots(1, 2)
     marker = "o" if len(epochs) < 20 else None
     for part, style in (("train", "--"), ("valid", "-")):
-        losses.plot(
-            epochs, [r[part]["loss"] for r in history], style, color="k", label=part, marker=marker
-        )
+        shown = [record[part] for record in history]
+        loss = [figures["loss"] for figures in shown]
+        losses.plot(epochs, loss, style, color="k", label=part, marker=marker)
         for index, field in enumerate(FIELDS):
-            values = [r[part][f"{field.lower()}_acc"] for r in history]
+            values = [figures[f"{field.lower()}_acc"] for figures in shown]
             label = field if part == "valid" else None
             accuracies.plot(epochs, values, style, color=f"C{index}", label=label, marker=marker)
-    losses.set(xlabel="epoch", ylabel="loss", title="Loss")
-    accuracies.set(
-        xlabel="epoch",
-        ylabel="accuracy at corrupted notes",
-        title="Accuracy (dashed: training)",
-        ylim=(0, 1.02),
-    )
+    losses.set(ylabel="loss", title="Loss")
+    accuracies.set(ylabel="accuracy at corrupted notes", title="Accuracy (dashed: training)")
+    accuracies.set_ylim(0, 1.02)
     for axes in (losses, accuracies):
+        axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()

@@ -9,6 +9,10 @@ from m2bert.model.config import M2BertConfig
 from m2bert.model.encoder import training_flops_per_note
 from m2bert.notes.cp import FIELDS, VOCABULARY_SIZES
 
+DECIMALS = 3
+
+_FIELDS = [field.lower() for field in FIELDS]
+
 
 class Speedometer:
     """Adds up what steps report, on the device, until `read` asks for it."""
@@ -65,29 +69,24 @@ def measure_peak(device: torch.device, precision: str) -> float | None:
     return repeats * 2 * size**3 / (begin.elapsed_time(end) / 1000)
 
 
+def name_figures(figures: list[float]) -> dict[str, float]:
+    """Give the entries of `Trainer.figures` their names."""
+    terms = ["pianoroll_loss"] if len(figures) > 1 + 2 * len(_FIELDS) else []
+    names = ["loss", *(f"{f}_loss" for f in _FIELDS), *terms, *(f"{f}_acc" for f in _FIELDS)]
+    return dict(zip(names, figures, strict=True))
+
+
 def steps_line(record: dict) -> str:
     """An interval in one line: losses, accuracies, speed."""
-    fields = [field.lower() for field in FIELDS]
-    losses = [f"{field} {record[f'{field}_loss']:.3f}" for field in fields]
+    losses = [f"{field} {record[f'{field}_loss']:.3f}" for field in _FIELDS]
     if "pianoroll_loss" in record:
         losses.append(f"pianoroll {record['pianoroll_loss']:.2f}")
-    accuracies = " ".join(f"{record[f'{field}_acc']:.3f}" for field in fields)
+    accuracies = " ".join(f"{record[f'{field}_acc']:.3f}" for field in _FIELDS)
     line = f"loss {record['loss']:.3f} ({', '.join(losses)}), acc [{accuracies}]"
     line += f", {record['notes_per_second']:,.0f} notes/s"
     if "share_of_peak" in record:
         line += f", {record['share_of_peak']:.1%} of measured peak"
     return line
-
-
-DECIMALS = 3
-
-
-def name_figures(figures: list[float]) -> dict[str, float]:
-    """Give the entries of `Trainer.figures` their names."""
-    fields = [field.lower() for field in FIELDS]
-    terms = ["pianoroll_loss"] if len(figures) > 1 + 2 * len(fields) else []
-    names = ["loss", *(f"{f}_loss" for f in fields), *terms, *(f"{f}_acc" for f in fields)]
-    return dict(zip(names, figures, strict=True))
 
 
 def epoch_record(train: Tensor, valid: Tensor) -> dict:
@@ -97,19 +96,10 @@ def epoch_record(train: Tensor, valid: Tensor) -> dict:
     their vocabularies, as in the original.
     """
     trained, validated = name_figures(train.tolist()), name_figures(valid.tolist())
-
-    def rounded(figures: dict[str, float]) -> list[float]:
-        return [round(figures[f"{field.lower()}_acc"], DECIMALS) for field in FIELDS]
-
-    accuracies = rounded(validated)
-    weighed = zip(accuracies, VOCABULARY_SIZES, strict=True)
+    record: dict = {}
+    for name, figures in (("train", trained), ("valid", validated)):
+        record[f"{name}_loss"] = round(figures["loss"], DECIMALS)
+        record[f"{name}_acc"] = [round(figures[f"{f}_acc"], DECIMALS) for f in _FIELDS]
+    weighed = zip(record["valid_acc"], VOCABULARY_SIZES, strict=True)
     score = sum(accuracy * size for accuracy, size in weighed) / sum(VOCABULARY_SIZES)
-    return {
-        "train_loss": round(trained["loss"], DECIMALS),
-        "train_acc": rounded(trained),
-        "valid_loss": round(validated["loss"], DECIMALS),
-        "valid_acc": accuracies,
-        "score": score,
-        "train": trained,
-        "valid": validated,
-    }
+    return {**record, "score": score, "train": trained, "valid": validated}

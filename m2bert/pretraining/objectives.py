@@ -76,11 +76,6 @@ class Corrupted(NamedTuple):
     selected: Tensor
 
 
-def selected_count(lengths: Tensor, mask_percent: float) -> Tensor:
-    """How many notes of a segment are selected: round(mask_percent * notes), half to even."""
-    return (lengths.double() * mask_percent).round().long()
-
-
 def corrupt_bounded(
     notes: Tensor, keys: Tensor, mask_percent: float, rc_range: tuple[int, int, int]
 ) -> Corrupted:
@@ -90,10 +85,9 @@ def corrupt_bounded(
     segment; rc_range: the range of each of the three fields. The new value is uniform in
     max(v - range, 0) .. min(v + range, ordinary values) - 1, both included. So a pitch, whose range
     is 12, moves by -12 to +11 semitones, and about one in 24 stays what it was. This is the
-    original's rule.
+    original's rule (docs/METHOD.md, "Objectives").
     """
-    notes, bits = notes.long(), _bits_for_notes(notes, keys)
-    selected = _select(notes, bits[..., 0], mask_percent)
+    notes, bits, selected = _select(notes, keys, mask_percent)
     moved = notes.clone()
     for field, reach in zip(MOVED_FIELDS, rc_range, strict=True):
         low = (notes[..., field] - reach).clamp(min=0)
@@ -106,8 +100,7 @@ def corrupt_masked(notes: Tensor, keys: Tensor, mask_percent: float) -> Corrupte
     """MidiBERT's objective (`mlm`): of the selected notes 80 % get the MASK ids, 10 % uniform
     ordinary ids, 10 % stay. Arguments as in `corrupt_bounded`; the Bar field stays here too.
     """
-    notes, bits = notes.long(), _bits_for_notes(notes, keys)
-    selected = _select(notes, bits[..., 0], mask_percent)
+    notes, bits, selected = _select(notes, keys, mask_percent)
     choice = _below(bits[..., 1], 10)
     changed = notes.clone()
     for field in MOVED_FIELDS:
@@ -117,18 +110,17 @@ def corrupt_masked(notes: Tensor, keys: Tensor, mask_percent: float) -> Corrupte
     return Corrupted(torch.where(selected[..., None], changed, notes), selected)
 
 
-def _bits_for_notes(notes: Tensor, keys: Tensor) -> Tensor:
-    batch, length = notes.shape[:2]
-    return random_bits(keys, length * _DRAWS_PER_NOTE).view(batch, length, _DRAWS_PER_NOTE)
-
-
-def _select(notes: Tensor, bits: Tensor, mask_percent: float) -> Tensor:
-    """Pick the right number of notes of each segment, every subset as likely as any other."""
+def _select(notes: Tensor, keys: Tensor, mask_percent: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Pick round(mask_percent * notes) notes of each segment (half to even), every subset as likely
+    as any other. Returns the notes as int64, the random bits of each note, and which are picked."""
+    notes, (batch, length) = notes.long(), notes.shape[:2]
+    bits = random_bits(keys, length * _DRAWS_PER_NOTE).view(batch, length, _DRAWS_PER_NOTE)
     real = real_notes(notes)
-    order = torch.where(real, bits, 1 << 31).argsort(dim=1, stable=True)
-    places = torch.arange(notes.shape[1], device=notes.device).expand_as(order)
+    order = torch.where(real, bits[..., 0], 1 << 31).argsort(dim=1, stable=True)
+    places = torch.arange(length, device=notes.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, places)
-    return rank < selected_count(real.sum(1), mask_percent)[:, None]
+    count = (real.sum(1).double() * mask_percent).round().long()
+    return notes, bits, rank < count[:, None]
 
 
 # Pianoroll -----------------------------------------------------------------------------------
@@ -240,13 +232,9 @@ def loss_sums(
     for field, logits in enumerate(outputs[: len(VOCABULARY_SIZES)]):
         answer = notes[..., field].long()
         wanted = torch.where(selected, answer, IGNORED)
+        values = logits.float().flatten(0, 1)
         losses.append(
-            F.cross_entropy(
-                logits.float().flatten(0, 1),
-                wanted.flatten(),
-                ignore_index=IGNORED,
-                reduction="sum",
-            )
+            F.cross_entropy(values, wanted.flatten(), ignore_index=IGNORED, reduction="sum")
         )
         correct.append(((logits.argmax(-1) == answer) & selected).sum())
     if target is not None:
@@ -275,7 +263,14 @@ def total_loss(terms: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """What one pre-training run asks for; the defaults are the paper's."""
+    """What one pre-training run asks for; the defaults are the paper's.
+
+    Attributes:
+        corruption: one of `CORRUPTIONS`.
+        mask_percent: share of a segment's notes that are corrupted.
+        rc_range: of `corrupt_bounded`.
+        pianoroll: "full", "nochroma" (without its chroma bins) or "none".
+    """
 
     corruption: str = "rc"
     mask_percent: float = 0.3

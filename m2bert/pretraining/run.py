@@ -17,7 +17,7 @@ from m2bert.model.encoder import M2BertForPreTraining, published_parameter_count
 from m2bert.model.pretrained import load_initial_weights
 from m2bert.model.tensors import MOST_TIME_SAVING
 from m2bert.notes.cp import FIELDS
-from m2bert.pretraining.corpus import Corpus, open_corpus
+from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.curves import draw_curves
 from m2bert.pretraining.figures import (
     Speedometer,
@@ -31,7 +31,6 @@ from m2bert.pretraining.run_folder import RunFolder, log_line
 from m2bert.pretraining.segments import (
     VALIDATION_EPOCH,
     Batches,
-    Share,
     Songs,
     draw_segments,
     load_batches,
@@ -46,15 +45,12 @@ PATIENCE = 30
 
 def open_songs(args: argparse.Namespace, processes: Processes) -> tuple[Songs, np.ndarray]:
     """Open and check the corpora; returns all songs, and the numbers of those to use."""
-
-    def open_corpora() -> list[Corpus]:
-        return [open_corpus(args.data_root, name) for name in args.datasets]
-
+    for is_first in (True, False):  # a published corpus is converted once, not by each process
+        with processes.as_one():
+            if processes.is_main or not is_first:
+                corpora = [open_corpus(args.data_root, name) for name in args.datasets]
     with processes.as_one():
-        if processes.is_main:  # a published corpus is converted once, not by each
-            open_corpora()
-    with processes.as_one():
-        songs = Songs(open_corpora())
+        songs = Songs(corpora)
         songs.check()
         used = np.arange(len(songs))
         if args.exclude_songs:
@@ -80,11 +76,9 @@ def make_trainer(args: argparse.Namespace, processes: Processes) -> Trainer:
     """Build the model from the seed, and what trains it."""
     torch.manual_seed(args.seed)
     config = with_dropout(preset(args.preset, args.pianoroll), args.recipe.dropout)
-    model = M2BertForPreTraining(config)
-    objective = Objective(args.corruption, args.mask_percent, tuple(args.rc_range), args.pianoroll)
     return Trainer(
-        model,
-        objective,
+        M2BertForPreTraining(config),
+        Objective(args.corruption, args.mask_percent, tuple(args.rc_range), args.pianoroll),
         processes,
         precision=args.precision,
         lr=args.recipe.lr,
@@ -99,9 +93,12 @@ class PretrainingRun:
     """A run in its folder: the loop over epochs and steps."""
 
     def __init__(self, args: argparse.Namespace, processes: Processes):
-        self.args, self.processes = args, processes
-        self.is_main = processes.is_main
-        self.share = Share(args.batch_size, processes.index, processes.count)
+        """Prepare a run, or take up the one that its folder holds.
+
+        args: the arguments of `python -m m2bert.pretrain`; its precision is "fp32" or "bf16".
+        Raises `UserError` for corpora, settings or a folder that cannot be used.
+        """
+        self.args, self.processes, self.is_main = args, processes, processes.is_main
         self.songs, used = open_songs(args, processes)
         self.train_songs, self.valid_songs = split_songs(used, args.seed)
         with processes.as_one():
@@ -128,9 +125,7 @@ class PretrainingRun:
             if self.is_main:
                 self.folder.begin(self.progress)
         peak = measure_peak(processes.device, args.precision)
-        self.speedometer = Speedometer(
-            self.trainer.model.config, args.max_seq_len, processes.count, peak
-        )
+        self.speedometer = Speedometer(model.config, args.max_seq_len, processes.count, peak)
         self.saved_at, self.saving_took = time.monotonic(), 0.0
 
     def go(self) -> int:
@@ -174,8 +169,7 @@ class PretrainingRun:
             self.speedometer.add(figures, batch["real"])
             if progress.steps % self.args.log_steps == 0:
                 self.log_steps(train)
-            if self.processes.greatest(self.is_main and self.saving_is_due):
-                self.save_state()
+            self.save_after(60 * self.args.save_minutes)
             if self.is_stopped(stop) or (self.at_max_steps and progress.epoch_step < len(train)):
                 return False
         return True
@@ -190,20 +184,19 @@ class PretrainingRun:
         return summed / len(valid)
 
     def end_epoch(self, train: Tensor, valid: Tensor) -> None:
+        """Keep the models and the figures of an epoch; train, valid: mean figures of its steps."""
         self.refuse_bad_steps()
-        progress = self.progress
-        before = progress.best
+        progress, before = self.progress, self.progress.best
         record = {"epoch": progress.epoch, "step": progress.steps, **epoch_record(train, valid)}
         progress.history.append(record)
-        progress.epoch += 1
-        progress.epoch_step = 0
+        progress.epoch, progress.epoch_step = progress.epoch + 1, 0
         self.running = self.zeros()
         is_best = before is None or record["score"] > before["score"]
         # In this order a run that is killed in between does the epoch's end again, and the same.
         if self.is_main:
             self.folder.save_models(self.trainer.model, record, is_best)
-        if self.processes.greatest(self.is_main and self.saving_is_cheap):
-            self.save_state()
+        # only where that takes a small share of the time, but always at the end
+        self.save_after(0 if self.finished else self.saving_took / MOST_TIME_SAVING)
         if self.is_main:
             self.folder.log_epoch(progress)
         self.processes.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
@@ -221,7 +214,10 @@ class PretrainingRun:
         args, lengths = self.args, self.songs.lengths[songs]
         shuffle = epoch != VALIDATION_EPOCH
         draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
-        return Batches(self.songs, draws, self.share, args.max_seq_len, args.mask_percent)
+        mine = self.processes.share(np.arange(args.batch_size))
+        return Batches(
+            self.songs, draws, args.batch_size, args.max_seq_len, args.mask_percent, mine
+        )
 
     def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
         on_gpu = self.processes.device.type == "cuda"
@@ -235,15 +231,11 @@ class PretrainingRun:
 
     # Saving ----------------------------------------------------------------------------------
 
-    @property
-    def saving_is_due(self) -> bool:
-        return time.monotonic() - self.saved_at >= 60 * self.args.save_minutes
-
-    @property
-    def saving_is_cheap(self) -> bool:
-        """Whether saving now would not take more than a small share of the time."""
-        passed = time.monotonic() - self.saved_at
-        return self.finished or passed >= self.saving_took / MOST_TIME_SAVING
+    def save_after(self, seconds: float) -> None:
+        """Save the state if so many seconds have passed since that was done (collective)."""
+        is_due = time.monotonic() - self.saved_at >= seconds
+        if self.processes.greatest(self.is_main and is_due):
+            self.save_state()
 
     def save_state(self) -> None:
         """Called by all processes, so that all see a bad step; the main one writes."""
@@ -287,18 +279,17 @@ class PretrainingRun:
     # Telling ---------------------------------------------------------------------------------
 
     def introduce(self) -> None:
-        model, songs, progress = self.trainer.model, self.songs, self.progress
-        self.processes.say(
-            f"{published_parameter_count(model):,} parameters ({self.args.preset}), "
-            f"{self.processes.count} x {self.processes.device.type}, "
-            f"{self.args.precision}"
+        say, progress = self.processes.say, self.progress
+        say(
+            f"{published_parameter_count(self.trainer.model):,} parameters ({self.args.preset}), "
+            f"{self.processes.count} x {self.processes.device.type}, {self.args.precision}"
         )
         for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
-            notes = int(songs.lengths[chosen].sum())
-            self.processes.say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
-        self.processes.say(f"recipe: {self.args.recipe.told()}")
+            notes = int(self.songs.lengths[chosen].sum())
+            say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
+        say(f"recipe: {self.args.recipe.told()}")
         if progress.steps and not self.finished:
-            self.processes.say(
+            say(
                 f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "
                 f"after step {progress.steps}"
             )
@@ -311,31 +302,22 @@ class PretrainingRun:
         record = {**place, **name_figures(figures), **speed}
         if self.is_main:
             self.folder.log_steps(record)
-            where = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
-            self.processes.say(f"{where}: {steps_line(record)}")
+        where = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
+        self.processes.say(f"{where}: {steps_line(record)}")
 
     def conclude(self) -> None:
-        progress, folder = self.progress, self.args.save_dir
-        best = progress.best
+        say, folder, history = self.processes.say, self.args.save_dir, self.progress.history
+        best = self.progress.best
         assert best is not None  # a finished run has epochs
-        drawn = draw_curves(progress.history, folder / "curves.png")
-        self.processes.say(
-            f"Finished: {len(progress.history)} epochs, the best was epoch "
-            f"{best['epoch']} (score {best['score']:.4f}). "
+        drawn = draw_curves(history, folder / "curves.png")
+        say(
+            f"Finished: {len(history)} epochs, the best was epoch {best['epoch']} "
+            f"(score {best['score']:.4f}). "
             "Validation, first epoch to last (accuracies at corrupted notes):"
         )
-        for line in change_lines(progress.history):
-            self.processes.say(line)
-        self.processes.say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
-        self.processes.say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
-        self.processes.say(
-            f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}"
-        )
-
-
-def change_lines(history: list[dict]) -> list[str]:
-    """What changed in validation from the first epoch to the last."""
-    first, last = history[0], history[-1]
-    names = [("loss", first["valid_loss"], last["valid_loss"])]
-    names += zip(FIELDS, first["valid_acc"], last["valid_acc"], strict=True)
-    return [f"  {name:<9} {before:.3f} -> {after:.3f}" for name, before, after in names]
+        first, last = ([r["valid_loss"], *r["valid_acc"]] for r in (history[0], history[-1]))
+        for name, before, after in zip(("loss", *FIELDS), first, last, strict=True):
+            say(f"  {name:<9} {before:.3f} -> {after:.3f}")
+        say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
+        say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
+        say(f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}")

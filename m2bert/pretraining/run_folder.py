@@ -12,6 +12,7 @@ curves.png          at the end, where matplotlib is installed
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from heapq import merge
 from pathlib import Path
@@ -64,13 +65,10 @@ class RunFolder:
         """Take the folder for a run; raises `UserError` if it holds one with other settings."""
         self.path, self.settings = path, settings
         self.bad_batch = path / "bad_batch.json"
-        self._state = path / "state.safetensors"
-        self._settings = path / SETTINGS_FILE
-        self._log = path / "log"
-        self._metrics = path / METRICS_FILE
+        self._state, self._log = path / "state.safetensors", path / "log"
         self._tensorboard: SummaryWriter | None = None
-        if self._state.exists() and not self._settings.exists():
-            raise UserError(f"{self._state} has no {self._settings.name} beside it")
+        if self.has_state and not (path / SETTINGS_FILE).exists():
+            raise UserError(f"{self._state} has no {SETTINGS_FILE} beside it")
         refuse_other_settings(path, settings, "--save_dir")
 
     def lock(self) -> None:
@@ -80,6 +78,10 @@ class RunFolder:
             raise UserError(f"another process is training in {self.path}")
 
     # State ---------------------------------------------------------------------------------
+
+    @property
+    def has_state(self) -> bool:
+        return self._state.exists()
 
     def load_state(
         self, model: M2BertForPreTraining, optimiser: StableAdamW
@@ -106,10 +108,6 @@ class RunFolder:
         unpack_state(tensors, model, optimiser, progress.steps, self._state)
         return progress, running
 
-    @property
-    def has_state(self) -> bool:
-        return self._state.exists()
-
     def save_state(
         self,
         model: M2BertForPreTraining,
@@ -117,7 +115,7 @@ class RunFolder:
         progress: Progress,
         running: Tensor,
     ) -> None:
-        """Replace the saved state in one step."""
+        """Replace the saved state in one step; running: the sums of the epoch under way."""
         tensors = pack_state(model, optimiser)
         save_tensors(self._state, tensors | {RUNNING: running}, asdict(progress))
 
@@ -126,18 +124,12 @@ class RunFolder:
         record = {"step": step, "torch": torch.__version__, "segments": segments}
         write_json(self.bad_batch, record)
 
-    # Models --------------------------------------------------------------------------------
-
     def save_models(self, model: M2BertForPreTraining, record: dict, is_best: bool) -> None:
         """Write the model of an epoch; the best one also under its own name."""
+        start = self.settings["init_ckpt"]  # a model's record does not say where that was
+        settings = self.settings | {"init_ckpt": Path(start).name if start else None}
         for name in ("model", "model_best") if is_best else ("model",):
-            model.save_pretrained(self.path / name, record | {"training": self.told_settings})
-
-    @property
-    def told_settings(self) -> dict:
-        """The settings, without where on this machine the initial weights were."""
-        start = self.settings["init_ckpt"]
-        return self.settings | {"init_ckpt": Path(start).name if start else None}
+            model.save_pretrained(self.path / name, record | {"training": settings})
 
     # Logs ----------------------------------------------------------------------------------
 
@@ -148,18 +140,22 @@ class RunFolder:
         """
         for folder in (self.path, self.path / "model", self.path / "model_best"):
             remove_temporaries(folder)
-        write_json(self._settings, self.settings)
+        write_json(self.path / SETTINGS_FILE, self.settings)
         self._write_log(progress)
-        steps = (
-            line
-            for line in read_metrics(self.path)
-            if line["kind"] == "steps" and line["step"] <= progress.steps
-        )
+        lines = read_metrics(self.path)
+        steps = (ln for ln in lines if ln["kind"] == "steps" and ln["step"] <= progress.steps)
         epochs = ({"kind": "epoch", **record} for record in progress.history)
         kept = merge(steps, epochs, key=lambda line: line["step"])  # at a tie the steps come first
-        with replacing(self._metrics) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with (
+            replacing(self.path / METRICS_FILE) as temporary,
+            temporary.open("w", encoding="utf-8") as file,
+        ):
             file.writelines(json.dumps(line) + "\n" for line in kept)
-        self._tensorboard = open_tensorboard(self.path / "tensorboard", progress.steps)
+        with suppress(ImportError):  # TensorBoard may not be installed
+            from torch.utils.tensorboard import SummaryWriter
+
+            place = str(self.path / "tensorboard")  # what it holds of later steps is forgotten
+            self._tensorboard = SummaryWriter(place, purge_step=progress.steps + 1)
 
     def log_steps(self, record: dict) -> None:
         """Add the line of an interval of steps."""
@@ -176,7 +172,7 @@ class RunFolder:
             self._tensorboard.close()
 
     def _add(self, line: dict) -> None:
-        with self._metrics.open("a", encoding="utf-8") as file:
+        with (self.path / METRICS_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if self._tensorboard:
             for name, value in line.items():
@@ -207,12 +203,3 @@ def log_line(record: dict) -> str:
         f"train_acc={record['train_acc']}, valid_loss={record['valid_loss']}, "
         f"valid_acc={record['valid_acc']}\n"
     )
-
-
-def open_tensorboard(folder: Path, step: int) -> "SummaryWriter | None":
-    """A TensorBoard writer that forgets what was written after `step`; None if not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -5,8 +5,7 @@ processes or of GPUs changes nothing, and a run can go on at any step (docs/METH
 """
 
 import signal
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from m2bert.base.errors import UserError
+from m2bert.base.stop import SIGNALS
 from m2bert.notes.cp import BAR_NEW, PAD
 from m2bert.pretraining.corpus import Corpus, check_notes
 
@@ -24,6 +24,10 @@ VALIDATION_EPOCH = 0
 """Validation is drawn once, as if it were this epoch; training epochs count from 1."""
 
 CHECKED_AT_ONCE = 1 << 18
+
+DRAW = np.dtype([(name, np.int64) for name in ("song", "start", "length", "key")])
+"""A segment: a song (index into `Songs`), its notes start .. start + length - 1, and the segment's
+own random key, from which it is corrupted."""
 
 ROUNDED_TO = 64
 """Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
@@ -46,21 +50,13 @@ class Songs:
         which = int(np.searchsorted(self._first, song, side="right")) - 1
         return self.corpora[which], int(song - self._first[which])
 
-    def describe(self, draws: "Draws") -> list[dict]:
-        """Say in words which notes the segments of `draws` are."""
-        names = {corpus.name: corpus.song_names() for corpus in self.corpora}
+    def describe(self, draws: np.ndarray) -> list[dict]:
+        """Which notes the segments of `draws` are: corpus, song, its file, first note, notes."""
         described = []
-        for song, start, length in zip(draws.song, draws.start, draws.length, strict=True):
+        for song, start, length, _ in draws.tolist():
             corpus, index = self.locate(song)
-            described.append(
-                {
-                    "corpus": corpus.name,
-                    "song": index,
-                    "file": names[corpus.name][index],
-                    "first_note": int(start),
-                    "notes": int(length),
-                }
-            )
+            place = {"corpus": corpus.name, "song": index, "file": corpus.song_names()[index]}
+            described.append(place | {"first_note": start, "notes": length})
         return described
 
     def excluded(self, names: set[str]) -> np.ndarray:
@@ -70,21 +66,18 @@ class Songs:
         Raises `UserError` for a name that no song or more than one has, so that a typing error
         excludes neither nothing nor too much in silence.
         """
-        named: dict[str, list[int]] = {name: [] for name in names}
+        named: dict[str, list[int]] = {name: [] for name in sorted(names)}
         files = ((c.name, file) for c in self.corpora for file in c.song_names())
         for song, (corpus, file) in enumerate(files):
-            for name in (file, f"{corpus}/{file}"):
-                if name in named:
-                    named[name].append(song)
-        marked = np.zeros(len(self), bool)
-        for name in sorted(names):
-            if len(named[name]) != 1:
+            for name in names & {file, f"{corpus}/{file}"}:
+                named[name].append(song)
+        for name, songs in named.items():
+            if len(songs) != 1:
                 raise UserError(
-                    f"{len(named[name])} songs are called {name}, which is to be excluded; "
+                    f"{len(songs)} songs are called {name}, which is to be excluded; "
                     "names are those of the corpus's JSON, CORPUS/FILE if two corpora share one"
                 )
-            marked[named[name]] = True
-        return marked
+        return np.isin(np.arange(len(self)), list(named.values()))
 
     def check(self) -> None:
         """Look at every note once, so that a damaged corpus stops a run before it starts."""
@@ -111,35 +104,17 @@ def split_songs(songs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return shuffled[:count], shuffled[count:]
 
 
-@dataclass(frozen=True)
-class Draws:
-    """The segments of an epoch, in their order; all arrays (segments,) int64.
-
-    song: index into `Songs`; start, length: its notes start .. start+length-1; key: the segment's
-    own random key, from which it is corrupted.
-    """
-
-    song: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
-    key: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.song)
-
-    def take(self, rows: slice | np.ndarray) -> "Draws":
-        return Draws(self.song[rows], self.start[rows], self.length[rows], self.key[rows])
-
-
 def draw_segments(
     songs: np.ndarray, lengths: np.ndarray, max_seq_len: int, seed: int, epoch: int, shuffle: bool
-) -> Draws:
+) -> np.ndarray:
     """Draw the segments of one epoch.
 
     songs: song numbers; lengths: notes of each of them. A song is drawn ceil(notes / 512) times,
     at most 1000 times. A song of at most `max_seq_len` notes is taken whole; of a longer one a
     window, its start uniform in 0 .. notes - max_seq_len - 1 (the last window never, as in the
-    original).
+    original; docs/METHOD.md, "Training").
+
+    Returns the segments in their order, (segments,) `DRAW`.
     """
     generator = _generator(seed, "train" if shuffle else "valid", epoch)
     times = -(-np.minimum(lengths, MOST_NOTES_COUNTED) // NOTES_PER_DRAW)
@@ -149,25 +124,12 @@ def draw_segments(
         song, notes = song[order], notes[order]
     start = generator.integers(0, np.maximum(notes - max_seq_len, 1))
     key = generator.integers(0, 2**63 - 1, len(song))
-    return Draws(song, start, np.minimum(notes, max_seq_len), key)
+    columns = [song, start, np.minimum(notes, max_seq_len), key]
+    return np.rec.fromarrays(columns, dtype=DRAW)
 
 
 def _generator(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, *purpose.encode()])
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which rows of a global batch of `batch_size` belong to one process of several."""
-
-    batch_size: int
-    process: int = 0
-    processes: int = 1
-
-    @property
-    def rows(self) -> slice:
-        each = self.batch_size // self.processes
-        return slice(self.process * each, (self.process + 1) * each)
 
 
 class Batches(Dataset):
@@ -184,44 +146,49 @@ class Batches(Dataset):
     """
 
     def __init__(
-        self, songs: Songs, draws: Draws, share: Share, max_seq_len: int, mask_percent: float
+        self,
+        songs: Songs,
+        draws: np.ndarray,
+        batch_size: int,
+        max_seq_len: int,
+        mask_percent: float,
+        rows: np.ndarray | None = None,
     ):
-        self.songs, self.draws, self.share = songs, draws, share
+        """batch_size: segments of a global batch; rows: which of them are this process's, all by
+        default."""
+        self.songs, self.draws, self.batch_size = songs, draws, batch_size
         self.max_seq_len, self.mask_percent = max_seq_len, mask_percent
+        self.rows = np.arange(batch_size) if rows is None else rows
 
     def __len__(self) -> int:
-        return -(-len(self.draws) // self.share.batch_size)
+        return -(-len(self.draws) // self.batch_size)
 
-    def draws_of(self, step: int) -> Draws:
-        """The segments of a step's global batch."""
-        size = self.share.batch_size
-        return self.draws.take(slice(step * size, (step + 1) * size))
+    def draws_of(self, step: int) -> np.ndarray:
+        """The segments of a step's global batch, (segments,) `DRAW`."""
+        return self.draws[step * self.batch_size : (step + 1) * self.batch_size]
 
     def __getitem__(self, step: int) -> dict:
         draws = self.draws_of(step)
         # Rows that fill up the last batch repeat its first segment and are not counted: every
         # batch has one shape, and no process is without work.
-        filled = np.arange(self.share.batch_size)[self.share.rows]
-        counted = filled < len(draws)
-        filled[~counted] = 0
-        length = min(_round_up(draws.length.max()), self.max_seq_len)
-        notes = self._read(draws.take(filled), length)
+        counted = self.rows < len(draws)
+        filled = draws[np.where(counted, self.rows, 0)]
+        length = min(_round_up(draws["length"].max()), self.max_seq_len)
+        notes = self._read(filled, length)
         bars = (notes[..., 0] == BAR_NEW).sum(1).max() + 1
         return {
             "notes": torch.from_numpy(notes),
-            "keys": torch.from_numpy(draws.key[filled]),
+            "keys": torch.from_numpy(filled["key"].copy()),
             "counted": torch.from_numpy(counted),
-            "padded": bool(draws.length.min() < length),
+            "padded": bool(draws["length"].min() < length),
             "bars": _round_up(bars),
-            "selected": float(np.rint(self.mask_percent * draws.length).sum()),
-            "real": float(draws.length.sum()),
+            "selected": float(np.rint(self.mask_percent * draws["length"]).sum()),
+            "real": float(draws["length"].sum()),
         }
 
-    def _read(self, draws: Draws, length: int) -> np.ndarray:
-        notes = np.empty((len(draws), length, 4), np.uint8)
-        notes[:] = PAD
-        segments = zip(notes, draws.song, draws.start, draws.length, strict=True)
-        for row, song, start, count in segments:
+    def _read(self, draws: np.ndarray, length: int) -> np.ndarray:
+        notes = np.tile(np.array(PAD, np.uint8), (len(draws), length, 1))
+        for row, (song, start, count, _) in zip(notes, draws.tolist(), strict=True):
             corpus, index = self.songs.locate(song)
             row[:count] = corpus.song(index)[start : start + count]
         for corpus in self.songs.corpora:
@@ -235,11 +202,10 @@ def _round_up(count: int) -> int:
 
 def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -> Iterator[dict]:
     """Read the batches from step `first` on, ahead of time in `workers` background processes."""
-    steps: Iterable[int] = range(first, len(batches))
-    loader = DataLoader(
+    loader: DataLoader = DataLoader(
         batches,
         batch_size=None,
-        sampler=steps,
+        sampler=range(first, len(batches)),
         num_workers=workers,
         pin_memory=pin_memory,
         worker_init_fn=_leave_signals_to_the_parent,
@@ -250,5 +216,5 @@ def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -
 def _leave_signals_to_the_parent(_worker: int) -> None:
     """Ctrl-C on a terminal, and a scheduler's SIGTERM, reach all processes; those that read must
     outlive the last step. They end with the loader, or with their parent."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

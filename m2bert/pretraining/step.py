@@ -19,10 +19,12 @@ class Trainer:
     """One process's part in every step of a run.
 
     `figures` below are a float64 tensor on the device: the total loss, its terms and the four
-    accuracies of a *global* batch; `name_figures` gives them names. Nothing here makes the host
-    wait for the device. precision: "fp32", or "bf16" for the model's matrix products (weights,
-    losses and optimiser are fp32 in both). compile_mode: of torch.compile, None leaves everything
-    as it is.
+    accuracies of a *global* batch; `figures.name_figures` gives them names. Nothing here makes the
+    host wait for the device.
+
+    Attributes:
+        first_bad_step: the first step whose loss or gradient was not finite, -1 for none; an int64
+            tensor on the device.
     """
 
     def __init__(
@@ -38,6 +40,9 @@ class Trainer:
         accumulation_steps: int = 1,
         compile_mode: str | None = None,
     ):
+        """precision: "fp32", or "bf16" for the model's matrix products (weights, losses and
+        optimiser are fp32 in both). accumulation_steps: in how many parts a step is computed.
+        compile_mode: of torch.compile; None compiles nothing."""
         self.processes, self.device = processes, processes.device
         self.model, self.objective = model.to(self.device), objective
         self.seed, self.parts, self.precision = seed, accumulation_steps, precision
@@ -69,7 +74,9 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.weights, GREATEST_NORM)
         self.optimiser.step(factor)
         figures = self.figures(sums, batch)
-        self.note_bad_step(step, figures, norm)
+        # on the device: the host must not wait for it
+        is_bad = ~(figures.isfinite().all() & norm.isfinite()) & (self.first_bad_step < 0)
+        self.first_bad_step = torch.where(is_bad, step, self.first_bad_step)
         return figures
 
     @torch.no_grad()
@@ -100,8 +107,3 @@ class Trainer:
         terms = loss_terms(losses, batch["selected"], batch["real"])
         accuracies = correct / max(batch["selected"], 0.1)
         return torch.cat([total_loss(terms)[None], terms, accuracies]).double()
-
-    def note_bad_step(self, step: int, figures: Tensor, norm: Tensor) -> None:
-        """Remember the first step whose loss or gradient is not finite, on the device."""
-        bad = ~(figures.isfinite().all() & norm.isfinite()) & (self.first_bad_step < 0)
-        self.first_bad_step = torch.where(bad, step, self.first_bad_step)

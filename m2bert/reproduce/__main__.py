@@ -24,19 +24,21 @@ from m2bert.base.recipes import FINETUNING, PRETRAINING
 from m2bert.base.settings import claim_folder
 from m2bert.base.stop import Stop
 from m2bert.finetuning.queue import SOME_TASKS_FAILED
+from m2bert.finetuning.result import RESULT_FILE
 from m2bert.model.config import PRESETS
-from m2bert.reproduce.plan import OBJECTIVES, Plan
+from m2bert.reproduce.plan import OBJECTIVES, Plan, Stage
 from m2bert.reproduce.report import duration, write_report
-from m2bert.tasks import TASKS, Task
+from m2bert.tasks import TASKS
 
 MARGIN = 60.0
 """Seconds before the limit at which a command is asked to stop; of short limits a fifth."""
 
-WORK = ("pretrain/*/state.safetensors", "finetune/*/*/*/state.safetensors", "finetune/*/*/*/*.json")
-"""Files that are written once a step was done."""
-
 KILLED = -9
 """Exit status of a process that the system has killed; Windows has no such signal."""
+
+CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
+NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+"""Windows passes on this one signal alone, and to a whole group of processes."""
 
 
 class Stopped(Exception):
@@ -70,40 +72,7 @@ def main() -> int:
     show_lines_at_once()
     args = parse_arguments()
     precision = choose_precision(args.precision, choose_device(args.cpu))
-    plan = make_plan(args, precision)
-    settings = {
-        "preset": args.preset,
-        "recipe": args.recipe,
-        "pretrain_epochs": args.pretrain_epochs,
-        "precision": precision,
-        "recipes": [asdict(of[args.recipe]) for of in (PRETRAINING, FINETUNING)],
-    }
-    with Stop() as stop:
-        end = end_of(args.minutes, stop)
-        try:
-            prepare(plan, args.dataset_dir, args.smc_dir, end)
-        except Stopped:
-            print("Stopped while data was prepared; the same command goes on.")
-            return 128 + stop.signal if stop.signal else 0
-        claim_folder(args.runs_dir, settings, "runs_dir")
-        for place in args.runs_dir.glob("results/**/"):
-            remove_temporaries(place)  # of a killed command
-        begun, failed = time.time(), [False]
-        try:
-            train(plan, end, failed)
-        except Stopped:
-            if not stop.signal and not has_worked(args.runs_dir, begun):
-                raise UserError(
-                    f"--minutes {args.minutes:g} were over before a step was done: give more"
-                ) from None
-        tell(write_report(plan), plan)
-        if stop.signal:
-            return 128 + stop.signal
-    return SOME_TASKS_FAILED if any(failed) else 0
-
-
-def make_plan(args: argparse.Namespace, precision: str) -> Plan:
-    return Plan(
+    plan = Plan(
         runs_dir=args.runs_dir,
         preset=args.preset,
         recipe=args.recipe,
@@ -112,6 +81,34 @@ def make_plan(args: argparse.Namespace, precision: str) -> Plan:
         objectives=list(dict.fromkeys(args.objectives)),
         wanted=[TASKS[name] for name in dict.fromkeys(args.tasks)],
     )
+    settings = {name: getattr(args, name) for name in ("preset", "recipe", "pretrain_epochs")}
+    settings |= {"precision": precision}
+    settings |= {"recipes": [asdict(of[args.recipe]) for of in (PRETRAINING, FINETUNING)]}
+    with Stop() as stop:
+        end = end_of(args.minutes, stop)
+        try:
+            prepare(plan, args.dataset_dir, args.smc_dir, end)
+        except Stopped:
+            print("Stopped while data was prepared; the same command goes on.")
+            return 128 + stop.signal if stop.signal else 0
+        claim_folder(plan.runs_dir, settings, "runs_dir")
+        for place in plan.runs_dir.glob("results/**/"):
+            remove_temporaries(place)  # of a killed command
+        begun, failed = time.time(), False
+        try:
+            for stage in plan.stages():
+                if not plan.is_finished(stage):
+                    failed |= train(plan, stage, end) == SOME_TASKS_FAILED
+                    write_report(plan)
+        except Stopped:
+            if not stop.signal and not has_worked(plan.runs_dir, begun):
+                raise UserError(
+                    f"--minutes {args.minutes:g} were over before a step was done: give more"
+                ) from None
+        tell(write_report(plan), plan)
+        if stop.signal:
+            return 128 + stop.signal
+    return SOME_TASKS_FAILED if failed else 0
 
 
 def end_of(minutes: float | None, stop: Stop) -> Callable[[], int]:
@@ -130,17 +127,17 @@ def run(command: list[str], title: str, end: Callable[[], int], fine: tuple[int,
     if end():
         raise Stopped
     print(f"\n$ {shlex.join(['python', *command])}")
-    with subprocess.Popen([sys.executable, *command]) as child:
+    with subprocess.Popen([sys.executable, *command], creationflags=NEW_GROUP) as child:
         asked = 0
         try:
             while (status := child.poll()) is None:
                 if not asked and (asked := end()):
-                    child.send_signal(asked)
+                    child.send_signal(CTRL_BREAK or asked)
                 time.sleep(0.1)
         except BaseException:  # asked once more to end
             child.kill()
             raise
-    if status not in (*fine, *((128 + asked, -asked) if asked else ())):
+    if status not in fine and not asked:
         killed = " (killed: is the memory too small?)" if status == KILLED else ""
         raise UserError(f"{title} ended with status {status}{killed}: see above")
     if end():
@@ -153,45 +150,35 @@ def prepare(plan: Plan, dataset_dir: Path, smc_dir: Path, end: Callable[[], int]
 
     Raises `UserError` if there is no corpus although one is needed, or no data of any task.
     """
-    if plan.missing_datasets:
-        words = ["--dataset_dir", str(dataset_dir), "--output_dir", str(plan.corpora)]
-        command = ["-m", "data_creation.prepare_pretrain", *words, "--dataset"]
-        command += plan.missing_datasets
+    if names := plan.missing_datasets:
+        command = ["-m", "data_creation.prepare_pretrain", "--dataset_dir", str(dataset_dir)]
+        command += ["--output_dir", str(plan.corpora), "--dataset", *names]
         run(command, "the preparation of corpora", end, fine=(0, 1))
         if not plan.datasets:
             raise UserError(f"there is no corpus in {dataset_dir} to pre-train on")
         if missing := ", ".join(plan.missing_datasets):
             print(f"warning: pre-training goes without {missing}", file=sys.stderr)
-    if lacking := missing_tasks(plan):
-        words = ["--smc_dir", str(smc_dir), "--output_dir", str(plan.task_data)]
-        corpora = sorted({task.corpus for task in lacking})
-        command = ["-m", "data_creation.prepare_smc", *words, "--dataset", *corpora]
+    if names := sorted({task.corpus for task in plan.missing_tasks}):
+        command = ["-m", "data_creation.prepare_smc", "--smc_dir", str(smc_dir)]
+        command += ["--output_dir", str(plan.task_data), "--dataset", *names]
         run(command, "the preparation of tasks", end, fine=(0, 1))
         if not plan.tasks:
             raise UserError(f"there is no data of these tasks in {smc_dir}")
-        if names := ", ".join(task.name for task in missing_tasks(plan)):
-            print(f"warning: left out, as there is no data: {names}", file=sys.stderr)
+        if missing := ", ".join(task.name for task in plan.missing_tasks):
+            print(f"warning: left out, as there is no data: {missing}", file=sys.stderr)
 
 
-def missing_tasks(plan: Plan) -> list[Task]:
-    return [task for task in plan.wanted if task not in plan.tasks]
-
-
-def train(plan: Plan, end: Callable[[], int], failed: list[bool]) -> None:
-    """Do what is not finished; `failed` is told of each command whether a task of it failed."""
-    for stage in plan.stages():
-        if plan.is_finished(stage):
-            continue
-        status = run(plan.command(stage), stage.title, end, fine=(0, SOME_TASKS_FAILED))
-        failed.append(status == SOME_TASKS_FAILED)
-        if status == 0 and not plan.is_finished(stage):
-            raise UserError(f"{stage.title} is under way in another command")
-        write_report(plan)
+def train(plan: Plan, stage: Stage, end: Callable[[], int]) -> int:
+    """Do a stage; returns the exit status of its command."""
+    status = run(plan.command(stage), stage.title, end, fine=(0, SOME_TASKS_FAILED))
+    if status == 0 and not plan.is_finished(stage):
+        raise UserError(f"{stage.title} is under way in another command")
+    return status
 
 
 def has_worked(runs_dir: Path, since: float) -> bool:
-    """Whether any training took a step since then."""
-    files = (file for pattern in WORK for file in runs_dir.glob(pattern))
+    """Whether any training took a step since then: it writes these files only after one."""
+    files = (file for name in ("state.safetensors", RESULT_FILE) for file in runs_dir.rglob(name))
     return any(file.stat().st_mtime >= since for file in files)
 
 

@@ -29,11 +29,11 @@ OBJECTIVES: dict[str, list[str] | None] = {
 
 
 class Stage(NamedTuple):
-    """A command: the pre-training of an objective, or the fine-tuning of its model on some tasks
-    (of which pre-training has none)."""
+    """A command: the pre-training of an objective (of no tasks), or the fine-tuning of its model
+    on some tasks with a seed."""
 
     objective: str
-    seed: int | None = None
+    seed: int = 0
     tasks: tuple[Task, ...] = ()
 
     @property
@@ -82,12 +82,17 @@ class Plan:
     @property
     def tasks(self) -> list[Task]:
         """The wanted tasks whose data is there as a whole."""
+        return [task for task in self.wanted if task not in self.missing_tasks]
 
-        def is_there(task: Task) -> bool:
-            names = (name for part in task.parts for name in task.file_names(part))
-            return all((self.task_data / name).exists() for name in names)
-
-        return list(filter(is_there, self.wanted))
+    @property
+    def missing_tasks(self) -> list[Task]:
+        """The wanted tasks of whose data a file is not there."""
+        there = {path.name for path in self.task_data.glob("*.npy")}
+        return [
+            task
+            for task in self.wanted
+            if not there.issuperset(name for part in task.parts for name in task.file_names(part))
+        ]
 
     def pretraining(self, objective: str) -> Path:
         """The folder of a pre-training."""
@@ -136,9 +141,7 @@ class Plan:
 
     def runs(self, stage: Stage) -> Iterator[tuple[Task, Path]]:
         """The trainings of a stage of fine-tuning: task, and file of the result, there or not."""
-        if stage.seed is None:
-            return
-        root = self.finetuning(stage.objective)
+        root, seed = self.finetuning(stage.objective), stage.seed
         for task in stage.tasks:
             for fold in range(task.folds) if task.folds else [None]:
-                yield task, folder_of_run(root, task.name, stage.seed, fold) / RESULT_FILE
+                yield task, folder_of_run(root, task.name, seed, fold) / RESULT_FILE

@@ -27,6 +27,7 @@ class Reached(NamedTuple):
 
 
 def read_reached(plan: Plan, objective: str) -> Reached:
+    """Read what the folders of an objective hold."""
     epochs, steps = [], {}
     for line in read_metrics(plan.pretraining(objective)):
         if line["kind"] == "epoch":

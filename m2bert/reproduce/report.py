@@ -10,7 +10,7 @@ from statistics import fmean
 from m2bert.base.devices import choose_device
 from m2bert.base.files import replacing, write_json, write_text
 from m2bert.base.tables import Table, figure, markdown_text
-from m2bert.finetuning.queue import device_name, versions
+from m2bert.finetuning.run import device_name, versions
 from m2bert.notes.cp import FIELDS
 from m2bert.pretraining.curves import draw_curves
 from m2bert.reproduce.plan import OBJECTIVES, Plan

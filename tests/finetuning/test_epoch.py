@@ -10,7 +10,7 @@ import torch
 from m2bert.base.processes import Processes
 from m2bert.base.recipes import Recipe
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet, new_optimiser, with_states
+from m2bert.finetuning.epoch import ClassifierTrainer, new_optimiser, with_states
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments
@@ -37,10 +37,6 @@ def labelled(name: str) -> LabelledSegments:
     return LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
 
 
-def segments(name: str) -> SegmentSet:
-    return SegmentSet(TASKS[name], labelled(name), CPU.device)
-
-
 def quietly(batches, _title):
     return iter(batches)
 
@@ -49,14 +45,15 @@ def quietly(batches, _title):
 def test_kept_states_of_a_frozen_encoder_train_the_same_head(name):
     model = new_model(name)
     model.backbone.requires_grad_(False)
+    (group,) = new_optimiser(model, RECIPE).param_groups
+    assert all(weight.requires_grad for weight in group["params"])
     before = copy.deepcopy(model.state_dict())
     trained = []
     for keeps in (True, False):
         model.load_state_dict(before)
-        part = labelled(name)
+        trainer, data = new_trainer(model, name), labelled(name)
         if keeps:
-            part = with_states(model, part, CPU, "fp32")
-        trainer, data = new_trainer(model, name), SegmentSet(TASKS[name], part, CPU.device)
+            data = with_states(model, data, CPU, "fp32")
         scores = [trainer.train_epoch(data, epoch, quietly) for epoch in (1, 2)]
         scores.append(trainer.evaluate(data, "", quietly))
         trained.append((copy.deepcopy(model.state_dict()), scores))
@@ -72,21 +69,14 @@ def test_kept_states_of_a_frozen_encoder_train_the_same_head(name):
 def test_the_encoder_may_learn_at_a_rate_of_its_own():
     model, before = new_model("melody"), new_model("melody").state_dict()
     recipe = replace(RECIPE, lr=1e-2, encoder_lr=0.0, weight_decay=0.0)
-    new_trainer(model, "melody", recipe).train_epoch(segments("melody"), 1, quietly)
+    new_trainer(model, "melody", recipe).train_epoch(labelled("melody"), 1, quietly)
     for key, weight in model.state_dict().items():
         assert torch.equal(weight, before[key]) == key.startswith("backbone."), key
 
 
-def test_a_frozen_encoder_is_not_given_to_the_optimiser():
-    model = new_model("melody")
-    model.backbone.requires_grad_(False)
-    groups = new_optimiser(model, RECIPE).param_groups
-    assert [len(group["params"]) for group in groups] == [2]
-
-
 def test_the_rate_follows_the_schedule(monkeypatch):
     recipe = replace(RECIPE, schedule="cosine", warmup_steps=2)
-    trainer, data = new_trainer(new_model("melody"), "melody", recipe), segments("melody")
+    trainer, data = new_trainer(new_model("melody"), "melody", recipe), labelled("melody")
     factors: list[float] = []
     monkeypatch.setattr(trainer.optimiser, "step", factors.append)
     for epoch in (1, 2):  # of three batches each

@@ -37,35 +37,27 @@ def score(name: str, notes, labels, predictions, batch_size: int = 6) -> float:
     return METRICS[name].score(*tensors, batch_size).item()
 
 
-def sklearn_accuracy(labels, predictions, counted) -> float:
-    if not counted.any():
-        return math.nan
-    return accuracy_score(labels[counted], predictions[counted])
-
-
-def sklearn_f1(labels, predictions, counted) -> float:
-    counted = counted & (labels > 0) & (predictions > 0)
-    if not counted.any():
-        return 0.0
-    return f1_score(labels[counted], predictions[counted], pos_label=2, zero_division=0.0)
+def reference(metric, labels, predictions, counted, nothing, **more) -> float:
+    """A score of scikit-learn, which wants something to count."""
+    return metric(labels[counted], predictions[counted], **more) if counted.any() else nothing
 
 
 def test_scores_are_scikit_learns_on_random_cases():
-    rng = np.random.default_rng(0)
-    without_anything = 0
+    rng, without_anything = np.random.default_rng(0), 0
     for _ in range(CASES):
-        notes, labels, predictions = random_case(rng, classes=3)
-        real = notes[..., 0] != PAD[0]
-        starts = (notes[..., 0] == 0) & (labels > 0)
-        pairs = [
-            (score("note_accuracy", notes, labels, predictions), sklearn_accuracy, real),
-            (score("bar_start_accuracy", notes, labels, predictions), sklearn_accuracy, starts),
-            (score("f1", notes, labels, predictions), sklearn_f1, real),
-        ]
-        for got, reference, counted in pairs:
-            assert got == pytest.approx(reference(labels, predictions, counted), nan_ok=True)
-        pieces = score("piece_accuracy", notes, labels[:, 0], predictions[:, 0])
-        assert pieces == pytest.approx(accuracy_score(labels[:, 0], predictions[:, 0]))
+        notes, *answers = random_case(rng, classes=3)
+        real, of_piece = notes[..., 0] != PAD[0], [answer[:, 0] for answer in answers]
+        starts = (notes[..., 0] == 0) & (answers[0] > 0)
+        told = real & (answers[0] > 0) & (answers[1] > 0)
+        expected = {
+            "note_accuracy": reference(accuracy_score, *answers, real, math.nan),
+            "bar_start_accuracy": reference(accuracy_score, *answers, starts, math.nan),
+            "f1": reference(f1_score, *answers, told, 0.0, pos_label=2, zero_division=0.0),
+        }
+        for name, value in expected.items():
+            assert score(name, notes, *answers) == pytest.approx(value, nan_ok=True)
+        found = score("piece_accuracy", notes, *of_piece)
+        assert found == pytest.approx(accuracy_score(*of_piece))
         without_anything += not real.any()
     assert without_anything > 10
 

@@ -15,10 +15,10 @@ def test_of_equal_epochs_the_latest_is_best():
 def test_the_commonest_label_is_of_the_notes_that_are_trained_on():
     notes = torch.zeros(1, 5, 4, dtype=torch.uint8)
     notes[0, 4, 0] = 2  # padding
-    labels = torch.tensor([[0, 0, 2, 2, 0]], dtype=torch.int16)
-    labels[0, 1] = 2
-    train = LabelledSegments(notes, labels)
-    assert commonest_label(TASKS["melody"], train) == 2
-    labels[0, :3] = 0
-    assert commonest_label(TASKS["melody"], LabelledSegments(notes, labels)) == 0
-    assert commonest_label(TASKS["texture"], LabelledSegments(notes, labels)) == 2
+    for task, labels, commonest in (
+        ("melody", [0, 2, 2, 2, 0], 2),
+        ("melody", [0, 0, 0, 2, 0], 0),
+        ("texture", [0, 0, 0, 2, 0], 2),
+    ):
+        train = LabelledSegments(notes, torch.tensor([labels], dtype=torch.int16))
+        assert commonest_label(TASKS[task], train) == commonest

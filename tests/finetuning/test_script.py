@@ -22,7 +22,7 @@ def script(inputs: Path, save_root: Path, *flags: str) -> list[str]:
 
 
 def test_the_script_is_stopped_goes_on_and_ends_with_the_table(finetuning_inputs, tmp_path):
-    call = script(finetuning_inputs, tmp_path / "out", "--epochs", "150")
+    call = script(finetuning_inputs, tmp_path / "out", "--epochs", "60")
     environment = ENVIRONMENT | {"PATH": PATH, "JOBS": "2"}
     stopped = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: len(list((tmp_path / "out").glob("*/*/result.json"))) >= 2)
@@ -35,14 +35,9 @@ def test_the_script_is_stopped_goes_on_and_ends_with_the_table(finetuning_inputs
     options = {"capture_output": True, "text": True, "timeout": 300, "cwd": tmp_path}
     done = subprocess.run(call, env=environment, **options)
     assert done.returncode == 0, done.stderr
-    assert sorted(read_results(tmp_path / "out"), key=str) == sorted(
-        [
-            ("melody", 2021, None),
-            ("localkey", 2021, None),
-            *(("composer", 2021, fold) for fold in range(5)),
-        ],
-        key=str,
-    )
+    folds = {("composer", 2021, fold) for fold in range(5)}
+    expected = {("melody", 2021, None), ("localkey", 2021, None)} | folds
+    assert set(read_results(tmp_path / "out")) == expected
     assert done.stdout.count("best epoch") == 7 - len(kept)  # each run once
     assert kept == {p: p.stat().st_mtime_ns for p in kept}
     assert "no data, left out: genre, beat" in done.stdout
@@ -75,13 +70,7 @@ def test_jobs_are_spread_over_the_gpus(tmp_path, visible, expected):
 
 @pytest.mark.parametrize("jobs", ["0", "x", "-1"])
 def test_a_number_of_jobs_that_is_none_is_refused(finetuning_inputs, tmp_path, jobs):
-    environment = ENVIRONMENT | {"JOBS": jobs}
-    done = subprocess.run(
-        script(finetuning_inputs, tmp_path),
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    call, environment = script(finetuning_inputs, tmp_path), ENVIRONMENT | {"JOBS": jobs}
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == f"error: JOBS is '{jobs}', not a number of trainings at a time from 1\n"

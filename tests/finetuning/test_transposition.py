@@ -48,25 +48,15 @@ def test_names_move_with_the_music_to_the_nearest_spelling(name):
             assert distances[moved] == min(distances.values())
 
 
-def test_a_semitone_up_from_c_is_d_flat():
-    classes = TASKS["localkey"].classes
-    up = class_shifts(TASKS["localkey"], 1)[2]
-    names = {classes[label]: classes[up[label]] for label in range(len(classes))}
-    assert names["C major"] == "D- major"
-    assert names["B minor"] == "C minor"
-    assert names["E major"] == "F major"
-
-
 @given(st.integers(0, 2**32), st.integers(1, 12), st.sampled_from([*NAMED, "melody", "composer"]))
 def test_segments_move_as_a_whole_and_stay_in_range(seed, most, name):
     task, rng = TASKS[name], np.random.default_rng(seed)
     notes = torch.from_numpy(random_segments(rng, 6, 12, shortest=1))
     padding = notes[..., 0] == PAD[0]
+    shape = notes.shape[:2] if task.level == "note" else notes.shape[:1]
+    labels = torch.from_numpy(rng.integers(1, len(task.classes), shape)).short()
     if task.level == "note":
-        labels = torch.from_numpy(rng.integers(1, len(task.classes), notes.shape[:2])).short()
         labels[padding] = 0
-    else:
-        labels = torch.from_numpy(rng.integers(0, len(task.classes), len(notes))).short()
     moved, moved_labels = transposed(task, notes, labels, most, [seed, 1])
     assert moved.dtype == notes.dtype
     assert moved_labels.dtype == labels.dtype
@@ -78,18 +68,16 @@ def test_segments_move_as_a_whole_and_stay_in_range(seed, most, name):
         assert abs(shift) <= most
         if name in NAMED:
             for old, new in zip(labels[row].tolist(), moved_labels[row].tolist(), strict=True):
+                assert (new == 0) == (old == 0)
                 if old:
                     pitch, mode = pitch_and_mode(task.classes[old])
                     expected = ((pitch + shift) % 12, mode)
                     assert pitch_and_mode(task.classes[new]) == expected
-                else:
-                    assert new == 0
     assert moved[..., 2][~padding].max() < 86
     if name not in NAMED:
         assert torch.equal(moved_labels, labels)
-    again = transposed(task, notes, labels, most, [seed, 1])
-    assert torch.equal(again[0], moved)
-    assert torch.equal(again[1], moved_labels)
+    again, _ = transposed(task, notes, labels, most, [seed, 1])
+    assert torch.equal(again, moved)
 
 
 def test_every_possible_shift_is_drawn():

@@ -31,11 +31,6 @@ def run(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
-def start(*words: str) -> subprocess.Popen:
-    program = [sys.executable, "-m", "m2bert.finetune", *words]
-    return subprocess.Popen(program, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-
-
 def wait_until(happens: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not happens():

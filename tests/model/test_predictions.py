@@ -6,7 +6,7 @@ from data_creation.benchmark.items import cut_notes
 from m2bert.base.processes import Processes
 from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer, SegmentSet
+from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.model.predictions import predict_notes
 from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
@@ -63,7 +63,7 @@ def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
     trainer = ClassifierTrainer(
         model, task, batch_size=2, recipe=PAPER, seed=0, processes=Processes(CPU), precision="fp32"
     )
-    evaluated = trainer.evaluate(SegmentSet(task, data, CPU), "", lambda batches, _: batches)
+    evaluated = trainer.evaluate(data, "", lambda batches, _: batches)
     expected = evaluated.predictions.numpy()
     assert len(segments) > 2
     found = model.predict(song, stride=1024)

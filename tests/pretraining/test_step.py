@@ -10,7 +10,7 @@ from m2bert.model.config import PRESETS, M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import real_notes
-from m2bert.pretraining.figures import epoch_record, name_figures
+from m2bert.pretraining.figures import epoch_record
 from m2bert.pretraining.objectives import (
     Corrupted,
     Objective,
@@ -24,7 +24,7 @@ from tests.helpers.shared import golden_model, golden_unpublished
 from tests.helpers.synthetic import random_segments
 
 
-def slow_stable_adamw(weight, gradients, lr=2e-5, decay=0.01, betas=(0.9, 0.99), eps=1e-8):
+def slow_stable_adamw(weight, gradients, lr, decay=0.01, betas=(0.9, 0.99), eps=1e-8):
     """The rule in float64, one tensor at a time; also returns the greatest r."""
     w = weight.astype(np.float64)
     m, v, greatest = np.zeros_like(w), np.zeros_like(w), 0.0
@@ -33,19 +33,19 @@ def slow_stable_adamw(weight, gradients, lr=2e-5, decay=0.01, betas=(0.9, 0.99),
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
         r = max(1.0, np.sqrt(np.mean(g**2 / np.maximum(v, eps**2))))
-        w = w * (1 - decay * lr / r)
-        w = w - lr / r * m / (np.sqrt(v) + eps)
+        w = w * (1 - decay * lr / r) - lr / r * m / (np.sqrt(v) + eps)
         greatest = max(greatest, r)
     return w, greatest
 
 
 def test_optimiser_equals_slow_version_where_its_step_shrinks():
     rng = np.random.default_rng(0)
-    shapes = [(7, 5), (11,), (1,), (3, 4, 2)]
-    weights = [torch.nn.Parameter(torch.from_numpy(rng.normal(size=s)).float()) for s in shapes]
     growth = [1.0, 1.0, 30.0, 1.0, 1000.0, 0.1, 5000.0, 1.0]
-    gradients = [[(g * rng.normal(size=s)).astype(np.float32) for g in growth] for s in shapes]
-    starts = [w.detach().numpy().copy() for w in weights]
+    starts = [rng.normal(size=shape) for shape in [(7, 5), (11,), (1,), (3, 4, 2)]]
+    gradients = [
+        [(g * rng.normal(size=w.shape)).astype(np.float32) for g in growth] for w in starts
+    ]
+    weights = [torch.nn.Parameter(torch.from_numpy(w).float()) for w in starts]
     optimiser = StableAdamW(weights, lr=1e-2)
     for step in range(len(growth)):
         for weight, series in zip(weights, gradients, strict=True):
@@ -125,23 +125,10 @@ def make_batch(rng, rows=6, length=48) -> dict:
     }
 
 
-def make_trainer(
-    accumulation_steps: int = 1,
-    config: M2BertConfig = PRESETS["tiny"],
-    compile_mode: str | None = None,
-    precision: str = "fp32",
-) -> Trainer:
+def make_trainer(config: M2BertConfig = PRESETS["tiny"], precision="fp32", **more) -> Trainer:
     torch.manual_seed(0)
-    return Trainer(
-        M2BertForPreTraining(config),
-        Objective(),
-        Processes(torch.device("cpu")),
-        precision=precision,
-        lr=1e-3,
-        seed=1,
-        accumulation_steps=accumulation_steps,
-        compile_mode=compile_mode,
-    )
+    model, cpu = M2BertForPreTraining(config), Processes(torch.device("cpu"))
+    return Trainer(model, Objective(), cpu, precision=precision, lr=1e-3, seed=1, **more)
 
 
 def test_bf16_is_for_the_model_alone():
@@ -177,36 +164,15 @@ def test_gradients_are_clipped_to_a_norm_of_3():
         torch.testing.assert_close(clipped.grad, whole.grad * 3 / norm, rtol=1e-4, atol=1e-7)
 
 
-def test_accumulation_changes_nothing():
-    batch = make_batch(np.random.default_rng(0))
-    whole, parts = make_trainer(), make_trainer(3)
-    torch.testing.assert_close(
-        whole.train_step(batch, 0), parts.train_step(batch, 0), rtol=1e-6, atol=0
-    )
-    for mine, other in zip(whole.weights, parts.weights, strict=True):
-        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-7)
-
-
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 def test_a_compiled_step_is_the_same_step():
-    small = M2BertConfig(32, 48, 2, 2, local_attention=16, dropout=0.0)
-    plain, compiled = make_trainer(config=small), make_trainer(config=small, compile_mode="default")
+    small = M2BertConfig(16, 24, 1, 2, local_attention=16, dropout=0.0)
+    plain, compiled = make_trainer(small), make_trainer(small, compile_mode="default")
     batch = make_batch(np.random.default_rng(0), rows=3)
     expected = plain.train_step(batch, 0)
     torch.testing.assert_close(compiled.train_step(batch, 0), expected, rtol=1e-5, atol=0)
     for mine, other in zip(compiled.weights, plain.weights, strict=True):
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
-
-
-def test_training_learns_a_batch():
-    batch = make_batch(np.random.default_rng(1), rows=2, length=32)
-    trainer = make_trainer()
-    first = name_figures(trainer.train_step(batch, 0).tolist())
-    for step in range(1, 40):
-        trainer.train_step(batch, step)
-    last = name_figures(trainer.valid_step(batch).tolist())
-    assert last["loss"] < 0.7 * first["loss"]
-    assert last["pitch_acc"] > first["pitch_acc"] + 0.2
 
 
 def test_first_bad_step_is_remembered():

@@ -1,0 +1,30 @@
+"""Commands in processes of their own that start at once, as forks of one that has imported all."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+
+import torch
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["m2bert.reproduce.__main__", "m2bert.finetune", "tests.conftest"])
+
+
+def start(main: Callable, *words: object, prepare: Callable[[], object] = int) -> ForkServerProcess:
+    """Start a command; both functions must be importable by name. `prepare` is called before."""
+    process = CONTEXT.Process(target=_run, args=(main, list(map(str, words)), prepare))
+    process.start()
+    return process
+
+
+def kill(process: ForkServerProcess) -> None:
+    process.kill()
+    process.join()
+
+
+def _run(main: Callable, words: list[str], prepare: Callable[[], object]) -> None:
+    torch.set_num_threads(1)
+    prepare()
+    sys.argv = ["command", *words]
+    sys.exit(main() or 0)
