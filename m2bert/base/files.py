@@ -117,10 +117,21 @@ def read_json(path: Path | str) -> dict[str, Any]:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from error
+        raise UserError(f"{path} cannot be read ({fault(path, error)})") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} holds something other than a JSON object")
     return value
+
+
+def fault(path: Path | str, error: Exception) -> str:
+    """Why a file could not be read: what stands in its place, or else the first line of `error`."""
+    try:
+        with open(path, "rb") as file:
+            first = file.read(512)
+    except OSError:  # it is said in `error`
+        first = b"-"
+    reason = str(error).partition("\n")[0][:200] or type(error).__name__
+    return not_the_file_itself(first) or reason
 
 
 def not_the_file_itself(data: bytes) -> str:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from m2bert.base.errors import UserError
+from m2bert.base.files import fault
 
 _LONGEST_REPEATED = 64  # values of one row that is written once and referred to later
 
@@ -52,7 +53,7 @@ def read_items(path: Path | str) -> list:
     except Exception as error:  # whatever a damaged file raises in the library's reader or in numpy
         raise UserError(
             f"{path} is cut short or damaged, or holds something other than lists of numbers and "
-            f"text ({_reason(error)})"
+            f"text ({fault(path, error)})"
         ) from error
     return items
 
@@ -95,12 +96,9 @@ def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.d
             raise ValueError("not format version 1.0")
         return np.lib.format.read_array_header_1_0(file)
     except Exception as error:  # numpy parses the header as Python and raises whatever that raises
-        reason = _reason(error)
-        raise UserError(f"{path} is not a .npy file or its header is damaged: {reason}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200] or type(error).__name__
+        raise UserError(
+            f"{path} is not a .npy file or its header is damaged: {fault(path, error)}"
+        ) from error
 
 
 def _converted(path: Path | str, convert: Callable[[Any], np.ndarray], fault: str) -> Iterator:

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import read_json
+from m2bert.base.files import fault, read_json
 from m2bert.notes.cp import FIELDS, ORDINARY_SIZES
 from m2bert.notes.object_arrays import is_pickled
 from m2bert.notes.published_songs import read_songs
@@ -132,7 +132,7 @@ def _map_array(path: Path, dtype: type, expected: str, row_shape: tuple[int, ...
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # never unpickles: refuses objects
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error}); {_MAKE_AGAIN}") from error
+        raise UserError(f"{path} cannot be read ({fault(path, error)}); {_MAKE_AGAIN}") from error
     is_expected = array.dtype == dtype and array.ndim == 1 + len(row_shape)
     if not is_expected or array.shape[1:] != row_shape or not array.flags.c_contiguous:
         raise UserError(

@@ -91,7 +91,7 @@ class Songs:
 def read_names(path: Path) -> set[str]:
     """Read a list of source files, one a line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors leave marks
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the list of songs {path} cannot be read ({error})") from error
     return {line.strip() for line in lines if line.strip()}

@@ -77,6 +77,20 @@ def test_json_that_cannot_be_used_is_named(tmp_path, content):
         read_json(tmp_path / "file")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS pointer"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<p>not found", "a web page"),
+        (b"{", "Expecting property name"),
+    ],
+)
+def test_what_stands_in_a_files_place_is_called_so(tmp_path, content, words):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=f"config.json cannot be read .*{words}"):
+        read_json(tmp_path / "config.json")
+
+
 def test_a_lock_is_held_once_and_can_be_had_after_its_release(tmp_path):
     path = tmp_path / "new folder/.lock"
     lock = try_lock(path)
