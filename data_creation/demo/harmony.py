@@ -30,8 +30,7 @@ class Key:
 
     @property
     def name(self) -> str:
-        name = tone_name(self.tonic)
-        return name[0].lower() + name[1:] if self.minor else name
+        return tone_name(self.tonic).lower() if self.minor else tone_name(self.tonic)
 
     def relative(self) -> "Key":
         """The key of the same tones in the other mode: A minor for C major and the reverse."""
