@@ -58,7 +58,7 @@ Made in $repository/$work:
 Next, with your own folder of MIDI files:
   source .venv/bin/activate
   python -m data_creation.prepare_pretrain --dataset mine --dataset_dir FOLDER --output_dir data/pretrain
-  bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny
+  bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny --recipe small
   python -m m2bert.annotate SONG.mid --model $work/finetune --out annotated
 and with SMCBenchmark's files:
   bash scripts/prepare_smc_benckmark.sh SMC data/finetune
