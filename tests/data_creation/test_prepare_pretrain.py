@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,13 @@ from data_creation import prepare_pretrain
 from data_creation.corpora import CORPORA, find_midi_files
 from m2bert.base.errors import UserError
 from m2bert.pretraining.corpus import open_corpus
+from tests.helpers.commands import contents, run, run_well
 from tests.helpers.midi_files import SCALE, read_cp_notes, write_midi
 from tests.helpers.shared import REPOSITORY
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-
-
-def command(*arguments):
-    return [sys.executable, "-m", "data_creation.prepare_pretrain", *map(str, arguments)]
-
-
-def prepare(*arguments, cwd=REPOSITORY):
-    return subprocess.run(
-        command(*arguments), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
-    )
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+MODULE = ("-m", "data_creation.prepare_pretrain")
+prepare = partial(run, *MODULE)
+prepare_well = partial(run_well, *MODULE)
 
 
 def write_scale(path, transposition=0):
@@ -57,8 +47,9 @@ def mixed_folder(tmp_path):
 
 
 def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder):
-    done = prepare("--dataset", "mine", "--dataset_dir", mixed_folder, "--output_dir", tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = prepare_well(
+        "--dataset", "mine", "--dataset_dir", mixed_folder, "--output_dir", tmp_path
+    )
     corpus = open_corpus(tmp_path, "mine")
     assert corpus.song_names() == ["a good one.midi", "b/good.MID", "c one note.mid"]
     for index, file in enumerate(corpus.song_names()):
@@ -72,25 +63,24 @@ def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder)
         ("g", "unreadable"),
         ("h", "3/4"),
     ]
-    assert "3 songs, 17 notes; 8 files" in done.stdout
-    assert "skipped 5 files: 3/4 2, unreadable 2, no usable notes 1" in done.stdout
+    assert "3 songs, 17 notes; 8 files" in done
+    assert "skipped 5 files: 3/4 2, unreadable 2, no usable notes 1" in done
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, mixed_folder):
     for workers in (1, 3):
         arguments = ("--dataset", "mine", "--dataset_dir", mixed_folder)
         output = ("--output_dir", tmp_path / str(workers), "--num_workers", workers)
-        assert prepare(*arguments, *output).returncode == 0
+        prepare_well(*arguments, *output)
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
 
 
 def test_a_complete_corpus_is_left_alone_until_overwrite(tmp_path):
     write_scale(tmp_path / "midi" / "one.mid")
     arguments = ["--dataset", "mine", "--dataset_dir", "midi", "--output_dir", "out"]
-    assert prepare(*arguments, cwd=tmp_path).returncode == 0
+    prepare_well(*arguments, cwd=tmp_path)
     first = contents(tmp_path / "out")
-    again = prepare(*arguments, cwd=tmp_path)
-    assert (again.returncode, "complete" in again.stdout) == (0, True)
+    assert "complete" in prepare_well(*arguments, cwd=tmp_path)
     write_scale(tmp_path / "midi" / "two.mid")
 
     again = prepare(*arguments, cwd=tmp_path)
@@ -99,17 +89,17 @@ def test_a_complete_corpus_is_left_alone_until_overwrite(tmp_path):
     assert "--overwrite makes it anew" in again.stderr
     assert contents(tmp_path / "out") == first
 
-    assert prepare(*arguments, "--overwrite", cwd=tmp_path).returncode == 0
+    prepare_well(*arguments, "--overwrite", cwd=tmp_path)
     assert len(open_corpus(tmp_path / "out", "mine")) == 2
 
 
 def test_a_damaged_corpus_is_made_anew(tmp_path):
     write_scale(tmp_path / "one.mid")
     arguments = ("--dataset", "mine", "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")
-    assert prepare(*arguments).returncode == 0
+    prepare_well(*arguments)
     whole = contents(tmp_path / "out")
     (tmp_path / "out" / "mine.npy").write_bytes(whole["mine.npy"][:-1])
-    assert prepare(*arguments).returncode == 0
+    prepare_well(*arguments)
     assert contents(tmp_path / "out") == whole
 
 
@@ -266,12 +256,11 @@ def test_a_killed_run_is_continued(tmp_path, send):
     assert "Traceback" not in errors
     assert not (output / "x.npy").exists()
 
-    continued = prepare(*arguments, "--output_dir", output)
-    assert continued.returncode == 0, continued.stderr
-    done_before = int(continued.stdout.split("continuing: ")[1].split()[0])
+    continued = prepare_well(*arguments, "--output_dir", output)
+    done_before = int(continued.split("continuing: ")[1].split()[0])
     assert 20 <= done_before + 1 <= songs
-    assert f"{songs - done_before} files in" in continued.stdout
-    assert prepare(*arguments, "--output_dir", tmp_path / "whole").returncode == 0
+    assert f"{songs - done_before} files in" in continued
+    prepare_well(*arguments, "--output_dir", tmp_path / "whole")
     assert contents(output) == contents(tmp_path / "whole")
 
 
