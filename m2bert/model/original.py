@@ -23,13 +23,14 @@ FINAL_NORM = "note_bert1.final_norm.weight"
 PUBLISHED_FILE = "model_best.ckpt"
 
 _FIGURES = {
-    "epoch": "epoch",
-    "best_acc": "score",
-    "valid_acc": "valid_acc",
-    "valid_loss": "valid_loss",
-    "train_loss": "train_loss",
+    "epoch": ("epoch", 0),
+    "best_acc": ("score", 0.0),
+    "valid_acc": ("valid_acc", [0.0] * len(FIELDS)),
+    "valid_loss": ("valid_loss", 0.0),
+    "train_loss": ("train_loss", 0.0),
 }
-"""Entries of the original's checkpoints, and what records call them."""
+"""Figures in the original's checkpoints, what records call them, and what is written for those that
+a record lacks."""
 
 
 def load_published(path: Path | str, model: M2BertForPreTraining) -> dict:
@@ -59,16 +60,16 @@ def convert_published(
 
 
 def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:
-    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
-    tensors = {BACKBONE_PREFIX + name: t for name, t in backbone.items() if name != FINAL_NORM}
-    return tensors | {HEADS_PREFIX + name: t for name, t in heads.items()}
+    tensors = {BACKBONE_PREFIX + name: t for name, t in checkpoint["state_dict"].items()}
+    tensors.pop(BACKBONE_PREFIX + FINAL_NORM, None)
+    return tensors | {HEADS_PREFIX + name: t for name, t in checkpoint["mask_lm"].items()}
 
 
 def _figures(checkpoint: dict, path: Path | str) -> dict:
     try:
         figures: dict[str, Any] = {
             ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
-            for theirs, ours in _FIGURES.items()
+            for theirs, (ours, _) in _FIGURES.items()
             if theirs in checkpoint
         }
         return figures | {"epoch": int(figures.get("epoch", 0))}
@@ -90,7 +91,13 @@ def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) 
             f"{path} is no checkpoint of the original: its tensors do not tell the model's size "
             f"({error})"
         ) from error
-    pianoroll = _pianoroll_of(heads, path)
+    # the pianoroll's head comes after those of the fields
+    outputs = len(heads.get(f"proj.{len(FIELDS)}.bias", ()))
+    kinds = [k for k in PIANOROLL_BINS if M2BertConfig(pianoroll=k).pianoroll_width == outputs]
+    if not kinds:
+        raise UserError(
+            f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has"
+        )
     alike = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
     if not alike and attention_heads is None:
         raise UserError(
@@ -101,19 +108,9 @@ def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) 
     preset = alike[0] if alike else M2BertConfig()
     attention_heads = attention_heads or preset.num_attention_heads
     try:
-        return replace(preset, **sizes, pianoroll=pianoroll, num_attention_heads=attention_heads)
+        return replace(preset, **sizes, pianoroll=kinds[0], num_attention_heads=attention_heads)
     except ValueError as error:
         raise UserError(f"{path} is of no such model: {error}") from error
-
-
-def _pianoroll_of(heads: dict[str, Tensor], path: Path | str) -> str:
-    """The kind of pianoroll whose head comes after those of the fields."""
-    head = heads.get(f"proj.{len(FIELDS)}.bias")
-    outputs = 0 if head is None else len(head)
-    for kind in PIANOROLL_BINS:
-        if M2BertConfig(pianoroll=kind).pianoroll_width == outputs:
-            return kind
-    raise UserError(f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has")
 
 
 def read_published(path: Path | str) -> dict:
@@ -150,16 +147,9 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
     backbone = dict(model.backbone.state_dict())
     backbone[FINAL_NORM] = torch.ones(model.config.hidden_size)
     heads = {f"proj.{name}": t for name, t in model.mask_lm["proj"].state_dict().items()}
-    checkpoint = {
-        "epoch": record.get("epoch", 0),
-        "state_dict": backbone,
-        "mask_lm": heads,
-        "best_acc": record.get("score", 0.0),
-        "valid_acc": record.get("valid_acc", [0.0] * 4),
-        "valid_loss": record.get("valid_loss", 0.0),
-        "train_loss": record.get("train_loss", 0.0),
-        "optimizer": {"state": {}, "param_groups": []},
-    }
+    figures = {theirs: record.get(ours, lack) for theirs, (ours, lack) in _FIGURES.items()}
+    weights = {"state_dict": backbone, "mask_lm": heads}
+    checkpoint = figures | weights | {"optimizer": {"state": {}, "param_groups": []}}
     with replacing(path) as temporary:
         try:
             torch.save(checkpoint, temporary)
