@@ -17,7 +17,7 @@ from m2bert.base.errors import UserError, show_lines_at_once
 from m2bert.base.files import replacing, write_json
 from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
-from m2bert.model.pretrained import Backbone, choose_model
+from m2bert.model.pretrained import choose_model
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.midi_files import collect_midi_files
@@ -54,18 +54,14 @@ class Reading:
         self.notes.append(song.notes)
         self.first_note.append(song.file_note[first])
         self.onset_beats.append(song.onset_beats[first])
-        entry = {"file": file, "notes": len(song.notes), "vectors": len(first)}
-        metre_and_drums = {"other_metre": song.has_other_metre, "drums": song.has_drums}
-        self.songs.append(entry | metre_and_drums)
+        counts = {"notes": len(song.notes), "vectors": len(first)}
+        facts = {"other_metre": song.has_other_metre, "drums": song.has_drums}
+        self.songs.append({"file": file} | counts | facts)
 
     @property
     def vectors(self) -> np.ndarray:
         """How many vectors each song has, (songs,) int64."""
         return np.array([song["vectors"] for song in self.songs])
-
-    @property
-    def total_notes(self) -> int:
-        return sum(map(len, self.notes))
 
 
 def embed_files(args: argparse.Namespace) -> None:
@@ -88,10 +84,16 @@ def embed_files(args: argparse.Namespace) -> None:
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
         write_vectors(vectors_file, reading, model.to(device), args, precision)
-        seconds = monotonic() - begin
+        seconds, notes = monotonic() - begin, sum(map(len, reading.notes))
         record = {
             "format_version": VECTORS_FORMAT,
-            "model": describe_model(backbone),
+            "model": {
+                "path": str(backbone.path),
+                "sha256": backbone.sha256,
+                "epoch": backbone.epoch,
+                "layers": config.num_hidden_layers,
+                "width": config.hidden_size,
+            },
             "level": args.level,
             "index_layer": args.index_layer,
             "window": WINDOW,
@@ -99,7 +101,7 @@ def embed_files(args: argparse.Namespace) -> None:
             "precision": precision,
             "seconds": round(seconds, 2),
             "vectors": int(reading.vectors.sum()),
-            "notes": reading.total_notes,
+            "notes": notes,
             "files": reading.songs,
             "skipped_by_reason": count_by_reason(reading.skipped),
             "skipped": reading.skipped,
@@ -107,19 +109,9 @@ def embed_files(args: argparse.Namespace) -> None:
         write_json(record_file, record)
     print(
         f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
-        f"({reading.total_notes / max(seconds, 1e-9):,.0f} notes/s)"
+        f"({notes / max(seconds, 1e-9):,.0f} notes/s)"
     )
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
-
-
-def describe_model(backbone: Backbone) -> dict:
-    return {
-        "path": str(backbone.path),
-        "sha256": backbone.sha256,
-        "epoch": backbone.epoch,
-        "layers": backbone.config.num_hidden_layers,
-        "width": backbone.config.hidden_size,
-    }
 
 
 # Reading -------------------------------------------------------------------------------------
@@ -142,7 +134,7 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
                 reading.skipped.append(entry)
             bar.update()
             bar.set_postfix(skipped=len(reading.skipped), refresh=False)
-    print(f"{len(reading.songs):,} songs, {reading.total_notes:,} notes")
+    print(f"{len(reading.songs):,} songs, {sum(map(len, reading.notes)):,} notes")
     print_counts(reading.skipped)
     print_first(reading.skipped)
     if not reading.songs:

@@ -14,7 +14,7 @@ from m2bert.base.errors import UserError
 from m2bert.base.files import replacing
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
-from m2bert.model.tensors import load_strictly, without_weights
+from m2bert.model.tensors import load_strictly, with_prefix, without_weights
 from m2bert.notes.cp import FIELDS
 
 HEADS_PREFIX = "mask_lm."
@@ -33,52 +33,25 @@ _FIGURES = {
 a record lacks."""
 
 
-def load_published(path: Path | str, model: M2BertForPreTraining) -> dict:
-    """Copy the weights of a `.ckpt` of the original's pre-training into `model`.
-
-    Returns its figures by our names: epoch, score, valid_acc, valid_loss, train_loss. Its
-    optimiser's state is not used: the original does not resume either.
-    """
-    checkpoint = read_published(path)
-    load_strictly(model, _tensors_by_our_names(checkpoint), path)
-    return _figures(checkpoint, path)
-
-
 def convert_published(
     path: Path | str, attention_heads: int | None = None
 ) -> tuple[M2BertForPreTraining, dict]:
     """Make a model of a `.ckpt` of the original, of the size and kind that its tensors say.
 
     attention_heads: their number, which no tensor says; None takes that of the preset of this size.
-    Returns the model and its figures, as `load_published`.
+    Returns the model and the figures of `read_published`.
     """
-    checkpoint = read_published(path)
-    config = _config_of(checkpoint, path, attention_heads)
+    tensors, figures = read_published(path)
+    config = _config_of(tensors, path, attention_heads)
     model = without_weights(lambda: M2BertForPreTraining(config))
-    load_strictly(model, _tensors_by_our_names(checkpoint), path, "it may be incomplete")
-    return model.float().eval(), _figures(checkpoint, path)
+    load_strictly(model, tensors, path, "it may be incomplete")
+    return model.float().eval(), figures
 
 
-def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:
-    tensors = {BACKBONE_PREFIX + name: t for name, t in checkpoint["state_dict"].items()}
-    tensors.pop(BACKBONE_PREFIX + FINAL_NORM, None)
-    return tensors | {HEADS_PREFIX + name: t for name, t in checkpoint["mask_lm"].items()}
-
-
-def _figures(checkpoint: dict, path: Path | str) -> dict:
-    try:
-        figures: dict[str, Any] = {
-            ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
-            for theirs, (ours, _) in _FIGURES.items()
-            if theirs in checkpoint
-        }
-        return figures | {"epoch": int(figures.get("epoch", 0))}
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} has figures that are no numbers ({error})") from error
-
-
-def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) -> M2BertConfig:
-    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
+def _config_of(
+    tensors: dict[str, Tensor], path: Path | str, attention_heads: int | None
+) -> M2BertConfig:
+    backbone = with_prefix(tensors, BACKBONE_PREFIX)
     layers = re.findall(r"note_bert1\.layers\.(\d+)\.", " ".join(backbone))
     try:
         sizes = {
@@ -92,7 +65,7 @@ def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) 
             f"({error})"
         ) from error
     # the pianoroll's head comes after those of the fields
-    outputs = len(heads.get(f"proj.{len(FIELDS)}.bias", ()))
+    outputs = len(tensors.get(f"{HEADS_PREFIX}proj.{len(FIELDS)}.bias", ()))
     kinds = [k for k in PIANOROLL_BINS if M2BertConfig(pianoroll=k).pianoroll_width == outputs]
     if not kinds:
         raise UserError(
@@ -113,8 +86,14 @@ def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) 
         raise UserError(f"{path} is of no such model: {error}") from error
 
 
-def read_published(path: Path | str) -> dict:
-    """Read a `.ckpt` of the original with torch's reader for weights, which runs no code."""
+def read_published(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Read a `.ckpt` of the original's pre-training with torch's reader for weights, which runs no
+    code.
+
+    Returns the tensors by the names of `M2BertForPreTraining`, and those figures that it has by our
+    names: epoch, score, valid_acc, valid_loss, train_loss. The state of its optimiser is not used:
+    the original does not resume either.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -136,7 +115,18 @@ def read_published(path: Path | str) -> dict:
         weights = checkpoint[part]
         if not (isinstance(weights, dict) and all(map(torch.is_tensor, weights.values()))):
             raise UserError(f"{path} is no checkpoint of the original: {part} is not all tensors")
-    return checkpoint
+    tensors = {BACKBONE_PREFIX + name: t for name, t in checkpoint["state_dict"].items()}
+    tensors |= {HEADS_PREFIX + name: t for name, t in checkpoint["mask_lm"].items()}
+    tensors.pop(BACKBONE_PREFIX + FINAL_NORM, None)
+    try:
+        figures: dict[str, Any] = {
+            ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
+            for theirs, (ours, _) in _FIGURES.items()
+            if theirs in checkpoint
+        }
+        return tensors, figures | {"epoch": int(figures.get("epoch", 0))}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} has figures that are no numbers ({error})") from error
 
 
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:

@@ -105,12 +105,10 @@ def window_probabilities(
     `devices.choose_precision`'s.
     """
     device = next(model.parameters()).device
-    size = usual_batch_size(device)
     bf16 = (precision or choose_precision(None, device)) == "bf16"
     found = []
-    for first in range(0, len(windows), size):
-        batch = torch.from_numpy(windows[first : first + size]).to(device)
+    for batch in torch.from_numpy(windows).split(usual_batch_size(device)):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            logits = model(batch)
+            logits = model(batch.to(device))
         found.append(logits.float().softmax(-1).cpu().numpy())
     return np.concatenate(found)

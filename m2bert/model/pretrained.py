@@ -7,10 +7,10 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.model.config import PRESETS, M2BertConfig, check_index_layer
-from m2bert.model.encoder import M2BertForPreTraining, M2BertModel
+from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining, M2BertModel
 from m2bert.model.folder import WEIGHTS_FILE, find_model, model_in, read_config, read_record, sha256
-from m2bert.model.original import FINAL_NORM, PUBLISHED_FILE, load_published, read_published
-from m2bert.model.tensors import load_strictly, load_tensors, without_weights
+from m2bert.model.original import PUBLISHED_FILE, read_published
+from m2bert.model.tensors import load_strictly, load_tensors, with_prefix, without_weights
 
 PRE_TRAINED = dict.fromkeys(("M2BertForPreTraining", "M2BertModel"))
 """The architectures that fine-tuning starts from."""
@@ -19,11 +19,12 @@ PRE_TRAINED = dict.fromkeys(("M2BertForPreTraining", "M2BertModel"))
 def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
     """Start `model` from a model folder (or that of a run) or from a `.ckpt` of the original."""
     if Path(path).is_dir():
-        folder = find_model(path)
-        read_config(folder, model.prefixes())
-        load_strictly(model, load_tensors(folder / WEIGHTS_FILE)[0], folder)
+        path = find_model(path)
+        read_config(path, model.prefixes())
+        tensors, _ = load_tensors(path / WEIGHTS_FILE)
     else:
-        load_published(path, model)
+        tensors, _ = read_published(path)
+    load_strictly(model, tensors, path)
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,12 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
         model, record, weights = M2BertModel.check(path), read_record(path), path / WEIGHTS_FILE
     else:
         model = without_weights(lambda: M2BertModel(config))
-        record, weights = read_published(path), path
-        tensors = {name: t for name, t in record["state_dict"].items() if name != FINAL_NORM}
+        (tensors, record), weights = read_published(path), path
         advice = (
             "choose the --preset that it was trained with, or if it is of no preset's size, name a "
             f"folder that `python -m m2bert.checkpoint {path} FOLDER` makes of it"
         )
-        load_strictly(model, tensors, path, advice)
+        load_strictly(model, with_prefix(tensors, BACKBONE_PREFIX), path, advice)
     datasets = record.get("training", {}).get("datasets")
     epoch, checksum = record.get("epoch"), sha256(weights)
     return Backbone(model.config, model.state_dict(), path, epoch, datasets, checksum)

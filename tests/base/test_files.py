@@ -77,14 +77,6 @@ def test_json_that_cannot_be_used_is_named(tmp_path, content):
         read_json(tmp_path / "file")
 
 
-def test_a_lock_is_held_once_and_can_be_had_after_its_release(tmp_path):
-    path = tmp_path / "new folder/.lock"
-    lock = try_lock(path)
-    assert try_lock(path) is None
-    lock.release()
-    assert try_lock(path) is not None
-
-
 HOLDS_A_LOCK = """
 import os, sys, time
 from pathlib import Path
@@ -98,9 +90,9 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
+def test_a_lock_is_held_once_and_ends_with_its_process_though_a_child_lives_on(tmp_path):
     """As the processes that read batches do for some seconds."""
-    path = tmp_path / ".lock"
+    path = tmp_path / "new folder/.lock"
     line = [sys.executable, "-c", HOLDS_A_LOCK, str(path)]
     with subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as holder:
         child = int(holder.stdout.readline())
@@ -108,6 +100,9 @@ def test_a_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
             assert try_lock(path) is None
             holder.kill()
             holder.wait()
+            lock = try_lock(path)
+            assert try_lock(path) is None
+            lock.release()
             assert try_lock(path) is not None
         finally:
             os.kill(child, signal.SIGKILL)

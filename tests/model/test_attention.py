@@ -43,22 +43,19 @@ def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded)
 
 
 @pytest.mark.parametrize("padded", [True, False])
-@pytest.mark.parametrize("length", [193, 256, 300])
-def test_the_model_is_the_same_with_blocks_and_without(monkeypatch, padded, length):
+def test_the_model_is_the_same_with_blocks_and_without(monkeypatch, padded):
     torch.manual_seed(0)
     model = M2BertModel(M2BertConfig(32, 48, 4, 2, dropout=0.0))
-    rng = np.random.default_rng(length)
-    notes = torch.from_numpy(random_segments(rng, 3, length, shortest=1 if padded else length))
-    real = real_notes(notes) if padded else None
+    rng = np.random.default_rng(0)
+    notes = torch.from_numpy(random_segments(rng, 3, 300, shortest=1 if padded else 300))
     counted = real_notes(notes)[..., None]
     outcomes = []
     for blocks in (True, False):
         monkeypatch.setattr(attention, "blocks_save_work", lambda *_, chosen=blocks: chosen)
         model.zero_grad()
-        states = model(notes, real) * counted
+        states = model(notes, real_notes(notes) if padded else None) * counted
         states.square().sum().backward()
         outcomes.append([states, *(w.grad for w in model.parameters() if w.grad is not None)])
-    assert len(outcomes[0]) > 20
     for with_blocks, without in zip(*outcomes, strict=True):
         torch.testing.assert_close(with_blocks, without, atol=1e-5, rtol=1e-4)
 

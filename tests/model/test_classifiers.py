@@ -38,22 +38,18 @@ def expected(golden) -> dict:
     return json.loads((golden / "finetune/heads_expected.json").read_text())
 
 
-def golden_note_classifier(heads: dict) -> NoteClassifier:
-    classifier = NoteClassifier(GOLDEN_CONFIG, numbered(len(heads["token_bias"])))
-    classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
-    classifier.classifier[0].weight.data = heads["token_weight"].clone()
-    classifier.classifier[0].bias.data = heads["token_bias"].clone()
-    return classifier
-
-
 def mean_loss(logits, notes, labels, loss_on: str = "notes") -> torch.Tensor:
     sums, counts = segment_losses(logits, labels, counted_in_loss(notes, labels, loss_on))
     return sums.sum() / counts.sum()
 
 
 @golden_unpublished
-def test_note_head_and_its_losses_are_the_originals(heads, expected):
-    classifier = golden_note_classifier(heads).eval()
+def test_note_head_its_losses_and_three_optimiser_steps_are_the_originals(golden, heads, expected):
+    classifier = NoteClassifier(GOLDEN_CONFIG, numbered(len(heads["token_bias"])))
+    classifier.eval()  # without dropout
+    classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
+    classifier.classifier[0].weight.data = heads["token_weight"].clone()
+    classifier.classifier[0].bias.data = heads["token_bias"].clone()
     notes, labels = heads["tokens"].to(torch.uint8), heads["token_labels"]
     logits = classifier(notes).detach()
     real = heads["attention"] > 0
@@ -61,6 +57,21 @@ def test_note_head_and_its_losses_are_the_originals(heads, expected):
     for loss_on, name in (("notes", "non_padding"), ("labelled", "texture")):
         loss = mean_loss(logits, notes, labels, loss_on).item()
         assert loss == pytest.approx(expected[f"token_loss_{name}_mask"], rel=1e-5)
+
+    optimiser = AdamW([w for w in classifier.parameters() if w.requires_grad], lr=2e-5)
+    losses = []
+    for _ in range(3):
+        loss = mean_loss(classifier(notes), notes, labels)
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert losses == pytest.approx(expected["adamw_three_steps_losses"], rel=1e-5)
+    weights = dict(classifier.named_parameters())
+    with np.load(golden / "finetune/adamw_after_three_steps.npz") as file:
+        for name in file:
+            mine = weights[name.replace("midibert.", "backbone.")].detach().numpy()
+            np.testing.assert_allclose(mine, file[name], atol=2e-6, rtol=0, err_msg=name)
 
 
 @golden_unpublished
@@ -76,26 +87,6 @@ def test_piece_head_is_the_originals(heads, expected):
     torch.testing.assert_close(logits, heads["sequence_logits_all_ones_mask"], atol=1e-5, rtol=0)
     loss = mean_loss(logits, notes, labels).item()
     assert loss == pytest.approx(expected["sequence_loss"], rel=1e-5)
-
-
-@golden_unpublished
-def test_three_optimiser_steps_are_the_originals(golden, heads, expected):
-    classifier = golden_note_classifier(heads).eval()  # eval: without dropout
-    optimiser = AdamW([w for w in classifier.parameters() if w.requires_grad], lr=2e-5)
-    notes, labels = heads["tokens"].to(torch.uint8), heads["token_labels"]
-    losses = []
-    for _ in range(3):
-        loss = mean_loss(classifier(notes), notes, labels)
-        losses.append(loss.item())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert losses == pytest.approx(expected["adamw_three_steps_losses"], rel=1e-5)
-    weights = dict(classifier.named_parameters())
-    with np.load(golden / "finetune/adamw_after_three_steps.npz") as file:
-        for name in file:
-            mine = weights[name.replace("midibert.", "backbone.")].detach().numpy()
-            np.testing.assert_allclose(mine, file[name], atol=2e-6, rtol=0, err_msg=name)
 
 
 # Properties ------------------------------------------------------------------------------------
