@@ -11,16 +11,12 @@ import torch
 
 from m2bert.base.errors import UserError
 from m2bert.embed import main
-from m2bert.model.config import M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.original import save_published
 from m2bert.notes.midi_files import collect_midi_files
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
 from tests.helpers.shared import REPOSITORY
-
-CONFIG = M2BertConfig(
-    hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2
-)
+from tests.helpers.task_files import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +24,7 @@ def run(tmp_path_factory) -> Path:
     """The folder of a pre-training run, as far as its model goes."""
     folder = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
-    M2BertForPreTraining(CONFIG).save_pretrained(folder / "model_best", {"epoch": 2})
+    M2BertForPreTraining(SMALL).save_pretrained(folder / "model_best", {"epoch": 2})
     return folder
 
 
@@ -75,7 +71,7 @@ def test_good_files_become_vectors_and_bad_ones_are_listed(
     assert found["note"].tolist() == [0, 4, 0, 4, 0]
     assert found["onset_beats"].tolist() == [0, 4, 0, 4, 0]
     torch.manual_seed(0)
-    model = M2BertForPreTraining(CONFIG).backbone
+    model = M2BertForPreTraining(SMALL).backbone
     expected = np.concatenate([model.embed(path, "bar", 11) for path in paths])
     np.testing.assert_allclose(found["vectors"], expected, rtol=0, atol=1e-5)
 
@@ -119,7 +115,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 ):
     out = tmp_path / "vectors.npz"
     odd = music / "odd.ckpt"  # of no preset's size
-    save_published(odd, M2BertForPreTraining(CONFIG), {})
+    save_published(odd, M2BertForPreTraining(SMALL), {})
     places = {"RUN": run, "MUSIC": music, "OUT": out, "TEXT": music / "d text.mid", "ODD": odd}
     command = [str(places.get(word, word)) for word in arguments.split()]
     monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *command])
@@ -147,12 +143,11 @@ def test_an_output_that_cannot_be_written_is_named_before_the_work(
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "words"),
-    [("--stride", "1025", "is not in 1..1024"), ("--out", "vectors", "does not end with .npz")],
+    ("flag", "words"),
+    [("--stride=1025", "is not in 1..1024"), ("--out=vectors", "does not end with .npz")],
 )
-def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, value, words):
-    command = ["embed", "x.mid", "--ckpt", "run", "--out", "x.npz", flag, value]
-    monkeypatch.setattr(sys, "argv", command)
+def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, words):
+    monkeypatch.setattr(sys, "argv", ["embed", "x.mid", "--ckpt=run", "--out=x.npz", flag])
     with pytest.raises(SystemExit):
         main()
     assert words in capsys.readouterr().err

@@ -38,8 +38,8 @@ class WorkerFailure:
 def map_in_processes(
     function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout_s: float
 ) -> Generator[Any, None, None]:
-    """Yield `function(item)` for each item, in the order of the items, computed by that many
-    `workers`.
+    """Yield `function(item)` for each item, in the order of the items, computed in as many
+    processes as `workers` says.
 
     `function` must be importable by name, items and results picklable. An item whose worker raised
     an exception, died, or took more than `timeout_s` seconds yields a `WorkerFailure`; a worker

@@ -34,7 +34,7 @@ class NoteLabels:
 
     @property
     def was_read(self) -> np.ndarray:
-        """(notes,) bool."""
+        """Which notes were read (drums are not), (notes,) bool."""
         return ~np.isnan(self.probabilities[:, 0])
 
     @property
@@ -45,7 +45,7 @@ class NoteLabels:
 
     @property
     def names(self) -> np.ndarray:
-        """Its name, (notes,) object: str, None where there is none."""
+        """The name of that class, (notes,) object: a str, or None where there is none."""
         return np.array([*self.classes, None], object)[self.label]  # NOT_READ is the last
 
     @property

@@ -35,8 +35,8 @@ class Backbone:
         config: what its model is built from.
         tensors: its weights, by the names of `M2BertModel`.
         path: the file or folder they come from.
-        epoch: epochs of pre-training, if it says so.
-        datasets: corpora of pre-training, if it says so.
+        epoch: how many epochs it was pre-trained for; None if that was not recorded.
+        datasets: the corpora it was pre-trained on; None if they were not recorded.
         sha256: of the file of weights, in hexadecimal digits.
     """
 

@@ -131,23 +131,6 @@ def test_pooling_is_a_weighted_mean_of_states_for_every_aspect():
     torch.testing.assert_close(classifier(notes), expected_logits, atol=1e-5, rtol=1e-5)
 
 
-def test_loss_sums_are_those_of_a_loop_over_notes():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(3, 7, 4, generator=generator)
-    labels = torch.randint(4, (3, 7), generator=generator)
-    counted = torch.rand(3, 7, generator=generator) < 0.5
-    counted[1] = False
-    sums, counts = segment_losses(logits, labels, counted)
-    for segment in range(3):
-        terms = [
-            -torch.log_softmax(logits[segment, note], 0)[labels[segment, note]]
-            for note in range(7)
-            if counted[segment, note]
-        ]
-        assert counts[segment] == len(terms)
-        assert sums[segment].item() == pytest.approx(float(sum(terms)), rel=1e-5)
-
-
 def test_states_of_unread_layers_are_not_trained():
     classifier = NoteClassifier(SMALL, numbered(5), LAST_LAYER - 1)
     notes = small_segments()

@@ -108,17 +108,8 @@ def test_the_configuration_says_what_transformers_users_look_for(folders):
     assert config["architectures"] == ["NoteClassifier"]
     assert config["id2label"]["1"] == "melody"
     assert {str(label): name for name, label in config["label2id"].items()} == config["id2label"]
-    assert config["vocabulary"] == {
-        "fields": ["Bar", "Position", "Pitch", "Duration"],
-        "ordinary_sizes": [2, 16, 86, 64],
-        "pad": [2, 16, 86, 64],
-        "mask": [3, 17, 87, 65],
-        "lowest_pitch": 22,
-        "highest_pitch": 107,
-        "beats_per_bar": 4,
-        "positions_per_bar": 16,
-        "durations_per_beat": 8,
-    }
+    facts = {"pad": [2, 16, 86, 64], "mask": [3, 17, 87, 65], "lowest_pitch": 22}
+    assert facts.items() <= config["vocabulary"].items()
 
 
 @pytest.mark.parametrize(
