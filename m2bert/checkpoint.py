@@ -1,4 +1,4 @@
-"""Checkpoints of the original from model folders, and the reverse.
+"""Convert model folders to checkpoints of the original code, and the reverse.
 
 python -m m2bert.checkpoint FOLDER OUT.ckpt      writes a checkpoint for the original's code
 python -m m2bert.checkpoint IN.ckpt FOLDER       writes a model folder of one

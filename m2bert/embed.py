@@ -2,7 +2,7 @@
 
     python -m m2bert.embed FILES_OR_FOLDERS --ckpt runs/pretrain --out vectors.npz
 
-This module is light: the processes that read files import it, and do without torch.
+The processes that read files import this module too; it imports no torch, so that they start fast.
 """
 
 import argparse

@@ -5,23 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mido
 import numpy as np
 import pytest
 import torch
 
 from m2bert.base.errors import UserError
 from m2bert.embed import main
-from m2bert.model.config import M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.original import save_published
 from m2bert.notes.midi_files import collect_midi_files
-from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
 from tests.helpers.shared import REPOSITORY
-
-CONFIG = M2BertConfig(
-    hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2
-)
+from tests.helpers.task_files import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +24,7 @@ def run(tmp_path_factory) -> Path:
     """The folder of a pre-training run, as far as its model goes."""
     folder = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
-    M2BertForPreTraining(CONFIG).save_pretrained(folder / "model_best", {"epoch": 2})
+    M2BertForPreTraining(SMALL).save_pretrained(folder / "model_best", {"epoch": 2})
     return folder
 
 
@@ -41,11 +36,8 @@ def music(tmp_path) -> Path:
     write_midi(folder / "b waltz.MIDI", SCALE[:6], signatures=[(3, 4)])
     write_midi(folder / "c silent.mid", [])
     (folder / "d text.mid").write_text("this is no MIDI file")
-    drums = mido.MidiFile(write_midi(folder / "e drums.mid", SCALE[:2]))
-    for message in drums.tracks[0]:
-        if message.type in ("note_on", "note_off"):
-            message.channel = 9
-    drums.save(folder / "e drums.mid")
+    drums = on(0, 36, channel=9) + off(400, 36, channel=9) + on(80, 38, channel=9)
+    (folder / "e drums.mid").write_bytes(midi_bytes(drums + off(400, 38, channel=9) + END))
     return folder
 
 
@@ -54,17 +46,14 @@ def load(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path):
+def test_good_files_become_vectors_and_bad_ones_are_listed(
+    run, music, tmp_path, monkeypatch, capsys
+):
     out = tmp_path / "new folder" / "vectors.npz"
-    words = ["m2bert.embed", music, music / "a/scale.mid", "--ckpt", run, "--out", out, "--cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, words), "--level", "bar", "--index_layer", "11"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    words = ["embed", music, music / "a/scale.mid", "--ckpt", run, "--out", out, "--cpu"]
+    monkeypatch.setattr(sys, "argv", [*map(str, words), "--level", "bar", "--index_layer", "11"])
+    main()
+    said = capsys.readouterr().out
     for line in (
         "3 songs, 16 notes",
         "skipped 2 files: no usable notes 1, unreadable 1",
@@ -72,7 +61,7 @@ def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path)
         "warning: 1 of 3 songs are with drums",
         "5 vectors of width 16",
     ):
-        assert line in done.stdout
+        assert line in said
 
     found = load(out)
     paths = [music / "a/scale.mid", music / "b waltz.MIDI", music / "e drums.mid"]
@@ -82,20 +71,16 @@ def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path)
     assert found["note"].tolist() == [0, 4, 0, 4, 0]
     assert found["onset_beats"].tolist() == [0, 4, 0, 4, 0]
     torch.manual_seed(0)
-    model = M2BertForPreTraining(CONFIG).backbone
+    model = M2BertForPreTraining(SMALL).backbone
     expected = np.concatenate([model.embed(path, "bar", 11) for path in paths])
     np.testing.assert_allclose(found["vectors"], expected, rtol=0, atol=1e-5)
 
     record = json.loads(out.with_suffix(".json").read_text())
-    assert record["level"] == "bar"
-    assert record["index_layer"] == 11
-    assert record["model"]["epoch"] == 2
-    assert [entry["vectors"] for entry in record["files"]] == [2, 2, 1]
-    assert [entry["other_metre"] for entry in record["files"]] == [False, True, False]
-    assert [Path(entry["file"]).name for entry in record["skipped"]] == [
-        "c silent.mid",
-        "d text.mid",
-    ]
+    assert (record["level"], record["index_layer"], record["model"]["epoch"]) == ("bar", 11, 2)
+    facts = [(entry["vectors"], entry["other_metre"], entry["drums"]) for entry in record["files"]]
+    assert facts == [(2, False, False), (2, True, False), (1, False, True)]
+    skipped = [Path(entry["file"]).name for entry in record["skipped"]]
+    assert skipped == ["c silent.mid", "d text.mid"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["vectors.json", "vectors.npz"]
 
 
@@ -130,7 +115,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 ):
     out = tmp_path / "vectors.npz"
     odd = music / "odd.ckpt"  # of no preset's size
-    save_published(odd, M2BertForPreTraining(CONFIG), {})
+    save_published(odd, M2BertForPreTraining(SMALL), {})
     places = {"RUN": run, "MUSIC": music, "OUT": out, "TEXT": music / "d text.mid", "ODD": odd}
     command = [str(places.get(word, word)) for word in arguments.split()]
     monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *command])
@@ -139,35 +124,30 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["music"]
 
 
-def test_an_output_that_cannot_be_written_is_named_before_the_work(run, music, monkeypatch, capsys):
-    out = music / "d text.mid" / "vectors.npz"
-    command = ["embed", str(music), "--ckpt", str(run), "--out", str(out), "--cpu"]
-    monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(OSError, match=r"d text\.mid/vectors\.npz could not be written"):
-        main()
-    assert "songs" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["v.npz", "v.json"])
-def test_a_folder_in_the_way_is_named_before_the_work(
-    run, music, tmp_path, monkeypatch, capsys, name
+@pytest.mark.parametrize(
+    ("out", "error"), [("text/v.npz", OSError), ("npz.npz", UserError), ("json.npz", UserError)]
+)
+def test_an_output_that_cannot_be_written_is_named_before_the_work(
+    run, music, tmp_path, monkeypatch, capsys, out, error
 ):
-    (tmp_path / "out" / name).mkdir(parents=True)
-    command = ["embed", music, "--ckpt", run, "--out", tmp_path / "out/v.npz", "--cpu"]
+    (music / "text").touch()
+    for name in ("npz.npz", "json.json"):
+        (music / name).mkdir()
+    before = sorted(music.iterdir())
+    command = ["embed", music, "--ckpt", run, "--out", music / out, "--cpu"]
     monkeypatch.setattr(sys, "argv", list(map(str, command)))
-    with pytest.raises(UserError, match=f"{name} could not be written"):
+    with pytest.raises(error, match="could not be written"):
         main()
     assert "songs" not in capsys.readouterr().out
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    assert sorted(music.iterdir()) == before
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "words"),
-    [("--stride", "1025", "is not in 1..1024"), ("--out", "vectors", "does not end with .npz")],
+    ("flag", "words"),
+    [("--stride=1025", "is not in 1..1024"), ("--out=vectors", "does not end with .npz")],
 )
-def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, value, words):
-    command = ["embed", "x.mid", "--ckpt", "run", "--out", "x.npz", flag, value]
-    monkeypatch.setattr(sys, "argv", command)
+def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, words):
+    monkeypatch.setattr(sys, "argv", ["embed", "x.mid", "--ckpt=run", "--out=x.npz", flag])
     with pytest.raises(SystemExit):
         main()
     assert words in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """The device that models run on, a CUDA GPU or the CPU, and their precision there."""
 
-import time
+import timeit
 from collections.abc import Callable
 
 import torch
@@ -43,16 +43,11 @@ def choose_precision(
 
 
 def bf16_gain(size: int = 512, repeats: int = 3) -> float:
-    """How many times as fast as in float32 a product of matrices is in bfloat16, on the CPU."""
+    """How many times faster the CPU multiplies matrices in bfloat16 than in float32."""
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
-        a, b = torch.ones(2, size, size, dtype=dtype).unbind()
-        took = []
-        for _ in range(repeats):
-            begun = time.perf_counter()
-            a @ b
-            took.append(time.perf_counter() - begun)
-        seconds.append(min(took))
+        a = torch.ones(size, size, dtype=dtype)
+        seconds.append(min(timeit.repeat("a @ a", globals={"a": a}, number=1, repeat=repeats)))
     return seconds[0] / seconds[1]
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_folder(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"{path} could not be written: {error}") from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         flush_to_disk(temporary)
         temporary.replace(path)
@@ -36,7 +33,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:  # by itself a full disk's error names no file
         raise OSError(f"{path} could not be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
@@ -125,13 +123,17 @@ def read_json(path: Path | str) -> dict[str, Any]:
 
 def fault(path: Path | str, error: Exception) -> str:
     """Why a file could not be read: what stands in its place, or else the first line of `error`."""
+    reason = str(error).partition("\n")[0][:200] or type(error).__name__
+    return stand_in(path) or reason
+
+
+def stand_in(path: Path | str) -> str:
+    """`not_the_file_itself` of the file at `path`, if it can be opened."""
     try:
         with open(path, "rb") as file:
-            first = file.read(512)
-    except OSError:  # it is said in `error`
-        first = b"-"
-    reason = str(error).partition("\n")[0][:200] or type(error).__name__
-    return not_the_file_itself(first) or reason
+            return not_the_file_itself(file.read(512))
+    except OSError:
+        return ""
 
 
 def not_the_file_itself(data: bytes) -> str:

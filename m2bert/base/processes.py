@@ -112,22 +112,19 @@ class Processes:
         The block must not call a collective method after a line that may fail in one process only:
         the others would wait there for the failed one.
         """
-        if self._group is None:
-            yield
-            return
         error: UserError | OSError | None = None
         try:
             yield
         except (UserError, OSError) as raised:
+            if self._group is None:
+                raise
             error = raised
         claim = 0 if error is None else self.count - self.index
-        first = self.greatest(claim)  # of the first process that failed
-        if not first:
-            return
-        if claim == first and error is not None:
-            tell(error)
-        self.wait()  # `torchrun` ends all processes when one exits, so not before it has printed
-        raise Told from error
+        if first := self.greatest(claim):  # of the first process that failed
+            if claim == first and error is not None:
+                tell(error)
+            self.wait()  # torchrun ends all when one exits, so none may before it has printed
+            raise Told from error
 
     def from_main(self, act: Callable[[], bool]) -> bool:
         """Call `act` in the main process only, and return its answer in all."""

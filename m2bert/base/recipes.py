@@ -22,7 +22,7 @@ class Recipe:
 
     Attributes:
         epochs: most epochs.
-        lr: the learning rate, of a schedule its greatest.
+        lr: the learning rate; where it changes by a schedule, the highest.
         schedule: "constant", or "cosine": half a cosine, which reaches 0 after the last epoch.
         warmup_steps: steps over which the rate first rises from 0; a string as "2%" is that share
             of all steps.
@@ -40,25 +40,24 @@ class Recipe:
     encoder_lr: float | None = None
 
     def told(self) -> str:
-        """All that it sets, in a line."""
+        """Its settings in one line, as commands print it."""
         return ", ".join(f"{n} {v}" for n, v in asdict(self).items() if v is not None)
 
     def beyond_the_paper(self) -> dict:
-        """What is other than in the paper, besides epochs and `lr`, by name.
-
-        With a schedule the epochs belong to it, as they say when the rate is 0.
+        """The settings that differ from the paper's, by name. `lr` and the epochs are left out,
+        which runs record anyway; but a schedule is told with its epochs, as it ends with them.
         """
         usual = replace(PAPER, lr=self.lr, epochs=self.epochs)
         changed = {n: v for n, v in asdict(self).items() if v != getattr(usual, n)}
         return changed | ({"epochs": self.epochs} if self.schedule != "constant" else {})
 
     def warmup(self, steps: int) -> int:
-        """Steps of the warm-up of a training of so many steps."""
+        """How many of a training's steps are its warm-up."""
         given = self.warmup_steps
         return int(steps * float(given[:-1]) / 100) if isinstance(given, str) else given
 
     def factor(self, step: int, steps: int) -> float:
-        """The share of the learning rate at a step, counted from 0, of so many."""
+        """What `lr` is multiplied by at a step (counted from 0) of a training of `steps` steps."""
         warmup = self.warmup(steps)
         if step < warmup:
             return (step + 1) / warmup
@@ -69,7 +68,7 @@ class Recipe:
 
 
 def steps_or_share(text: str) -> int | str:
-    """Whole steps, or a percentage as it stands."""
+    """A number of steps as an int; a percentage, such as 2%, unchanged. For argparse's `type`."""
     if not text.endswith("%"):
         return whole(text)
     if not 0 <= float(text[:-1]) < 100:
@@ -102,7 +101,7 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
 def add_flags(
     parser: argparse.ArgumentParser, recipes: dict[str, Recipe], without: str = ""
 ) -> None:
-    """Add `--recipe` and a flag for each of its settings but the one called `without`."""
+    """Add `--recipe`, and a flag for each setting of a recipe except the one named `without`."""
     group = parser.add_argument_group("recipe", "how fast it learns; in brackets: of the paper")
     add = group.add_argument
     add("--recipe", choices=recipes, default="paper", help="the settings below that go together")
@@ -116,13 +115,13 @@ def add_flags(
 
 
 def chosen(args: argparse.Namespace, recipes: dict[str, Recipe]) -> Recipe:
-    """The recipe that was asked for, with the settings that were given besides."""
+    """The recipe named by `--recipe`; settings given by their own flags replace the recipe's."""
     given = {f.name: getattr(args, f.name, None) for f in fields(Recipe)}
     return replace(recipes[args.recipe], **{n: v for n, v in given.items() if v is not None})
 
 
 def refuse_long_warmup(recipe: Recipe, steps: int) -> None:
-    """Raise `UserError` if a training of so many steps ends before its rate is reached."""
+    """Raise `UserError` if a training of `steps` steps would end within its warm-up."""
     if recipe.warmup(steps) >= max(steps, 1):
         raise UserError(
             f"--warmup_steps {recipe.warmup_steps} is longer than the training, which has "

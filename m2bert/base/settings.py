@@ -1,4 +1,4 @@
-"""The settings that a folder's results were made with; the folder is refused to any others."""
+"""The settings of a folder's results: commands with other settings are refused to write there."""
 
 import json
 from pathlib import Path

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ DIED = "worker died"
 TIMED_OUT = "took too long"
 RAISED = "worker failed"
 
-# So a worker has its next item already when it has sent a result.
-_ITEMS_AT_A_WORKER = 2
 # How many items may be begun, for each worker, while the result of an earlier one is awaited.
 _WINDOW_PER_WORKER = 32
+
+_STARTED = object()
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class WorkerFailure:
 def map_in_processes(
     function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout_s: float
 ) -> Generator[Any, None, None]:
-    """Yield `function(item)` for each item, in the order of the items, computed by that many
-    `workers`.
+    """Yield `function(item)` for each item, in the order of the items, computed in as many
+    processes as `workers` says.
 
     `function` must be importable by name, items and results picklable. An item whose worker raised
     an exception, died, or took more than `timeout_s` seconds yields a `WorkerFailure`; a worker
@@ -51,8 +50,8 @@ def map_in_processes(
     Raises `RuntimeError` if workers do not start.
     """
     items = iter(items)
-    waiting: deque[tuple[int, Any]] = deque()
-    pool: list[_Worker] = []
+    idle: list[_Worker] = []
+    busy: list[_Worker] = []
     results: dict[int, Any] = {}
     taken = given = 0
     try:
@@ -60,51 +59,34 @@ def map_in_processes(
             while given in results:
                 yield results.pop(given)
                 given += 1
-            for item in islice(items, given + _WINDOW_PER_WORKER * workers - taken):
-                waiting.append((taken, item))
+            window_left = given + _WINDOW_PER_WORKER * workers - taken
+            for item in islice(items, min(workers - len(busy), window_left)):
+                busy.append(idle.pop() if idle else _Worker(function))
+                busy[-1].give(taken, item)
                 taken += 1
             if given == taken:
                 return
-            _hand_out(waiting, pool, workers, function)
-            connections = [worker.connection for worker in pool]
-            ready = wait(connections, _seconds_to_deadline(pool, timeout_s))
-            for worker in list(pool):
-                failure = None
+            longest = max(worker.seconds() for worker in busy)
+            ready = wait([worker.connection for worker in busy], max(0.0, timeout_s - longest))
+            for worker in list(busy):
                 if worker.connection in ready:
-                    failure = worker.receive(results)
-                elif worker.busy_seconds() > timeout_s:
-                    failure = WorkerFailure(TIMED_OUT, f"more than {timeout_s:g} s")
-                if failure is not None:
-                    pool.remove(worker)
+                    answer = worker.receive()
+                elif worker.seconds() > timeout_s:
+                    answer = WorkerFailure(TIMED_OUT, f"more than {timeout_s:g} s")
                     worker.end()
-                    waiting.extendleft(reversed(worker.blame(failure, results)))
+                else:
+                    continue
+                if answer is not _STARTED:
+                    results[worker.index] = answer
+                    busy.remove(worker)
+                    idle += [worker] * (not worker.has_ended)
     finally:
-        for worker in pool:
+        for worker in busy + idle:
             worker.end()
 
 
-def _hand_out(
-    waiting: deque[tuple[int, Any]],
-    pool: list["_Worker"],
-    workers: int,
-    function: Callable[[Any], Any],
-) -> None:
-    while waiting:
-        worker = min(pool, key=lambda candidate: len(candidate.items), default=None)
-        if worker is None or (worker.items and len(pool) < workers):
-            worker = _Worker(function)
-            pool.append(worker)
-        elif len(worker.items) == _ITEMS_AT_A_WORKER:
-            return
-        worker.give(*waiting.popleft())
-
-
-def _seconds_to_deadline(pool: list["_Worker"], timeout_s: float) -> float:
-    return max(0.0, timeout_s - max(worker.busy_seconds() for worker in pool))
-
-
 class _Worker:
-    """A process and the items that were sent to it; it is working on the first of them."""
+    """A process that works on one item at a time."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -113,55 +95,43 @@ class _Worker:
         with _interrupts_delayed():
             self.process.start()
         other_end.close()
-        self.items: deque[tuple[int, Any]] = deque()
-        self.is_up = False
-        self._since = monotonic()
+        self.has_started = self.has_ended = False
 
     def give(self, index: int, item: Any) -> None:
-        if not self.items:
-            self._since = monotonic()
-        self.items.append((index, item))
+        self.index, self.since = index, monotonic()
         with suppress(BrokenPipeError):  # it has just died, which `receive` will find
             self.connection.send(item)
 
-    def receive(self, results: dict[int, Any]) -> WorkerFailure | None:
-        """Put the result of the first item into `results`; a failure if the worker has died."""
+    def seconds(self) -> float:
+        """How long it has been working on its item; the time that its start takes is left out."""
+        return monotonic() - self.since if self.has_started else 0.0
+
+    def receive(self) -> Any:
+        """The result of its item, or that it died; `_STARTED` if that is what it reports."""
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
-            if not self.is_up:
-                raise RuntimeError(
-                    f"worker processes do not start ({self._how_it_ended()})"
-                ) from None
-            return WorkerFailure(DIED, self._how_it_ended())
-        if self.is_up:
-            index, _ = self.items.popleft()
-            results[index] = answer
-        self.is_up = True
-        self._since = monotonic()
-        return None
-
-    def busy_seconds(self) -> float:
-        """How long the worker has been working on its first item, without its start."""
-        return monotonic() - self._since if self.is_up and self.items else 0.0
-
-    def blame(self, failure: WorkerFailure, results: dict[int, Any]) -> list[tuple[int, Any]]:
-        """Make `failure` the result of the first item; return the items that were not begun."""
-        if self.items:
-            index, _ = self.items.popleft()
-            results[index] = failure
-        return list(self.items)
+            status = self.process.exitcode
+            assert status is not None  # it was waited for
+            is_signal = status < 0
+            how = (
+                f"by {signal.Signals(-status).name}" if is_signal else f"with exit status {status}"
+            )
+            self.end()
+            if not self.has_started:
+                raise RuntimeError(f"worker processes do not start ({how})") from None
+            return WorkerFailure(DIED, how)
+        if self.has_started:
+            return answer
+        self.has_started, self.since = True, monotonic()
+        return _STARTED
 
     def end(self) -> None:
+        self.has_ended = True
         self.process.kill()
         self.process.join()
         self.connection.close()
-
-    def _how_it_ended(self) -> str:
-        status = self.process.exitcode
-        assert status is not None  # it was waited for
-        return f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
 
 
 @contextmanager
@@ -187,14 +157,12 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     with suppress(EOFError, ConnectionError):  # the parent was killed
         connection.send("up")
         while True:
-            connection.send(_answer(function, connection.recv()))
-
-
-def _answer(function: Callable[[Any], Any], item: Any) -> Any:
-    try:
-        return function(item)
-    except Exception as error:
-        return WorkerFailure(RAISED, f"{type(error).__name__}: {error}")
+            item = connection.recv()
+            try:
+                answer = function(item)
+            except Exception as error:
+                answer = WorkerFailure(RAISED, f"{type(error).__name__}: {error}")
+            connection.send(answer)
 
 
 def _end_with_parent() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -15,9 +16,8 @@ from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, show_lines_at_once
 from m2bert.base.files import replacing, write_json
 from m2bert.base.workers import map_in_processes
-from m2bert.embedding.npz import write_npz
 from m2bert.model.encoder import M2BertModel
-from m2bert.model.pretrained import Backbone, choose_backbone
+from m2bert.model.pretrained import choose_model
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.midi_files import collect_midi_files
@@ -54,18 +54,14 @@ class Reading:
         self.notes.append(song.notes)
         self.first_note.append(song.file_note[first])
         self.onset_beats.append(song.onset_beats[first])
-        entry = {"file": file, "notes": len(song.notes), "vectors": len(first)}
-        metre_and_drums = {"other_metre": song.has_other_metre, "drums": song.has_drums}
-        self.songs.append(entry | metre_and_drums | {"odd": song.oddities})
+        counts = {"notes": len(song.notes), "vectors": len(first)}
+        facts = {"other_metre": song.has_other_metre, "drums": song.has_drums}
+        self.songs.append({"file": file} | counts | facts | {"odd": song.oddities})
 
     @property
     def vectors(self) -> np.ndarray:
         """How many vectors each song has, (songs,) int64."""
         return np.array([song["vectors"] for song in self.songs])
-
-    @property
-    def total_notes(self) -> int:
-        return sum(map(len, self.notes))
 
 
 def embed_files(args: argparse.Namespace) -> None:
@@ -74,8 +70,10 @@ def embed_files(args: argparse.Namespace) -> None:
     files = collect_midi_files(args.files)
     device = choose_device(args.cpu)
     precision = choose_precision(args.precision, device)
-    backbone = choose_backbone(args.ckpt, args.preset, args.index_layer)
-    config = backbone.config
+    config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
+    assert backbone is not None  # --ckpt is required
+    model = M2BertModel(config)
+    model.load_state_dict(backbone.tensors)
     print(
         f"{config.num_hidden_layers} layers of width {config.hidden_size}, {backbone.path}; "
         f"{device.type}, {precision}"
@@ -85,11 +83,17 @@ def embed_files(args: argparse.Namespace) -> None:
         vectors_file.touch()  # whether this is possible shows before the work, not after it
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
-        write_vectors(vectors_file, reading, new_model(backbone, device), args, precision)
-        seconds = monotonic() - begin
+        write_vectors(vectors_file, reading, model.to(device), args, precision)
+        seconds, notes = monotonic() - begin, sum(map(len, reading.notes))
         record = {
             "format_version": VECTORS_FORMAT,
-            "model": describe_model(backbone),
+            "model": {
+                "path": str(backbone.path),
+                "sha256": backbone.sha256,
+                "epoch": backbone.epoch,
+                "layers": config.num_hidden_layers,
+                "width": config.hidden_size,
+            },
             "level": args.level,
             "index_layer": args.index_layer,
             "window": WINDOW,
@@ -97,7 +101,7 @@ def embed_files(args: argparse.Namespace) -> None:
             "precision": precision,
             "seconds": round(seconds, 2),
             "vectors": int(reading.vectors.sum()),
-            "notes": reading.total_notes,
+            "notes": notes,
             "files": reading.songs,
             "skipped_by_reason": count_by_reason(reading.skipped),
             "skipped": reading.skipped,
@@ -105,25 +109,9 @@ def embed_files(args: argparse.Namespace) -> None:
         write_json(record_file, record)
     print(
         f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
-        f"({reading.total_notes / max(seconds, 1e-9):,.0f} notes/s)"
+        f"({notes / max(seconds, 1e-9):,.0f} notes/s)"
     )
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
-
-
-def describe_model(backbone: Backbone) -> dict:
-    return {
-        "path": str(backbone.path),
-        "sha256": backbone.sha256,
-        "epoch": backbone.epoch,
-        "layers": backbone.config.num_hidden_layers,
-        "width": backbone.config.hidden_size,
-    }
-
-
-def new_model(backbone: Backbone, device: torch.device) -> M2BertModel:
-    model = M2BertModel(backbone.config)
-    model.load_state_dict(backbone.tensors)
-    return model.to(device)
 
 
 # Reading -------------------------------------------------------------------------------------
@@ -146,7 +134,7 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
                 reading.skipped.append(entry)
             bar.update()
             bar.set_postfix(skipped=len(reading.skipped), refresh=False)
-    print(f"{len(reading.songs):,} songs, {reading.total_notes:,} notes")
+    print(f"{len(reading.songs):,} songs, {sum(map(len, reading.notes)):,} notes")
     print_oddities(song["odd"] for song in reading.songs)
     print_counts(reading.skipped)
     print_first(reading.skipped)
@@ -172,7 +160,10 @@ def warn(reading: Reading) -> None:
 def write_vectors(
     path: Path, reading: Reading, model: M2BertModel, args: argparse.Namespace, precision: str
 ) -> None:
-    """Embed the songs and write the npz, song by song as they are ready."""
+    """Embed the songs and write the npz, song by song as they are ready.
+
+    `numpy.load` reads the file without pickles. The same arrays give the same bytes.
+    """
     counts = reading.vectors
     windows = sum(len(window_starts(len(notes), WINDOW, args.stride)) for notes in reading.notes)
     others = {
@@ -194,8 +185,16 @@ def write_vectors(
             progress=bar.update,
         )
         shape = (int(counts.sum()), model.config.hidden_size)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         try:
-            write_npz(path, "vectors", vectors, shape, others)
+            with ZipFile(path, "w") as file:
+                with file.open(ZipInfo("vectors.npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array_header_1_0(member, header)
+                    for of_song in vectors:
+                        member.write(of_song.astype("<f4").tobytes())
+                for name, array in others.items():
+                    with file.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, array, allow_pickle=False)
         except torch.OutOfMemoryError as error:
             raise UserError(
                 "the GPU's memory is too small: a smaller --batch_size helps"

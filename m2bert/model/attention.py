@@ -51,7 +51,7 @@ def block_mask(real: Tensor, reach: int) -> Tensor:
     query = torch.arange(reach, device=real.device)
     key = torch.arange(3 * reach, device=real.device) - reach
     distance = (query[:, None] - key).abs()
-    keys = _three_blocks(_whole_blocks(real[:, None, :, None], reach), reach)  # rows 1 blocks 3r 1
+    keys = _three_blocks(real[:, None, :, None], reach)  # rows 1 blocks 3r 1
     allowed = (distance <= reach) & keys.squeeze(-1).transpose(1, 2)[..., None, :]
     return allowed | (distance == 0)
 
@@ -83,8 +83,8 @@ def block_attention(
     """Local attention, (batch, heads, notes, width), with a mask of `block_mask`."""
     batch, heads, notes, width = query.shape
     blocks, reach = mask.shape[1], mask.shape[3]
-    query = _whole_blocks(query, reach).view(batch, heads, blocks, reach, width)
-    key, value = (_three_blocks(_whole_blocks(t, reach), reach) for t in (key, value))
+    query = F.pad(query, (0, 0, 0, -notes % reach)).view(batch, heads, blocks, reach, width)
+    key, value = _three_blocks(key, reach), _three_blocks(value, reach)
     # blocks become rows of a batch
     query, key, value = (t.transpose(1, 2).flatten(0, 1) for t in (query, key, value))
     mask = mask.expand(batch, -1, -1, -1, -1).flatten(0, 1)
@@ -93,15 +93,10 @@ def block_attention(
     return attended.reshape(batch, heads, blocks * reach, width)[:, :, :notes]
 
 
-def _whole_blocks(x: Tensor, reach: int) -> Tensor:
-    """(rows, heads, notes, width), zeros at the end to a multiple of `reach` notes."""
-    return F.pad(x, (0, 0, 0, -x.shape[2] % reach))
-
-
 def _three_blocks(x: Tensor, reach: int) -> Tensor:
-    """(rows, heads, blocks x reach, width) -> every block with its neighbours, (rows, heads,
-    blocks, 3 reach, width); beyond the ends there are zeros."""
-    padded = F.pad(x, (0, 0, reach, reach))
+    """(rows, heads, notes, width) -> every block of `reach` notes with its neighbours, (rows,
+    heads, blocks, 3 reach, width); before the first note and after the last there are zeros."""
+    padded = F.pad(x, (0, 0, reach, reach + -x.shape[2] % reach))
     return padded.unfold(2, 3 * reach, reach).transpose(-1, -2)
 
 

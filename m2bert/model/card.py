@@ -161,7 +161,7 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
         parts += [f"The encoder was pre-trained on {', '.join(corpora)}."]
     metric = record.get("metric", "")
     metric_title = METRIC_TITLES.get(metric, "score")
-    named = {
+    kinds = {
         "valid_score": ("validation", metric_title),
         "test_score": ("test", metric_title),
         "clean_test_score": ("test", f"{metric_title} without its dependence on batches"),
@@ -177,13 +177,12 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
             metric_name=name,
             metric_value=record[key],
         )
-        for key, (split, name) in named.items()
+        for key, (split, name) in kinds.items()
         if record.get(key) is not None
     ]
+    named = ", ".join(classes[:MOST_CLASSES])
     more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
-    what = (
-        f"A class for every {level}, of {len(classes)}: {', '.join(classes[:MOST_CLASSES])}{more}."
-    )
+    what = f"A class for every {level}, of {len(classes)}: {named}{more}."
     tags = ["fine-tuned", *[entries["task"]] * bool(entries["task"])]
     return f"M2BERT, fine-tuned: {title}", what, " ".join(parts), tags, scores
 

@@ -1,19 +1,26 @@
 """The encoder with a head for one task (docs/METHOD.md, "Fine-tuning")."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from m2bert.model.config import LAST_LAYER, M2BertConfig, check_index_layer, config_from
 from m2bert.model.encoder import M2BertModel
-from m2bert.model.folder import check_model, find_model, load_model, read_config, save_model
-from m2bert.model.predictions import NoteLabels, PieceLabels, predict_notes, predict_piece
-from m2bert.notes.cp import real_notes
-from m2bert.tasks import TASKS
+from m2bert.model.folder import SavedModel, find_model, read_config
+from m2bert.model.predictions import (
+    NoteLabels,
+    PieceLabels,
+    voices,
+    window_probabilities,
+    window_stride,
+)
+from m2bert.notes.cp import cp_notes, real_notes
+from m2bert.notes.windows import cut_windows, merge_windows, window_starts
+from m2bert.tasks import SEGMENT_LENGTHS, TASKS
 
 if TYPE_CHECKING:
     from m2bert.notes.song import Song
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 ATTENTION_WIDTH, ASPECTS = 128, 4
 
 
-class Classifier(nn.Module):
+class Classifier(SavedModel):
     """An encoder and a head, which turns the states of one of its layers into logits.
 
     The layers above that one are not trained.
@@ -42,10 +49,9 @@ class Classifier(nn.Module):
         index_layer: int = LAST_LAYER,
         task: str | None = None,
     ):
-        super().__init__()
+        super().__init__(config)
         check_index_layer(config, index_layer)
-        self.config, self.index_layer = config, index_layer
-        self.classes, self.task = tuple(classes), task
+        self.index_layer, self.classes, self.task = index_layer, tuple(classes), task
         self.backbone = M2BertModel(config)
         read = config.num_hidden_layers - (LAST_LAYER - index_layer)
         self.backbone.note_bert1.layers[read:].requires_grad_(False)
@@ -56,21 +62,7 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Self:
-        """A fine-tuned model from its folder, or from that of its run; in evaluation mode, on the
-        CPU.
-
-        Raises `UserError` if the folder holds none of this class, or one that is damaged.
-        """
-        return load_model(folder, cls._from_entries, {cls.__name__: ""})
-
-    @classmethod
-    def check(cls, folder: Path | str) -> None:
-        """Raise `UserError` where `from_pretrained` would, without reading the weights."""
-        check_model(folder, cls._from_entries, {cls.__name__: ""})
-
-    @classmethod
-    def _from_entries(cls, entries: dict) -> Self:
+    def from_entries(cls, entries: dict) -> Self:
         names, task = entries["id2label"], entries["task"]
         classes = [names[str(label)] for label in range(len(names))]
         for name in (*classes, *([] if task is None else [task])):
@@ -80,22 +72,26 @@ class Classifier(nn.Module):
             raise ValueError(f"{task} is no task of the level {cls.level}")
         return cls(config_from(entries), classes, entries["index_layer"], task)
 
-    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
-        """Write the model's folder; `record`: see `folder.save_model`."""
-        entries = {
+    def entries(self) -> dict:
+        return {
             "task": self.task,
             "level": self.level,
             "index_layer": self.index_layer,
             "id2label": {str(label): name for label, name in enumerate(self.classes)},
             "label2id": {name: label for label, name in enumerate(self.classes)},
-            **asdict(self.config),
+            **super().entries(),
         }
-        save_model(folder, self, entries, record)
 
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> NoteLabels | PieceLabels | None:
-        """What the model says of a song (or a MIDI file)."""
+        """What the model says of a song or a MIDI file, read in windows of a segment's length.
+
+        stride: notes from one window to the next, by default half a window. precision: "fp32" or
+        "bf16", by default that of fine-tuning (`devices.choose_precision`).
+        Raises `UserError` for a file that cannot be used, `ValueError` for a stride that would
+        leave notes out.
+        """
         raise NotImplementedError
 
     def states(self, notes: Tensor, padded: bool = True) -> Tensor:
@@ -130,9 +126,16 @@ class NoteClassifier(Classifier):
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> NoteLabels:
-        """Label the notes of a song (or of a MIDI file); the rest as in `predict_notes`."""
+        """Label every note but drums; a task of single instruments reads each track for itself."""
+        song, length = _read(song), SEGMENT_LENGTHS["note"]
         by_track = self.task in TASKS and TASKS[self.task].by_track
-        return predict_notes(_read(song), self, self.classes, by_track, stride, precision)
+        probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
+        for cp, index in voices(song, by_track):
+            starts = window_starts(len(cp), length, window_stride(stride, length))
+            windows = cut_windows(cp, starts, min(length, len(cp)))
+            of_windows = window_probabilities(self, windows, precision)
+            probabilities[index] = merge_windows(of_windows, starts, len(cp))
+        return NoteLabels(self.classes, probabilities)
 
     def head(self, states: Tensor) -> Tensor:
         return self.classifier(states)
@@ -159,8 +162,16 @@ class PieceClassifier(Classifier):
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> PieceLabels | None:
-        """Label a song (or a MIDI file); the rest as in `predict_piece`."""
-        return predict_piece(_read(song), self, self.classes, stride, precision)
+        """Label the piece, by the mean over its windows; None if every note is too short to be
+        read."""
+        notes, length = _read(song).notes, SEGMENT_LENGTHS["piece"]
+        cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
+        if not len(cp):
+            return None
+        starts = window_starts(len(cp), length, window_stride(stride, length))
+        windows = cut_windows(cp, starts, length)  # these models look at padding, too
+        of_windows = window_probabilities(self, windows, precision)
+        return PieceLabels(self.classes, of_windows.mean(0), of_windows)
 
     def head(self, states: Tensor) -> Tensor:
         weights = self.attention["ws2"](torch.tanh(self.attention["ws1"](states))).softmax(1)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 from transformers import ModernBertConfig, ModernBertModel
 
 from m2bert.model import attention
-from m2bert.model.config import EMBEDDING_WIDTH, LAST_LAYER, M2BertConfig, config_from
-from m2bert.model.folder import ARCHITECTURES, load_model, save_model
+from m2bert.model.config import EMBEDDING_WIDTH, LAST_LAYER, M2BertConfig
+from m2bert.model.folder import ARCHITECTURES, SavedModel
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.cp import VOCABULARY_SIZES
 
@@ -25,7 +24,7 @@ BACKBONE_PREFIX = "backbone."
 torch.linspace(0, 300, 64).cos()
 
 
-class M2BertModel(nn.Module):
+class M2BertModel(SavedModel):
     """CP embedding and ModernBERT encoder.
 
     Submodules carry the names of the published checkpoint's keys: `word_emb.{0..3}.lut`,
@@ -33,8 +32,7 @@ class M2BertModel(nn.Module):
     """
 
     def __init__(self, config: M2BertConfig):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.word_emb = nn.ModuleList(
             nn.ModuleDict({"lut": nn.Embedding(size, EMBEDDING_WIDTH)}) for size in VOCABULARY_SIZES
         )
@@ -46,18 +44,9 @@ class M2BertModel(nn.Module):
         self.note_bert1.embeddings.tok_embeddings.weight.requires_grad_(False)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Self:
-        """The encoder of any model folder, pre-trained or fine-tuned, or of a run's best model;
-        in evaluation mode, on the CPU.
-
-        Raises `UserError` if the folder holds none, or one that is damaged.
-        """
-        prefixes = dict.fromkeys(ARCHITECTURES, BACKBONE_PREFIX) | {cls.__name__: ""}
-        return load_model(folder, lambda entries: cls(config_from(entries)), prefixes)
-
-    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
-        """Write the encoder alone as a model folder; `record`: see `folder.save_model`."""
-        save_model(folder, self, asdict(self.config), record)
+    def prefixes(cls) -> dict[str, str]:
+        """Any model folder has an encoder, pre-trained or fine-tuned."""
+        return dict.fromkeys(ARCHITECTURES, BACKBONE_PREFIX) | {cls.__name__: ""}
 
     def embed_tokens(self, notes: Tensor) -> Tensor:
         """CP notes (batch, notes, 4), any integer dtype -> (batch, notes, hidden_size)."""
@@ -110,31 +99,17 @@ class M2BertModel(nn.Module):
         return self.note_bert1(inputs_embeds=embedded, attention_mask=masks, **kwargs)
 
 
-class M2BertForPreTraining(nn.Module):
+class M2BertForPreTraining(SavedModel):
     """The encoder with one linear head a CP field and one for the pianoroll.
 
     `mask_lm.proj` is the published checkpoint's name for the heads.
     """
 
     def __init__(self, config: M2BertConfig):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.backbone = M2BertModel(config)
         heads = (nn.Linear(config.hidden_size, size) for size in config.head_sizes)
         self.mask_lm = nn.ModuleDict({"proj": nn.ModuleList(heads)})
-
-    @classmethod
-    def from_pretrained(cls, folder: Path | str) -> Self:
-        """The model in a folder of pre-training, or of a run's best model; in evaluation mode, on
-        the CPU.
-
-        Raises `UserError` if the folder holds none, or one that is damaged.
-        """
-        return load_model(folder, lambda entries: cls(config_from(entries)), {cls.__name__: ""})
-
-    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
-        """Write the model's folder; `record`: see `folder.save_model`."""
-        save_model(folder, self, asdict(self.config), record)
 
     def forward(self, notes: Tensor, real: Tensor | None = None) -> list[Tensor]:
         """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor a head."""
@@ -144,12 +119,10 @@ class M2BertForPreTraining(nn.Module):
 
 def encoder_config(config: M2BertConfig) -> ModernBertConfig:
     """transformers' configuration of the encoder, built here: nothing is looked up on a hub."""
+    ours = {"dropout", "pianoroll"}  # the other entries have the names that transformers gives them
     return ModernBertConfig(  # type: ignore[call-arg]  # what it takes by **kwargs
+        **{name: value for name, value in asdict(config).items() if name not in ours},
         vocab_size=10,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
         hidden_activation="gelu",
         norm_eps=1e-5,
         norm_bias=False,
@@ -157,8 +130,6 @@ def encoder_config(config: M2BertConfig) -> ModernBertConfig:
         mlp_bias=False,
         attention_dropout=config.dropout,
         mlp_dropout=config.dropout,
-        local_attention=config.local_attention,
-        global_attn_every_n_layers=config.global_attn_every_n_layers,
         global_rope_theta=160000.0,
         local_rope_theta=10000.0,
         initializer_range=0.02,

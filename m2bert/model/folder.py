@@ -1,14 +1,14 @@
 """Model folders: `config.json`, `model.safetensors` and a model card, `README.md`.
 
-Reading them runs no code of theirs: they are JSON and safetensors. The classes in `encoder.py` and
-`classifiers.py` build models from the entries of `config.json`. docs/METHOD.md, "Model folders",
+Reading them runs no code of theirs: they are JSON and safetensors. docs/METHOD.md, "Model folders",
 has the formats.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Self
 
 from torch import nn
 
@@ -16,16 +16,12 @@ from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, write_json, write_text
 from m2bert.base.settings import differences
 from m2bert.model.card import LIBRARY, model_card
+from m2bert.model.config import M2BertConfig, config_from
 from m2bert.model.tensors import (
-    Model,
     load_strictly,
     load_tensors,
-    open_tensors,
-    record_in,
-    refuse_misfits,
     refuse_not_finite,
     save_tensors,
-    stand_ins,
     with_prefix,
     without_weights,
 )
@@ -48,41 +44,85 @@ ARCHITECTURES = {
 }
 """What a folder may hold, by the name of the class that reads it."""
 
-Built = TypeVar("Built")
-
-
 # Models --------------------------------------------------------------------------------------
 
 
-def save_model(
-    folder: Path | str, model: nn.Module, entries: dict, record: dict | None = None
-) -> None:
-    """Write a model's folder.
+class SavedModel(nn.Module):
+    """A model that can be written to a folder and read from it."""
 
-    entries: what the model is built from, for `config.json`.
-    record: how it was trained (epoch, scores, ...); it is kept with the weights and told by the
-        card.
+    def __init__(self, config: M2BertConfig):
+        super().__init__()
+        self.config = config
 
-    The old card is removed first and the new one written last, so that there is never a card with
-    the checksum of other weights.
-    """
-    folder = Path(folder)
-    if folder.is_file():
-        raise UserError(f"{folder} is a file: name a folder for the model")
-    architecture = type(model).__name__
-    config = {
-        "format_version": MODEL_FORMAT,
-        "model_type": MODEL_TYPE,
-        "architectures": [architecture],
-        "vocabulary": VOCABULARY,
-        **entries,
-    }
-    record = record or {}
-    _remove_card(folder)
-    write_json(folder / CONFIG_FILE, config)
-    save_tensors(folder / WEIGHTS_FILE, model.state_dict(), record)
-    checksum = sha256(folder / WEIGHTS_FILE)
-    write_text(folder / CARD_FILE, model_card(architecture, entries, record, checksum))
+    def entries(self) -> dict:
+        """What the model is built from, for `config.json`."""
+        return asdict(self.config)
+
+    @classmethod
+    def from_entries(cls, entries: dict) -> Self:
+        """Build the model, with random weights, from what `entries` gave."""
+        return cls(config_from(entries))
+
+    @classmethod
+    def prefixes(cls) -> dict[str, str]:
+        """The `ARCHITECTURES` whose folders it can be read from, each with what the names of its
+        tensors begin with there."""
+        return {cls.__name__: ""}
+
+    def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
+        """Write the model's folder.
+
+        record: how it was trained (epoch, scores, ...); it is kept with the weights and told by the
+            card.
+
+        The old card is removed first and the new one written last, so that there is never a card
+        with the checksum of other weights.
+        """
+        folder = Path(folder)
+        if folder.is_file():
+            raise UserError(f"{folder} is a file: name a folder for the model")
+        architecture, entries, record = type(self).__name__, self.entries(), record or {}
+        config = {
+            "format_version": MODEL_FORMAT,
+            "model_type": MODEL_TYPE,
+            "architectures": [architecture],
+            "vocabulary": VOCABULARY,
+            **entries,
+        }
+        _remove_card(folder)
+        write_json(folder / CONFIG_FILE, config)
+        save_tensors(folder / WEIGHTS_FILE, self.state_dict(), record)
+        checksum = sha256(folder / WEIGHTS_FILE)
+        write_text(folder / CARD_FILE, model_card(architecture, entries, record, checksum))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """Read a model from its folder, or the best one (else the last) of a run from the run's
+        folder; in evaluation mode, on the CPU.
+
+        Raises `UserError` if there is no model that this class reads, or a damaged one.
+        """
+        model = cls.check(folder)
+        refuse_not_finite(model.state_dict(), find_model(folder) / WEIGHTS_FILE)
+        return model.float().eval()
+
+    @classmethod
+    def check(cls, folder: Path | str) -> Self:
+        """The model, whose weights are memory-mapped and not read yet. Raises `UserError` where
+        `from_pretrained` would, except for weights that are not finite."""
+        folder = find_model(folder)
+        architecture, entries = read_config(folder, cls.prefixes())
+        try:
+            model = without_weights(lambda: cls.from_entries(entries))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+            raise UserError(
+                f"{folder / CONFIG_FILE} is no configuration of an M2BERT model ({reason})"
+            ) from error
+        weights = folder / WEIGHTS_FILE
+        tensors = with_prefix(load_tensors(weights)[0], cls.prefixes()[architecture])
+        load_strictly(model, tensors, weights, ADVICE)
+        return model
 
 
 def _remove_card(folder: Path) -> None:
@@ -94,46 +134,6 @@ def _remove_card(folder: Path) -> None:
     card.unlink()
 
 
-def load_model(
-    folder: Path | str, build: Callable[[dict], Model], prefixes: Mapping[str, str]
-) -> Model:
-    """Read the model in `folder` (or of the run in it, `find_model`), in evaluation mode.
-
-    build: makes the model from the entries of `config.json`.
-    prefixes: the architectures that it can be read from, each with what the names of its tensors
-        begin with there.
-
-    Raises `UserError` if the folder holds no such model, or one that is damaged.
-    """
-    folder = find_model(folder)
-    model, prefix = _described(folder, build, prefixes)
-    weights = folder / WEIGHTS_FILE
-    tensors = with_prefix(load_tensors(weights)[0], prefix)
-    refuse_not_finite(tensors, weights)
-    load_strictly(model, tensors, weights, ADVICE)
-    return model.float().eval()
-
-
-def check_model(
-    folder: Path | str, build: Callable[[dict], nn.Module], prefixes: Mapping[str, str]
-) -> None:
-    """Raise `UserError` where `load_model` would, except for weights that are not finite: only
-    their names and shapes are read."""
-    folder = find_model(folder)
-    model, prefix = _described(folder, build, prefixes)
-    weights = folder / WEIGHTS_FILE
-    refuse_misfits(model, with_prefix(stand_ins(weights), prefix), weights, ADVICE)
-
-
-def _described(
-    folder: Path, build: Callable[[dict], Model], prefixes: Mapping[str, str]
-) -> tuple[Model, str]:
-    """The model that the folder's `config.json` describes, and its prefix among `prefixes`."""
-    architecture, entries = read_config(folder, prefixes)
-    model = without_weights(lambda: build_from(build, entries, folder))
-    return model, prefixes[architecture]
-
-
 def read_record(folder: Path | str) -> dict:
     """How the model in `folder` (or of the run in it, `find_model`) was trained.
 
@@ -141,8 +141,7 @@ def read_record(folder: Path | str) -> dict:
     `training`. Of a fine-tuned one: task, seed, fold, metric, best_epoch, valid_score, test_score
     and more (`finetuning.run.RECORDED`). Empty where nothing was recorded.
     """
-    with open_tensors(find_model(folder) / WEIGHTS_FILE) as file:
-        return record_in(file)
+    return load_tensors(find_model(folder) / WEIGHTS_FILE)[1]
 
 
 def find_model(path: Path | str) -> Path:
@@ -213,18 +212,6 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
             f"{architecture}.from_pretrained reads; {wanted} is needed here"
         )
     return architecture, entries
-
-
-def build_from(build: Callable[[dict], Built], entries: dict, folder: Path) -> Built:
-    """What `build` makes of the entries of the folder's `config.json`."""
-    try:
-        return build(entries)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        lacking = isinstance(error, KeyError)
-        reason = f"{error.args[0]} is missing" if lacking else error
-        raise UserError(
-            f"{folder / CONFIG_FILE} is no configuration of an M2BERT model ({reason})"
-        ) from error
 
 
 def sha256(path: Path) -> str:

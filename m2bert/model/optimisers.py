@@ -36,18 +36,24 @@ class Adam(torch.optim.Optimizer):
         for group in self.param_groups:
             group["step"] += 1
             weights = [w for w in group["params"] if w.grad is not None]
-            self.update(
-                weights,
-                [w.grad for w in weights],
-                [self.state[w]["exp_avg"] for w in weights],
-                [self.state[w]["exp_avg_sq"] for w in weights],
-                group | {"lr": group["lr"] * factor},
-            )
+            gradients = [w.grad for w in weights]
+            averages = [self.state[w]["exp_avg"] for w in weights]
+            squares = [self.state[w]["exp_avg_sq"] for w in weights]
+            beta1, beta2 = self.betas_at(group["step"])
+            torch._foreach_lerp_(averages, gradients, 1 - beta1)
+            torch._foreach_mul_(squares, beta2)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+            group = group | {"lr": group["lr"] * factor}
+            self.update(weights, gradients, averages, squares, group)
+
+    def betas_at(self, step: int) -> tuple[float, float]:
+        """How much of each average stays at a step, counted from 1."""
+        return self.betas
 
     def update(
         self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
-        """Apply the optimiser's rule to weights and averages, in place."""
+        """Update the weights in place; this step's gradients are in the averages already."""
         raise NotImplementedError
 
 
@@ -64,13 +70,13 @@ class StableAdamW(Adam):
 
     betas, eps = (0.9, 0.99), 1e-8
 
+    def betas_at(self, step: int) -> tuple[float, float]:
+        beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in self.betas)
+        return beta1, beta2
+
     def update(
         self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
-        step = group["step"]
-        beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in self.betas)
-        _average(averages, squares, gradients, beta1, beta2)
-
         ratios = torch._foreach_maximum(squares, self.eps**2)
         torch._foreach_sqrt_(ratios)
         ratios = torch._foreach_div(gradients, ratios)
@@ -109,17 +115,8 @@ class AdamW(Adam):
         self, weights: Tensors, gradients: Tensors, averages: Tensors, squares: Tensors, group: dict
     ) -> None:
         (beta1, beta2), step = self.betas, group["step"]
-        _average(averages, squares, gradients, beta1, beta2)
         divisors = torch._foreach_sqrt(squares)
         torch._foreach_add_(divisors, self.eps)
         rate = group["lr"] * math.sqrt(1 - beta2**step) / (1 - beta1**step)
         torch._foreach_addcdiv_(weights, averages, divisors, -rate)
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-
-
-def _average(
-    averages: Tensors, squares: Tensors, gradients: Tensors, beta1: float, beta2: float
-) -> None:
-    torch._foreach_lerp_(averages, gradients, 1 - beta1)
-    torch._foreach_mul_(squares, beta2)
-    torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import replacing
+from m2bert.base.files import replacing, stand_in
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
-from m2bert.model.tensors import load_strictly, without_weights
+from m2bert.model.tensors import load_strictly, with_prefix, without_weights
 from m2bert.notes.cp import FIELDS
 
 HEADS_PREFIX = "mask_lm."
@@ -23,24 +23,14 @@ FINAL_NORM = "note_bert1.final_norm.weight"
 PUBLISHED_FILE = "model_best.ckpt"
 
 _FIGURES = {
-    "epoch": "epoch",
-    "best_acc": "score",
-    "valid_acc": "valid_acc",
-    "valid_loss": "valid_loss",
-    "train_loss": "train_loss",
+    "epoch": ("epoch", 0),
+    "best_acc": ("score", 0.0),
+    "valid_acc": ("valid_acc", [0.0] * len(FIELDS)),
+    "valid_loss": ("valid_loss", 0.0),
+    "train_loss": ("train_loss", 0.0),
 }
-"""Entries of the original's checkpoints, and what records call them."""
-
-
-def load_published(path: Path | str, model: M2BertForPreTraining) -> dict:
-    """Copy the weights of a `.ckpt` of the original's pre-training into `model`.
-
-    Returns its figures by our names: epoch, score, valid_acc, valid_loss, train_loss. Its
-    optimiser's state is not used: the original does not resume either.
-    """
-    checkpoint = read_published(path)
-    load_strictly(model, _tensors_by_our_names(checkpoint), path)
-    return _figures(checkpoint, path)
+"""Figures in the original's checkpoints, what records call them, and what is written for those that
+a record lacks."""
 
 
 def convert_published(
@@ -49,35 +39,19 @@ def convert_published(
     """Make a model of a `.ckpt` of the original, of the size and kind that its tensors say.
 
     attention_heads: their number, which no tensor says; None takes that of the preset of this size.
-    Returns the model and its figures, as `load_published`.
+    Returns the model and the figures of `read_published`.
     """
-    checkpoint = read_published(path)
-    config = _config_of(checkpoint, path, attention_heads)
+    tensors, figures = read_published(path)
+    config = _config_of(tensors, path, attention_heads)
     model = without_weights(lambda: M2BertForPreTraining(config))
-    load_strictly(model, _tensors_by_our_names(checkpoint), path, "it may be incomplete")
-    return model.float().eval(), _figures(checkpoint, path)
+    load_strictly(model, tensors, path, "it may be incomplete")
+    return model.float().eval(), figures
 
 
-def _tensors_by_our_names(checkpoint: dict) -> dict[str, Tensor]:
-    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
-    tensors = {BACKBONE_PREFIX + name: t for name, t in backbone.items() if name != FINAL_NORM}
-    return tensors | {HEADS_PREFIX + name: t for name, t in heads.items()}
-
-
-def _figures(checkpoint: dict, path: Path | str) -> dict:
-    try:
-        figures: dict[str, Any] = {
-            ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
-            for theirs, ours in _FIGURES.items()
-            if theirs in checkpoint
-        }
-        return figures | {"epoch": int(figures.get("epoch", 0))}
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} has figures that are no numbers ({error})") from error
-
-
-def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) -> M2BertConfig:
-    backbone, heads = checkpoint["state_dict"], checkpoint["mask_lm"]
+def _config_of(
+    tensors: dict[str, Tensor], path: Path | str, attention_heads: int | None
+) -> M2BertConfig:
+    backbone = with_prefix(tensors, BACKBONE_PREFIX)
     layers = re.findall(r"note_bert1\.layers\.(\d+)\.", " ".join(backbone))
     try:
         sizes = {
@@ -90,7 +64,13 @@ def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) 
             f"{path} is no checkpoint of the original: its tensors do not tell the model's size "
             f"({error})"
         ) from error
-    pianoroll = _pianoroll_of(heads, path)
+    # the pianoroll's head comes after those of the fields
+    outputs = len(tensors.get(f"{HEADS_PREFIX}proj.{len(FIELDS)}.bias", ()))
+    kinds = [k for k in PIANOROLL_BINS if M2BertConfig(pianoroll=k).pianoroll_width == outputs]
+    if not kinds:
+        raise UserError(
+            f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has"
+        )
     alike = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
     if not alike and attention_heads is None:
         raise UserError(
@@ -101,28 +81,26 @@ def _config_of(checkpoint: dict, path: Path | str, attention_heads: int | None) 
     preset = alike[0] if alike else M2BertConfig()
     attention_heads = attention_heads or preset.num_attention_heads
     try:
-        return replace(preset, **sizes, pianoroll=pianoroll, num_attention_heads=attention_heads)
+        return replace(preset, **sizes, pianoroll=kinds[0], num_attention_heads=attention_heads)
     except ValueError as error:
         raise UserError(f"{path} is of no such model: {error}") from error
 
 
-def _pianoroll_of(heads: dict[str, Tensor], path: Path | str) -> str:
-    """The kind of pianoroll whose head comes after those of the fields."""
-    head = heads.get(f"proj.{len(FIELDS)}.bias")
-    outputs = 0 if head is None else len(head)
-    for kind in PIANOROLL_BINS:
-        if M2BertConfig(pianoroll=kind).pianoroll_width == outputs:
-            return kind
-    raise UserError(f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has")
+def read_published(path: Path | str) -> tuple[dict[str, Tensor], dict]:
+    """Read a `.ckpt` of the original's pre-training with torch's reader for weights, which runs no
+    code.
 
-
-def read_published(path: Path | str) -> dict:
-    """Read a `.ckpt` of the original with torch's reader for weights, which runs no code."""
+    Returns the tensors by the names of `M2BertForPreTraining`, and those figures that it has by our
+    names: epoch, score, valid_acc, valid_loss, train_loss. The state of its optimiser is not used:
+    the original does not resume either.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}") from error
     except pickle.UnpicklingError as error:
+        if what := stand_in(path):
+            raise UserError(f"{path} is no checkpoint: {what}") from error
         raise UserError(
             f"{path} is no torch checkpoint of weights alone and was not read: what else it holds "
             "could run code"
@@ -139,7 +117,18 @@ def read_published(path: Path | str) -> dict:
         weights = checkpoint[part]
         if not (isinstance(weights, dict) and all(map(torch.is_tensor, weights.values()))):
             raise UserError(f"{path} is no checkpoint of the original: {part} is not all tensors")
-    return checkpoint
+    tensors = {BACKBONE_PREFIX + name: t for name, t in checkpoint["state_dict"].items()}
+    tensors |= {HEADS_PREFIX + name: t for name, t in checkpoint["mask_lm"].items()}
+    tensors.pop(BACKBONE_PREFIX + FINAL_NORM, None)
+    try:
+        figures: dict[str, Any] = {
+            ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
+            for theirs, (ours, _) in _FIGURES.items()
+            if theirs in checkpoint
+        }
+        return tensors, figures | {"epoch": int(figures.get("epoch", 0))}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} has figures that are no numbers ({error})") from error
 
 
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:
@@ -150,16 +139,9 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
     backbone = dict(model.backbone.state_dict())
     backbone[FINAL_NORM] = torch.ones(model.config.hidden_size)
     heads = {f"proj.{name}": t for name, t in model.mask_lm["proj"].state_dict().items()}
-    checkpoint = {
-        "epoch": record.get("epoch", 0),
-        "state_dict": backbone,
-        "mask_lm": heads,
-        "best_acc": record.get("score", 0.0),
-        "valid_acc": record.get("valid_acc", [0.0] * 4),
-        "valid_loss": record.get("valid_loss", 0.0),
-        "train_loss": record.get("train_loss", 0.0),
-        "optimizer": {"state": {}, "param_groups": []},
-    }
+    figures = {theirs: record.get(ours, lack) for theirs, (ours, lack) in _FIGURES.items()}
+    weights = {"state_dict": backbone, "mask_lm": heads}
+    checkpoint = figures | weights | {"optimizer": {"state": {}, "param_groups": []}}
     with replacing(path) as temporary:
         try:
             torch.save(checkpoint, temporary)

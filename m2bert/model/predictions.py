@@ -1,4 +1,4 @@
-"""Classifiers on songs: what they say of notes and pieces (docs/METHOD.md, "Annotation")."""
+"""What classifiers read of a song and what they say of it (docs/METHOD.md, "Annotation")."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from m2bert.base.devices import choose_precision, usual_batch_size
-from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
-from m2bert.notes.windows import check_stride, cut_windows, merge_windows, window_starts
-from m2bert.tasks import SEGMENT_LENGTHS
+from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
+from m2bert.notes.windows import check_stride
 
 if TYPE_CHECKING:  # MIDI libraries are not needed for training
     from m2bert.notes.song import Song
@@ -34,7 +34,7 @@ class NoteLabels:
 
     @property
     def was_read(self) -> np.ndarray:
-        """(notes,) bool."""
+        """Which notes were read (drums are not), (notes,) bool."""
         return ~np.isnan(self.probabilities[:, 0])
 
     @property
@@ -45,7 +45,7 @@ class NoteLabels:
 
     @property
     def names(self) -> np.ndarray:
-        """Its name, (notes,) object: str, None where there is none."""
+        """The name of that class, (notes,) object: a str, or None where there is none."""
         return np.array([*self.classes, None], object)[self.label]  # NOT_READ is the last
 
     @property
@@ -86,48 +86,6 @@ def voices(song: "Song", by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarra
             yield cp_notes_of_beats(table[index[order]]), index[order]
 
 
-def predict_notes(
-    song: "Song",
-    model: torch.nn.Module,
-    classes: tuple[str, ...],
-    by_track: bool = False,
-    stride: int | None = None,
-    precision: str | None = None,
-) -> NoteLabels:
-    """What a `NoteClassifier` says of every note but drums.
-
-    by_track: whether each instrument is read for itself. stride: notes from one window to the next,
-    by default half a window. precision: "fp32" or "bf16", by default that of fine-tuning.
-    """
-    length = SEGMENT_LENGTHS["note"]
-    probabilities = np.full((len(song), len(classes)), np.nan, np.float32)
-    for cp, index in voices(song, by_track):
-        starts = window_starts(len(cp), length, window_stride(stride, length))
-        windows = cut_windows(cp, starts, min(length, len(cp)))
-        of_windows = window_probabilities(model, windows, precision)
-        probabilities[index] = merge_windows(of_windows, starts, len(cp))
-    return NoteLabels(classes, probabilities)
-
-
-def predict_piece(
-    song: "Song",
-    model: torch.nn.Module,
-    classes: tuple[str, ...],
-    stride: int | None = None,
-    precision: str | None = None,
-) -> PieceLabels | None:
-    """What a `PieceClassifier` says of a piece, the mean over its windows; None if every note is
-    too short to be read. stride and precision as in `predict_notes`."""
-    notes, length = song.notes, SEGMENT_LENGTHS["piece"]
-    cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
-    if not len(cp):
-        return None
-    starts = window_starts(len(cp), length, window_stride(stride, length))
-    # these models look at padding, too
-    of_windows = window_probabilities(model, cut_windows(cp, starts, length), precision)
-    return PieceLabels(classes, of_windows.mean(0), of_windows)
-
-
 def window_stride(stride: int | None, length: int) -> int:
     """The stride that is meant: half a window by default, and no notes between two windows.
 
@@ -138,20 +96,19 @@ def window_stride(stride: int | None, length: int) -> int:
 
 @torch.inference_mode()
 def window_probabilities(
-    model: torch.nn.Module, windows: np.ndarray, precision: str | None = None
+    model: nn.Module, windows: np.ndarray, precision: str | None = None
 ) -> np.ndarray:
     """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
     (windows, classes).
 
-    The model, in evaluation mode, computes where it is; precision as in `predict_notes`.
+    The model, in evaluation mode, computes where it is. precision: "fp32" or "bf16", by default
+    `devices.choose_precision`'s.
     """
     device = next(model.parameters()).device
-    size = usual_batch_size(device)
     bf16 = (precision or choose_precision(None, device)) == "bf16"
     found = []
-    for first in range(0, len(windows), size):
-        batch = torch.from_numpy(windows[first : first + size]).to(device)
+    for batch in torch.from_numpy(windows).split(usual_batch_size(device)):
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            logits = model(batch)
+            logits = model(batch.to(device))
         found.append(logits.float().softmax(-1).cpu().numpy())
     return np.concatenate(found)

@@ -6,39 +6,25 @@ from pathlib import Path
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.model.config import PRESETS, M2BertConfig, check_index_layer, config_from
+from m2bert.model.config import PRESETS, M2BertConfig, check_index_layer
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining, M2BertModel
-from m2bert.model.folder import (
-    ADVICE,
-    WEIGHTS_FILE,
-    build_from,
-    find_model,
-    model_in,
-    read_config,
-    sha256,
-)
-from m2bert.model.original import FINAL_NORM, PUBLISHED_FILE, load_published, read_published
-from m2bert.model.tensors import (
-    load_strictly,
-    load_tensors,
-    refuse_misfits,
-    with_prefix,
-    without_weights,
-)
+from m2bert.model.folder import WEIGHTS_FILE, find_model, model_in, read_config, read_record, sha256
+from m2bert.model.original import PUBLISHED_FILE, read_published
+from m2bert.model.tensors import load_strictly, load_tensors, with_prefix, without_weights
 
-PRE_TRAINED = {"M2BertForPreTraining": BACKBONE_PREFIX, "M2BertModel": ""}
-"""The models that fine-tuning starts from, and what the names of their encoder begin with."""
+PRE_TRAINED = dict.fromkeys(("M2BertForPreTraining", "M2BertModel"))
+"""The architectures that fine-tuning starts from."""
 
 
 def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
     """Start `model` from a model folder (or that of a run) or from a `.ckpt` of the original."""
-    if not Path(path).is_dir():
-        load_published(path, model)
-        return
-    folder = find_model(path)
-    read_config(folder, {type(model).__name__: ""})
-    tensors, _ = load_tensors(folder / WEIGHTS_FILE)
-    load_strictly(model, tensors, folder)
+    if Path(path).is_dir():
+        path = find_model(path)
+        read_config(path, model.prefixes())
+        tensors, _ = load_tensors(path / WEIGHTS_FILE)
+    else:
+        tensors, _ = read_published(path)
+    load_strictly(model, tensors, path)
 
 
 @dataclass(frozen=True)
@@ -49,8 +35,8 @@ class Backbone:
         config: what its model is built from.
         tensors: its weights, by the names of `M2BertModel`.
         path: the file or folder they come from.
-        epoch: epochs of pre-training, if it says so.
-        datasets: corpora of pre-training, if it says so.
+        epoch: how many epochs it was pre-trained for; None if that was not recorded.
+        datasets: the corpora it was pre-trained on; None if they were not recorded.
         sha256: of the file of weights, in hexadecimal digits.
     """
 
@@ -71,28 +57,23 @@ def load_backbone(path: Path | str, config: M2BertConfig) -> Backbone:
     """
     path = find_checkpoint(Path(path))
     if path.is_dir():
-        weights = path / WEIGHTS_FILE
-        architecture, entries = read_config(path, PRE_TRAINED)
-        config = build_from(config_from, entries, path)
-        tensors, record = load_tensors(weights)
-        backbone = with_prefix(tensors, PRE_TRAINED[architecture])
-        datasets = record.get("training", {}).get("datasets")
-        advice = ADVICE
+        read_config(path, PRE_TRAINED)
+        model, record, weights = M2BertModel.check(path), read_record(path), path / WEIGHTS_FILE
     else:
-        weights = path
-        record = read_published(path)
-        backbone = dict(record["state_dict"])
-        backbone.pop(FINAL_NORM, None)
-        datasets = None
+        model = without_weights(lambda: M2BertModel(config))
+        (tensors, record), weights = read_published(path), path
         advice = (
             "choose the --preset that it was trained with, or if it is of no preset's size, name a "
             f"folder that `python -m m2bert.checkpoint {path} FOLDER` makes of it"
         )
-    refuse_misfits(without_weights(lambda: M2BertModel(config)), backbone, path, advice)
-    return Backbone(config, backbone, path, record.get("epoch"), datasets, sha256(weights))
+        load_strictly(model, with_prefix(tensors, BACKBONE_PREFIX), path, advice)
+    datasets = record.get("training", {}).get("datasets")
+    epoch, checksum = record.get("epoch"), sha256(weights)
+    return Backbone(model.config, model.state_dict(), path, epoch, datasets, checksum)
 
 
 def find_checkpoint(path: Path) -> Path:
+    """The `.ckpt` or model folder that `path`, as for `load_backbone`, stands for."""
     if not path.exists():
         raise UserError(f"there is no checkpoint {path}")
     if not path.is_dir():
@@ -109,30 +90,17 @@ def choose_model(
     ckpt: as for `load_backbone`; preset: the size of a `.ckpt` or of a model without one ("base").
     Raises `UserError` if they contradict each other or there is no such layer.
     """
-    if ckpt is not None:
-        backbone = choose_backbone(ckpt, preset, index_layer)
-        return backbone.config, backbone
-    config = PRESETS[preset or "base"]
-    _refuse_no_layer(config, index_layer)
-    return config, None
-
-
-def choose_backbone(ckpt: Path, preset: str | None, index_layer: int) -> Backbone:
-    """The pre-trained encoder; arguments and errors as those of `choose_model`."""
-    wanted = PRESETS[preset or "base"]
-    backbone = load_backbone(ckpt, wanted)
-    config = backbone.config
-    if preset and replace(config, pianoroll=wanted.pianoroll) != wanted:
-        raise UserError(
-            f"--preset {preset} is not what {backbone.path} was built from "
-            f"({config.num_hidden_layers} layers of width {config.hidden_size}): leave it away"
-        )
-    _refuse_no_layer(config, index_layer)
-    return backbone
-
-
-def _refuse_no_layer(config: M2BertConfig, index_layer: int) -> None:
+    wanted = config = PRESETS[preset or "base"]
+    backbone = None if ckpt is None else load_backbone(ckpt, wanted)
+    if backbone is not None:
+        config = backbone.config
+        if preset and replace(config, pianoroll=wanted.pianoroll) != wanted:
+            raise UserError(
+                f"--preset {preset} is not what {backbone.path} was built from "
+                f"({config.num_hidden_layers} layers of width {config.hidden_size}): leave it away"
+            )
     try:
         check_index_layer(config, index_layer)
     except ValueError as error:
         raise UserError(f"--{error}") from error
+    return config, backbone

@@ -1,8 +1,7 @@
 """Named tensors and a JSON record in one safetensors file: a model, or the state of a training."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from transformers import ModernBertModel
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import replacing
+from m2bert.base.files import fault, replacing
 from m2bert.model.optimisers import Adam
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -33,47 +32,35 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> 
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
-    """Read what `save_tensors` wrote."""
-    with open_tensors(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, record_in(file)  # noqa: SIM118
+    """Read what `save_tensors` wrote: the tensors by name, and the record.
 
-
-def stand_ins(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file of `save_tensors` with their names and shapes, but without numbers."""
-    with open_tensors(path) as file:
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-        record_in(file)
-    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-
-
-@contextmanager
-def open_tensors(path: Path | str) -> Iterator[safe_open]:
+    The tensors are memory-mapped: their numbers are read when they are used first. Raises
+    `UserError` if the file is missing, damaged or of another kind.
+    """
     try:
         with safe_open(path, framework="pt") as file:
-            yield file
+            record = json.loads((file.metadata() or {}).get("record", "{}"))
+            if not isinstance(record, dict):
+                raise ValueError("its record is no JSON object")
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except OSError as error:  # its own words name no file
         raise UserError(f"{path} cannot be read ({error})") from error
     except (SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged or no safetensors file ({error}): restore it, or remove it"
+            f"{path} is damaged or no safetensors file ({fault(path, error)}): restore it, or "
+            "remove it"
         ) from error
-
-
-def record_in(file: safe_open) -> dict:
-    record = json.loads((file.metadata() or {}).get("record", "{}"))
-    if not isinstance(record, dict):
-        raise ValueError("its record is no JSON object")
-    return record
 
 
 # Tensors and models --------------------------------------------------------------------------
 
 
 def without_weights(build: Callable[[], Model]) -> Model:
-    """What `build` makes, whose weights have names and shapes but no numbers: to draw random ones
-    takes seconds. The tables of rotary angles, which no file holds, do have their numbers."""
+    """The model that `build` makes, on torch's "meta" device: its weights have names and shapes but
+    no numbers yet, as drawing random ones takes seconds. Only the tables of rotary angles, which no
+    file holds, are computed."""
     with torch.device("meta"):
         model = build()
     for module in model.modules():
@@ -94,29 +81,11 @@ def load_strictly(
     advice: str = "choose the --preset and --pianoroll that it was trained with",
 ) -> None:
     """Copy `tensors` into `module`; a module that was built `without_weights` takes them as they
-    are. Names and shapes must be exactly the module's.
+    are.
 
-    advice: what the user can do about tensors that don't fit.
+    Raises `UserError` unless names and shapes are exactly the module's. advice: what the user can
+    do about it.
     """
-    refuse_misfits(module, tensors, source, advice)
-    without_numbers = any(weight.is_meta for weight in module.parameters())
-    module.load_state_dict(tensors, assign=without_numbers)
-
-
-def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
-    """Raise `UserError` if a tensor holds NaN or infinity."""
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise UserError(
-                f"{source} cannot be used: {name} holds numbers that are not finite; restore the "
-                "file, or train the model anew"
-            )
-
-
-def refuse_misfits(
-    module: nn.Module, tensors: dict[str, Tensor], source: Path | str, advice: str
-) -> None:
-    """Raise `UserError` unless names and shapes of `tensors` are exactly the module's."""
     wanted = module.state_dict()
     problems = [f"{name} is missing" for name in sorted(wanted.keys() - tensors.keys())]
     problems += [f"{name} is unknown" for name in sorted(tensors.keys() - wanted.keys())]
@@ -130,6 +99,18 @@ def refuse_misfits(
         raise UserError(
             f"{source} does not fit the model: {'; '.join(problems[:3])}{more}: {advice}"
         )
+    without_numbers = any(weight.is_meta for weight in module.parameters())
+    module.load_state_dict(tensors, assign=without_numbers)
+
+
+def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
+    """Raise `UserError` if a tensor holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"{source} cannot be used: {name} holds numbers that are not finite; restore the "
+                "file, or train the model anew"
+            )
 
 
 # The state of a training ---------------------------------------------------------------------

@@ -6,7 +6,6 @@ mean over its notes: a weighted sum of states, which is added up on the device w
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,23 +31,6 @@ if TYPE_CHECKING:  # which imports this module
 # Songs are taken together until they have so many windows: enough for batches of windows of like
 # lengths, few enough for a vector a note (400 MB with the paper's model).
 WINDOWS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class Windows:
-    """The windows of some songs, and the vectors that they are part of.
-
-    Attributes:
-        notes: CP notes, (windows, length, 4) uint8, padded at the end.
-        lengths: how many are no padding, (windows,) int64.
-        vector: the number of each note's vector, (windows, length) int64.
-        weight: the share of the note's state in that vector, (windows, length) float32.
-    """
-
-    notes: np.ndarray
-    lengths: np.ndarray
-    vector: np.ndarray
-    weight: np.ndarray
 
 
 def embed_songs(
@@ -85,7 +67,7 @@ def embed_songs(
         ends = np.cumsum([unit[-1] + 1 for unit in units])
         windows = _windows_of(group, units, [0, *ends[:-1]], stride)
         vectors = torch.zeros(ends[-1], model.config.hidden_size, device=device)
-        by_length = np.argsort(-windows.lengths, kind="stable")
+        by_length = np.argsort(-windows[0], kind="stable")
         for begin in range(0, len(by_length), batch_size):
             rows = by_length[begin : begin + batch_size]
             _add_batch(vectors, model, windows, rows, index_layer, precision)
@@ -118,40 +100,42 @@ def _check(notes: np.ndarray) -> None:
 
 def _windows_of(
     songs: list[np.ndarray], units: list[np.ndarray], first: list[int], stride: int
-) -> Windows:
+) -> list[np.ndarray]:
+    """The windows of some songs, and the vectors that they are part of. Four arrays:
+
+    lengths: how many of its notes are no padding, (windows,) int64.
+    notes: CP notes, (windows, WINDOW, 4) uint8, padded at the end.
+    vector: the number of each note's vector, (windows, WINDOW) int64.
+    weight: the share of the note's state in that vector, (windows, WINDOW) float32.
+    """
     parts = []
     for notes, unit, begin in zip(songs, units, first, strict=True):
         count = len(notes)
         starts = window_starts(count, WINDOW, stride)
         place = np.minimum(starts[:, None] + np.arange(WINDOW), count - 1)
         share = window_shares(starts, WINDOW, count) / np.bincount(unit)[unit][place]
-        parts.append(
-            (
-                cut_windows(notes, starts, WINDOW),
-                np.minimum(count - starts, WINDOW),
-                begin + unit[place],
-                share.astype(np.float32),
-            )
-        )
-    return Windows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        lengths = np.minimum(count - starts, WINDOW)
+        weight = share.astype(np.float32)
+        parts.append((lengths, cut_windows(notes, starts, WINDOW), begin + unit[place], weight))
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 @torch.inference_mode()
 def _add_batch(
     vectors: Tensor,
     model: "M2BertModel",
-    windows: Windows,
+    windows: list[np.ndarray],
     rows: np.ndarray,
     index_layer: int,
     precision: str,
 ) -> None:
     """Add to `vectors` what some windows give. The batch ends with its longest window."""
-    shortest, longest = windows.lengths[rows].min(), windows.lengths[rows].max()
+    lengths, *of_notes = windows
+    longest = lengths[rows].max()
     notes, vector, weight = (
-        torch.from_numpy(array[rows, :longest]).to(vectors.device)
-        for array in (windows.notes, windows.vector, windows.weight)
+        torch.from_numpy(array[rows, :longest]).to(vectors.device) for array in of_notes
     )
-    real = real_notes(notes) if shortest < longest else None
+    real = real_notes(notes) if lengths[rows].min() < longest else None
     with torch.autocast(vectors.device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
         states = model.layer_states(notes, real, index_layer)
     vectors.index_add_(0, vector.flatten(), (weight[..., None] * states.float()).flatten(0, 1))

@@ -1,38 +1,37 @@
 """How commands end."""
 
 import signal
+from functools import partial
 
 import pytest
 
 from m2bert.base.errors import Told, UserError, run_command
 
 
-@pytest.mark.parametrize("goes_on", [False, True])
-def test_only_commands_that_go_on_promise_to(capsys, goes_on):
-    def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(SystemExit) as exit_:
-        run_command(interrupted, goes_on)
-    assert exit_.value.code == 130
-    errors = capsys.readouterr().err
-    assert errors.startswith("\ninterrupted")
-    assert ("the same command goes on" in errors) == goes_on
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+GOES_ON = "\ninterrupted: what was finished is kept; the same command goes on\n"
 
 
 @pytest.mark.parametrize(
-    ("error", "printed"),
+    ("main", "goes_on", "status", "printed"),
     [
-        (UserError("no song"), "error: no song\n"),
-        (OSError("the disk is full"), "error: the disk is full\n"),
-        (Told(), ""),
+        (interrupt, False, 130, "\ninterrupted\n"),
+        (interrupt, True, 130, GOES_ON),
+        (partial(fail, UserError("no song")), False, 1, "error: no song\n"),
+        (partial(fail, OSError("the disk is full")), False, 1, "error: the disk is full\n"),
+        (partial(fail, Told()), False, 1, ""),
+        (lambda: 3, False, 3, ""),
     ],
 )
-def test_an_error_of_the_user_is_one_sentence(capsys, error, printed):
-    def fails() -> None:
-        raise error
-
+def test_a_command_ends_with_one_sentence_and_a_status(capsys, main, goes_on, status, printed):
     with pytest.raises(SystemExit) as exit_:
-        run_command(fails)
-    assert exit_.value.code == 1
+        run_command(main, goes_on)
+    assert exit_.value.code == status
     assert capsys.readouterr().err == printed

@@ -91,14 +91,6 @@ def test_what_stands_in_a_files_place_is_called_so(tmp_path, content, words):
         read_json(tmp_path / "config.json")
 
 
-def test_a_lock_is_held_once_and_can_be_had_after_its_release(tmp_path):
-    path = tmp_path / "new folder/.lock"
-    lock = try_lock(path)
-    assert try_lock(path) is None
-    lock.release()
-    assert try_lock(path) is not None
-
-
 HOLDS_A_LOCK = """
 import os, sys, time
 from pathlib import Path
@@ -112,9 +104,9 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
+def test_a_lock_is_held_once_and_ends_with_its_process_though_a_child_lives_on(tmp_path):
     """As the processes that read batches do for some seconds."""
-    path = tmp_path / ".lock"
+    path = tmp_path / "new folder/.lock"
     line = [sys.executable, "-c", HOLDS_A_LOCK, str(path)]
     with subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as holder:
         child = int(holder.stdout.readline())
@@ -122,6 +114,9 @@ def test_a_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
             assert try_lock(path) is None
             holder.kill()
             holder.wait()
+            lock = try_lock(path)
+            assert try_lock(path) is None
+            lock.release()
             assert try_lock(path) is not None
         finally:
             os.kill(child, signal.SIGKILL)

@@ -60,16 +60,13 @@ def test_a_warmup_may_be_a_share_of_the_steps():
 
 
 def test_only_what_is_other_than_in_the_paper_is_recorded():
-    assert PAPER.beyond_the_paper() == FINETUNING["paper"].beyond_the_paper() == {}
     assert replace(PAPER, lr=1.0, epochs=3).beyond_the_paper() == {}
-    cosine = replace(PAPER, schedule="cosine", epochs=3, weight_decay=0.1)
-    expected = {"schedule": "cosine", "weight_decay": 0.1, "epochs": 3}
-    assert cosine.beyond_the_paper() == expected
+    changes = {"schedule": "cosine", "weight_decay": 0.1, "epochs": 3}
+    assert replace(PAPER, **changes).beyond_the_paper() == changes
 
 
 def test_a_warmup_longer_than_the_training_is_refused():
     recipe = replace(PAPER, warmup_steps=10)
     refuse_long_warmup(recipe, 11)
-    refuse_long_warmup(PAPER, 0)
     with pytest.raises(UserError, match=r"--warmup_steps 10 is longer than the training, .* 10"):
         refuse_long_warmup(recipe, 10)

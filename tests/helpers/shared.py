@@ -9,7 +9,7 @@ import pytest
 
 from m2bert.model.config import M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.original import load_published
+from m2bert.model.pretrained import load_initial_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -41,5 +41,5 @@ GOLDEN_CONFIG = M2BertConfig(
 def golden_model() -> M2BertForPreTraining:
     """The small model whose outputs and training the original's figures are of."""
     model = M2BertForPreTraining(GOLDEN_CONFIG)
-    load_published(GOLDEN / "tiny_reference.ckpt", model)
+    load_initial_weights(GOLDEN / "tiny_reference.ckpt", model)
     return model

@@ -1,8 +1,6 @@
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,23 +39,15 @@ PRE_TRAINING = {
         "datasets": ["pop909", "ASAP"],
         "songs": 1200,
         "notes": 3456789,
-        "corruption": "rc",
-        "mask_percent": 0.3,
         "rc_range": [4, 12, 12],
     },
 }
 FINE_TUNING = {
-    "task": "melody",
-    "seed": 2022,
     "fold": None,
     "metric": "note_accuracy",
-    "best_epoch": 4,
     "valid_score": 0.9123,
     "test_score": 0.9012,
-    "data": {
-        name: {"segments": 1234, "notes": 56789, "crc32": "00000000"}
-        for name in ("train", "valid", "test")
-    },
+    "data": {"train": {"segments": 1234, "notes": 56789, "crc32": "00000000"}},
     "pretraining": {"epoch": 3, "datasets": ["lmd"]},
     "settings": {"pretrained": True, "checkpoint_sha256": "5d41402abc4b2a76", "lr": 2e-5},
 }
@@ -94,21 +84,13 @@ def test_a_model_comes_back(folders, name):
     assert [n for n, weight in loaded.named_parameters() if weight.requires_grad] == trained
     for mine, theirs in zip(outputs(loaded), outputs(model), strict=True):
         assert torch.equal(mine, theirs)
+    encoder = M2BertModel.from_pretrained(folders / name)
+    assert torch.equal(outputs(encoder)[0], outputs(getattr(model, "backbone", model).eval())[0])
     assert read_record(folders / name) == RECORDS.get(name, {})
     if name in TASKS:
         assert (loaded.task, loaded.classes) == (name, TASKS[name].classes)
         assert loaded.index_layer == model.index_layer
         assert type(load_classifier(folders / name)) is type(model)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_folder_has_an_encoder(folders, name):
-    encoder = M2BertModel.from_pretrained(folders / name)
-    torch.manual_seed(0)
-    model = MODELS[name]()
-    expected = getattr(model, "backbone", model).state_dict()
-    assert encoder.state_dict().keys() == expected.keys()
-    assert all(torch.equal(t, expected[n]) for n, t in encoder.state_dict().items())
 
 
 def test_the_folder_of_a_run_stands_for_its_best_model(tmp_path):
@@ -122,17 +104,12 @@ def test_the_folder_of_a_run_stands_for_its_best_model(tmp_path):
 
 def test_the_configuration_says_what_transformers_users_look_for(folders):
     config = json.loads((folders / "melody/config.json").read_text())
-    assert config["format_version"] == 1
-    assert config["model_type"] == "m2bert"
+    assert [config[name] for name in ("format_version", "model_type")] == [1, "m2bert"]
     assert config["architectures"] == ["NoteClassifier"]
     assert config["id2label"]["1"] == "melody"
     assert {str(label): name for name, label in config["label2id"].items()} == config["id2label"]
-    vocabulary = config["vocabulary"]
-    assert vocabulary["fields"] == ["Bar", "Position", "Pitch", "Duration"]
-    assert vocabulary["pad"] == vocabulary["ordinary_sizes"] == [2, 16, 86, 64]
-    assert vocabulary["mask"] == [3, 17, 87, 65]
-    assert (vocabulary["lowest_pitch"], vocabulary["highest_pitch"]) == (22, 107)
-    assert vocabulary["positions_per_bar"] == 16
+    facts = {"pad": [2, 16, 86, 64], "mask": [3, 17, 87, 65], "lowest_pitch": 22}
+    assert facts.items() <= config["vocabulary"].items()
 
 
 @pytest.mark.parametrize(
@@ -166,26 +143,19 @@ def refused(folder: Path, reader=NoteClassifier) -> str:
         ({"format_version": 2}, "has format version 2, this code reads 1"),
         ({"model_type": "bert"}, "of a model of the type 'bert'"),
         ({"architectures": ["BertModel"]}, "names no model that this code knows"),
-        ({"architectures": []}, "names no model that this code knows"),
-        ({"vocabulary": "cp"}, "another vocabulary .*'cp'"),
         ({"vocabulary": {"lowest_pitch": 21}}, "another vocabulary .*lowest_pitch 21, not 22"),
         ({"hidden_size": 33}, "hidden_size 33 is no multiple"),
         ({"hidden_size": "32"}, "hidden_size is '32', not of the type int"),
-        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, not at least 1"),
-        ({"dropout": None}, "dropout is None"),
         ({"index_layer": 7}, "index_layer 7 is not in"),
-        ({"index_layer": None}, "is no configuration"),
         ({"id2label": {"1": "melody"}}, r"is no configuration .*\(0 is missing\)"),
         ({"id2label": None}, "is no configuration"),
         ({"id2label": dict(zip("0123", range(4), strict=True))}, "0 is no name of a class or task"),
         ({"task": ["melody"]}, r"\['melody'\] is no name of a class or task"),
         ({"task": "genre"}, "genre is no task of the level note"),
         ({"id2label": {"0": "padding", "1": "melody"}}, r"model\.safetensors does not fit"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, not at least 1"),
         ({"num_hidden_layers": 3}, r"model\.safetensors does not fit .*layers\.2"),
-        *(
-            ({key: ...}, f"{key} is missing")
-            for key in ("hidden_size", "index_layer", "id2label", "task")
-        ),
+        *(({key: ...}, f"{key} is missing") for key in ("hidden_size", "index_layer", "task")),
         ({"model_type": ...}, "of a model of the type None"),
         ({"vocabulary": ...}, "another vocabulary"),
     ],
@@ -239,30 +209,26 @@ def example_of(card: str) -> str:
     return example
 
 
+TOLD = {
+    "pre-trained": ("fill-mask", "pop909, ASAP", PRE_TRAINING["valid_acc"]),
+    "melody": ("token-classification", "pop909", [0.9123, 0.9012]),
+}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_card_is_one_that_hubs_read(folders, name):
     card = ModelCard.load(folders / name / "README.md")
     assert (card.data.license, card.data.library_name) == ("other", "m2bert")
-    assert card.data.metrics == (["accuracy"] if name in RECORDS else [])
     assert "midi" in card.data.tags
     assert not re.search(r"\| None|[{}]|\n\n\n", card.text)
-    checksum = hashlib.sha256((folders / name / WEIGHTS_FILE).read_bytes()).hexdigest()
-    assert checksum in card.text
+    assert hashlib.sha256((folders / name / WEIGHTS_FILE).read_bytes()).hexdigest() in card.text
     compile(example_of(card.text), "example", "exec")
-
-
-@pytest.mark.parametrize(
-    ("name", "task", "corpus", "scores"),
-    [
-        ("pre-trained", "fill-mask", "pop909, ASAP", PRE_TRAINING["valid_acc"]),
-        ("melody", "token-classification", "pop909", [0.9123, 0.9012]),
-    ],
-)
-def test_the_card_tells_hubs_the_scores(folders, name, task, corpus, scores):
-    results = ModelCard.load(folders / name / "README.md").data.eval_results
-    told = {(r.task_type, r.dataset_name, r.metric_type) for r in results}
-    assert told == {(task, corpus, "accuracy")}
-    assert [r.metric_value for r in results] == scores
+    assert card.data.metrics == (["accuracy"] if name in TOLD else [])
+    if name in TOLD:
+        *about, scores = TOLD[name]
+        results = card.data.eval_results
+        assert [[r.task_type, r.dataset_name] for r in results] == [about] * len(scores)
+        assert [r.metric_value for r in results] == scores
 
 
 def test_the_card_tells_people_data_training_and_scores(folders):
@@ -297,51 +263,26 @@ def test_the_examples_of_cards_run(folders, tmp_path):
     assert len(melody["names"]) == len(SCALE)
     assert composer["probabilities"].keys() == set(COMPOSER.classes)
     assert sum(composer["probabilities"].values()) == pytest.approx(1)
-
-
-def test_the_examples_of_cards_run_where_notes_are_not_read(folders, tmp_path):
-    """A drum and a very short note."""
-    drums = 9
-    track = on(0, 36, drums) + off(9, 36, drums) + on(0, 60) + off(9, 60) + END
-    (tmp_path / "song.mid").write_bytes(midi_bytes(track))
-    drum, note = run_example(folders / "melody", tmp_path / "song.mid")["names"]
-    assert drum is None
-    assert note in MELODY.classes
-    assert run_example(folders / "composer", tmp_path / "song.mid")["found"] is None
+    # a drum and a very short note, which are not read
+    drum = on(0, 36, channel=9) + off(9, 36, channel=9)
+    song.write_bytes(midi_bytes(drum + on(0, 60) + off(9, 60) + END))
+    of_drum, of_note = run_example(folders / "melody", song)["names"]
+    assert of_drum is None
+    assert of_note in MELODY.classes
+    assert run_example(folders / "composer", song)["found"] is None
 
 
 def test_a_card_never_has_the_checksum_of_other_weights(tmp_path, monkeypatch):
     model = M2BertModel(CONFIG)
     model.save_pretrained(tmp_path)
-
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with torch.no_grad():
-        model.in_linear.bias += 1
-    with monkeypatch.context() as patched:
-        patched.setattr("m2bert.model.folder.sha256", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            model.save_pretrained(tmp_path)
+    monkeypatch.setattr("m2bert.model.folder.sha256", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.save_pretrained(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", WEIGHTS_FILE]
-    model.save_pretrained(tmp_path)
-    checksum = hashlib.sha256((tmp_path / WEIGHTS_FILE).read_bytes()).hexdigest()
-    assert checksum in (tmp_path / "README.md").read_text()
 
 
 def test_a_readme_of_somebody_else_is_not_written_over(tmp_path):
     (tmp_path / "README.md").write_text("# My project\n")
     with pytest.raises(UserError, match=r"README\.md is no card of such a model"):
         M2BertModel(CONFIG).save_pretrained(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
-    assert (tmp_path / "README.md").read_text() == "# My project\n"
-
-
-def test_the_package_itself_is_imported_without_torch():
-    program = (
-        "import sys, m2bert; assert 'torch' not in sys.modules; "
-        "from m2bert import PieceClassifier; assert 'torch' in sys.modules; "
-        "assert not hasattr(m2bert, 'NoSuchModel')"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["# My project\n"]

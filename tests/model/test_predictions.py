@@ -8,7 +8,6 @@ from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
-from m2bert.model.predictions import predict_notes
 from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.notes.song import Song, read_song
 from m2bert.tasks import TASKS
@@ -66,6 +65,8 @@ def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
     evaluated = trainer.evaluate(data, "", lambda batches, _: batches)
     expected = evaluated.predictions.numpy()
     assert len(segments) > 2
+    with pytest.raises(ValueError, match=r"stride 1025 is not in 1\.\.1024"):
+        model.predict(song, stride=1025)
     found = model.predict(song, stride=1024)
     if task.level == "note":
         clipped = np.clip(song.notes.pitch, 22, 107)
@@ -75,24 +76,6 @@ def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
     else:
         np.testing.assert_array_equal(found.windows.argmax(1), expected)
         np.testing.assert_allclose(found.probabilities, found.windows.mean(0))
-
-
-@pytest.mark.parametrize("name", ["melody", "composer"])
-def test_strides_that_leave_notes_out_are_refused(tmp_path, name):
-    path = write_midi(tmp_path / "song.mid")
-    with pytest.raises(ValueError, match=r"stride 1025 is not in 1\.\.1024"):
-        new_model(name).predict(path, 1025)
-
-
-def test_a_models_way_through_a_song_is_by_onset_whatever_the_tracks(tmp_path):
-    notes = random_notes(90)
-    one = read_song(write_midi(tmp_path / "one.mid", notes))
-    (tmp_path / "two.mid").write_bytes(midi_bytes(*map(track, (notes[::2], notes[1::2]), (0, 1))))
-    two = read_song(tmp_path / "two.mid")
-    assert len(two.tracks) == 2
-    model = new_model("melody")
-    of_one, of_two = (in_order(song, model.predict(song).probabilities) for song in (one, two))
-    np.testing.assert_allclose(of_one, of_two, atol=1e-6)
 
 
 def track(notes: list, channel: int) -> bytes:
@@ -119,5 +102,10 @@ def test_textures_are_read_track_by_track_and_drums_are_not_read(tmp_path):
         alone = read_song(tmp_path / "one.mid")
         mine = found.probabilities[song.notes.track == channel]
         np.testing.assert_allclose(mine, model.predict(alone).probabilities, atol=1e-6)
-    together = predict_notes(song, model, model.classes)
-    assert np.nanmax(np.abs(together.probabilities - found.probabilities)) > 1e-3
+    model.task = None  # which reads all tracks together, as if they were one, by onset and pitch
+    together = model.predict(song).probabilities
+    assert np.nanmax(np.abs(together - found.probabilities)) > 1e-3
+    one = read_song(write_midi(tmp_path / "one.mid", [*parts[0], *parts[1]]))
+    of_one = in_order(one, model.predict(one).probabilities)
+    of_all = in_order(song, together)
+    np.testing.assert_allclose(of_one, of_all[~np.isnan(of_all[:, 0])], atol=1e-6)
