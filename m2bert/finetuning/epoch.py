@@ -117,8 +117,8 @@ class ClassifierTrainer:
 
     @torch.no_grad()
     def evaluate(self, data: LabelledSegments, title: str, batches: ShowProgress) -> Scores:
-        """Score a set. The order in which it is read changes nothing: it goes by length, so that
-        little padding is computed. Processes take turns at its batches."""
+        """Score a set. It is read from its longest segment to its shortest, so that little padding
+        is computed; no figure depends on that. Processes take turns at its batches."""
         self.model.eval()
         order = np.argsort(-data.lengths, kind="stable")
         predictions = torch.zeros_like(data.labels)
@@ -133,13 +133,14 @@ class ClassifierTrainer:
         return self.scored(data, loss, self.processes.add_up(predictions))
 
     def pack_epoch(self) -> dict[str, Tensor]:
-        """The epoch under way, of all processes (collective)."""
+        """What the epoch under way has brought, summed over all processes (collective)."""
         losses = torch.tensor(self.losses, device=self.device)
         both = {"losses": losses, "predictions": self.predictions}
         return {name: self.processes.add_up(tensor) for name, tensor in both.items()}
 
     def unpack_epoch(self, tensors: dict[str, Tensor]) -> None:
-        """Go on with an epoch that `pack_epoch` has saved: the main process for all."""
+        """Go on with an epoch that `pack_epoch` has saved. What it brought before is kept by the
+        main process alone, so that the sum over all processes has it once."""
         kept = {name: t.to(self.device) * self.processes.is_main for name, t in tensors.items()}
         self.predictions, self.losses = kept["predictions"], list(kept["losses"])
 

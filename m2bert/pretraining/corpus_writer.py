@@ -79,7 +79,7 @@ class CorpusWriter:
         self._record({"file": file, "reason": reason, "detail": detail})
 
     def finish(self) -> None:
-        """Put the complete corpus in the place of what bore its name."""
+        """Complete the corpus; it replaces an earlier one of the same name."""
         self._data.seek(0)  # numpy leaves room for any number of notes: always `HEADER_BYTES`
         shape = {"descr": "|u1", "fortran_order": False, "shape": (self.notes, 4)}
         np.lib.format.write_array_header_1_0(self._data, shape)
@@ -165,7 +165,7 @@ class CorpusWriter:
 
 
 def finish_replacement(folder: Path, name: str) -> None:
-    """Complete what a kill interrupted while finished files were taking their places."""
+    """Complete a `CorpusWriter.finish` that was killed while it moved files to their places."""
     record = commit_record(folder, name)
     if not record.exists():
         return
@@ -183,7 +183,8 @@ def _partial(folder: Path, name: str, part: str) -> Path:
 
 
 def commit_record(folder: Path, name: str) -> Path:
-    """The new NAME.json under its temporary name: while it is there, the partial files count."""
+    """The new NAME.json under its temporary name: it is there only while `finish` moves the files
+    of a complete corpus to their places."""
     return _partial(folder, name, PARTS[-1])
 
 

@@ -1,4 +1,4 @@
-"""What pre-training asks for: corrupted notes, pianoroll targets and the loss.
+"""What the model is pre-trained to do: corrupted notes, pianoroll targets and the loss.
 
 Pure functions on tensors, on whatever device the notes are (docs/METHOD.md, "Objectives"). Nothing
 here makes the host wait for the device.
@@ -263,7 +263,7 @@ def total_loss(terms: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """What one pre-training run asks for; the defaults are the paper's.
+    """How a pre-training run corrupts notes and what it predicts; the defaults are the paper's.
 
     Attributes:
         corruption: one of `CORRUPTIONS`.

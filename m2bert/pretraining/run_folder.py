@@ -50,7 +50,8 @@ class Progress:
 
     @property
     def best(self) -> dict | None:
-        """The first of the epochs with the highest score."""
+        """The record of the epoch with the highest score, of equal ones the first; None before one
+        has finished."""
         return max(self.history, key=lambda record: record["score"], default=None)
 
     @property

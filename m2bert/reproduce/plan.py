@@ -46,10 +46,11 @@ class Plan:
     """What is to be made in a folder, `runs_dir`.
 
     Attributes:
-        recipe: of both trainings.
-        epochs: of pre-training.
-        flags: further ones of both trainings.
-        wanted: the tasks that are asked for.
+        recipe: name of the recipe of pre-training and of fine-tuning.
+        epochs: epochs of pre-training.
+        flags: further flags of both commands.
+        objectives: names in `OBJECTIVES`, in the order in which they are trained.
+        wanted: the tasks that are asked for, whether or not their data is there.
     """
 
     runs_dir: Path
