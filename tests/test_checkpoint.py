@@ -13,9 +13,7 @@ from m2bert.model.original import FINAL_NORM, convert_published, save_published
 from m2bert.model.pretrained import load_backbone, load_initial_weights
 from tests.helpers.shared import GOLDEN, GOLDEN_CONFIG, golden_model, same_as_original
 
-CONFIG = M2BertConfig(
-    hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
-)
+CONFIG = M2BertConfig(32, 48, 2, 2)
 RECORD = {"epoch": 3, "score": 0.5, "valid_acc": [1.0, 0.5, 0.25, 0.125], "valid_loss": 1.25}
 
 

@@ -18,9 +18,7 @@ from m2bert.model.tensors import load_tensors, save_tensors
 from m2bert.tasks import TASKS
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
 
-CONFIG = M2BertConfig(
-    hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
-)
+CONFIG = M2BertConfig(32, 48, 2, 2)
 MELODY = TASKS["melody"]
 COMPOSER = TASKS["composer"]
 

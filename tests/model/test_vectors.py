@@ -13,14 +13,7 @@ from m2bert.notes.windows import WINDOW
 from tests.helpers.midi_files import SCALE, write_midi
 from tests.helpers.synthetic import random_song
 
-CONFIG = M2BertConfig(
-    hidden_size=16,
-    intermediate_size=24,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    local_attention=16,
-    dropout=0.5,  # must have no effect
-)
+CONFIG = M2BertConfig(16, 24, 3, 2, local_attention=16, dropout=0.5)  # dropout has no effect
 
 
 @pytest.fixture(scope="module")
