@@ -249,3 +249,29 @@ class _Reader(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = build
     for _code in (pickle.BINGET[0], pickle.LONG_BINGET[0]):
         dispatch[_code] = lambda self, load=dispatch[_code]: self.get(load)
+
+
+class _ReaderOfDicts(_Reader):
+    dispatch = _Dispatch(
+        _Reader.dispatch
+        | {
+            code[0]: pickle._Unpickler.dispatch[code[0]]
+            for code in (pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS)
+        }
+    )
+
+
+def read_pickle(path: Path | str) -> Any:
+    """The value of a pickle (protocol 2 to 5) of tuples, lists, dicts, arrays, numbers and text;
+    arrays become lists, numpy's numbers Python's.
+
+    Raises:
+        UserError: as `read_items`.
+    """
+    path = Path(path)
+    try:
+        return _ReaderOfDicts(path, io.BytesIO(path.read_bytes())).load()
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file raises in the library's reader or in numpy
+        raise UserError(f"{path} is cut short or damaged, or holds something else") from error
