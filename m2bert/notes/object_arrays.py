@@ -262,15 +262,16 @@ class _ReaderOfDicts(_Reader):
 
 
 def read_pickle(path: Path | str) -> Any:
-    """The value of a pickle (protocol 2 to 5) of tuples, lists, dicts, arrays, numbers and text;
+    """The value of a pickle (protocol 2 to 4) of tuples, lists, dicts, arrays, numbers and text;
     arrays become lists, numpy's numbers Python's.
 
     Raises:
         UserError: as `read_items`.
     """
     path = Path(path)
+    file = io.BytesIO(path.read_bytes())
     try:
-        return _ReaderOfDicts(path, io.BytesIO(path.read_bytes())).load()
+        return _ReaderOfDicts(path, file).load()
     except UserError:
         raise
     except Exception as error:  # whatever a damaged file raises in the library's reader or in numpy
