@@ -14,7 +14,7 @@ from pathlib import Path
 
 from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources.build import build
-from data_creation.benchmark.sources.table import SOURCES, TARGETS
+from data_creation.benchmark.sources.table import SOURCES
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
 
@@ -24,16 +24,11 @@ def main() -> int:
     show_lines_at_once(escape=True)
     failed = []
     for name in arguments["dataset"]:
-        place, target = SOURCES[name].place, TARGETS[name].place
+        (place, folder), target = SOURCES[name].place, SOURCES[name].target
+        result, below = target or ("smc_dir", DATA_SETS[name].folder)
+        settings = {flag: arguments[flag] for flag in ("num_workers", "strict", "overwrite")}
         try:
-            build(
-                name,
-                arguments[place[0]] / place[1],
-                arguments[target[0]] / target[1],
-                workers=arguments["num_workers"],
-                strict=arguments["strict"],
-                overwrite=arguments["overwrite"],
-            )
+            build(name, arguments[place] / folder, arguments[result] / below, **settings)
         except UserError as error:
             failed.append(name)
             tell(error)
@@ -49,23 +44,18 @@ def parse_arguments() -> argparse.Namespace:
         "made of the same files before is left alone; a bad piece is named and left out.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    folders = {
-        "pop909_dir": ("POP909", "holds POP909's folders 001 to 909"),
-        "sources_dir": ("sources", "holds a folder for each other source"),
-        "dataset_dir": ("dataset_dir", "holds the corpora, pop909_processed among them"),
-        "smc_dir": ("SMC", "where the benchmark's arrays go"),
-    }
-    published = [name for name in SOURCES if name in DATA_SETS]
-    parser.add_argument(
-        "--dataset", nargs="+", choices=SOURCES, default=published, help="what to make"
-    )
-    for name, (default, help) in folders.items():
-        parser.add_argument(f"--{name}", type=Path, default=Path(default), help=help)
-    parser.add_argument("--num_workers", type=count, default=os.cpu_count(), help="processes")
-    strict = "a piece that cannot be used is an error"
-    parser.add_argument("--strict", action="store_true", help=strict)
-    overwrite = "make everything anew; also replaces files that were not made here"
-    parser.add_argument("--overwrite", action="store_true", help=overwrite)
+    add, names = parser.add_argument, [name for name in SOURCES if name in DATA_SETS]
+    add("--dataset", nargs="+", choices=SOURCES, default=names, help="what to make")
+    for flag, default, help in (
+        ("--pop909_dir", "POP909", "holds POP909's folders 001 to 909"),
+        ("--sources_dir", "sources", "holds a folder for each other source"),
+        ("--dataset_dir", "dataset_dir", "holds the corpora, pop909_processed among them"),
+        ("--smc_dir", "SMC", "where the benchmark's arrays go"),
+    ):
+        add(flag, type=Path, default=Path(default), help=help)
+    add("--num_workers", type=count, default=os.cpu_count(), help="processes")
+    add("--strict", action="store_true", help="a piece that cannot be used is an error")
+    add("--overwrite", action="store_true", help="make everything anew, whoever made it")
     return parser.parse_args()
 
 

@@ -26,8 +26,7 @@ class Item(NamedTuple):
 
 
 def write_part(folder: Path, data_set: DataSet, part: str, items: Sequence[Item]) -> list[str]:
-    """Write the files of a part to `folder`; returns their names. A task without labels has no
-    file."""
+    """Write the files of a part; returns their names. A task without labels has no file."""
     notes_file, _ = data_set.tasks[0].file_names(part)
     arrays = {notes_file: _objects(_rows(item.notes) for item in items)}
     for task in data_set.tasks:

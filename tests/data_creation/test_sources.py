@@ -17,9 +17,10 @@ from miditoolkit import MidiFile, Note
 from data_creation.benchmark.parts import convert_part
 from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources import augnet, midi, pm2s, pop909, tnua
+from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
 from data_creation.benchmark.sources.build import _attempt, build
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_in_bars, outer_bars
-from data_creation.benchmark.sources.table import SOURCES, TARGETS
+from data_creation.benchmark.sources.pieces import LeftOut, Piece
+from data_creation.benchmark.sources.table import SOURCES
 from m2bert.base.errors import UserError
 from m2bert.notes.midi import read_with_miditoolkit
 from m2bert.notes.object_arrays import read_items, read_labels, read_note_lists, read_pickle
@@ -36,7 +37,9 @@ def read_all(name: str, folder: Path) -> list:
 
 
 def make(name: str, folder: Path, output_dir: Path, **more) -> dict:
-    build(name, folder, output_dir, **{"workers": 1, "strict": False, "overwrite": False} | more)
+    build(
+        name, folder, output_dir, **{"num_workers": 1, "strict": False, "overwrite": False} | more
+    )
     return json.loads((output_dir / f"{name}.json").read_text())
 
 
@@ -327,7 +330,7 @@ FAULTS = [
         lambda p: np.save(p, np.zeros((3, 2, 3))),
         "p0.npy does not have 0 or 1",
     ),
-    ("orch", "midi/p0.mid", lambda p: p.write_text("x"), "p0.mid is unreadable"),
+    ("orch", "midi/p0.mid", lambda p: p.write_text("x"), "its MIDI file is unreadable"),
     (
         "orch",
         "dbeats/p0.csv",
@@ -338,7 +341,7 @@ FAULTS = [
         "augnet",
         "scores/raw/p0.musicxml",
         lambda p: p.write_text("<x"),
-        "p0.musicxml is no score that",
+        "scores/raw/p0.musicxml is damaged",
     ),
     ("augnet", "dataset/training/p0.tsv", without_rows, "p0.tsv has no rows"),
     (
@@ -351,13 +354,13 @@ FAULTS = [
         "pm2s",
         "R_test.pkl",
         lambda p: p.write_bytes(pickle.dumps([1, 2])),
-        "R_test.pkl holds no notes",
+        "R_test.pkl is damaged or of another kind",
     ),
     (
         "pm2s",
         "R_test.pkl",
         lambda p: p.write_bytes(pickle.dumps(Bomb(print))),
-        "R_test.pkl holds no notes",
+        "files that name code are not read",
     ),
     (
         "tnua",
@@ -365,7 +368,12 @@ FAULTS = [
         lambda p: damage(p, "5,1,3,2", "5,6,3,2"),
         "no class for the fingering",
     ),
-    ("tagatraum", "train_clean/0/0.mid", lambda p: p.write_bytes(b"x"), "0.mid is unreadable"),
+    (
+        "tagatraum",
+        "train_clean/0/0.mid",
+        lambda p: p.write_bytes(b"x"),
+        "its MIDI file is unreadable",
+    ),
 ]
 
 
@@ -387,7 +395,7 @@ POP909_FAULTS = [
         "beats of beat_audio.txt do not ascend",
     ),
     ("001.mid", lambda p: write_midi(p), "the tracks of 001.mid are not MELODY, BRIDGE, PIANO"),
-    ("001.mid", lambda p: p.write_bytes(b"x"), "001.mid is unreadable"),
+    ("001.mid", lambda p: p.write_bytes(b"x"), "its MIDI file is unreadable"),
     ("beat_midi.txt", Path.unlink, "there is no beat_midi.txt"),
 ]
 
@@ -416,7 +424,7 @@ def test_dicts_are_read_and_nothing_runs(tmp_path):
 
 def test_arrays_are_made_once_and_read_by_the_next_command(tmp_path, capsys):
     folder = write_source("pm2s", tmp_path)
-    output_dir = tmp_path / "SMC" / TARGETS["pm2s"].place[1]
+    output_dir = tmp_path / "SMC" / DATA_SETS["pm2s"].folder
     (folder / "R_valid.pkl").rename(tmp_path / "kept")
     with pytest.raises(UserError, match="valid is not made: 1 of its pieces cannot be used"):
         make("pm2s", folder, output_dir)

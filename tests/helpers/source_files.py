@@ -8,7 +8,7 @@ import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange
 from openpyxl import Workbook
 
-from data_creation.benchmark.sources.tnua import _PARTS, _PIECES
+from data_creation.benchmark.sources import tnua
 from tests.helpers.midi_files import write_midi
 
 SCORE = """<?xml version="1.0"?>
@@ -125,10 +125,8 @@ def write_pm2s(folder: Path) -> None:
 def write_tnua(folder: Path) -> None:
     rows = ["pitch,start,duration,beat_type,string,position,finger"]
     rows += ["62,-0.25,0.25,5,1,3,2", "62,0.0,0.75,4,1,0,1", "64,0.5,0.25,5,0,0,0"]
-    for violinists, which in _PARTS.values():
-        for number in violinists:
-            for name in _PIECES.split()[which]:
-                write(folder / f"vio{number}_{name}.csv", "\n".join(rows))
+    for piece in tnua.pieces(folder):
+        write(folder / piece.files[0], "\n".join(rows))
 
 
 def write_tagatraum(folder: Path) -> None:

@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.pieces import (
-    LeftOut,
-    Piece,
-    item_in_bars,
-    outer_bars,
-    read_columns,
-)
+from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
+from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 
@@ -40,8 +35,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     time, measure = np.array(columns, float)
     root, key = _class_ids(roots, CHORD_ROOTS), _class_ids(keys, LOCAL_KEYS)
     notes = score_notes(score)
-    onset, duration, pitch = notes
-    notes = notes[:, np.lexsort((duration, pitch, onset))]
+    notes = notes[:, np.lexsort(notes[[1, 2, 0]])]  # by onset, pitch and duration
     row = np.maximum(np.searchsorted(time, notes[0], side="right") - 1, 0)
     labels = {"chordroot": root[row], "localkey": key[row]}
     return [item_in_bars(notes, bar_lines(time, measure), **labels)]
@@ -65,10 +59,7 @@ def score_notes(path: Path) -> np.ndarray:
     import partitura  # of the extra "score"
 
     with warnings.catch_warnings(action="ignore"):
-        try:
-            parts = partitura.load_score(str(path)).parts
-        except Exception as error:  # it raises whatever a damaged file leads it to
-            raise LeftOut(f"{path.name} is no score that partitura can read") from error
+        parts = partitura.load_score(str(path)).parts
     columns = [np.empty((3, 0))]
     for part in parts:
         its = list(part.iter_all(partitura.score.Note, include_subclasses=False))
@@ -80,7 +71,6 @@ def score_notes(path: Path) -> np.ndarray:
 
 def _class_ids(names: Sequence[str], classes: tuple[str, ...]) -> np.ndarray:
     """Names -> their places among `classes`, from 1."""
-    unknown = sorted(set(names) - set(classes))
-    if unknown:
-        raise LeftOut(f"there is no class for the label {unknown[0][:20]!r}")
+    if unknown := set(names) - set(classes):
+        raise LeftOut(f"there is no class for the label {min(unknown)[:20]!r}")
     return np.array([classes.index(name) + 1 for name in names])

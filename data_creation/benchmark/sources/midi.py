@@ -8,17 +8,16 @@ import numpy as np
 
 from data_creation.benchmark.published import Item
 from data_creation.benchmark.sets import DATA_SETS
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of
+from data_creation.benchmark.sources.pieces import Piece, item_of
 from m2bert.notes.cp import SHORTEST_NOTE_BEATS
-from m2bert.notes.midi import Notes, RejectedMidi
+from m2bert.notes.midi import Notes
 from m2bert.notes.midi_files import midi_files_below
 from m2bert.notes.midi_readers import read_midi
-from m2bert.tasks import SPLITS
+from m2bert.tasks import SPLITS, TASKS
 
 VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
 """Where the classes of the velocity task begin; the last class ends before the last edge."""
 
-GENRES = ("0", "1", "2", "3", "4")
 FOLDS = 5
 
 
@@ -45,22 +44,16 @@ def folded_pieces(classes: tuple, class_of: Callable[[str], str], folder: Path) 
 
 def genre_pieces(folder: Path) -> list[Piece]:
     """The files of the folders train_clean/0 to test_clean/4; as many a class as are used."""
-    pieces = []
-    for part in SPLITS:
-        for label, genre in enumerate(GENRES):
-            files = midi_files_below(folder / f"{part}_clean" / genre)
-            for file in files[: DATA_SETS["tagatraum"].most_per_class.get(part)]:
-                path = f"{part}_clean/{genre}/{file}"
-                pieces.append(Piece(part, path, (path,), label))
-    return pieces
-
-
-def midi_notes(path: Path) -> Notes:
-    """The notes of a file. Raises `LeftOut` if it cannot be read."""
-    try:
-        return read_midi(path)
-    except RejectedMidi as rejection:
-        raise LeftOut(f"{path.name} is {rejection}") from rejection
+    return [
+        Piece(part, name, (name,), label)
+        for part in SPLITS
+        for label in range(len(TASKS["genre"].classes))
+        for top in [f"{part}_clean/{label}"]
+        for file in midi_files_below(folder / top)[
+            : DATA_SETS["tagatraum"].most_per_class.get(part)
+        ]
+        for name in [f"{top}/{file}"]
+    ]
 
 
 def pop909(folder: Path, piece: Piece) -> list[Item]:
@@ -79,7 +72,7 @@ def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
 def _read(path: Path) -> tuple[Notes, np.ndarray, list[np.ndarray]]:
     """The notes of a file; the indices of those as long as a 64th by onset and pitch, equal ones in
     the file's order; and of these onset, offset and pitch."""
-    notes = midi_notes(path)
+    notes = read_midi(path)
     kept = (notes.end - notes.start) / notes.ticks_per_beat >= SHORTEST_NOTE_BEATS
     order = np.lexsort((notes.pitch, notes.start))
     order = order[kept[order]]

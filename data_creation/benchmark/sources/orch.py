@@ -5,14 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.midi import midi_notes
-from data_creation.benchmark.sources.pieces import (
-    LeftOut,
-    Piece,
-    item_in_bars,
-    outer_bars,
-    read_columns,
-)
+from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
+from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+from m2bert.notes.midi_readers import read_midi
 
 METADATA = "new_metadata.csv"
 _PART_OF_ROW = {1: "valid", 5: "valid", 10: "valid", 0: "test", 4: "test", 9: "test"}
@@ -32,7 +27,7 @@ def pieces(folder: Path) -> list[Piece]:
 def read(folder: Path, piece: Piece) -> list[Item]:
     """The instruments of a movement; each note has the texture of its instrument in its bar."""
     midi, labels, dbeats = (folder / file for file in piece.files)
-    notes, roles = midi_notes(midi), np.load(labels, allow_pickle=False).astype(int)
+    notes, roles = read_midi(midi), np.load(labels, allow_pickle=False).astype(int)
     begins = np.array(read_columns(dbeats, ("onset",))[0], float)
     instruments = int(notes.track.max(initial=-1)) + 1
     if roles.shape != (len(begins), instruments, len(_ROLES)) or not np.isin(roles, (0, 1)).all():

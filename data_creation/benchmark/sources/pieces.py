@@ -1,14 +1,14 @@
-"""What the readers of the sources share: pieces, items in bars of four beats, tables of text."""
+"""What the readers of the sources share: pieces, items, tables."""
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from m2bert.notes.cp import BEATS_PER_BAR
+from data_creation.benchmark.published import Item, write_part
+from data_creation.benchmark.sets import DATA_SETS
 
 
 class LeftOut(Exception):
@@ -32,38 +32,6 @@ def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: 
     return Item(np.stack([onset, offset, pitch], axis=1).astype(float), labels)
 
 
-def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item whose bars are stretched or shrunk to four beats: a note that begins a third through
-    its bar begins at beat 4/3 of it; one that reaches over its bar ends as if all were at that
-    bar's scale. Notes come bar by bar, in a bar as they stood; those without duration are left out.
-
-    notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
-    last one ends. Raises `LeftOut` for notes before the first bar line or behind the last.
-    """
-    onset, duration, pitch = notes
-    if not (np.diff(lines) > 0).all():
-        raise LeftOut("bar lines that do not ascend")
-    bar = np.searchsorted(lines, onset, side="right") - 1
-    outside = (duration > 0) & ((bar < 0) | (bar >= len(lines) - 1))
-    if outside.any():
-        bars = f"outside the bars, {lines[0]:g} to {lines[-1]:g}"
-        raise LeftOut(f"{outside.sum()} notes, the first at {onset[outside][0]:g}, {bars}")
-    order = np.argsort(bar, kind="stable")
-    order = order[duration[order] > 0]
-    bar, onset, duration = bar[order], onset[order], duration[order]
-    begin, length = lines[bar], lines[bar + 1] - lines[bar]
-    start, end = (BEATS_PER_BAR * (bar + (t - begin) / length) for t in (onset, onset + duration))
-    return item_of(start, end, pitch[order], **{task: its[order] for task, its in labels.items()})
-
-
-def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
-    """Bar lines with one more behind the last, and `in_front` (0 or 1) before the first, as far
-    away as the next two are apart."""
-    if len(lines) < 2:
-        raise LeftOut(f"{len(lines)} bar lines")
-    return np.pad(lines, (in_front, 1), "reflect", reflect_type="odd")
-
-
 def read_columns(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:
     """The named columns of a table with a header, as text. Raises `LeftOut` if one of them is not
     there, or there is no row."""
@@ -74,3 +42,15 @@ def read_columns(path: Path, names: Sequence[str], delimiter: str = ",") -> list
     if not any(rows):
         raise LeftOut(f"{path.name} has no rows")
     return [[row[header.index(name)] for row in rows if row] for name in names]
+
+
+def write_arrays(
+    name: str, part: str, read: list[tuple[Piece, list[Item]]], output_dir: Path
+) -> dict[str, Any]:
+    """Write what was read of the pieces of a part; returns what the record says of it: "files",
+    "counts", and "pieces", the name of each item's piece."""
+    items = [item for _, its in read for item in its]
+    notes, mended = sum(len(item.notes) for item in items), sum(item.mended for item in items)
+    counts = {"items": len(items), "notes": notes, "labels that the original gets wrong": mended}
+    files = write_part(output_dir, DATA_SETS[name], part, items)
+    return {"files": files, "counts": counts, "pieces": [p.name for p, its in read for _ in its]}

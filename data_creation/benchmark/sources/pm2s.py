@@ -6,7 +6,6 @@ import numpy as np
 
 from data_creation.benchmark.published import Item
 from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of, read_columns
-from m2bert.base.errors import UserError
 from m2bert.notes.object_arrays import read_pickle
 
 METADATA = "metadata.csv"
@@ -24,15 +23,11 @@ def pieces(folder: Path) -> list[Piece]:
 def read(folder: Path, piece: Piece) -> list[Item]:
     """A performance; label 2 where a note is on a beat (or a downbeat), else 1. The notes' median
     duration, doubled or halved, is taken for the length of a beat."""
-    path = folder / piece.files[0]
-    try:
-        rows, annotations = read_pickle(path)
-        marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}
-    except (UserError, TypeError, ValueError, KeyError) as error:
-        raise LeftOut(f"{path.name} holds no notes with beats and downbeats") from error
+    rows, annotations = read_pickle(folder / piece.files[0])
     pitch, onset, duration, _ = np.array(rows, float).reshape(-1, 4).T
+    marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}
     if not len(onset) or not all(marks.values()) or not np.median(duration) > 0:
-        raise LeftOut(f"{path.name} has no notes that last, no beats or no downbeats")
+        raise LeftOut("no notes that last, no beats or no downbeats")
     labels = {task: on_beats(onset, np.sort(beats)) for task, beats in marks.items()}
     beat = np.median(duration)
     while beat < _SHORTEST_BEAT:

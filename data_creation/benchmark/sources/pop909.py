@@ -15,7 +15,7 @@ from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
 from data_creation.benchmark.sources.pieces import LeftOut, Piece
 from m2bert.base.files import read_json, replacing
 from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
-from m2bert.notes.midi import RejectedMidi, notes_of, parse_midi
+from m2bert.notes.midi import notes_of, parse_midi
 
 TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 """The tracks of a song, in order, and what they are called in the aligned file."""
@@ -23,9 +23,7 @@ TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 PARTS = ("train", "valid", "test", "train_3beat")
 _SPLIT = Path(__file__).with_name("pop909_split.json")
 
-# beats of a bar, column of beat_midi.txt with the downbeats, their share
-_METRES = ((4, 2, 0.25), (3, 1, 0.33))
-_SHARE_TOLERANCE = 0.03
+_SHARE_TOLERANCE = 0.03  # of downbeats among the beats
 _EARLIEST = 0.1  # seconds before the first beat from which a note still counts as on it,
 _LASTING = 0.2  # if it lasts longer than so many seconds
 _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
@@ -53,10 +51,7 @@ def align(folder: Path, piece: Piece) -> tuple[MidiFile, int]:
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
     beats_per_bar = metre(beats, read_beats(midi))
-    try:
-        raw = parse_midi(path)
-    except RejectedMidi as rejection:
-        raise LeftOut(f"{path.name} is {rejection}") from rejection
+    raw = parse_midi(path)
     if [track.name for track in raw.instruments] != list(TRACKS):
         raise LeftOut(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
     if not beats_per_bar or 1 not in beats[:, 1]:
@@ -99,16 +94,11 @@ def read_beats(path: Path) -> np.ndarray:
 
 
 def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
-    """Beats of a bar, 4 or 3, if the two annotations of a song agree on it.
-
-    beats: (beats, 2) of beat_audio.txt, second and number in the bar; midi_beats: (beats, 3) of
-    beat_midi.txt, second and whether it is a downbeat, counted in two ways.
-    """
-    for count, column, share in _METRES:
-        close = abs(midi_beats[:, column].mean() - share) < _SHARE_TOLERANCE
-        if beats[:, 1].max() == count and close:
-            return count
-    return None
+    """Beats of a bar, 4 or 3, if both files of a song's beats agree on it."""
+    highest, (_, of_three, of_four) = beats[:, 1].max(), midi_beats.mean(axis=0)
+    if highest == 4 and abs(of_four - 0.25) < _SHARE_TOLERANCE:
+        return 4
+    return 3 if highest == 3 and abs(of_three - 0.33) < _SHARE_TOLERANCE else None
 
 
 def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:

@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_creation.benchmark.published import Item, write_part
-from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources import augnet, bps_motif, midi, orch, pm2s, pop909, tnua
-from data_creation.benchmark.sources.pieces import Piece
+from data_creation.benchmark.sources.pieces import Piece, write_arrays
 from data_creation.corpora import CORPORA
 from m2bert.tasks import COMPOSERS, TASKS
 
@@ -17,74 +15,54 @@ class Source(NamedTuple):
     """A row: what is made of which files, and how.
 
     place: where the source lies, a folder of the command line and one below it; pieces: that place
-    -> its pieces; read: the place and a piece -> its items (or of POP909 an aligned song); listing:
-    the files, if any, that list the pieces; libraries: those that this source alone needs.
+    -> its pieces; read: the place and a piece -> its items, which `write` writes; listing: the
+    files that list the pieces, if any; libraries: those that this source alone needs. What is no
+    data set of the benchmark also has a target, as place, and parts.
     """
 
     place: tuple[str, str]
     pieces: Callable[[Path], list[Piece]]
     read: Callable[[Path, Piece], Any]
+    write: Callable[[str, list[tuple[Piece, Any]], Path], dict[str, Any]]
     listing: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    target: tuple[str, str] | None = None
+    parts: tuple[str, ...] = ()
 
 
-class Target(NamedTuple):
-    """What is made: place, as of a source; parts, in order; outputs: a pattern of the files; write:
-    see `write_arrays`."""
-
-    place: tuple[str, str]
-    parts: tuple[str, ...]
-    outputs: str
-    write: Callable[[str, list[tuple[Piece, Any]], Path], dict[str, Any]]
-
-
-def write_arrays(
-    name: str, part: str, read: list[tuple[Piece, list[Item]]], output_dir: Path
-) -> dict[str, Any]:
-    """Write what was read of the pieces of a part; returns "files", "counts", and "pieces", the
-    name of each item's piece."""
-    items = [item for _, its in read for item in its]
-    counts = {
-        "items": len(items),
-        "notes": sum(len(item.notes) for item in items),
-        "labels that the original gets wrong": sum(item.mended for item in items),
-    }
-    files = write_part(output_dir, DATA_SETS[name], part, items)
-    return {"files": files, "counts": counts, "pieces": [p.name for p, its in read for _ in its]}
+def _row(name: str, pieces: Callable, read: Callable, **more: Any) -> Source:
+    """A data set of the benchmark, made of a corpus of pre-training or of a source of its own."""
+    corpus = CORPORA.get(name)
+    place = ("dataset_dir", corpus.folder) if corpus else ("sources_dir", name)
+    return Source(place, pieces, read, partial(write_arrays, name), **more)
 
 
 _by_folder = partial(midi.folded_pieces, COMPOSERS, lambda file: file.split("/")[-2])
 _by_prefix = partial(
     midi.folded_pieces, TASKS["emotion"].classes, lambda file: Path(file).name.split("_")[0]
 )
-_POP909, _PIANIST8, _EMOPIA = (
-    ("dataset_dir", CORPORA[name].folder) for name in ("pop909", "pianist8", "emopia")
+_composer, _emotion, _genre = (
+    partial(midi.classed_piece, task) for task in ("composer", "emotion", "genre")
 )
-
-
-def _own(module: Any, *more: tuple[str, ...]) -> Source:
-    place = ("sources_dir", module.__name__.split(".")[-1])
-    return Source(place, module.pieces, module.read, *more)
-
-
 SOURCES = {
-    "pop909_processed": Source(("pop909_dir", ""), pop909.pieces, pop909.align),
-    "pop909": Source(_POP909, midi.split_pieces, midi.pop909),
-    "bps_motif": _own(bps_motif, (), ("openpyxl",)),
-    "orch": _own(orch, (orch.METADATA,)),
-    "augnet": _own(augnet, (augnet.SUMMARY,), ("partitura",)),
-    "pm2s": _own(pm2s, (pm2s.METADATA,)),
-    "tnua": _own(tnua),
-    "pianist8": Source(_PIANIST8, _by_folder, partial(midi.classed_piece, "composer")),
-    "emopia": Source(_EMOPIA, _by_prefix, partial(midi.classed_piece, "emotion")),
-    "tagatraum": Source(
-        ("sources_dir", "tagatraum"), midi.genre_pieces, partial(midi.classed_piece, "genre")
+    "pop909_processed": Source(
+        ("pop909_dir", ""),
+        pop909.pieces,
+        pop909.align,
+        pop909.write,
+        target=("dataset_dir", CORPORA["pop909"].folder),
+        parts=pop909.PARTS,
     ),
+    "pop909": _row("pop909", midi.split_pieces, midi.pop909),
+    "bps_motif": _row("bps_motif", bps_motif.pieces, bps_motif.read, libraries=("openpyxl",)),
+    "orch": _row("orch", orch.pieces, orch.read, listing=(orch.METADATA,)),
+    "augnet": _row(
+        "augnet", augnet.pieces, augnet.read, listing=(augnet.SUMMARY,), libraries=("partitura",)
+    ),
+    "pm2s": _row("pm2s", pm2s.pieces, pm2s.read, listing=(pm2s.METADATA,)),
+    "tnua": _row("tnua", tnua.pieces, tnua.read),
+    "pianist8": _row("pianist8", _by_folder, _composer),
+    "emopia": _row("emopia", _by_prefix, _emotion),
+    "tagatraum": _row("tagatraum", midi.genre_pieces, _genre),
 }
 """POP909's aligned songs, and each data set of the benchmark by its name."""
-
-TARGETS = {
-    name: Target(("smc_dir", its.folder), its.parts, f"{name}_*.npy", partial(write_arrays, name))
-    for name, its in DATA_SETS.items()
-} | {"pop909_processed": Target(_POP909, pop909.PARTS, "*/*.mid", pop909.write)}
-"""What is made, by the same names."""

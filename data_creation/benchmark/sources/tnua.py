@@ -8,27 +8,19 @@ from data_creation.benchmark.published import Item
 from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of, read_columns
 from m2bert.tasks import TASKS
 
-_PIECES = (
+PIECES = (
     "bach1 bach2 beeth1 beeth2_1 beeth2_2 elgar flower mend1 mend2 mend3 mozart1 mozart2_1 "
     "mozart2_2 wind"
 )
-# part -> its violinists, and which of the pieces
-_PARTS = {
-    "train": (range(1, 5), slice(0, 9)),
-    "valid": (range(5, 8), slice(9, 11)),
-    "test": (range(8, 11), slice(11, 14)),
-}
+# part, its violinists, and which of the pieces they play
+PARTS = (("train", "1234", (0, 9)), ("valid", "567", (9, 11)), ("test", ("8", "9", "10"), (11, 14)))
 _COLUMNS = ("pitch", "start", "duration", "string", "position", "finger")
 
 
 def pieces(_folder: Path) -> list[Piece]:
     """Each piece of a part as played by each violinist of the part, by file name."""
-    names = sorted(
-        (part, f"vio{number}_{name}.csv")
-        for part, (violinists, which) in _PARTS.items()
-        for number in violinists
-        for name in _PIECES.split()[which]
-    )
+    played = ((part, v, PIECES.split()[slice(*which)]) for part, vs, which in PARTS for v in vs)
+    names = sorted((part, f"vio{v}_{name}.csv") for part, v, names in played for name in names)
     return [Piece(part, file, (file,)) for part, file in names]
 
 
