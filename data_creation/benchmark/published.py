@@ -5,7 +5,7 @@ labels of a note task are lists of ints, one a note; those of a piece task a pla
 an item.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,23 +27,14 @@ class Item(NamedTuple):
 
 def write_part(folder: Path, data_set: DataSet, part: str, items: Sequence[Item]) -> list[str]:
     """Write the files of a part; returns their names. A task without labels has no file."""
-    notes_file, _ = data_set.tasks[0].file_names(part)
-    arrays = {notes_file: _objects(_rows(item.notes) for item in items)}
+    notes = ([[on, off, int(pitch)] for on, off, pitch in item.notes.tolist()] for item in items)
+    arrays = {data_set.tasks[0].file_names(part)[0]: np.fromiter(notes, dtype=object)}
     for task in data_set.tasks:
         labels = [item.labels[task.name].tolist() for item in items if task.name in item.labels]
         if labels:
-            array = _objects(labels) if data_set.level == "note" else np.array(labels, np.int64)
-            arrays[task.file_names(part)[1]] = array
+            dtype = object if data_set.level == "note" else np.int64
+            arrays[task.file_names(part)[1]] = np.fromiter(labels, dtype=dtype)
     for name, array in arrays.items():
         with replacing(folder / name) as temporary, temporary.open("wb") as file:
             np.save(file, array)
     return list(arrays)
-
-
-def _rows(notes: np.ndarray) -> list[list]:
-    return [[onset, offset, int(pitch)] for onset, offset, pitch in notes.tolist()]
-
-
-def _objects(items: Iterable[list]) -> np.ndarray:
-    """An object array of lists, `(items,)`, whatever their lengths."""
-    return np.fromiter(items, dtype=object)

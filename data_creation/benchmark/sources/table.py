@@ -38,12 +38,8 @@ def _row(name: str, pieces: Callable, read: Callable, **more: Any) -> Source:
 
 
 _by_folder = partial(midi.folded_pieces, COMPOSERS, lambda file: file.split("/")[-2])
-_by_prefix = partial(
-    midi.folded_pieces, TASKS["emotion"].classes, lambda file: Path(file).name.split("_")[0]
-)
-_composer, _emotion, _genre = (
-    partial(midi.classed_piece, task) for task in ("composer", "emotion", "genre")
-)
+_EMOTIONS = TASKS["emotion"].classes
+_by_prefix = partial(midi.folded_pieces, _EMOTIONS, lambda file: Path(file).name.split("_")[0])
 SOURCES = {
     "pop909_processed": Source(
         ("pop909_dir", ""),
@@ -61,8 +57,8 @@ SOURCES = {
     ),
     "pm2s": _row("pm2s", pm2s.pieces, pm2s.read, listing=(pm2s.METADATA,)),
     "tnua": _row("tnua", tnua.pieces, tnua.read),
-    "pianist8": _row("pianist8", _by_folder, _composer),
-    "emopia": _row("emopia", _by_prefix, _emotion),
-    "tagatraum": _row("tagatraum", midi.genre_pieces, _genre),
+    "pianist8": _row("pianist8", _by_folder, partial(midi.classed_piece, "composer")),
+    "emopia": _row("emopia", _by_prefix, partial(midi.classed_piece, "emotion")),
+    "tagatraum": _row("tagatraum", midi.genre_pieces, partial(midi.classed_piece, "genre")),
 }
 """POP909's aligned songs, and each data set of the benchmark by its name."""
