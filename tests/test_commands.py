@@ -27,6 +27,8 @@ FLAGS = {
     "objectives tasks minutes precision cpu",
     "data_creation.prepare_pretrain": "dataset dataset_dir lmd_dir output_dir num_workers "
     "midi_reader overwrite",
+    "data_creation.build_from_sources": "dataset pop909_dir sources_dir dataset_dir smc_dir "
+    "num_workers strict overwrite",
     "data_creation.prepare_smc": "smc_dir output_dir dataset as_published overwrite",
     "data_creation.demo.__main__": "output_dir songs seed",
 }
@@ -100,6 +102,10 @@ def test_training_needs_no_midi_library_and_no_pictures(module):
 
 
 def test_reading_files_needs_no_torch():
-    for module in ("m2bert.embed", "data_creation.prepare_pretrain"):
+    for module in (
+        "m2bert.embed",
+        "data_creation.prepare_pretrain",
+        "data_creation.build_from_sources",
+    ):
         done = without(["torch", "transformers"], module)
         assert done.returncode == 0, done.stderr

@@ -6,27 +6,22 @@ labels for every task (`m2bert.tasks.Task.file_names`):
     smc/downstream_note/pop909_train.npy  pop909_train_melodyans.npy  pop909_train_velocityans.npy
     smc/downstream_note/bps_motif_fold_0.npy  bps_motif_fold_0_mnidans.npy
     smc/downstream_seq/pianist8_fold_0.npy  pianist8_fold_0_composerans.npy
-
-A file of notes is an object array (pickled) of items, each a list of [onset, offset, pitch]: floats
-in beats, and an int. The labels of a note task are an object array of lists of ints, one a note;
-those of a piece task a plain int64 array, one an item.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from data_creation.benchmark.published import Item, write_part
 from data_creation.benchmark.sets import DATA_SETS, DataSet
+from data_creation.benchmark.sources.midi import VELOCITY_EDGES
 from data_creation.demo.music import MELODY, STEPS_PER_BEAT
 from data_creation.demo.styles import COMPOSERS, EMOTIONS, GENRES
-from m2bert.base.files import replacing
 from m2bert.notes.cp import BEATS_PER_BAR
 
 FOLDER = "smc"
 """The benchmark's folder below the demo's."""
-
-VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
 
 _OPEN_STRINGS = (55, 62, 69, 76)  # a violin's: G, D, A, E
 _DIATONIC_STEP = np.array([0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6])  # of a semitone above the string
@@ -120,31 +115,26 @@ def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]
                 if song["corpus"] in corpora and part in (song["split"], song["fold"])
                 for item in items_of(played)
             ]
-            arrays = _arrays(DATA_SETS[name], part, items)
-            for file, array in arrays.items():
-                with replacing(output_dir / file) as temporary, temporary.open("wb") as opened:
-                    np.save(opened, array)
+            files = _write_part(output_dir, DATA_SETS[name], part, items)
             paths = [song["path"] for song, _ in items]
-            benchmark[name][part] = {"files": list(arrays), "songs": paths}
+            benchmark[name][part] = {"files": files, "songs": paths}
     return benchmark
 
 
-def _arrays(
-    data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """The content of a part's files: the notes of its items and their labels for every task."""
-    notes_file, *label_files = (f"{FOLDER}/{data_set.folder}/{n}" for n in data_set.files(part))
-    rows = (notes[["onset", "offset", "pitch"]].tolist() for _, notes in items)
-    arrays = {notes_file: _objects(list(map(list, item)) for item in rows)}
-    for task, file in zip(data_set.tasks, label_files, strict=True):
-        if classes := PIECE_CLASSES.get(task.name):
-            labels = [classes.index(song["style"]) for song, _ in items]
-            arrays[file] = np.array(labels, dtype=np.int64)
-        elif of_notes := NOTE_LABELS.get(task.name):  # a task that a user has added has none
-            arrays[file] = _objects(of_notes(notes).tolist() for _, notes in items)
-    return arrays
-
-
-def _objects(items: Iterable[list]) -> np.ndarray:
-    """An object array of lists, `(items,)`, whatever their lengths."""
-    return np.fromiter(items, dtype=object)
+def _write_part(
+    output_dir: Path, data_set: DataSet, part: str, items: list[tuple[dict, np.ndarray]]
+) -> list[str]:
+    """Write the notes of a part's items and their labels for every task; returns the files."""
+    written = []
+    for song, notes in items:
+        labels = {}
+        for task in data_set.tasks:
+            if classes := PIECE_CLASSES.get(task.name):
+                labels[task.name] = np.array(classes.index(song["style"]))
+            elif of_notes := NOTE_LABELS.get(task.name):  # a task that a user has added has none
+                labels[task.name] = of_notes(notes)
+        columns = [notes[name] for name in ("onset", "offset", "pitch")]
+        written.append(Item(np.stack(columns, axis=1), labels))
+    folder = Path(FOLDER, data_set.folder)
+    names = write_part(output_dir / folder, data_set, part, written)
+    return [(folder / name).as_posix() for name in names]

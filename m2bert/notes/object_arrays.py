@@ -232,3 +232,30 @@ class _Reader(pickle._Unpickler):
         if named not in _STAND_INS:
             raise UserError(f"{self.path} refers to {named}; files that name code are not read")
         return _STAND_INS[named]
+
+
+class _ReaderOfDicts(_Reader):
+    dispatch = _Dispatch(
+        _Reader.dispatch
+        | {
+            code[0]: pickle._Unpickler.dispatch[code[0]]
+            for code in (pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS)
+        }
+    )
+
+
+def read_pickle(path: Path | str) -> Any:
+    """The value of a pickle (protocol 2 to 4) of tuples, lists, dicts, arrays, numbers and text;
+    arrays become lists, numpy's numbers Python's.
+
+    Raises:
+        UserError: as `read_items`.
+    """
+    path = Path(path)
+    file = io.BytesIO(path.read_bytes())
+    try:
+        return _ReaderOfDicts(path, file).load()
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file raises in the library's reader or in numpy
+        raise UserError(f"{path} is cut short or damaged, or holds something else") from error

@@ -1,0 +1,41 @@
+"""BPS-motif: first movements of Beethoven's piano sonatas, with the notes of motifs marked."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_creation.benchmark.published import Item
+from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
+from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+
+_FIRST_OF_FOLD = (1, 8, 15, 21, 27)  # sonatas; there are 32
+
+
+def pieces(_folder: Path) -> list[Piece]:
+    """The 32 sonatas, in folds by number."""
+    folds = np.searchsorted(_FIRST_OF_FOLD, range(1, 33), side="right") - 1
+    return [
+        Piece(f"fold_{fold}", name, (f"notes/{name}.csv", f"downbeats/{number}/dBeats.xlsx"))
+        for number, fold in enumerate(folds, 1)
+        for name in [f"{number:02d}-1"]
+    ]
+
+
+def read(folder: Path, piece: Piece) -> list[Item]:
+    """A movement; label 2 where a note belongs to a motif, else 1."""
+    table, downbeats = (folder / file for file in piece.files)
+    *columns, motif = read_columns(table, ("onset", "duration", "midi_number", "type"))
+    lines = outer_bars(first_column(downbeats), in_front=1)
+    label = np.where(np.array(motif) != "", 2, 1)
+    return [item_in_bars(np.array(columns, float), lines, mnid=label)]
+
+
+def first_column(path: Path) -> np.ndarray:
+    """The numbers in the first column of an Excel file's first sheet."""
+    from openpyxl import load_workbook  # of the extra "score"
+
+    sheets = load_workbook(path, read_only=True, data_only=True).worksheets
+    if not sheets:
+        raise LeftOut(f"{path.name} has no sheets")
+    cells = [row[0] for row in sheets[0].iter_rows(values_only=True)]
+    return np.array([cell for cell in cells if cell is not None], float)

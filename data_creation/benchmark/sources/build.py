@@ -1,0 +1,138 @@
+"""Runs the rows of `table`: the pieces of a source -> files, part by part.
+
+Beside the files there is then NAME.json: the versions of the libraries, and for each part the files
+that it was made of with their checksums (SHA-256), the pieces in the order of the items, counts,
+and what was left out and why.
+"""
+
+import hashlib
+import importlib.util
+import platform
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from importlib.metadata import version
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_creation.benchmark.sets import DATA_SETS
+from data_creation.benchmark.sources.pieces import LeftOut, Piece
+from data_creation.benchmark.sources.table import SOURCES
+from m2bert.base.errors import UserError
+from m2bert.base.files import read_json, write_json
+from m2bert.base.workers import WorkerFailure, map_in_processes
+from m2bert.notes.skipped import SHOWN, RejectedMidi
+
+SECONDS_PER_PIECE = 600  # far above what the longest score takes
+
+
+def build(
+    name: str, folder: Path, output_dir: Path, *, num_workers: int, strict: bool, overwrite: bool
+) -> None:
+    """Make the files of a row of `SOURCES` in `output_dir` from the source in `folder`.
+
+    A part that was made of the same files before is left alone. A piece that cannot be used is
+    named with the reason and left out. Raises `UserError` if the source or its library is not
+    there, if a part has no items, if there are files that were not made here, and with `strict` if
+    a piece is left out; the parts that were finished before are kept.
+    """
+    source, data_set = SOURCES[name], DATA_SETS.get(name)
+    parts = data_set.parts if data_set else source.parts
+    pieces = _find_pieces(name, folder)
+    path = output_dir / f"{name}.json"
+    made = {} if overwrite else _made_before(path)
+    libraries = ("numpy", "miditoolkit", *source.libraries)
+    versions = {"python": platform.python_version()} | {name: version(name) for name in libraries}
+    record = {"versions": versions, "made": made}
+    print(f"{name}: {len(pieces):,} pieces in {folder}")
+
+    sources, todo = {}, []
+    for part in parts:
+        its = [piece for piece in pieces if piece.part == part]
+        files = chain(source.listing, *(piece.files for piece in its))
+        sources[part] = {file: _checksum(folder / file) for file in files}
+        earlier = made.pop(part, {"sources": None})
+        is_whole = all((output_dir / file).exists() for file in earlier.get("files", ()))
+        if earlier["sources"] != sources[part] or not is_whole or (strict and earlier["left_out"]):
+            todo += its
+        else:
+            made[part] = earlier
+            print(f"  {part}: made before of the same files; --overwrite makes it anew")
+    write_json(path, record)
+
+    read, workers = partial(_attempt, partial(source.read, folder)), min(num_workers, len(todo))
+    with closing(map_in_processes(read, todo, workers, SECONDS_PER_PIECE)) as results:
+        bar = tqdm(results, name, len(todo), unit=" pieces", disable=None)
+        pairs = groupby(zip(todo, bar, strict=True), lambda pair: pair[0].part)
+        for part, group in pairs:
+            used, left_out = _without_left_out(part, list(group), strict)
+            written = source.write(part, used, output_dir)
+            counts = (f"{count:,} {what}" for what, count in written["counts"].items() if count)
+            print(f"  {part}: {', '.join(counts)}")
+            made[part] = written | {"left_out": left_out, "sources": sources[part]}
+            write_json(path, record)
+    if absent := [part for part in parts if part not in made]:
+        raise UserError(f"{name}: there are no pieces of {', '.join(absent)}")
+
+
+def _find_pieces(name: str, folder: Path) -> list[Piece]:
+    source = SOURCES[name]
+    for path in (folder, *(folder / file for file in source.listing)):
+        if not path.exists():
+            raise UserError(f"{name} is missing: there is no {path}")
+    for library in source.libraries:
+        if importlib.util.find_spec(library) is None:
+            raise UserError(f"{name} needs one more library: pip install {library}")
+    pieces = _attempt(source.pieces, folder)
+    if isinstance(pieces, LeftOut):
+        raise UserError(f"{name}: {', '.join(source.listing)} in {folder} cannot be used: {pieces}")
+    return pieces
+
+
+def _made_before(path: Path) -> dict[str, Any]:
+    """What the record at `path` says that was made; nothing if there is none."""
+    if path.exists():
+        return read_json(path).get("made", {})
+    for foreign in chain(path.parent.glob(f"{path.stem}_*.npy"), path.parent.glob("*/*.mid")):
+        raise UserError(
+            f"{foreign} is there, but was not made here (no {path.name} beside it); choose another "
+            "folder, or replace it with --overwrite"
+        )
+    return {}
+
+
+def _checksum(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
+    """`function(argument)`, or in its place the `LeftOut` that says why there is none."""
+    try:
+        return function(argument)
+    except (LeftOut, UserError) as error:
+        return LeftOut(str(error))
+    except RejectedMidi as rejection:
+        return LeftOut(f"its MIDI file is {rejection}")
+    except FileNotFoundError as error:
+        return LeftOut(f"there is no {Path(error.filename).name}")
+    except Exception as error:  # whatever a file that is not as expected leads a reader to
+        files = " or ".join(getattr(argument, "files", ()))
+        return LeftOut(f"{files} is damaged or of another kind ({type(error).__name__})")
+
+
+def _without_left_out(
+    part: str, read: list[tuple[Piece, Any]], strict: bool
+) -> tuple[list[tuple[Piece, Any]], dict[str, str]]:
+    """What was read of the pieces; and why others are left out, of which the first are printed."""
+    failed = LeftOut | WorkerFailure
+    left_out = {p.name: str(getattr(x, "reason", x)) for p, x in read if isinstance(x, failed)}
+    reasons = [f"    {name}: {why}" for name, why in left_out.items()]
+    if left_out:
+        count = f"  {part}: {len(left_out):,} of {len(read):,} pieces are left out, the first ones:"
+        print("\n".join([count, *reasons[:SHOWN]]))
+    if left_out and (strict or len(left_out) == len(read)):
+        raise UserError(f"{part} is not made: {len(left_out)} of its pieces cannot be used")
+    return [pair for pair in read if pair[0].name not in left_out], left_out

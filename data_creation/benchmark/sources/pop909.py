@@ -1,0 +1,159 @@
+"""POP909, aligned to its beats.
+
+The data set's MIDI files are performances: their beats are not those of the music. The times of the
+beats are annotated in seconds, so notes go from ticks to seconds, and from seconds to the beat that
+they are in (`docs/METHOD.md`, "POP909"). `pop909_split.json` is the split of MIDI-BERT.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
+
+from data_creation.benchmark.sources.pieces import LeftOut, Piece
+from m2bert.base.files import read_json, replacing
+from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
+from m2bert.notes.midi import notes_of, parse_midi, read_bytes
+
+TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
+"""The tracks of a song, in order, and what they are called in the aligned file."""
+
+PARTS = ("train", "valid", "test", "train_3beat")
+_SPLIT = Path(__file__).with_name("pop909_split.json")
+
+_SHARE_TOLERANCE = 0.03  # of downbeats among the beats
+_EARLIEST = 0.1  # seconds before the first beat from which a note still counts as on it,
+_LASTING = 0.2  # if it lasts longer than so many seconds
+_STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
+
+
+def pieces(folder: Path) -> list[Piece]:
+    """The songs with four beats a bar, in the parts train, valid and test, and those with three, in
+    train_3beat; songs of other or changing metre are not used."""
+    split_of = {song: split for split, songs in read_json(_SPLIT).items() for song in songs}
+    found = []
+    for song in sorted(path.name for path in folder.glob("[0-9][0-9][0-9]")):
+        files = (f"{song}/{song}.mid", f"{song}/beat_audio.txt", f"{song}/beat_midi.txt")
+        try:
+            beats_per_bar = metre(*(read_beats(folder / file) for file in files[1:]))
+        except (LeftOut, OSError, ValueError, IndexError):
+            beats_per_bar = 4  # reading the song will say what is wrong
+        if beats_per_bar:
+            part = split_of.get(song, "train") if beats_per_bar == 4 else "train_3beat"
+            found.append(Piece(part, song, files))
+    return found
+
+
+def align(folder: Path, piece: Piece) -> tuple[MidiFile, int]:
+    """Align a song; returns the aligned file, and how many notes were dropped."""
+    path, audio, midi = (folder / file for file in piece.files)
+    beats = read_beats(audio)
+    beats_per_bar = metre(beats, read_beats(midi))
+    raw = parse_midi(read_bytes(path))
+    if [track.name for track in raw.instruments] != list(TRACKS):
+        raise LeftOut(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
+    if not beats_per_bar or 1 not in beats[:, 1]:
+        raise LeftOut(f"{audio.name} has no downbeat, or no bars of four or three beats")
+    first_tick = TICKS_PER_BEAT * (-beats[:, 1].tolist().index(1) % beats_per_bar)
+    notes = aligned_notes(raw, beats[:, 0], first_tick)
+    if not notes.size:
+        raise LeftOut("no note lies within the annotated beats")
+
+    aligned = MidiFile(ticks_per_beat=TICKS_PER_BEAT)
+    aligned.time_signature_changes = [TimeSignature(4, 4, 0)]
+    aligned.tempo_changes = list(tempo_changes(beats[:, 0], first_tick))
+    aligned.instruments = [Instrument(i, False, name) for i, name in enumerate(TRACKS.values())]
+    for track, start, end, pitch, velocity in notes.T.tolist():
+        aligned.instruments[track].notes.append(Note(velocity, pitch, start, end))
+    return aligned, sum(len(track.notes) for track in raw.instruments) - notes.shape[1]
+
+
+def write(part: str, read: list[tuple[Piece, Any]], output_dir: Path) -> dict[str, Any]:
+    """Write the aligned songs of a part; returns what the record says of them."""
+    files = [f"{part}/{piece.name}.mid" for piece, _ in read]
+    for file, (_, (midi, _)) in zip(files, read, strict=True):
+        with replacing(output_dir / file) as temporary:
+            midi.dump(temporary)
+    notes = sum(len(track.notes) for _, (midi, _) in read for track in midi.instruments)
+    dropped = sum(dropped for _, (_, dropped) in read)
+    counts = {"songs": len(files), "notes": notes, "notes dropped": dropped}
+    return {"files": files, "counts": counts, "pieces": [piece.name for piece, _ in read]}
+
+
+def read_beats(path: Path) -> np.ndarray:
+    """The rows of a file of beats, two or more: seconds, then other numbers."""
+    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if len(rows) < 2:
+        raise LeftOut(f"{path.name} has {len(rows)} beats")
+    beats = np.array(rows, float)
+    if not (np.diff(beats[:, 0]) > 0).all():
+        raise LeftOut(f"the beats of {path.name} do not ascend")
+    return beats
+
+
+def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
+    """Beats of a bar, 4 or 3, if both files of a song's beats agree on it."""
+    highest, (_, of_three, of_four) = beats[:, 1].max(), midi_beats.mean(axis=0)
+    if highest == 4 and abs(of_four - 0.25) < _SHARE_TOLERANCE:
+        return 4
+    return 3 if highest == 3 and abs(of_three - 0.33) < _SHARE_TOLERANCE else None
+
+
+def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:
+    """Ticks -> seconds, as the original has it.
+
+    A tick at which the tempo changes is timed by the tempo before it, and tick 0, which has none
+    before it, by the last one. The order of the operations decides how halves are rounded later.
+    """
+    change = np.array([tempo.time for tempo in midi.tempo_changes])
+    beat_seconds = 60 / np.array([tempo.tempo for tempo in midi.tempo_changes])
+    lengths = np.diff(change) * beat_seconds[:-1] / midi.ticks_per_beat
+    begin = np.concatenate([[0.0], np.cumsum(lengths)])
+    segment = np.searchsorted(change, ticks, side="left") - 1
+    return begin[segment] + (ticks - change[segment]) * beat_seconds[segment] / midi.ticks_per_beat
+
+
+def aligned_notes(midi: MidiFile, beats: np.ndarray, first_tick: int) -> np.ndarray:
+    """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
+    velocity, by track, start and falling pitch.
+
+    beats: seconds of the beats; first_tick: where the first one lies. Notes before the first beat,
+    more than a beat behind the last one or shorter than half a 16th are dropped.
+    """
+    notes = notes_of(midi)
+    start, end = seconds(midi, notes.start), seconds(midi, notes.end)
+    early = beats[0] - start
+    kept = (early <= 0) | ((early <= _EARLIEST) & (end - start > _LASTING))
+    start = np.maximum(start, beats[0])
+
+    beat_seconds = np.diff(beats, append=2 * beats[-1] - beats[-2])
+    # a note exactly on a beat stays in the one before
+    beat = np.maximum(np.searchsorted(beats, start, side="left") - 1, 0)
+    kept &= start - beats[-1] <= beat_seconds[-1]
+    onset, length = (
+        TICKS_PER_POSITION * np.rint(4 * time / beat_seconds[beat]).astype(np.int64)
+        for time in (start - beats[beat], end - start)
+    )
+    onset += first_tick + TICKS_PER_BEAT * beat
+    kept &= length > 0
+    columns = (notes.track, onset, onset + length, notes.pitch, notes.velocity)
+    track, onset, offset, pitch, velocity = (column[kept] for column in columns)
+    # Of notes that start together on one key the softest ends first: so the original's writer put
+    # them, and so readers of MIDI files pair beginnings and ends.
+    order = np.lexsort((velocity, -pitch, onset, track))
+    by_end = np.lexsort((offset, -pitch, onset, track))
+    return np.stack([track[order], onset[order], offset[by_end], pitch[order], velocity[order]])
+
+
+def tempo_changes(beats: np.ndarray, first_tick: int) -> Iterator[TempoChange]:
+    """The tempos of an aligned file: a new one where a beat is longer or shorter than that of the
+    tempo by more than 0.05 s."""
+    yield TempoChange(round(60 / (beats[1] - beats[0]), 2), 0)
+    lengths = np.round(np.diff(beats), 2).tolist()
+    noted = lengths[0]
+    for beat, length in enumerate(lengths[1:], 2):
+        if abs(length - noted) > _STEADY:
+            noted = length
+            yield TempoChange(60 / noted, first_tick + TICKS_PER_BEAT * beat)
