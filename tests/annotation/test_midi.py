@@ -1,16 +1,22 @@
-"""The annotated MIDI file: the very notes, in tracks by their role, with markers."""
+"""The annotated MIDI file: it sounds like the song, in tracks by their role, with markers."""
+
+from collections import Counter
 
 import mido
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from m2bert.annotation.midi import write_annotation_midi
+from m2bert.annotation.midi import LONGEST_DELTA, write_annotation_midi
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.legal_midi import is_legal
 from m2bert.notes.midi import parse_midi
 from m2bert.notes.song import read_song
 from tests.helpers.annotation_samples import annotate, made_up_annotation
 from tests.helpers.midi_files import note, save, write_midi
+from tests.helpers.midi_player import play
+from tests.helpers.random_midi import orderly_messages, wild_messages
 
 MELODY, BRIDGE, ACCOMPANIMENT = 1, 2, 3
 
@@ -64,8 +70,9 @@ def test_roles_become_tracks_and_the_rest_stays(tmp_path):
 def test_several_instruments_keep_their_roles_apart(tmp_path):
     path = save(
         tmp_path / "in.mid",
+        [mido.Message("program_change", channel=3, program=40)],  # which the last track begins with
         [mido.MetaMessage("track_name", name="Flöte"), *note(0, 9), *note(0, 9)],
-        [mido.Message("program_change", channel=3, program=40), *note(0, 9, 50, 3)],
+        note(0, 9, 50, 3),
     )
     said = {"melody": [MELODY, BRIDGE, MELODY]}
     midi = written(annotate(read_song(path), said), tmp_path)
@@ -115,6 +122,10 @@ def test_everything_else_in_the_file_stays(tmp_path):
             mido.MetaMessage("set_tempo", tempo=333_333, time=100),
         ],
         [
+            mido.MetaMessage("set_tempo", tempo=500_001),
+            mido.MetaMessage("set_tempo", tempo=1_000_000, time=200),
+        ],
+        [
             mido.Message("control_change", control=0, value=5, channel=2),
             mido.Message("program_change", program=12, channel=2),
             mido.Message("control_change", control=64, value=127, time=2, channel=2),
@@ -126,7 +137,6 @@ def test_everything_else_in_the_file_stays(tmp_path):
     )
     song = read_song(path)
     midi = written(annotate(song, {"melody": [MELODY, ACCOMPANIMENT]}), tmp_path)
-    assert midi.tempo_changes == song.midi.tempo_changes
     assert midi.time_signature_changes == song.midi.time_signature_changes
     assert midi.key_signature_changes == song.midi.key_signature_changes
     assert midi.lyrics == song.midi.lyrics
@@ -139,32 +149,144 @@ def test_everything_else_in_the_file_stays(tmp_path):
     np.testing.assert_allclose(read_back.seconds(ticks), song.seconds(ticks), rtol=1e-9)
 
 
-def test_tempos_of_all_tracks_are_kept(tmp_path):
-    """120 beats a minute, 240 from beat 10 on; another track repeats the 120 of the beginning."""
-    first, second = (mido.MetaMessage("set_tempo", tempo=tempo) for tempo in (500_000, 250_000))
-    path = save(tmp_path / "in.mid", [first, second.copy(time=4800)], [first, *note(0, 9600)])
-    song = read_song(path)
-    write_annotation_midi(annotate(song), tmp_path / "out.mid")
-    for read in (song, read_song(tmp_path / "out.mid")):
-        assert read.seconds(np.array([4800, 9600])).tolist() == [5, 7.5]
-
-
-def test_a_note_ends_before_it_is_struck_again(tmp_path):
-    path = save(tmp_path / "in.mid", [*note(0, 9), *note(0, 9), *note(0, 0)])
-    write_annotation_midi(annotate(read_song(path)), tmp_path / "out.mid")
-    track = mido.MidiFile(tmp_path / "out.mid").tracks[1]
-    types = [message.type for message in track if not message.is_meta]
-    assert types == ["note_on", "note_off"] * 3
-
-
 def test_the_file_is_what_other_programs_expect(tmp_path):
-    annotation = made_up_annotation(read_song(write_midi(tmp_path / "in.mid")))
+    repeated = [*((9 * i, 9 * i + 9, 60) for i in range(8)), (72, 72, 60)]
+    annotation = made_up_annotation(read_song(write_midi(tmp_path / "in.mid", repeated)))
     write_annotation_midi(annotation, tmp_path / "out.mid")
     file = mido.MidiFile(tmp_path / "out.mid")
     assert file.type == 1
     for track in file.tracks:
         assert all(message.time >= 0 for message in track)
         assert [message.type for message in track].index("end_of_track") == len(track) - 1
+        types = [message.type for message in track if not message.is_meta]
+        assert types == ["note_on", "note_off"] * (len(types) // 2)  # ended before struck again
     # tempo, signatures and markers are in the first track, where programs look for them
     kinds = {"set_tempo", "time_signature", "key_signature", "marker", "lyrics"}
     assert not any(message.type in kinds for track in file.tracks[1:] for message in track)
+
+
+# How it sounds
+
+
+def notes_with_instruments(midi):
+    """Every note with what it is played by, as a multiset."""
+    return Counter(
+        (n.start, n.end, n.pitch, n.velocity, int(instrument.program), instrument.is_drum)
+        for instrument in midi.instruments
+        for n in instrument.notes
+    )
+
+
+def metas(path):
+    """Messages to no channel, but for names of tracks, ports and our markers."""
+    merged = mido.merge_tracks(mido.MidiFile(path).tracks)
+    own = {"track_name", "midi_port", "end_of_track"}
+    times = np.cumsum([message.time for message in merged]).tolist()
+    found = [
+        message.copy(time=time)
+        for message, time in zip(merged, times, strict=True)
+        if (message.is_meta and message.type not in own) or message.type == "sysex"
+    ]
+    return sorted(found, key=lambda message: (message.time, str(message)))
+
+
+def symusic_notes(path):
+    score = pytest.importorskip("symusic").Score(path)
+    return sorted(
+        (n.time, n.time + n.duration, n.pitch, n.velocity) for t in score.tracks for n in t.notes
+    )
+
+
+def roles(random, song):
+    return {"melody": random.integers(NOT_READ, 4, len(song))}
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3), with_roles=st.booleans())
+def test_every_event_stays_on_its_channel_and_tick(tmp_path_factory, seed, tracks, with_roles):
+    folder, random = tmp_path_factory.mktemp("random"), np.random.default_rng(seed)
+    # at least one note, whatever was drawn
+    drawn = [wild_messages(random, 60) for _ in range(tracks)]
+    song = read_song(save(folder / "in.mid", note(1, 5), *drawn))
+    write_annotation_midi(
+        annotate(song, roles(random, song) if with_roles else {}), folder / "out.mid"
+    )
+    before, after = play(folder / "in.mid"), play(folder / "out.mid")
+    assert after.plain_notes() == before.plain_notes()
+    assert after.states == before.states
+    had, has = (Counter((t, p, str(m)) for t, p, m in played.events) for played in (before, after))
+    assert {message.split()[0] for _, _, message in has - had} <= {"program_change"}  # repeated
+    lost = had - has
+    assert {message.split()[0] for _, _, message in lost} <= {"note_on"}
+    assert lost.total() == song.never_ended
+    assert metas(folder / "out.mid") == metas(folder / "in.mid")
+    read_back = read_song(folder / "out.mid")
+    assert read_back.never_ended == 0
+    plain = sorted(note[2:] for note in before.plain_notes())
+    notes = read_back.notes
+    columns = (notes.start, notes.end, notes.pitch, notes.velocity)
+    assert sorted(zip(*(column.tolist() for column in columns), strict=True)) == plain
+    assert symusic_notes(folder / "out.mid") == plain
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3))
+def test_every_note_sounds_as_before(tmp_path_factory, seed, tracks):
+    folder, random = tmp_path_factory.mktemp("random"), np.random.default_rng(seed)
+    song = read_song(save(folder / "in.mid", *orderly_messages(random, 25, tracks)))
+    midi = written(annotate(song, roles(random, song)), folder)
+    assert play(folder / "out.mid").notes == play(folder / "in.mid").notes
+    if tracks == 1:  # also for those who look at a track alone
+        assert notes_with_instruments(midi) == notes_with_instruments(song.midi)
+
+
+def test_ports_stay(tmp_path):
+    """Two tracks on channel 0 of two ports; what is meant for the second stays there."""
+    ports = [mido.MetaMessage("midi_port", port=port) for port in (0, 1)]
+    violin, empty = (mido.Message("program_change", program=40, channel=n) for n in (0, 5))
+    reset = mido.Message("sysex", data=(126, 127, 9, 1))
+    path = save(
+        tmp_path / "in.mid",
+        [ports[0], *note(0, 9, 60), *note(0, 9, 61)],
+        [ports[1], reset, violin, empty, *note(0, 9, 62), *note(0, 9, 63)],
+    )
+    said = {"melody": [MELODY, ACCOMPANIMENT] * 2}
+    write_annotation_midi(annotate(read_song(path), said), tmp_path / "out.mid")
+    assert play(tmp_path / "out.mid").notes == play(path).notes
+    assert play(tmp_path / "out.mid").states == play(path).states
+    tracks = mido.MidiFile(tmp_path / "out.mid").tracks
+    with_reset = [[m.port for m in t if m.type == "midi_port"] for t in tracks if reset in t]
+    assert with_reset == [[1]]
+
+
+def test_long_silences_are_bridged(tmp_path):
+    gap = mido.MetaMessage("text", text="still here", time=LONGEST_DELTA)
+    path = save(
+        tmp_path / "in.mid",
+        [*note(0, 9), gap, gap, *note(1000, 1009), gap, mido.MetaMessage("end_of_track", time=9)],
+    )
+    midi = written(annotate(read_song(path)), tmp_path)
+    tracks = mido.MidiFile(tmp_path / "out.mid").tracks
+    assert max(message.time for track in tracks for message in track) <= LONGEST_DELTA
+    # the file is as long as before
+    assert sum(m.time for m in tracks[0]) == sum(m.time for m in mido.MidiFile(path).tracks[0])
+    found = [(n.start, n.end) for instrument in midi.instruments for n in instrument.notes]
+    assert found == [(0, 9), (2 * LONGEST_DELTA + 1009, 2 * LONGEST_DELTA + 1018)]
+    assert [note[:2] for note in symusic_notes(tmp_path / "out.mid")] == found
+
+
+def test_a_note_is_kept_whose_port_changes(tmp_path):
+    begin, end = note(0, 9)
+    path = save(tmp_path / "in.mid", [begin, mido.MetaMessage("midi_port", port=1), end])
+    midi = written(annotate(read_song(path)), tmp_path)
+    assert [(n.start, n.end) for i in midi.instruments for n in i.notes] == [(0, 9)]
+
+
+def test_a_bank_waits_for_the_next_program(tmp_path):
+    """Both notes sound in bank 0, though bank 5 is chosen where the program was."""
+    program, bank = mido.Message("program_change", program=9), mido.Message("control_change")
+    path = save(
+        tmp_path / "in.mid", [program, bank.copy(value=5), *note(0, 9), *note(0, 9), program]
+    )
+    written(annotate(read_song(path), {"melody": [MELODY, ACCOMPANIMENT]}), tmp_path)
+    assert play(tmp_path / "out.mid").notes == play(path).notes

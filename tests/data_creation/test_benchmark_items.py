@@ -1,4 +1,4 @@
-"""Benchmark items -> CP notes: the rules at their edges, MIDI files, the original's figures.
+"""Benchmark items -> CP notes: MIDI files, the original's figures.
 
 `test_prepare_smc` compares them with loops over all notes.
 """
@@ -23,31 +23,6 @@ from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
 
 
-def test_the_published_way_loses_notes_before_beat_0_and_of_a_bar_of_half_a_beat():
-    onsets = {4.5: [0], 4.625: [0, 4], 8.5: [0, 4], 9.0: [0, 4, 8]}
-    for last_offset, kept in onsets.items():
-        rows = [[beat, beat + 0.25, 60] for beat in (-0.25, 0, 4, 8) if beat < last_offset]
-        rows[-1][1] = last_offset
-        item = np.array(rows, float)
-        assert item[order_as_published(item), 0].tolist() == kept
-    assert len(order_as_published(np.array([[0, 0.5, 60.0]]))) == 0
-
-
-def test_equal_onsets_are_ordered_by_the_clipped_pitch_and_else_stay():
-    item = np.array([[0, 1, 5], [0, 2, 22], [0, 3, 3], [0, 4, 120], [0, 5, 107], [0, 6, 60]], float)
-    assert order_by_onset(item).tolist() == [0, 1, 2, 5, 3, 4]
-
-
-def test_a_pickup_lies_in_the_bar_in_front():
-    item = np.array([[-0.5, 0, 60], [0, 1, 62], [3, 4, 64], [0, 1, 65], [0, 1, 60]])
-    beats = global_beats(item)
-    assert beats[:, 0].tolist() == [-0.5, 0, 3, 4, 4]
-    order = order_by_onset(beats)
-    assert order.tolist() == [0, 1, 2, 4, 3]
-    cp = cp_notes_of_beats(beats[order])
-    assert cp[:, :2].tolist() == [[0, 14], [0, 0], [1, 12], [0, 0], [1, 0]]
-
-
 @pytest.mark.parametrize("ticks_per_beat", [96, 220, 384, 480, 1000])
 def test_a_piece_equals_its_midi_file(tmp_path, ticks_per_beat):
     rng = np.random.default_rng(ticks_per_beat)
@@ -64,15 +39,6 @@ def beats_of_midi(path):
     order = np.lexsort((midi.pitch, midi.start))
     columns = (midi.start / midi.ticks_per_beat, midi.end / midi.ticks_per_beat, midi.pitch)
     return np.stack(columns, axis=1)[order]
-
-
-def test_segments_are_padded_at_the_end():
-    cp = np.arange(20, dtype=np.uint8).reshape(5, 4)
-    segments = cut_notes(cp, 3)
-    assert segments.dtype == np.uint8
-    assert segments.tolist() == [cp[:3].tolist(), [*cp[3:].tolist(), [2, 16, 86, 64]]]
-    assert cut_notes(cp[:3], 3).shape == (1, 3, 4)
-    assert cut_labels(np.arange(1, 6), 3).tolist() == [[1, 2, 3], [4, 5, 0]]
 
 
 # ---- the original's figures

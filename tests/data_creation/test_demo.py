@@ -9,8 +9,7 @@ import pytest
 
 from data_creation.corpora import CORPORA, find_midi_files
 from data_creation.demo import write
-from data_creation.demo.harmony import Key, pitches, tone_name
-from data_creation.demo.music import strokes
+from data_creation.demo.harmony import Key, tone_name
 from data_creation.demo.styles import FIGURES, MELODIES, PROGRESSIONS
 from data_creation.demo.write import DEMO_CORPORA, FEWEST_SONGS, write_demo
 from m2bert.base.errors import UserError
@@ -46,17 +45,6 @@ def test_midi_files_hold_music_that_tokens_can_say(demo_dir: Path, demo: dict):
             assert on_grid < 0.5 if corpus.by_hand else on_grid == 1
 
 
-def test_chords_are_spelled_in_their_key():
-    def names(tones: tuple[int, ...]) -> str:
-        return " ".join(map(tone_name, tones))
-
-    assert names(Key(2, False).chord(3).scale) == "D E F# G A B C#"
-    assert names(Key(0, True).chord(1).scale) == "C D E- F G A- B-"
-    assert names(Key(0, True).chord(5, seventh=True).tones) == "G B D F"
-    assert (Key(6, True).name, Key(6, True).relative()) == ("f#", Key(3, False))
-    assert pitches([0, 6], 60, 72) == [60, 66, 72]
-
-
 @pytest.mark.parametrize("minor", [False, True])
 @pytest.mark.parametrize("tonic", range(-2, 3))
 def test_every_reachable_key_and_root_has_a_class(tonic: int, minor: bool):
@@ -69,7 +57,6 @@ def test_every_reachable_key_and_root_has_a_class(tonic: int, minor: bool):
 
 def test_patterns_are_whole_bars():
     assert {len(line) for row in [*FIGURES.values(), *MELODIES.values()] for line in row} == {16}
-    assert strokes("..C---R-x.") == [(2, 4, "C"), (6, 2, "R"), (8, 1, "x")]
 
 
 def test_command_writes_reuses_and_refuses(tmp_path: Path):

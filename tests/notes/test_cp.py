@@ -3,8 +3,7 @@
 import json
 
 import numpy as np
-import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from m2bert.notes import cp
@@ -41,10 +40,6 @@ def slow_cp_notes(notes, ticks_per_beat):
     return words
 
 
-def fast(notes, ticks_per_beat):
-    return cp.cp_notes(*np.array(notes, np.int64).reshape(-1, 4).T, ticks_per_beat)
-
-
 @st.composite
 def note_lists(draw):
     """Notes that collide often: few onsets, lengths around the limits, several tracks."""
@@ -61,45 +56,16 @@ def note_lists(draw):
 
 
 @given(note_lists())
+@example(([], 480))
+@example(([(0, 480, 64, 0), (0, 480, 60, 0)], 480))  # tick 0 alone
+@example(([(0, 480, 60, 0), (1920, 2400, 60, 0)], 480))  # the last onset is on a downbeat
+@example(([(0, 480, 60, 0), (19230, 19680, 60, 0)], 480))  # empty bars between
+@example(([(240, 269, 60, 0), (240, 270, 61, 0)], 480))  # shorter than a 64th, and a 64th
 def test_equals_the_slow_version(case):
     notes, ticks_per_beat = case
-    assert fast(notes, ticks_per_beat).tolist() == slow_cp_notes(notes, ticks_per_beat)
-
-
-def test_no_notes_give_an_empty_song():
-    song = fast([], 480)
-    assert song.shape == (0, 4)
-    assert song.dtype == np.uint8
-
-
-def test_notes_at_tick_0_alone_stay_there():
-    song = fast([(0, 480, 64, 0), (0, 480, 60, 0)], 480)
-    assert song.tolist() == [[0, 0, 38, 7], [1, 0, 42, 7]]
-
-
-def test_last_onset_on_a_downbeat_falls_in_the_bar_before():
-    song = fast([(0, 480, 60, 0), (1920, 2400, 60, 0)], 480)
-    assert song[:, 0].tolist() == [cp.BAR_NEW, cp.BAR_CONTINUE]
-    assert song[:, 1].tolist() == [0, 15]
-
-
-def test_empty_bars_leave_no_trace():
-    near = fast([(0, 480, 60, 0), (1950, 2400, 60, 0)], 480)
-    far = fast([(0, 480, 60, 0), (19230, 19680, 60, 0)], 480)
-    np.testing.assert_array_equal(near, far)
-
-
-@pytest.mark.parametrize(
-    ("length", "kept"), [(29, False), (30, True)], ids=["shorter than a 64th", "a 64th"]
-)
-def test_shortest_note(length, kept):
-    assert len(fast([(240, 240 + length, 60, 0)], 480)) == kept
-
-
-def test_nearest_multiple_of_fractions_of_a_tick():
-    np.testing.assert_array_equal(
-        cp.nearest_multiple(np.array([60, 60.5, 180, 180.01]), 120), [0, 1, 1, 2]
-    )
+    song = cp.cp_notes(*np.array(notes, np.int64).reshape(-1, 4).T, ticks_per_beat)
+    assert (song.dtype, song.shape[1:]) == (np.uint8, (4,))
+    assert song.tolist() == slow_cp_notes(notes, ticks_per_beat)
 
 
 @same_as_original

@@ -2,22 +2,14 @@
 
 import json
 import os
-import pickle
 
 import numpy as np
 import pytest
 
 from m2bert.notes.midi_readers import read_midi
-from m2bert.notes.skipped import (
-    NO_METRE,
-    NO_USABLE_NOTES,
-    SEVERAL_METRES,
-    SEVERAL_PIECES,
-    UNREADABLE,
-    RejectedMidi,
-)
+from m2bert.notes.skipped import NO_METRE, NO_USABLE_NOTES, SEVERAL_METRES, UNREADABLE, RejectedMidi
 from m2bert.notes.tokenised_song import tokenise_file
-from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, read_cp_notes, write_midi
+from tests.helpers.midi_files import END, SCALE, midi_bytes, on, read_cp_notes, write_midi
 from tests.helpers.shared import golden_all
 
 
@@ -66,12 +58,6 @@ def test_notes_are_those_of_the_file(tmp_path):
     assert notes.time_signatures == ((4, 4, 0),)
 
 
-def test_overlapping_notes_of_a_pitch_end_first_in_first_out(tmp_path):
-    overlapping = [(0, 480, 60), (240, 960, 60)]
-    notes = read_midi(write_midi(tmp_path / "overlap.mid", overlapping))
-    assert list(zip(notes.start, notes.end, strict=True)) == [(0, 480), (240, 960)]
-
-
 def test_files_that_are_no_midi_or_cut_short_anywhere_are_unreadable(tmp_path):
     whole = write_midi(tmp_path / "whole.mid").read_bytes()
     path = tmp_path / "bad.mid"
@@ -83,14 +69,6 @@ def test_files_that_are_no_midi_or_cut_short_anywhere_are_unreadable(tmp_path):
     ):
         path.write_bytes(content)
         assert rejection(path) in (UNREADABLE, NO_USABLE_NOTES), content
-
-
-@pytest.mark.parametrize(("division", "detail"), [(0, "0 ticks"), (0xE728, "frames")])
-def test_time_that_is_not_in_beats_is_unreadable(tmp_path, division, detail):
-    content = bytearray(write_midi(tmp_path / "frames.mid").read_bytes())
-    content[12:14] = division.to_bytes(2, "big")
-    (tmp_path / "frames.mid").write_bytes(content)
-    assert rejection(tmp_path / "frames.mid", detail=detail) == UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -121,25 +99,6 @@ def test_it_is_said_how_many_notes_begin_where_none_ends(tmp_path):
         assert rejection(tmp_path / "a.mid", read, "16 begin and none") == NO_USABLE_NOTES
 
 
-@pytest.mark.parametrize("read", [read_cp_notes, read_any_metre])
-def test_pieces_that_do_not_belong_together_are_refused(tmp_path, read):
-    song = on(0, 60) + off(480, 60) + END
-    (tmp_path / "a.mid").write_bytes(midi_bytes(song, song, form=2))
-    assert rejection(tmp_path / "a.mid", read, "2 sequences") == SEVERAL_PIECES
-
-
 def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.mid")
     assert rejection(tmp_path / "pipe.mid", detail="no ordinary file") == UNREADABLE
-
-
-@pytest.mark.parametrize("tempos", [(), range(300_000, 310_000)], ids=["no tempo", "10,000"])
-def test_tempo_does_not_reach_the_tokens(tmp_path, tempos):
-    plain = read_cp_notes(write_midi(tmp_path / "plain.mid"))
-    other = read_cp_notes(write_midi(tmp_path / "other.mid", tempos=tempos))
-    np.testing.assert_array_equal(plain, other)
-
-
-def test_a_rejection_travels_between_processes():
-    rejection = pickle.loads(pickle.dumps(RejectedMidi(UNREADABLE, "why")))
-    assert (rejection.reason, rejection.detail) == (UNREADABLE, "why")

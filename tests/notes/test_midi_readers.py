@@ -2,13 +2,9 @@
 
 import importlib.util
 import random
-import subprocess
-import sys
 import tarfile
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks.midi_readers import difference, read_or_reason
 from data_creation.prepare_pretrain import fingerprint
@@ -17,6 +13,7 @@ from m2bert.notes.midi_readers import READERS, SYMUSIC, read_midi
 from m2bert.notes.skipped import UNREADABLE
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.corpus_writer import CorpusWriter
+from tests.helpers.commands import run
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.odd_midi import ODD
 from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED
@@ -137,44 +134,13 @@ def test_file_names_in_any_encoding(tmp_path, name, by_symusic_alone):
     assert len(read_midi(write_midi(tmp_path / name), "symusic").start) == 8
 
 
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from([on, off]), st.sampled_from([0, 0, 5, 300]), st.sampled_from([60, 61, 64])
-    ),
-    min_size=1,
-    max_size=40,
-)
-
-
-@needs_symusic
-@given(tracks=st.lists(st.tuples(st.lists(st.integers(0, 15), min_size=1), EVENTS), max_size=4))
-def test_any_notes(tmp_path_factory, tracks):
-    contents = [
-        b"".join(
-            event(delta, pitch, channels[index % len(channels)])
-            for index, (event, delta, pitch) in enumerate(events)
-        )
-        for channels, events in tracks
-    ]
-    path = tmp_path_factory.getbasetemp() / "any.mid"
-    path.write_bytes(midi_bytes(FOUR_FOUR + END, *(content + END for content in contents)))
-    assert_same(path)
-
-
 # Music
 
 
 @needs_symusic
-def test_demo_music(demo_dir, demo):
-    for song in demo["songs"][::4]:
-        assert_same(demo_dir / song["path"])
-
-
-@needs_symusic
-def test_files_of_unusual_and_broken_kinds():
-    files = sorted((GOLDEN / "midi").glob("*.mid"))
-    assert files
-    for path in files:
+def test_demo_music_and_files_of_unusual_and_broken_kinds(demo_dir, demo):
+    files = [demo_dir / song["path"] for song in demo["songs"][::4]]
+    for path in (*files, *sorted((GOLDEN / "midi").glob("*.mid"))):
         assert_same(path)
 
 
@@ -202,8 +168,7 @@ def midi_members(path):
 
 
 def prepare(reader, *arguments, program=("-m", "data_creation.prepare_pretrain")):
-    command = [sys.executable, *program, "--midi_reader", reader, *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    return run(*program, "--midi_reader", reader, *arguments)
 
 
 @needs_symusic

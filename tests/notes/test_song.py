@@ -2,23 +2,21 @@
 
 import mido
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2bert.base.errors import UserError
 from m2bert.notes.song import read_song
-from tests.helpers.midi_files import END, midi_bytes, note, off, on, program, save, write_midi
+from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.random_midi import wild_messages
 
 
-def test_seconds_follow_the_tempos(tmp_path):
-    """60 beats a minute from tick 0, 120 from tick 1, 240 from tick 2 on."""
-    tempos = (1_000_000, 500_000, 250_000)
-    song = read_song(write_midi(tmp_path / "song.mid", tempos=tempos))
-    ticks = np.array([0, 1, 2, 482, 0])
-    expected = np.array([0, 1, 1.5, 1.5 + 480 * 0.25, 0]) / 480
-    np.testing.assert_allclose(song.seconds(ticks), expected)
+def test_seconds_follow_the_tempos_of_all_tracks(tmp_path):
+    """120 beats a minute, 240 from beat 10 on; another track repeats the 120 of the beginning."""
+    first, second = (mido.MetaMessage("set_tempo", tempo=tempo) for tempo in (500_000, 250_000))
+    song = read_song(
+        save(tmp_path / "song.mid", [first, second.copy(time=4800)], [first, *note(0, 9600)])
+    )
+    assert song.seconds(np.array([4800, 9600, 0])).tolist() == [5, 7.5, 0]
 
 
 def test_without_a_tempo_there_are_120_beats_a_minute(tmp_path):
@@ -28,40 +26,14 @@ def test_without_a_tempo_there_are_120_beats_a_minute(tmp_path):
 
 
 def test_tracks_and_their_notes(tmp_path):
-    file = mido.MidiFile()
     name = mido.MetaMessage("track_name", name="Flöte ".encode().decode("latin-1"))
     flute = mido.Message("program_change", program=73)
-    pitches, drums = (
-        [mido.Message(kind, note=note, channel=channel, time=9) for kind in ("note_on", "note_off")]
-        for note, channel in ((60, 0), (36, 9))
-    )
-    file.tracks += [mido.MidiTrack([name, flute, *pitches]), mido.MidiTrack(drums)]
-    file.save(tmp_path / "song.mid")
-    song = read_song(tmp_path / "song.mid")
+    path = save(tmp_path / "song.mid", [name, flute, *note(9, 18)], note(9, 18, 36, 9))
+    song = read_song(path)
     found = [(track.name, track.program, track.is_drum) for track in song.tracks]
     assert found == [("Flöte", 73, False), ("", 0, True)]
     assert song.is_drum.tolist() == [False, True]
     assert (len(song), song.never_ended) == (2, 0)
-
-
-def test_notes_that_never_end_are_counted(tmp_path):
-    """Of one key struck three times and ended once, and of another."""
-    data = program(0, 5) + on(0, 60) + on(9, 60) + on(9, 60) + off(480, 60) + on(0, 62) + END
-    (tmp_path / "song.mid").write_bytes(midi_bytes(data, data))
-    song = read_song(tmp_path / "song.mid")
-    assert (len(song), song.never_ended) == (2, 6)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(None, "there is no file"), (b"no music", "no MIDI file"), (midi_bytes(END), "has no notes")],
-)
-def test_what_is_no_song_is_named(tmp_path, content, words):
-    path = tmp_path / "song.mid"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=f"{words}|song.mid .*{words}"):
-        read_song(path)
 
 
 @settings(max_examples=40)

@@ -6,7 +6,7 @@ import pytest
 
 from m2bert.base.errors import UserError
 from m2bert.finetuning.result import RunKey
-from m2bert.scores.results import describe_differences, name_runs, read_results
+from m2bert.scores.results import read_results
 from tests.helpers.result_samples import SETTINGS, write_result
 
 
@@ -84,24 +84,3 @@ def test_what_does_not_belong_is_refused(folder, changes, said):
 def test_a_fold_that_is_no_fold_is_refused(tmp_path, fold):
     path = write_result(tmp_path, "composer", 2021, fold, 0.5)
     assert f"{path} is of fold {fold}" in refusal(tmp_path)
-
-
-def test_runs_in_words():
-    runs = [("violin_all", 2024, None), ("violin_all", 2023, None), ("genre", 1, None)]
-    runs += [("composer", 2021, fold) for fold in range(5)]
-    runs += [("composer", 2022, 3), ("composer", 7, 4), ("composer", 7, 0)]
-    assert name_runs([RunKey(*run) for run in runs]) == (
-        "genre seed 1; composer seed 2021; composer seed 7 folds 0, 4; composer seed 2022 fold 3; "
-        "violin_all seeds 2023, 2024"
-    )
-    assert name_runs([]) == ""
-
-
-def test_differences_in_words():
-    before = {"epochs": 10, "ckpt": None, "model": {"width": 8, "layers": 2}}
-    assert describe_differences(before, before) == ""
-    now = {"epochs": 10, "ckpt": "a", "model": {"width": 8, "layers": 4}, "lr": 1.0}
-    assert (
-        describe_differences(before, now)
-        == "ckpt None and 'a'; lr None and 1.0; model.layers 2 and 4"
-    )
