@@ -94,11 +94,3 @@ def test_one_process_goes_on_where_two_were_stopped(without_dropout, tmp_path, m
     (epoch,) = re.findall("going on after epoch ([0-9]+)", printed.out)
     assert 0 < int(epoch) < 40
     assert_close_results(figures(tmp_path / "one"), figures(tmp_path / "two"))
-
-
-def test_bad_words_under_torchrun_are_said_once(finetuning_inputs, tmp_path):
-    words = command(finetuning_inputs, "--save_root", tmp_path, "--task", "melodie")
-    done = torchrun("-m", "m2bert.finetune", *words)
-    assert done.returncode != 0
-    assert done.stderr.count("error: there is no task melodie") == 1
-    assert list(tmp_path.iterdir()) == []
