@@ -1,14 +1,9 @@
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from m2bert.model import attention
-from m2bert.model.config import M2BertConfig
-from m2bert.model.encoder import M2BertModel
-from m2bert.notes.cp import real_notes
-from tests.helpers.synthetic import random_segments
 
 
 def slow_local_attention(query, key, value, real, reach):
@@ -40,24 +35,6 @@ def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded)
     for mask in (attention.block_mask(rows, reach), attention.band_mask(rows, reach)):
         attended, _ = attention.attend(None, query, key, value, mask, scaling=1.0)
         torch.testing.assert_close(attended.transpose(1, 2), expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("padded", [True, False])
-def test_the_model_is_the_same_with_blocks_and_without(monkeypatch, padded):
-    torch.manual_seed(0)
-    model = M2BertModel(M2BertConfig(32, 48, 4, 2, dropout=0.0))
-    rng = np.random.default_rng(0)
-    notes = torch.from_numpy(random_segments(rng, 3, 300, shortest=1 if padded else 300))
-    counted = real_notes(notes)[..., None]
-    outcomes = []
-    for blocks in (True, False):
-        monkeypatch.setattr(attention, "blocks_save_work", lambda *_, chosen=blocks: chosen)
-        model.zero_grad()
-        states = model(notes, real_notes(notes) if padded else None) * counted
-        states.square().sum().backward()
-        outcomes.append([states, *(w.grad for w in model.parameters() if w.grad is not None)])
-    for with_blocks, without in zip(*outcomes, strict=True):
-        torch.testing.assert_close(with_blocks, without, atol=1e-5, rtol=1e-4)
 
 
 def test_dropout_falls_on_attention_in_blocks():

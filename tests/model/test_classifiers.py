@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from m2bert.finetuning.epoch import counted_in_loss, segment_losses
-from m2bert.model.classifiers import CLASSIFIERS, LAST_LAYER, NoteClassifier, PieceClassifier
+from m2bert.model.classifiers import CLASSIFIERS, NoteClassifier, PieceClassifier
 from m2bert.model.config import M2BertConfig
 from m2bert.model.optimisers import AdamW
 from m2bert.notes.cp import PAD
@@ -102,12 +102,6 @@ def test_a_head_reads_the_chosen_layer(index_layer):
     torch.testing.assert_close(classifier(notes)[real], expected_logits[real])
 
 
-@pytest.mark.parametrize("index_layer", [8, 13])
-def test_a_layer_that_is_not_there_is_refused(index_layer):
-    with pytest.raises(ValueError, match=rf"index_layer {index_layer} is not in 9\.\.12"):
-        NoteClassifier(SMALL, numbered(5), index_layer)
-
-
 def test_padding_changes_nothing_for_notes_and_something_for_pieces():
     notes = small_segments(count=1)
     notes[:, 12:] = torch.tensor(PAD, dtype=torch.uint8)
@@ -129,11 +123,3 @@ def test_pooling_is_a_weighted_mean_of_states_for_every_aspect():
         pooled.append(torch.cat([(column[:, None] * segment).sum(0) for column in weights.T]))
     expected_logits = classifier.classifier(torch.stack(pooled))
     torch.testing.assert_close(classifier(notes), expected_logits, atol=1e-5, rtol=1e-5)
-
-
-def test_states_of_unread_layers_are_not_trained():
-    classifier = NoteClassifier(SMALL, numbered(5), LAST_LAYER - 1)
-    notes = small_segments()
-    classifier(notes).sum().backward()
-    last = classifier.backbone.note_bert1.layers[-1]
-    assert all(weight.grad is None or not weight.grad.any() for weight in last.parameters())

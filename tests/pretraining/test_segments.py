@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2bert.base.errors import UserError
-from m2bert.notes.cp import PAD
+from m2bert.notes.cp import FIELDS, PAD
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.segments import (
     Batches,
@@ -125,30 +125,6 @@ def test_a_batch_is_no_longer_than_its_longest_segment_needs(songs):
     assert padded == {True, False}
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_share_the_same_global_batches(songs, draws, processes):
-    whole = Batches(songs, draws, 4, max_seq_len=64, mask_percent=0.3)
-    rows = np.split(np.arange(4), processes)
-    shares = [Batches(songs, draws, 4, 64, 0.3, rows=mine) for mine in rows]
-    for step in range(len(whole)):
-        batch = whole[step]
-        parts = [share[step] for share in shares]
-        for name in ("notes", "keys", "counted"):
-            joined = np.concatenate([part[name] for part in parts])
-            np.testing.assert_array_equal(joined, batch[name])
-        assert all(part["selected"] == batch["selected"] for part in parts)
-        assert all(part["real"] == batch["real"] for part in parts)
-
-
-def test_going_on_in_the_middle_of_an_epoch_gives_the_same_batches(songs, draws):
-    batches = Batches(songs, draws, 2, max_seq_len=64, mask_percent=0.3)
-    whole = list(load_batches(batches, 0, workers=0, pin_memory=False))
-    rest = list(load_batches(batches, 2, workers=1, pin_memory=False))
-    assert len(rest) == len(whole) - 2
-    for mine, expected in zip(rest, whole[2:], strict=True):
-        assert (mine["notes"] == expected["notes"]).all()
-
-
 def test_batches_travel_to_worker_processes_without_the_notes(songs, draws):
     batches = Batches(songs, draws, 2, max_seq_len=64, mask_percent=0.3)
     sent = pickle.dumps(batches)
@@ -194,11 +170,12 @@ def test_excluded_songs_are_named_as_in_the_corpus(songs, tmp_path):
             songs.excluded(read_names(names))
 
 
-def test_values_outside_the_vocabulary_are_found(tmp_path):
+@pytest.mark.parametrize(("column", "field"), list(enumerate(FIELDS)))
+def test_values_outside_the_vocabulary_are_found(tmp_path, column, field):
     rng = np.random.default_rng(0)
     song = random_song(rng, 100)
-    song[70, 2] = 86
+    song[70, column] = PAD[column]
     write_corpus(tmp_path, "wrong", [random_song(rng, 50), song])
     songs = Songs([open_corpus(tmp_path, "wrong")])
-    with pytest.raises(UserError, match="Pitch 86 at note 120"):
+    with pytest.raises(UserError, match=f"{field} {PAD[column]} at note 120"):
         songs.check()
