@@ -97,7 +97,11 @@ EVENTS = st.one_of(
     st.builds(
         lambda kind, *rest: kind(*rest), KINDS, TIMES, st.integers(60, 62), st.integers(0, 2)
     ),
-    st.builds(lambda kind, *rest: kind(*rest), KINDS, TIMES, st.integers(0, 127)),
+    st.builds(
+        lambda *pitch_and_channel: on(0, *pitch_and_channel) + off(5, *pitch_and_channel),
+        st.integers(0, 127),
+        st.integers(0, 2),
+    ),
     st.binary(max_size=4),
     st.builds(
         lambda kind, data: b"\5\xff" + bytes([kind, len(data)]) + data,
