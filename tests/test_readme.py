@@ -51,13 +51,10 @@ def commands(text: str) -> list[str]:
     return [line or span for line, span in re.findall(r"^ {4}(.*)$|`([^`]+)`", text, re.MULTILINE)]
 
 
-def anchor(heading: str) -> str:
-    """What a link to a heading says after its #."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 def anchors(page: Path) -> set[str]:
-    return {anchor(title) for title in re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)}
+    """What links to the headings of a page say after their #."""
+    headings = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
 def flags_of(module: str) -> set[str]:

@@ -93,10 +93,9 @@ def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
 
 
 def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
+    (tmp_path / "midi").mkdir()
     for index in range(12):
-        path = tmp_path / "midi" / f"{index:02}.mid"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("text")
+        (tmp_path / "midi" / f"{index:02}.mid").write_text("text")
     output = tmp_path / "out"
     done = prepare("--dataset", "x", "--dataset_dir", tmp_path / "midi", "--output_dir", output)
     assert done.returncode == 1
