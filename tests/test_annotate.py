@@ -17,6 +17,7 @@ from m2bert.model.classifiers import CLASSIFIERS
 from m2bert.notes.song import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import NOTE_TASKS, PIECE_TASKS
+from tests.helpers.commands import run_well
 from tests.helpers.midi_files import write_midi
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL, write_checkpoint
@@ -63,16 +64,13 @@ def song(tmp_path) -> Path:
 
 def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, out):
     song_path = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
-    words = [song_path, "--model", models, "--out", out]
-    program = [sys.executable, "-m", "m2bert.annotate", *map(str, words)]
-    done = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    said = run_well("-m", "m2bert.annotate", song_path, "--model", models, "--out", out)
     for task in TASKS.values():
-        assert f"  {task.title}  " in done.stdout
+        assert f"  {task.title}  " in said
     stem = song_path.stem
     names = [f"{stem}{end}" for end in (".annotated.mid", ".csv", ".html", ".json", ".png")]
     assert sorted(path.name for path in out.iterdir()) == names
-    assert all(str(out / name) in done.stdout for name in names)
+    assert all(str(out / name) in said for name in names)
 
     written = json.loads((out / f"{stem}.json").read_text())
     assert list(written["piece"]) == PIECE_TASKS

@@ -2,12 +2,11 @@
 
 import argparse
 import importlib
-import subprocess
 
 import pytest
 
 from m2bert.__main__ import COMMANDS
-from tests.helpers.commands import run
+from tests.helpers.commands import run, run_well
 
 # A new flag is a decision: it is added here as well. Names in brackets are accepted and ignored.
 FLAGS = {
@@ -61,12 +60,6 @@ def test_flags_of_each_command(module, monkeypatch):
     assert [name_of(action) for action in actions[1:]] == FLAGS[module].split()
 
 
-def without(libraries: list[str], *words: str) -> subprocess.CompletedProcess:
-    """Run Python where some libraries cannot be imported."""
-    script = f"import sys; sys.modules.update(dict.fromkeys({libraries})); sys.argv = {words!r}; "
-    return run("-c", script + f"import runpy; runpy.run_module({words[0]!r}, run_name='x')")
-
-
 def test_the_commands_of_m2bert_are_its_entries():
     entries = {name.removesuffix(".__main__") for name in FLAGS if "m2bert." in name}
     assert {f"m2bert.{name}" for name in COMMANDS} == entries
@@ -82,30 +75,31 @@ def test_help_is_said_before_anything_is_imported():
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
 
 
-def test_a_command_is_passed_its_arguments():
+def test_a_command_is_passed_its_arguments_and_an_unknown_one_refused():
     done = run("-m", "m2bert", "checkpoint", "no_such_file", "x.ckpt")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: there is no checkpoint no_such_file\n"
-
-
-def test_an_unknown_command_is_refused():
     done = run("-m", "m2bert", "anotate")
     assert done.returncode == 2
     assert "error: there is no command anotate" in done.stderr
     assert "  annotate " in done.stderr
 
 
-@pytest.mark.parametrize("module", ["m2bert.pretrain", "m2bert.finetune", "m2bert.reproduce"])
-def test_training_needs_no_midi_library_and_no_pictures(module):
-    done = without(["miditoolkit", "mido", "symusic", "matplotlib", "tensorboard"], module)
-    assert done.returncode == 0, done.stderr
+TRAINING_NEEDS_NO = ["miditoolkit", "mido", "symusic", "matplotlib", "tensorboard"]
+READING_NEEDS_NO = ["torch", "transformers"]
 
 
-def test_reading_files_needs_no_torch():
-    for module in (
-        "m2bert.embed",
-        "data_creation.prepare_pretrain",
-        "data_creation.build_from_sources",
-    ):
-        done = without(["torch", "transformers"], module)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("module", "libraries"),
+    [
+        ("m2bert.pretrain", TRAINING_NEEDS_NO),
+        ("m2bert.finetune", TRAINING_NEEDS_NO),
+        ("m2bert.reproduce", TRAINING_NEEDS_NO),
+        ("m2bert.embed", READING_NEEDS_NO),
+        ("data_creation.prepare_pretrain", READING_NEEDS_NO),
+        ("data_creation.build_from_sources", READING_NEEDS_NO),
+    ],
+)
+def test_a_command_starts_without_the_libraries_that_it_does_not_need(module, libraries):
+    script = f"import runpy, sys; sys.modules.update(dict.fromkeys({libraries})); "
+    run_well("-c", f"{script}sys.argv = [{module!r}]; runpy.run_module({module!r}, run_name='x')")

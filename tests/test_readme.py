@@ -1,11 +1,8 @@
 """README and pages: their examples run, and the commands, flags and files that they name exist."""
 
 import importlib.util
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from data_creation.demo.write import FEWEST_SONGS, write_demo
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run, read_result
 from m2bert.model.config import preset
 from m2bert.model.encoder import M2BertForPreTraining
+from tests.helpers.commands import ENVIRONMENT, call
 from tests.helpers.midi_files import SCALE, write_midi
 from tests.helpers.shared import REPOSITORY
 from tests.test_commands import FLAGS
@@ -55,13 +53,10 @@ def commands(text: str) -> list[str]:
     return [line or span for line, span in re.findall(r"^ {4}(.*)$|`([^`]+)`", text, re.MULTILINE)]
 
 
-def anchor(heading: str) -> str:
-    """What a link to a heading says after its #."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 def anchors(page: Path) -> set[str]:
-    return {anchor(title) for title in re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)}
+    """What links to the headings of a page say after their #."""
+    headings = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
 def flags_of(module: str) -> set[str]:
@@ -109,11 +104,8 @@ def test_commands_and_their_flags_exist(page):
 def run(folder: Path, *words: str) -> str:
     """What a command prints, run in `folder` with the modules that are there or in the
     repository."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PYTHONPATH": f"{folder}:{REPOSITORY}", "PATH": path}
-    done = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
+    path = {"PYTHONPATH": f"{folder}:{REPOSITORY}"}
+    done = call(*words, cwd=folder, env=ENVIRONMENT | path)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

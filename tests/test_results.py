@@ -1,6 +1,5 @@
 """The command `python -m m2bert.results`."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -8,8 +7,8 @@ import pytest
 
 from m2bert.results import main
 from m2bert.tasks import TASKS
+from tests.helpers.commands import run
 from tests.helpers.result_samples import SETTINGS, write_policy, write_result
-from tests.helpers.shared import REPOSITORY
 
 
 @pytest.fixture
@@ -67,8 +66,7 @@ def test_a_refused_folder_keeps_its_earlier_table(tmp_path):
     (tmp_path / "results.md").write_text("earlier")
     write_result(tmp_path, "melody", 2021, None, 0.5)
     write_result(tmp_path, "melody", 7, None, 0.5, settings=SETTINGS | {"epochs": 2})
-    command = [sys.executable, "-m", "m2bert.results", str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    done = run("-m", "m2bert.results", tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "epochs 10 and 2" in done.stderr

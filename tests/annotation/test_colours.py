@@ -17,11 +17,8 @@ def test_every_class_has_a_colour_whichever_others_are_there(task):
         assert len(set(colours)) == len(colours)
 
 
-def test_classes_that_a_task_does_not_know_have_colours_too():
+def test_relative_keys_share_a_hue_and_enharmonic_and_unknown_names_differ():
     assert len(set(class_colours(TASKS["genre"], ["rock", "jazz", "genre 1"]))) == 3
-
-
-def test_relative_keys_share_a_hue_and_enharmonic_names_differ():
     keys = ["C major", "A minor", "D# major", "E- major"]
     major, minor, sharp, flat = class_colours(TASKS["localkey"], keys)
     strongest = [max(range(3), key=bytes.fromhex(key[1:]).__getitem__) for key in (major, minor)]

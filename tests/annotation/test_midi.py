@@ -40,13 +40,11 @@ def test_names_stay_in_their_encoding(data, expected, tmp_path):
     name = mido.MetaMessage("track_name", name=data.decode("latin-1"))
     title = mido.MetaMessage("track_name", name="Title")
     song = read_song(save(tmp_path / "in.mid", [title], [name, *note(0, 9)], note(0, 9)))
-    write_annotation_midi(annotate(song, {"melody": [MELODY, NOT_READ]}), tmp_path / "out.mid")
-    found = [track.name for track in mido.MidiFile(tmp_path / "out.mid").tracks]
-    assert found == ["Title", "melody", ""]
-    write_annotation_midi(annotate(song, {"melody": [MELODY, MELODY]}), tmp_path / "out.mid")
-    found = [track.name for track in mido.MidiFile(tmp_path / "out.mid").tracks]
-    flute = expected.decode("latin-1")
-    assert found == ["Title", f"melody ({flute})", "melody (track 2)"]
+    flute = f"melody ({expected.decode('latin-1')})"
+    for second, names in ((NOT_READ, ["melody", ""]), (MELODY, [flute, "melody (track 2)"])):
+        written(annotate(song, {"melody": [MELODY, second]}), tmp_path)
+        found = [track.name for track in mido.MidiFile(tmp_path / "out.mid").tracks]
+        assert found == ["Title", *names]
 
 
 def test_roles_become_tracks_and_the_rest_stays(tmp_path):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from data_creation import prepare_pretrain
 from data_creation.corpora import CORPORA, find_midi_files
 from m2bert.base.errors import UserError
 from m2bert.pretraining.corpus import open_corpus
-from tests.helpers.commands import contents, run, run_well
+from tests.helpers.commands import call, contents, run, run_well
 from tests.helpers.midi_files import SCALE, read_cp_notes, write_midi
 from tests.helpers.shared import REPOSITORY
 
@@ -30,9 +29,7 @@ def write_scale(path, transposition=0):
     return write_midi(path, [(start, end, pitch + transposition) for start, end, pitch in SCALE])
 
 
-@pytest.fixture
-def mixed_folder(tmp_path):
-    """Good and bad files, in sorted order: what each gives."""
+def test_good_files_become_songs_and_bad_ones_are_listed_by_any_number_of_workers(tmp_path):
     folder = tmp_path / "midi"
     write_scale(folder / "b" / "good.MID", 5)
     write_scale(folder / "a good one.midi")
@@ -43,19 +40,16 @@ def mixed_folder(tmp_path):
     (folder / "g empty.mid").touch()
     (folder / "h truncated.mid").write_bytes((folder / "d waltz.mid").read_bytes()[:60])
     (folder / "notes.txt").write_text("not looked at")
-    return folder
-
-
-def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder):
-    done = prepare_well(
-        "--dataset", "mine", "--dataset_dir", mixed_folder, "--output_dir", tmp_path
-    )
-    corpus = open_corpus(tmp_path, "mine")
+    arguments = ("--dataset", "mine", "--dataset_dir", folder, "--output_dir")
+    prepare_well(*arguments, tmp_path / "alone", "--num_workers", 1)
+    done = prepare_well(*arguments, tmp_path / "three", "--num_workers", 3)
+    assert contents(tmp_path / "alone") == contents(tmp_path / "three")
+    corpus = open_corpus(tmp_path / "three", "mine")
     assert corpus.song_names() == ["a good one.midi", "b/good.MID", "c one note.mid"]
     for index, file in enumerate(corpus.song_names()):
-        expected = read_cp_notes(mixed_folder / file)
+        expected = read_cp_notes(folder / file)
         np.testing.assert_array_equal(corpus.song(index), expected)
-    facts = json.loads((tmp_path / "mine.json").read_text())
+    facts = json.loads((tmp_path / "three/mine.json").read_text())
     assert [(entry["file"][0], entry["reason"]) for entry in facts["skipped"]] == [
         ("d", "3/4"),
         ("e", "no usable notes"),
@@ -67,20 +61,15 @@ def test_good_files_become_songs_and_bad_ones_are_listed(tmp_path, mixed_folder)
     assert "skipped 5 files: 3/4 2, unreadable 2, no usable notes 1" in done
 
 
-def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, mixed_folder):
-    for workers in (1, 3):
-        arguments = ("--dataset", "mine", "--dataset_dir", mixed_folder)
-        output = ("--output_dir", tmp_path / str(workers), "--num_workers", workers)
-        prepare_well(*arguments, *output)
-    assert contents(tmp_path / "1") == contents(tmp_path / "3")
-
-
-def test_a_complete_corpus_is_left_alone_until_overwrite(tmp_path):
+def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_anew(tmp_path):
     write_scale(tmp_path / "midi" / "one.mid")
     arguments = ["--dataset", "mine", "--dataset_dir", "midi", "--output_dir", "out"]
     prepare_well(*arguments, cwd=tmp_path)
     first = contents(tmp_path / "out")
     assert "complete" in prepare_well(*arguments, cwd=tmp_path)
+    (tmp_path / "out" / "mine.npy").write_bytes(first["mine.npy"][:-1])
+    prepare_well(*arguments, cwd=tmp_path)
+    assert contents(tmp_path / "out") == first
     write_scale(tmp_path / "midi" / "two.mid")
 
     again = prepare(*arguments, cwd=tmp_path)
@@ -91,16 +80,6 @@ def test_a_complete_corpus_is_left_alone_until_overwrite(tmp_path):
 
     prepare_well(*arguments, "--overwrite", cwd=tmp_path)
     assert len(open_corpus(tmp_path / "out", "mine")) == 2
-
-
-def test_a_damaged_corpus_is_made_anew(tmp_path):
-    write_scale(tmp_path / "one.mid")
-    arguments = ("--dataset", "mine", "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")
-    prepare_well(*arguments)
-    whole = contents(tmp_path / "out")
-    (tmp_path / "out" / "mine.npy").write_bytes(whole["mine.npy"][:-1])
-    prepare_well(*arguments)
-    assert contents(tmp_path / "out") == whole
 
 
 def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
@@ -114,10 +93,9 @@ def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
 
 
 def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
+    (tmp_path / "midi").mkdir()
     for index in range(12):
-        path = tmp_path / "midi" / f"{index:02}.mid"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("text")
+        (tmp_path / "midi" / f"{index:02}.mid").write_text("text")
     output = tmp_path / "out"
     done = prepare("--dataset", "x", "--dataset_dir", tmp_path / "midi", "--output_dir", output)
     assert done.returncode == 1
@@ -184,20 +162,12 @@ FILES = {
 }
 
 
-def run_script(cwd, *arguments):
-    return subprocess.run(
-        ["bash", str(REPOSITORY / "scripts/prepare_pretrain_data.sh"), *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+run_script = partial(call, "bash", REPOSITORY / "scripts/prepare_pretrain_data.sh")
 
 
 def test_the_script_makes_all_six(tmp_path):
     write_published_layouts(tmp_path / "sets", tmp_path / "lmd")
-    done = run_script(tmp_path, "sets", "lmd", "corpora", "--num_workers", 1)
+    done = run_script("sets", "lmd", "corpora", "--num_workers", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert FILES.keys() == CORPORA.keys()
     for name, files in FILES.items():
@@ -209,7 +179,7 @@ def test_the_script_makes_all_six(tmp_path):
 def test_what_is_missing_is_named_and_the_rest_is_made(tmp_path):
     write_published_layouts(tmp_path / "dataset_dir", tmp_path / "elsewhere")
     (tmp_path / "dataset_dir/ASAP_song.pkl").unlink()
-    done = run_script(tmp_path)
+    done = run_script(cwd=tmp_path)
     assert done.returncode == 1
     assert "error: lmd: there is no folder lmd_matched" in done.stderr
     assert "error: ASAP: there is no list of its files, dataset_dir/ASAP_song.pkl" in done.stderr

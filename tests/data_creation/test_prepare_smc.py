@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -20,9 +19,8 @@ from m2bert.base.errors import UserError
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import SEGMENT_LENGTHS, TASKS
 from tests.helpers.benchmark_files import random_item, random_labels, write_data_set, write_part
-from tests.helpers.commands import ENVIRONMENT, contents, run
+from tests.helpers.commands import call, contents, run
 from tests.helpers.pickles import Bomb, object_array
-from tests.helpers.shared import REPOSITORY
 
 PAD = (2, 16, 86, 64)
 MOTIF, VIOLIN = DATA_SETS["bps_motif"], DATA_SETS["tnua"]
@@ -207,8 +205,7 @@ def test_a_bad_part_is_one_sentence(tmp_path, name, items, labels, words):
 
 
 def test_the_script_makes_all_data_sets_and_names_the_missing_one(tmp_path, smc):
-    script = ["bash", REPOSITORY / "scripts" / "prepare_smc_benckmark.sh", smc, tmp_path]
-    done = subprocess.run(script, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = call("bash", "scripts/prepare_smc_benckmark.sh", smc, tmp_path)
     assert done.returncode == 1
     assert "tagatraum is missing: there is no" in done.stderr
     assert "tagatraum_train.npy" in done.stderr

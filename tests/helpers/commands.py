@@ -7,14 +7,21 @@ from pathlib import Path
 
 from tests.helpers.shared import REPOSITORY
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "PYTHONPATH": str(REPOSITORY),
+}
+
+
+def call(*words: object, **options) -> subprocess.CompletedProcess:
+    """Run a command line in the repository, or elsewhere with `cwd`."""
+    options = {"cwd": REPOSITORY, "env": ENVIRONMENT, "timeout": 300} | options
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, **options)
 
 
 def run(*words: object, **options) -> subprocess.CompletedProcess:
-    """Run `python WORDS` in the repository, or elsewhere with `cwd`."""
-    options = {"cwd": REPOSITORY, "env": ENVIRONMENT, "timeout": 300} | options
-    line = [sys.executable, *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True, **options)
+    """Run `python WORDS`, otherwise as `call`."""
+    return call(sys.executable, *words, **options)
 
 
 def run_well(*words: object, **options) -> str:

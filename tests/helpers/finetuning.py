@@ -1,18 +1,17 @@
 """Calling the fine-tuning command, and what its runs leave."""
 
 import contextlib
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from m2bert import finetune
 from m2bert.scores.results import read_results
-from tests.helpers.shared import REPOSITORY
+from tests.helpers import commands
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = commands.ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
 MEASURED = {"seconds", "train_seconds", "notes_per_second", "processes"}
 
 
@@ -26,9 +25,7 @@ def run_here(monkeypatch, *words: str) -> int:
     return finetune.main()
 
 
-def run(*words: str) -> subprocess.CompletedProcess:
-    program = [sys.executable, "-m", "m2bert.finetune", *words]
-    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+run = partial(commands.run, "-m", "m2bert.finetune", env=ENVIRONMENT)
 
 
 def wait_until(happens: Callable[[], bool]) -> None:

@@ -35,15 +35,10 @@ def write_midi(
         events.append((start, mido.Message("note_on", note=pitch, velocity=64)))
         events.append((end, mido.Message("note_off", note=pitch)))
     events.sort(key=lambda event: event[0])
-    track, now = mido.MidiTrack(), 0
-    for tick, message in events:
-        track.append(message.copy(time=tick - now))
-        now = tick
+    ticks = np.diff([tick for tick, _ in events], prepend=0).tolist()
+    track = [message.copy(time=time) for time, (_, message) in zip(ticks, events, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = mido.MidiFile(ticks_per_beat=ticks_per_beat)
-    file.tracks.append(track)
-    file.save(path)
-    return path
+    return save(path, track, ticks_per_beat=ticks_per_beat)
 
 
 def save(path, *tracks, ticks_per_beat=480):

@@ -11,7 +11,7 @@ def written(tmp_path):
     numbers = itertools.count()
 
     def write(content):
-        path = tmp_path / f"published{next(numbers)}.npy"
+        path = tmp_path / f"file{next(numbers)}"
         path.write_bytes(content)
         return path
 

@@ -45,13 +45,6 @@ def by_symusic_alone(monkeypatch):
 
 # Files byte by byte
 
-
-def written(tmp_path, content):
-    path = tmp_path / "a.mid"
-    path.write_bytes(content)
-    return path
-
-
 NOTE = on(0, 60) + off(480, 60)
 SONG = FOUR_FOUR + NOTE + END
 FAR = 2**28 - 1  # the longest time between two events
@@ -104,8 +97,8 @@ DOUBTFUL = {
 
 @needs_symusic
 @pytest.mark.parametrize("content", PLAIN.values(), ids=PLAIN)
-def test_plain_files(tmp_path, content, by_symusic_alone, monkeypatch):
-    path = written(tmp_path, content)
+def test_plain_files(written, content, by_symusic_alone, monkeypatch):
+    path = written(content)
     found = read_midi(path, "symusic")
     monkeypatch.undo()
     assert difference(read_midi(path), found) == ""
@@ -114,17 +107,17 @@ def test_plain_files(tmp_path, content, by_symusic_alone, monkeypatch):
 
 @needs_symusic
 @pytest.mark.parametrize("content", DOUBTFUL.values(), ids=DOUBTFUL)
-def test_doubtful_files(tmp_path, content):
-    assert_same(written(tmp_path, content))
+def test_doubtful_files(written, content):
+    assert_same(written(content))
 
 
 @needs_symusic
-def test_odd_missing_and_truncated_files(tmp_path):
+def test_odd_missing_and_truncated_files(tmp_path, written):
     for content, _, _ in ODD.values():
-        assert_same(written(tmp_path, content))
+        assert_same(written(content))
     whole = midi_bytes(SONG, NOTE + END)
     for size in range(len(whole)):
-        assert_same(written(tmp_path, whole[:size]))
+        assert_same(written(whole[:size]))
     assert assert_same(tmp_path / "missing.mid") == UNREADABLE
 
 
@@ -146,13 +139,13 @@ def test_demo_music_and_files_of_unusual_and_broken_kinds(demo_dir, demo):
 
 @needs_symusic
 @pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=f"there is no {SHARED / 'data'}")
-def test_a_sample_of_real_files(tmp_path):
+def test_a_sample_of_real_files(written):
     """Some small files of each archive; `benchmarks/midi_readers.py` compares whole folders."""
     compared = 0
     for archive in sorted((SHARED / "data").glob("*.tar.gz")):
         contents = [content for content in midi_members(archive) if len(content) <= LARGEST]
         for content in random.Random(0).sample(contents, min(FILES_PER_ARCHIVE, len(contents))):
-            assert_same(written(tmp_path, content))
+            assert_same(written(content))
             compared += 1
     assert compared
 

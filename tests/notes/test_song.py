@@ -17,12 +17,8 @@ def test_seconds_follow_the_tempos_of_all_tracks(tmp_path):
         save(tmp_path / "song.mid", [first, second.copy(time=4800)], [first, *note(0, 9600)])
     )
     assert song.seconds(np.array([4800, 9600, 0])).tolist() == [5, 7.5, 0]
-
-
-def test_without_a_tempo_there_are_120_beats_a_minute(tmp_path):
-    song = read_song(write_midi(tmp_path / "song.mid", tempos=()))
-    assert not song.midi.tempo_changes
-    assert (song.seconds(480), song.beats(480)) == (0.5, 1)
+    song = read_song(write_midi(tmp_path / "song.mid", tempos=()))  # which has 120
+    assert (song.midi.tempo_changes, song.seconds(480), song.beats(480)) == ([], 0.5, 1)
 
 
 def test_tracks_and_their_notes(tmp_path):

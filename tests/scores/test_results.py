@@ -64,6 +64,8 @@ def test_a_damaged_file_is_named(folder, text):
         ({"data": {}}, "data.test"),
         ({"task": "melodie"}, "'melodie'"),
         ({"fold": 0}, "no folds"),
+        ({"task": "composer"}, "is of fold None"),
+        ({"task": "composer", "fold": 5}, "is of fold 5"),
         ({"metric": "f1"}, "f1"),
         ({"seed": 2021}, "seed_2021/melody"),
         ({"task": "velocity"}, "seed_2022/velocity"),
@@ -78,9 +80,3 @@ def test_what_does_not_belong_is_refused(folder, changes, said):
     message = refusal(folder)
     assert said in message
     assert str(path) in message
-
-
-@pytest.mark.parametrize("fold", [5, None])
-def test_a_fold_that_is_no_fold_is_refused(tmp_path, fold):
-    path = write_result(tmp_path, "composer", 2021, fold, 0.5)
-    assert f"{path} is of fold {fold}" in refusal(tmp_path)
