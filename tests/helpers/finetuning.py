@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,11 +23,6 @@ def command(inputs: Path, *flags: str | Path) -> list[str]:
 def run_here(monkeypatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["finetune", *words])
     return finetune.main()
-
-
-def run(*words: str) -> subprocess.CompletedProcess:
-    program = [sys.executable, "-m", "m2bert.finetune", *words]
-    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
 def wait_until(happens: Callable[[], bool]) -> None:
