@@ -311,23 +311,6 @@ def test_flags_that_mean_nothing_are_refused(fine_tune, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
-def test_a_batch_without_labelled_notes_changes_no_weight(fine_tune, tmp_path, monkeypatch):
-    write_task(tmp_path / "data", "texture", segments=12)
-    labels_path = tmp_path / "data/orch_train_textureans.npy"
-    labels = np.load(labels_path)
-    labels[1:] = 0  # with one segment a batch only the first teaches anything
-    np.save(labels_path, labels)
-    steps = []
-
-    def note_steps(run: FinetuningRun) -> None:
-        steps.append(run.trainer.optimiser.param_groups[0]["step"])
-
-    monkeypatch.setattr(FinetuningRun, "conclude", note_steps)
-    words = f"--data_root {tmp_path / 'data'} --task texture --seed 1"
-    fine_tune("out", f"{words} --batch_size 1 --epochs 1")
-    assert steps == [1]
-
-
 def test_recipes_probes_and_transpositions_are_recorded(fine_tune, tmp_path):
     losses = []
     for number, (flags, changed) in enumerate(

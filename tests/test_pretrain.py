@@ -254,10 +254,10 @@ def test_max_steps_ends_early_and_the_run_and_its_schedule_go_on(
 
 def test_two_processes_that_split_their_batches_train_as_one(data_root, tmp_path):
     out = tmp_path / "two.safetensors"
-    line = [*TORCHRUN, REPOSITORY / "tests/helpers/gradients.py", data_root, "3", "fp32", out]
+    line = [*TORCHRUN, REPOSITORY / "tests/helpers/gradients.py", data_root, "3", out]
     run_well(*line, env=ENVIRONMENT)
     together, _ = load_tensors(out)
-    alone = gradients(Processes(torch.device("cpu")), data_root, 1, "fp32")
+    alone = gradients(Processes(torch.device("cpu")), data_root, 1)
     assert alone.keys() == together.keys()
     figures = alone.pop("figures")
     assert len(alone) == 4

@@ -74,18 +74,6 @@ def test_grid_accuracy_is_that_of_a_loop_that_writes_a_grid():
         assert clean == pytest.approx(slow_grid_accuracy(*case, 1, clean=True), nan_ok=True)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if name != "piece_accuracy"])
-def test_padding_notes_count_for_nothing(name):
-    rng = np.random.default_rng(3)
-    notes = random_segments(rng, 4, 30, shortest=10)
-    labels, predictions = rng.integers(0, 3, (2, 4, 30))
-    padding = notes[..., 0] == PAD[0]
-    assert padding.any()
-    before = score(name, notes, labels, predictions)
-    labels[padding], predictions[padding] = 2, 1
-    assert score(name, notes, labels, predictions) == before
-
-
 # The original's figures ------------------------------------------------------------------------
 
 
