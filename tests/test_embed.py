@@ -41,18 +41,26 @@ def music(tmp_path) -> Path:
     return folder
 
 
+@pytest.fixture
+def embed(monkeypatch):
+    """Call the command in this process."""
+
+    def call(*words: object) -> None:
+        monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *map(str, words)])
+        main()
+
+    return call
+
+
 def load(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
 
 
-def test_good_files_become_vectors_and_bad_ones_are_listed(
-    run, music, tmp_path, monkeypatch, capsys
-):
+def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path, embed, capsys):
     out = tmp_path / "new folder" / "vectors.npz"
-    words = ["embed", music, music / "a/scale.mid", "--ckpt", run, "--out", out, "--cpu"]
-    monkeypatch.setattr(sys, "argv", [*map(str, words), "--level", "bar", "--index_layer", "11"])
-    main()
+    words = [music, music / "a/scale.mid", "--ckpt", run, "--out", out]
+    embed(*words, "--level", "bar", "--index_layer", 11)
     said = capsys.readouterr().out
     for line in (
         "3 songs, 16 notes",
@@ -111,16 +119,14 @@ def test_files_are_taken_as_given_and_folders_by_suffix(music, tmp_path):
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(
-    run, music, tmp_path, monkeypatch, arguments, words
+    run, music, tmp_path, embed, arguments, words
 ):
     out = tmp_path / "vectors.npz"
     odd = music / "odd.ckpt"  # of no preset's size
     save_published(odd, M2BertForPreTraining(SMALL), {})
     places = {"RUN": run, "MUSIC": music, "OUT": out, "TEXT": music / "d text.mid", "ODD": odd}
-    command = [str(places.get(word, word)) for word in arguments.split()]
-    monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *command])
     with pytest.raises(UserError, match=words):
-        main()
+        embed(*(places.get(word, word) for word in arguments.split()))
     assert [path.name for path in tmp_path.iterdir()] == ["music"]
 
 
@@ -128,16 +134,14 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     ("out", "error"), [("text/v.npz", OSError), ("npz.npz", UserError), ("json.npz", UserError)]
 )
 def test_an_output_that_cannot_be_written_is_named_before_the_work(
-    run, music, tmp_path, monkeypatch, capsys, out, error
+    run, music, embed, capsys, out, error
 ):
     (music / "text").touch()
     for name in ("npz.npz", "json.json"):
         (music / name).mkdir()
     before = sorted(music.iterdir())
-    command = ["embed", music, "--ckpt", run, "--out", music / out, "--cpu"]
-    monkeypatch.setattr(sys, "argv", list(map(str, command)))
     with pytest.raises(error, match="could not be written"):
-        main()
+        embed(music, "--ckpt", run, "--out", music / out)
     assert "songs" not in capsys.readouterr().out
     assert sorted(music.iterdir()) == before
 
@@ -146,8 +150,7 @@ def test_an_output_that_cannot_be_written_is_named_before_the_work(
     ("flag", "words"),
     [("--stride=1025", "is not in 1..1024"), ("--out=vectors", "does not end with .npz")],
 )
-def test_settings_that_make_no_sense_are_refused(monkeypatch, capsys, flag, words):
-    monkeypatch.setattr(sys, "argv", ["embed", "x.mid", "--ckpt=run", "--out=x.npz", flag])
+def test_settings_that_make_no_sense_are_refused(embed, capsys, flag, words):
     with pytest.raises(SystemExit):
-        main()
+        embed("x.mid", "--ckpt=run", "--out=x.npz", flag)
     assert words in capsys.readouterr().err

@@ -20,7 +20,7 @@ from m2bert.pretrain import REDUCED
 from m2bert.reproduce import __main__ as reproduce
 from m2bert.reproduce.plan import OBJECTIVES, Plan, Stage
 from m2bert.reproduce.progress import VALIDATION, progress, read_reached
-from m2bert.reproduce.report import duration, write_report
+from m2bert.reproduce.report import duration
 from m2bert.tasks import TASKS
 from tests.helpers import forked
 from tests.helpers.finetuning import ENVIRONMENT, figures
@@ -252,10 +252,3 @@ def test_it_prepares_what_is_not_there(demo_dir, tmp_path):
     (row,) = json.loads((tmp_path / "results/results.json").read_text())["scores"]
     assert row["seeds"] == [len(TASKS["downbeat"].seeds)]
     assert 0 < row["scratch"] < 1
-
-
-def test_a_report_can_be_written_at_any_time(tmp_path):
-    plan = new_plan(write_data(tmp_path, "melody"), "melody")
-    rows = write_report(plan)
-    assert [row["objective"] for row in rows] == list(OBJECTIVES)
-    assert "| proposed | 0 of 4 | - |" in (tmp_path / "results/RESULTS.md").read_text()

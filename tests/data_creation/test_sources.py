@@ -22,6 +22,7 @@ from data_creation.benchmark.sources.build import _attempt, build
 from data_creation.benchmark.sources.pieces import LeftOut, Piece
 from data_creation.benchmark.sources.table import SOURCES
 from m2bert.base.errors import UserError
+from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_labels, read_note_lists, read_pickle
 from m2bert.tasks import CHORD_ROOTS
 from tests.helpers import source_files

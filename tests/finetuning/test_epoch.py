@@ -1,9 +1,8 @@
-"""Training a classifier, without the command around it."""
+"""Training a classifier without the command around it, and what is told of its epochs."""
 
 import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,10 +10,11 @@ from m2bert.base.processes import Processes
 from m2bert.base.recipes import Recipe
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer, new_optimiser, with_states
+from m2bert.finetuning.run import best_epoch, commonest_label
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.tasks import TASKS
-from tests.helpers.synthetic import random_segments
-from tests.helpers.task_files import SMALL, labels_for
+from tests.helpers.classifier_gradients import labelled
+from tests.helpers.task_files import SMALL
 
 CPU = Processes(torch.device("cpu"))
 RECIPE = Recipe(epochs=2, lr=1e-2)
@@ -29,12 +29,6 @@ def new_trainer(model: Classifier, name: str, recipe: Recipe = RECIPE) -> Classi
     return ClassifierTrainer(
         model, TASKS[name], batch_size=4, recipe=recipe, seed=1, processes=CPU, precision="fp32"
     )
-
-
-def labelled(name: str) -> LabelledSegments:
-    notes = random_segments(np.random.default_rng(0), 10, 24, shortest=5)
-    labels = labels_for(TASKS[name], notes)
-    return LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
 
 
 def quietly(batches, _title):
@@ -82,3 +76,27 @@ def test_the_rate_follows_the_schedule(monkeypatch):
     for epoch in (1, 2):  # of three batches each
         trainer.train_epoch(data, epoch, quietly)
     assert factors == [recipe.factor(step, 6) for step in range(6)]
+
+
+def test_a_batch_without_labelled_notes_changes_no_weight():
+    trainer, data = new_trainer(new_model("texture"), "texture"), labelled("texture")
+    data.labels[1:] = 0  # only one of the three batches teaches anything
+    trainer.train_epoch(data, 1, quietly)
+    assert trainer.optimiser.param_groups[0]["step"] == 1
+
+
+def test_of_equal_epochs_the_latest_is_best():
+    epochs = [{"epoch": k, "valid_acc": v} for k, v in enumerate([0.1, 0.5, 0.3, 0.5, 0.2], 1)]
+    assert best_epoch(epochs)["epoch"] == 4
+
+
+def test_the_commonest_label_is_of_the_notes_that_are_trained_on():
+    notes = torch.zeros(1, 5, 4, dtype=torch.uint8)
+    notes[0, 4, 0] = 2  # padding
+    for task, labels, commonest in (
+        ("melody", [0, 2, 2, 2, 0], 2),
+        ("melody", [0, 0, 0, 2, 0], 0),
+        ("texture", [0, 0, 0, 2, 0], 2),
+    ):
+        train = LabelledSegments(notes, torch.tensor([labels], dtype=torch.int16))
+        assert commonest_label(TASKS[task], train) == commonest

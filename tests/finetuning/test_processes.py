@@ -14,6 +14,7 @@ from m2bert.finetuning.queue import SOME_TASKS_FAILED
 from m2bert.model.tensors import load_tensors
 from m2bert.scores.results import read_results
 from tests.helpers.classifier_gradients import gradients
+from tests.helpers.commands import run_well
 from tests.helpers.finetuning import (
     ENVIRONMENT,
     command,
@@ -25,7 +26,7 @@ from tests.helpers.finetuning import (
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL, write_checkpoint, write_task
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def without_dropout(tmp_path) -> Path:
 
 
 def test_two_processes_compute_the_gradients_of_one(tmp_path):
-    line = [*TORCHRUN, REPOSITORY / "tests/helpers/classifier_gradients.py", tmp_path / "kept"]
-    subprocess.run(list(map(str, line)), env=ENVIRONMENT, check=True, timeout=300)
+    script = REPOSITORY / "tests/helpers/classifier_gradients.py"
+    run_well(*TORCHRUN, script, tmp_path / "kept", env=ENVIRONMENT)
     first, second = (load_tensors(tmp_path / f"kept.{index}")[0] for index in range(2))
     alone = gradients(Processes(torch.device("cpu")))
     assert alone.keys() == first.keys() == second.keys()
@@ -71,7 +72,7 @@ def test_one_process_goes_on_where_two_were_stopped(without_dropout, tmp_path, m
     tasks = ["--task", "melody", "localkey", "--seed", "3", "4", "--batch_size", "3"]
     words = command(without_dropout, *tasks, "--epochs", "40", "--save_ckpt", "--save_root")
     out = {name: str(tmp_path / name) for name in ("one", "two")}
-    line = [*TORCHRUN, "-m", "m2bert.finetune", *words, out["two"], "--cpu"]
+    line = [sys.executable, *TORCHRUN, "-m", "m2bert.finetune", *words, out["two"], "--cpu"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(line, env=ENVIRONMENT, **pipes)
     log = tmp_path / "two/seed_4/melody/log"

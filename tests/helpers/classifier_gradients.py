@@ -35,13 +35,17 @@ def gradients(processes: Processes) -> dict[str, Tensor]:
     return kept
 
 
-def train(processes: Processes, name: str, index_layer: int) -> dict[str, Tensor]:
-    task = TASKS[name]
+def labelled(name: str) -> LabelledSegments:
+    """Segments of random lengths with labels of a task."""
     notes = random_segments(np.random.default_rng(0), SEGMENTS, 24, shortest=5)
-    labels = labels_for(task, notes)
+    labels = labels_for(TASKS[name], notes)
+    return LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+
+
+def train(processes: Processes, name: str, index_layer: int) -> dict[str, Tensor]:
+    task, data = TASKS[name], labelled(name)
     if task.loss_on == "labelled":
-        labels[3:] = 0  # of the four batches one at least teaches nothing
-    data = LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+        data.labels[3:] = 0  # of the four batches one at least teaches nothing
     torch.manual_seed(processes.index)  # wrapping gives all processes the weights of the first
     config = replace(SMALL, dropout=0.0)
     trainer = ClassifierTrainer(

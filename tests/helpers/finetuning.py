@@ -4,7 +4,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from m2bert import finetune
@@ -23,9 +22,6 @@ def command(inputs: Path, *flags: str | Path) -> list[str]:
 def run_here(monkeypatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["finetune", *words])
     return finetune.main()
-
-
-run = partial(commands.run, "-m", "m2bert.finetune", env=ENVIRONMENT)
 
 
 def wait_until(happens: Callable[[], bool]) -> None:

@@ -1,6 +1,6 @@
 """Run by torchrun: train some steps without dropout and keep the gradients.
 
-python tests/helpers/gradients.py DATA_ROOT ACCUMULATION_STEPS PRECISION OUT
+python tests/helpers/gradients.py DATA_ROOT ACCUMULATION_STEPS OUT
 """
 
 import sys
@@ -22,16 +22,14 @@ from m2bert.pretraining.step import Trainer
 BATCH_SIZE, LENGTH = 6, 64
 
 
-def gradients(
-    processes: Processes, data_root: Path, accumulation_steps: int, precision: str
-) -> dict[str, Tensor]:
+def gradients(processes: Processes, data_root: Path, accumulation_steps: int) -> dict[str, Tensor]:
     """Gradients of four steps, and their figures."""
     torch.manual_seed(0)
     trainer = Trainer(
         M2BertForPreTraining(preset("tiny")),
         Objective(),
         processes,
-        precision=precision,
+        precision="fp32",
         lr=1e-4,
         seed=1,
         accumulation_steps=accumulation_steps,
@@ -49,9 +47,9 @@ def gradients(
 
 
 if __name__ == "__main__":
-    data_root, accumulation_steps, precision, out = sys.argv[1:]
+    data_root, accumulation_steps, out = sys.argv[1:]
     processes = start_processes(cpu=True)
-    kept = gradients(processes, data_root, int(accumulation_steps), precision)
+    kept = gradients(processes, data_root, int(accumulation_steps))
     if processes.is_main:
         save_tensors(out, kept, {})
     processes.end()

@@ -38,9 +38,9 @@ def patterned_song(rng: np.random.Generator, notes: int) -> np.ndarray:
     return np.stack([position > 0, position, pitch, duration], axis=1).astype(np.uint8)
 
 
-def write_corpus(folder: Path, name: str, songs: list[np.ndarray]) -> None:
-    """Write songs as the corpus `name`."""
-    with CorpusWriter(folder, name, "made by a test") as writer:
-        for index, song in enumerate(songs):
-            writer.add(f"song_{index}.mid", song)
+def write_corpus(folder: Path, name: str, songs: list[np.ndarray], inputs: str = "inputs") -> None:
+    """Write songs as the corpus `name`, or what is still missing of them."""
+    with CorpusWriter(folder, name, inputs) as writer:
+        for index in range(writer.done, len(songs)):
+            writer.add(f"song_{index}.mid", songs[index])
         writer.finish()

@@ -90,15 +90,6 @@ def test_number_of_selected_notes_and_support(seed, percent):
         assert (after[:, field] < high).all()
 
 
-def moved_values(note: tuple[int, ...], seed: int) -> np.ndarray:
-    """Values that one and the same note gets when it is selected, (draws, 4)."""
-    rng = np.random.default_rng(seed)
-    notes = torch.tensor(note).expand(400, 200, 4)
-    keys = torch.from_numpy(rng.integers(0, 2**63 - 1, 400))
-    corrupted, selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE)
-    return corrupted[selected].numpy()
-
-
 def chi_square(counts: np.ndarray) -> float:
     expected = counts.sum() / len(counts)
     return float(((counts - expected) ** 2 / expected).sum())
@@ -106,7 +97,10 @@ def chi_square(counts: np.ndarray) -> float:
 
 @pytest.mark.parametrize("note", [(1, 8, 40, 30), (1, 0, 0, 0), (0, 15, 85, 63), (1, 2, 80, 5)])
 def test_moves_are_uniform_over_their_support(note):
-    values = moved_values(note, seed=5)
+    notes = torch.tensor(note).expand(400, 200, 4)
+    keys = torch.from_numpy(np.random.default_rng(5).integers(0, 2**63 - 1, 400))
+    corrupted, selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE)
+    values = corrupted[selected].numpy()
     for field, reach in zip((1, 2, 3), RC_RANGE, strict=True):
         low = max(note[field] - reach, 0)
         high = min(note[field] + reach, ORDINARY_SIZES[field])

@@ -12,7 +12,6 @@ from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import real_notes
 from m2bert.pretraining.figures import epoch_record
 from m2bert.pretraining.objectives import (
-    Corrupted,
     Objective,
     loss_sums,
     loss_terms,
@@ -176,19 +175,11 @@ def test_a_compiled_step_is_the_same_step():
 
 
 def test_first_bad_step_is_remembered():
-    class Poisoned(Objective):
-        def corrupt(self, notes, keys) -> Corrupted:
-            corrupted, selected = super().corrupt(notes, keys)
-            if int(keys[0]) == 666:
-                trainer.weights[0].data.fill_(float("nan"))
-            return Corrupted(corrupted, selected)
-
     trainer = make_trainer()
-    trainer.objective = Poisoned()
     batch = make_batch(np.random.default_rng(2))
     trainer.train_step(batch, 0)
     assert int(trainer.first_bad_step) == -1
-    batch["keys"][0] = 666
+    trainer.weights[0].data.fill_(torch.nan)
     for step in (1, 2):
         trainer.train_step(batch, step)
     assert int(trainer.first_bad_step) == 1
