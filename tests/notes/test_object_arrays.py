@@ -188,11 +188,14 @@ def test_lists_that_double_by_reference_or_hold_themselves_are_refused(written):
 def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, read):
     flag = tmp_path / "went_off"
     bomb = Bomb(os.system, f"touch {flag}")
+    refused = "name code|not in the published form|not a .npy file"
+    if protocol == 0:  # written in text, of which no instruction is read
+        refused += "|the pickle instruction (INT|LIST|PUT)"
     for payload in (bomb, [[1], bomb], [[1], [[bomb]]]):
         pickled = pickle.dumps(payload, protocol)
         array = npy_bytes(object_array([[1], payload]), protocol)
         for content in (pickled, array, npy_around(pickled)):
-            with pytest.raises(UserError, match="published"):
+            with pytest.raises(UserError, match=refused):
                 list(read(written(content)))
     assert not flag.exists()
 
