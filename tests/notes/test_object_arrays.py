@@ -189,8 +189,8 @@ def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, read):
     flag = tmp_path / "went_off"
     bomb = Bomb(os.system, f"touch {flag}")
     refused = "name code|not in the published form|not a .npy file"
-    if protocol == 0:  # written in text, of which no instruction is read
-        refused += "|the pickle instruction (INT|LIST|PUT)"
+    if protocol < 2:  # of their instructions, some in text, lists of numbers need few
+        refused += "|the pickle instruction [A-Z]+,"
     for payload in (bomb, [[1], bomb], [[1], [[bomb]]]):
         pickled = pickle.dumps(payload, protocol)
         array = npy_bytes(object_array([[1], payload]), protocol)
