@@ -2,7 +2,8 @@
 
     python -m data_creation.prepare_smc --smc_dir SMC --output_dir data/finetune
 
-makes the data sets of all tasks; with `--dataset NAME` only those named. For each part of a data
+makes the data sets of all tasks; with `--dataset NAME` only those named, and with `--items FILE` of
+some parts only the items that FILE names, as {"augnet_train": [0, 3, ...]}. For each part of a data
 set (train, valid, test, or fold_0 to fold_4) there is then
 
     NAME_PART.npy             CP notes, uint8 (segments, 1024, 4), of piece tasks (segments, 512, 4)
@@ -18,6 +19,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -38,11 +40,14 @@ def main() -> int:
     for name in arguments.dataset:
         if name not in DATA_SETS:
             raise UserError(f"there is no data set {name}; there are {', '.join(DATA_SETS)}")
-    way = {"as_published": arguments.as_published, "overwrite": arguments.overwrite}
+    chosen = read_chosen(arguments.items) if arguments.items else {}
+    way = {name: getattr(arguments, name) for name in ("as_published", "overwrite")}
     records, failed = [], []
     for name in arguments.dataset:
         try:
-            record = make_data_set(DATA_SETS[name], arguments.smc_dir, arguments.output_dir, **way)
+            record = make_data_set(
+                DATA_SETS[name], arguments.smc_dir, arguments.output_dir, chosen, **way
+            )
             records.append(record)
         except UserError as error:
             failed.append(name)
@@ -78,6 +83,7 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="notes and labels as the original makes them, with its losses and mix-ups",
     )
+    parser.add_argument("--items", type=Path, help="JSON: the items to be used of some parts")
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -90,6 +96,7 @@ def make_data_set(
     data_set: DataSet,
     smc_dir: Path,
     output_dir: Path,
+    chosen: dict[str, list[int]] | None = None,
     *,
     as_published: bool = False,
     overwrite: bool = False,
@@ -98,7 +105,8 @@ def make_data_set(
 
     A task that a user has added to the benchmark's is left out if its labels are not there. If
     labels of the benchmark's own tasks are missing, the data set is made for the others, and then
-    the error is raised.
+    the error is raised. Of parts in `chosen` (as "augnet_train") only those items are converted,
+    counted from 0.
 
     Returns the content of its NAME.json. Raises `UserError` if a file is missing or bad, and if
     files that this would replace were not made here or were made in another way.
@@ -108,13 +116,19 @@ def make_data_set(
     unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
     data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
     if labelled and unlabelled:
-        make_data_set(data_set, smc_dir, output_dir, as_published=as_published, overwrite=overwrite)
+        settings = {"as_published": as_published, "overwrite": overwrite}
+        make_data_set(data_set, smc_dir, output_dir, chosen, **settings)
         without = ", ".join(task.name for task in unlabelled)
         path = missing[unlabelled[0]][0]
         raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
         raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
-    if kept := kept_record(data_set, output_dir, as_published, overwrite):
+    names = {part: f"{data_set.name}_{part}" for part in data_set.parts}
+    of_parts = {part: chosen[name] for part, name in names.items() if chosen and name in chosen}
+    way: dict[str, Any] = {"as_published": as_published}
+    if of_parts:
+        way["items"] = of_parts
+    if kept := kept_record(data_set, output_dir, way, overwrite):
         return kept
     if absent := missing_files(data_set, smc_dir):
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -122,7 +136,10 @@ def make_data_set(
 
     begin = monotonic()
     parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
-    converted = {part: convert_part(data_set, part, smc_dir, as_published) for part in parts}
+    converted = {
+        part: convert_part(data_set, part, smc_dir, as_published, of_parts.get(part))
+        for part in parts
+    }
     # Old files are touched from here on, when nothing can fail any more but the disk.
     record_path = output_dir / f"{data_set.name}.json"
     record_path.unlink(missing_ok=True)
@@ -130,7 +147,7 @@ def make_data_set(
         part: write_part(output_dir, data_set.files(part), content)
         for part, content in converted.items()
     }
-    record = {"data_set": data_set.name, "as_published": as_published, "parts": written}
+    record = {"data_set": data_set.name, **way, "parts": written}
     write_json(record_path, record)
 
     notes = sum(content.counts["notes"] for content in converted.values())
@@ -139,8 +156,19 @@ def make_data_set(
     return record
 
 
+def read_chosen(path: Path) -> dict[str, list[int]]:
+    """Read which items are to be used; raises `UserError` unless each part has a rising list."""
+    chosen = read_json(path)
+    for part, items in chosen.items():
+        if not (isinstance(items, list) and all(type(item) is int for item in items)):
+            raise UserError(f"{path}: {part} is no list of whole numbers")
+        if not items or items[0] < 0 or items != sorted(set(items)):
+            raise UserError(f"{path}: the items of {part} must be numbers from 0 on that rise")
+    return chosen
+
+
 def kept_record(
-    data_set: DataSet, output_dir: Path, as_published: bool, overwrite: bool
+    data_set: DataSet, output_dir: Path, way: dict[str, Any], overwrite: bool
 ) -> dict | None:
     """The record of the data set if it is complete and is to be kept; None if it is to be made.
 
@@ -162,11 +190,17 @@ def kept_record(
                     "replace it with --overwrite"
                 )
         return None
-    if record["as_published"] is not as_published:
-        was, give = ("without", "leave it away") if as_published else ("with", "give it as well")
+    if record["as_published"] is not way["as_published"]:
+        was = "without" if way["as_published"] else "with"
+        give = "leave it away" if way["as_published"] else "give it as well"
         raise UserError(
             f"{data_set.name} in {output_dir} was made {was} --as_published: {give}, choose "
             "another --output_dir, or replace it with --overwrite"
+        )
+    if record.get("items") != way.get("items"):
+        raise UserError(
+            f"{data_set.name} in {output_dir} was made with other --items: choose another "
+            "--output_dir, or replace it with --overwrite"
         )
     shapes = {
         part: {name: shape_of(output_dir / name) for name in data_set.files(part)}

@@ -1,7 +1,7 @@
 """One part of a benchmark data set: its files read, checked and converted to arrays."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -55,8 +55,16 @@ class Converted:
     published: dict[str, int]
 
 
-def convert_part(data_set: DataSet, part: str, smc_dir: Path, as_published: bool) -> Converted:
+def convert_part(
+    data_set: DataSet,
+    part: str,
+    smc_dir: Path,
+    as_published: bool,
+    chosen: Sequence[int] | None = None,
+) -> Converted:
     """Convert one part of a data set; its files lie in `data_set.folder` below `smc_dir`.
+
+    chosen: the items that are converted, counted from 0 and ascending; None takes all.
 
     With `as_published` the notes and labels of note tasks become what the original makes of them
     (`docs/METHOD.md`, "Benchmark data"): notes outside of its bars are lost, and labels are given
@@ -67,6 +75,13 @@ def convert_part(data_set: DataSet, part: str, smc_dir: Path, as_published: bool
             labels differ in number; an item has no notes; a note or a label is out of range.
     """
     items = _read_part(data_set, part, smc_dir, as_published)
+    if chosen is not None:
+        all_items = list(items)
+        if chosen[-1] >= len(all_items):
+            raise UserError(
+                f"{data_set.name} {part} has {len(all_items)} items; --items names {chosen[-1]}"
+            )
+        items = iter([all_items[index] for index in chosen])
     if part in data_set.most_per_class:
         items = _first_of_each_class(items, data_set.most_per_class[part])
     convert = {"note": _convert_note_item, "piece": _convert_piece_item}[data_set.level]

@@ -266,6 +266,35 @@ def test_a_complete_data_set_is_left_alone_until_overwrite(tmp_path, smc):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
 
 
+def test_of_a_part_only_the_items_that_are_named_are_used(tmp_path, smc):
+    items, out = tmp_path / "items.json", tmp_path / "out"
+    items.write_text('{"tnua_train": [0, 2], "pop909_train": [0]}')
+    whole = prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "whole")["parts"]
+    made = prepare(smc, out, "--dataset", "tnua", "--items", str(items))
+    assert made.returncode == 0, made.stderr
+    record = json.loads((out / "tnua.json").read_text())
+    assert record["items"] == {"train": [0, 2]}
+    assert record["parts"]["train"]["items"] == 2 < whole["train"]["items"]
+    assert record["parts"]["valid"] == whole["valid"]
+    names = ("tnua_train.npy", "tnua_train_violin_allans.npy")
+    for part, of_whole in ((np.load(out / n), np.load(tmp_path / "whole" / n)) for n in names):
+        first, last = part[0], part[-1]
+        assert (first == of_whole[0]).all()
+        assert any((last == segment).all() for segment in of_whole)
+    with pytest.raises(UserError, match="made with other --items"):
+        prepare_smc.make_data_set(VIOLIN, smc, out)
+    with pytest.raises(UserError, match="--items names 99"):
+        prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "new", {"tnua_train": [0, 99]})
+    for wrong, complaint in (
+        ("[2, 0]", "that rise"),
+        ("[]", "that rise"),
+        ('"all"', "no list of whole numbers"),
+    ):
+        items.write_text(f'{{"tnua_train": {wrong}}}')
+        with pytest.raises(UserError, match=complaint):
+            prepare_smc.read_chosen(items)
+
+
 @pytest.mark.parametrize("damage", ["tnua.json", "tnua_test.npy", "other shape"])
 def test_what_is_not_whole_is_made_again(tmp_path, smc, damage, capsys):
     """As after an interruption: the record is written last."""
