@@ -1,8 +1,9 @@
 """A MIDI file in, labels of its notes and of the piece out (docs/METHOD.md, "Annotation").
 
-    python -m m2bert.annotate song.mid --model runs/finetune --out annotated
+    python -m m2bert.annotate song.mid
 
-applies every fine-tuned model below `--model` and writes song.csv, song.json, song.annotated.mid,
+applies the models that come with the code, or every fine-tuned model below `--model`, and writes
+into `annotated` song.csv, song.json, song.annotated.mid,
 song.png and song.html.
 """
 
@@ -16,17 +17,18 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.labels import Annotation
+from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.annotation.models import best_model, find_models
 from m2bert.annotation.names import clock, counted, readable_name
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
-from m2bert.base.arguments import PRECISIONS, checked
+from m2bert.base.arguments import PRECISIONS, checked, not_negative
 from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
 from m2bert.base.files import read_json, refuse_folder, replacing_together
+from m2bert.model.folder import SHIPPED_MODELS
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Song, read_song
 from m2bert.notes.windows import check_stride
@@ -52,7 +54,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("song", type=Path, help="a MIDI file")
-    add("--model", type=Path, required=True, help="a fine-tuned model, or a folder with several")
+    add(
+        "--model",
+        type=Path,
+        default=SHIPPED_MODELS,
+        help="a fine-tuned model, or a folder with several (those that come with the code)",
+    )
+    add("--tasks", nargs="+", choices=TASKS, metavar="NAME", help="only these, of all with a model")
     add("--out", type=Path, default=Path("annotated"), help="folder of what is written (annotated)")
     add(
         "--which",
@@ -66,6 +74,13 @@ def parse_arguments() -> argparse.Namespace:
         type=checked(check_stride),
         help="notes from one window to the next (half a window)",
     )
+    add(
+        "--key_change",
+        type=not_negative,
+        default=KEY_CHANGE,
+        help="what a change of key costs, so that keys last; 0 takes the most probable key at "
+        f"every onset ({KEY_CHANGE:g})",
+    )
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
     return parser.parse_args()
@@ -74,7 +89,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     show_lines_at_once(escape=True)
-    models = find_models(args.model)
+    models = find_models(args.model, args.tasks)
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
     song = read_song(args.song)
@@ -88,7 +103,9 @@ def main() -> None:
         device = choose_device(args.cpu)
         precision = choose_precision(args.precision, device)
         progress = partial(tqdm, desc="tasks", disable=None, leave=False, ncols=80)
-        annotation = annotate(song, models, device, args.stride, precision, progress)
+        annotation = annotate(
+            song, models, device, args.stride, precision, progress, args.key_change
+        )
         for path, write in outputs.items():
             write(annotation, temporary / path.name)
     tracks = counted(len(np.unique(song.notes.track)), "track")

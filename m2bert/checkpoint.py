@@ -2,6 +2,8 @@
 
 python -m m2bert.checkpoint FOLDER OUT.ckpt      writes a checkpoint for the original's code
 python -m m2bert.checkpoint IN.ckpt FOLDER       writes a model folder of one
+python -m m2bert.checkpoint FOLDER OTHER --facts FACTS.json
+                                                 writes a copy of half the size, to be passed on
 """
 
 import argparse
@@ -9,10 +11,13 @@ from pathlib import Path
 
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command
+from m2bert.base.files import read_json
+from m2bert.model.card import FACTS
 from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.folder import CONFIG_FILE, read_record
+from m2bert.model.folder import CONFIG_FILE, read_record, save_half
 from m2bert.model.original import convert_published, save_published
 from m2bert.model.pretrained import find_checkpoint
+from m2bert.scores.published import PUBLISHED
 
 
 def write_published(folder: Path, out: Path) -> None:
@@ -34,6 +39,16 @@ def write_folder(source: Path, folder: Path, attention_heads: int | None) -> Non
     )
 
 
+def write_half(source: Path, folder: Path, facts_file: Path) -> None:
+    """Write a copy of a model in bfloat16, with what the file of facts says of its name."""
+    facts = read_json(facts_file).get(folder.name)
+    if not isinstance(facts, dict) or facts.keys() != set(FACTS):
+        raise UserError(f"{facts_file} does not tell {', '.join(FACTS)} of {folder.name}")
+    score = PUBLISHED["proposed"].get(read_record(source).get("task", ""))
+    save_half(source, folder, facts | ({"published_score": score} if score else {}))
+    print(f"wrote {folder} ({sum(file.stat().st_size for file in folder.iterdir()):,} bytes)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.checkpoint",
@@ -43,13 +58,17 @@ def main() -> None:
     add = parser.add_argument
     add("source", type=Path, help="a model folder, e.g. SAVE_DIR/model_best, or a .ckpt")
     add("out", type=Path, help="the .ckpt to write, or of a .ckpt the model folder")
+    add("--facts", type=Path, help="JSON: licence and limits of models; out is a folder then")
     add("--num_attention_heads", type=count, help="of a .ckpt (that of the preset of its size)")
     args = parser.parse_args()
     source = find_checkpoint(args.source)
     if source.is_dir():
         if args.num_attention_heads:
             parser.error(f"--num_attention_heads is for a .ckpt: {CONFIG_FILE} says it here")
-        write_published(source, args.out)
+        if args.facts:
+            write_half(source, args.out, args.facts)
+        else:
+            write_published(source, args.out)
     else:
         write_folder(source, args.out, args.num_attention_heads)
 

@@ -1,6 +1,6 @@
 """Vectors of your own music: MIDI files and a pre-trained model in, an npz of vectors out.
 
-    python -m m2bert.embed FILES_OR_FOLDERS --ckpt runs/pretrain --out vectors.npz
+    python -m m2bert.embed FILES_OR_FOLDERS --out vectors.npz
 
 The processes that read files import this module too; it imports no torch, so that they start fast.
 """
@@ -23,7 +23,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="every .mid and .midi below")
-    add("--ckpt", type=Path, required=True, help="pre-trained model: run, model folder or .ckpt")
+    add(
+        "--ckpt",
+        type=Path,
+        help="pre-trained model: run, model folder or .ckpt (the encoder that comes with the code)",
+    )
     add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Usage: bash scripts/quickstart.sh
+# Usage: bash scripts/quickstart.sh [song.mid]
+#
+# With a MIDI file of your own it is annotated first, by the models that come with the code.
 #
 # Sets up .venv (once), then does the main job on synthetic music with the ordinary scripts: MIDI
 # files -> corpora -> a pre-trained tiny model -> the benchmark's twelve tasks, with and without
@@ -8,6 +10,11 @@
 # there.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements.txt
+
+if [[ $# -gt 0 ]]; then
+    echo "== your song, annotated by the models of models/ -> $repository/annotated"
+    "$PYTHON" -m m2bert.annotate "$1" --out "$repository/annotated"
+fi
 
 cd "$repository"
 work=quickstart
@@ -59,7 +66,7 @@ Next, with your own folder of MIDI files:
   source .venv/bin/activate
   python -m data_creation.prepare_pretrain --dataset mine --dataset_dir FOLDER --output_dir data/pretrain
   bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny --recipe small
-  python -m m2bert.annotate SONG.mid --model $work/finetune --out annotated
+  python -m m2bert.annotate SONG.mid
 and with SMCBenchmark's files:
   bash scripts/prepare_smc_benckmark.sh SMC data/finetune
   bash scripts/finetune_modernbert_script.sh runs/mine data/finetune

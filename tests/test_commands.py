@@ -18,17 +18,17 @@ FLAGS = {
     "index_layer batch_size save_ckpt precision cpu (class_num) (num_workers) recipe epochs lr "
     "schedule warmup_steps weight_decay dropout encoder_lr",
     "m2bert.results": "RUNS_DIR compare save_dir plot",
-    "m2bert.annotate": "SONG model out which stride precision cpu",
+    "m2bert.annotate": "SONG model tasks out which stride key_change precision cpu",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "
     "num_workers",
-    "m2bert.checkpoint": "SOURCE OUT num_attention_heads",
+    "m2bert.checkpoint": "SOURCE OUT facts num_attention_heads",
     "m2bert.reproduce.__main__": "DATASET_DIR SMC_DIR RUNS_DIR preset recipe pretrain_epochs "
     "objectives tasks minutes precision cpu",
     "data_creation.prepare_pretrain": "dataset dataset_dir lmd_dir output_dir num_workers "
     "midi_reader overwrite",
     "data_creation.build_from_sources": "dataset pop909_dir sources_dir dataset_dir smc_dir "
     "num_workers strict overwrite",
-    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published overwrite",
+    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published items overwrite",
     "data_creation.demo.__main__": "output_dir songs seed",
 }
 

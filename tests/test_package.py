@@ -2,17 +2,15 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 
-from m2bert.model.classifiers import NoteClassifier
 from m2bert.tasks import TASKS
 from tests.helpers.commands import run_well
 from tests.helpers.midi_files import write_midi
 from tests.helpers.shared import REPOSITORY
-from tests.helpers.task_files import SMALL
 
 PIP = ["-m", "pip", "--disable-pip-version-check"]
 
@@ -23,9 +21,9 @@ def installed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
-    for name in ("m2bert", "data_creation", "tests"):
+    for name in ("m2bert", "data_creation", "models", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / name, source / name, ignore=ignored)
     run_well(*PIP, "wheel", source, "--no-deps", "--no-build-isolation", "-w", folder / "wheels")
@@ -44,19 +42,21 @@ def test_the_wheel_holds_both_packages_and_no_tests(installed):
             if path.is_file() and "__pycache__" not in path.parts
         }
         assert all((installed / path).is_file() for path in wanted)
+    assert not {path.name for path in (REPOSITORY / "models").glob("*/")} - {
+        path.name for path in (installed / "m2bert/models").iterdir()
+    }
 
 
-def test_the_installed_command_annotates(installed, tmp_path):
-    torch.manual_seed(0)
-    task = TASKS["melody"]
-    model = NoteClassifier(SMALL, task.classes, task=task.name)
-    model.save_pretrained(tmp_path / "model", {"task": task.name})
+def test_the_installed_commands_use_the_models_that_come_with_the_code(installed, tmp_path):
     song = write_midi(tmp_path / "song.mid")
-    words = ["annotate", song, "--model", tmp_path / "model", "--out", tmp_path / "out", "--cpu"]
     # -P: the folder that the tests run in is not searched for packages
     environment = os.environ | {"PYTHONPATH": str(installed)}
-    printed = run_well("-P", installed / "bin/m2bert", *words, env=environment, cwd=tmp_path)
-    assert "melody" in printed
+    call = partial(run_well, "-P", installed / "bin/m2bert", env=environment, cwd=tmp_path)
+    printed = call("annotate", song, "--out", tmp_path / "out", "--cpu")
+    assert all(TASKS[name].title in printed for name in ("melody", "localkey"))
+    assert str(installed / "m2bert/models/encoder") in call(
+        "embed", song, "--out", tmp_path / "vectors.npz", "--cpu", "--num_workers", "1"
+    )
     page = (tmp_path / "out/song.html").read_text(encoding="utf-8")
     assert "song.mid" in page
     where = run_well("-Pc", "import m2bert; print(m2bert.__file__)", env=environment)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from m2bert.annotation.labels import Annotation
+from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.warnings import marks_of, warnings_of
 from m2bert.base.errors import UserError
 from m2bert.model.classifiers import load_classifier
@@ -23,12 +23,14 @@ def annotate(
     stride: int | None = None,
     precision: str | None = None,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
+    key_change: float = KEY_CHANGE,
 ) -> Annotation:
     """Let the models of every task label the song.
 
     models: folders by task (`models.find_models`), the mean of several is taken; stride: notes
     from one window to the next, by default half a window; precision: "fp32" or "bf16", by default
-    bf16 on a GPU that has it; progress: wraps the loop over the tasks, as tqdm does.
+    bf16 on a GPU that has it; progress: wraps the loop over the tasks, as tqdm does; key_change:
+    what a change of key costs (`labels.KEY_CHANGE`).
     """
     marks = marks_of(song)
     labels = {
@@ -41,6 +43,7 @@ def annotate(
         piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
         models={task: [str(folder) for folder in folders] for task, folders in models.items()},
         warnings=warnings_of(song, marks),
+        key_change=key_change,
     )
 
 

@@ -12,6 +12,14 @@ from m2bert.tasks import PADDING
 SPAN_TASKS = ("localkey", "chordroot")
 """Tasks whose labels hold for stretches of time (`spans`)."""
 
+SMOOTHED_TASK = "localkey"
+"""The task whose stretches are decoded over the whole piece: keys change seldom."""
+
+KEY_CHANGE = 8.0
+"""What a change of key costs there, as the logarithm of a ratio of probabilities. With 8 there are
+as many changes a piece as annotators hear in the benchmark's validation set, 6.6 and 6.4, and more
+notes are right than without (`python -m benchmarks.key_spans`)."""
+
 MOMENT_TASKS = ("downbeat", "beat")
 """Tasks that find moments (`moments`)."""
 
@@ -26,6 +34,7 @@ class Annotation:
         note_labels, piece_labels: by task (a key of `tasks.TASKS`, in that order).
         models: by task, the folders of the models whose probabilities were averaged.
         warnings: sentences for the user.
+        key_change: as `KEY_CHANGE`; 0 takes the most probable key of every onset.
     """
 
     song: Song
@@ -34,6 +43,7 @@ class Annotation:
     piece_labels: dict[str, PieceLabels]
     models: dict[str, list[str]]
     warnings: list[str]
+    key_change: float = KEY_CHANGE
 
 
 class Span(NamedTuple):
@@ -44,24 +54,64 @@ class Span(NamedTuple):
     label: int
 
 
-def spans(song: Song, labels: NoteLabels) -> list[Span]:
+def spans(annotation: Annotation, task: str) -> list[Span]:
     """The stretches of time over which a label (a chord, a key) stays the same.
 
-    Notes that begin together have one label, the class with the greatest mean probability. A
-    stretch lasts until the first onset with another label, the last one until the music ends.
-    Stretches of the class "padding" are left out.
+    A stretch lasts until the first onset with another label (`onset_labels`), the last one until
+    the music ends. Stretches of the class "padding" are left out.
     """
-    read = labels.was_read
-    if not read.any():
+    labels, notes = annotation.note_labels[task], annotation.song.notes
+    if not labels.was_read.any():
         return []
-    onsets, group = np.unique(song.notes.start[read], return_inverse=True)
-    summed = np.zeros((len(onsets), len(labels.classes)))
-    np.add.at(summed, group, labels.probabilities[read])
-    label = summed.argmax(1)
+    onsets, _, label = onset_labels(annotation, task)
     first = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
-    ends = np.append(onsets[first[1:]], song.notes.end.max())
+    ends = np.append(onsets[first[1:]], notes.end.max())
     found = map(Span, onsets[first].tolist(), ends.tolist(), label[first].tolist())
     return [span for span in found if labels.classes[span.label] != PADDING]
+
+
+def onset_labels(annotation: Annotation, task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One label for the notes that begin together, by the mean of their probabilities.
+
+    Returns the ticks of the onsets, ascending, (onsets,); which of them each note that was read
+    has, (notes read,); and the labels, (onsets,): the most probable class, of `SMOOTHED_TASK` the
+    most probable sequence of classes. All are int64.
+    """
+    labels, start = annotation.note_labels[task], annotation.song.notes.start
+    read = labels.was_read
+    onsets, group, mean = means_of_onsets(start[read], labels.probabilities[read])
+    change = annotation.key_change if task == SMOOTHED_TASK else 0.0
+    return onsets, group, most_probable_sequence(mean, change)
+
+
+def means_of_onsets(
+    start: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """When notes begin, (notes,), and their probabilities, (notes, classes) -> the onsets,
+    ascending, (onsets,); which of them each note has, (notes,) int64; and the means of the
+    probabilities of the notes that begin together, (onsets, classes) float64."""
+    onsets, group = np.unique(start, return_inverse=True)
+    mean = np.zeros((len(onsets), probabilities.shape[1]))
+    np.add.at(mean, group, probabilities)
+    return onsets, group, mean / np.bincount(group, minlength=len(onsets))[:, np.newaxis]
+
+
+def most_probable_sequence(probabilities: np.ndarray, change: float) -> np.ndarray:
+    """The classes that are the most probable together, if each change of class costs `change` (a
+    logarithm): Viterbi's algorithm. (steps, classes) -> (steps,) int64."""
+    logarithms = np.log(np.maximum(probabilities, 1e-9))
+    came_from = np.tile(np.arange(logarithms.shape[1]), (len(logarithms), 1))
+    score = np.zeros(logarithms.shape[1])
+    for step, logarithm in enumerate(logarithms):
+        best = score.argmax()
+        changes = score < score[best] - change
+        came_from[step, changes] = best
+        score = np.maximum(score, score[best] - change) + logarithm
+    label = np.empty(len(logarithms), np.int64)
+    best = score.argmax()
+    for step in range(len(logarithms) - 1, -1, -1):
+        label[step], best = best, came_from[step, best]
+    return label
 
 
 def moments(song: Song, labels: NoteLabels) -> np.ndarray:

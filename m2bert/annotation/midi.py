@@ -63,7 +63,7 @@ def marker_events(annotation: Annotation) -> list[Event]:
         (span.start, text.format(labels[task].classes[span.label].replace("-", "b")))
         for task, text in SPAN_MARKERS.items()
         if task in labels
-        for span in spans(song, labels[task])
+        for span in spans(annotation, task)
     ]
     texts += [
         (tick, labels[task].classes[-1])

@@ -1,5 +1,6 @@
 """The fine-tuned models in a folder, and the best of those of one task."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from m2bert.base.errors import UserError
@@ -9,11 +10,13 @@ from m2bert.model.folder import CONFIG_FILE, read_record
 from m2bert.tasks import TASKS
 
 
-def find_models(folder: Path) -> dict[str, list[Path]]:
+def find_models(folder: Path, tasks: Sequence[str] | None = None) -> dict[str, list[Path]]:
     """The fine-tuned models in `folder` and below it, by task, in the order of `tasks.TASKS`.
 
-    Raises `UserError` if there are none, if one is of a task that is not in `TASKS`, or if one is
-    damaged. Of the weights only names and shapes are looked at here.
+    tasks: those that are wanted; None stands for all that are there.
+
+    Raises `UserError` if there are none, none of a task that is wanted, if one is of a task that is
+    not in `TASKS`, or if one is damaged. Of the weights only names and shapes are looked at here.
     """
     if folder.is_file():
         raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
@@ -32,7 +35,10 @@ def find_models(folder: Path) -> dict[str, list[Path]]:
     for task, folders in found.items():
         if task not in TASKS:
             raise UserError(f"{folders[0]} is of the task {task}, which m2bert/tasks.py has not")
-    return {task: found[task] for task in TASKS if task in found}
+    for task in tasks or ():
+        if task not in found:
+            raise UserError(f"{folder} has no model of {task}; it has {', '.join(found)}")
+    return {task: found[task] for task in TASKS if task in (tasks or found)}
 
 
 def best_model(folders: list[Path]) -> Path:

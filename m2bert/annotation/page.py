@@ -13,8 +13,6 @@ from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
 from m2bert.annotation.names import readable_name, short_name
 from m2bert.base.files import write_text
-from m2bert.model.predictions import NoteLabels
-from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -49,7 +47,7 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
         "marks": {
             name: np.flatnonzero(marked).tolist() for name, marked in annotation.marks.items()
         },
-        "tasks": [_note_task(song, *item) for item in annotation.note_labels.items()],
+        "tasks": [_note_task(annotation, name) for name in annotation.note_labels],
         "pieces": [
             _named(name, labels.classes, range(len(labels.classes)))
             | {"probability": _thousandths(labels.probabilities)}
@@ -64,11 +62,12 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
     }
 
 
-def _note_task(song: Song, name: str, labels: NoteLabels) -> dict[str, Any]:
+def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     """A task with the classes that occur. Labels are places among these, -1 where there is none;
     probabilities are in thousandths."""
+    song, labels = annotation.song, annotation.note_labels[name]
     label = labels.label
-    stretches = spans(song, labels) if name in SPAN_TASKS else []
+    stretches = spans(annotation, name) if name in SPAN_TASKS else []
     present = np.unique([*label[labels.was_read], *(span.label for span in stretches)]).astype(int)
     classes = [labels.classes[place] for place in present]
     place_of = np.full(len(labels.classes) + 1, -1)  # the last entry is read by NOT_READ, -1

@@ -79,7 +79,7 @@ def figure_of(annotation: Annotation) -> Figure:
             _draw_notes(roll, song, [PLAIN_COLOUR], np.zeros(len(song), int))
         else:
             colours = class_colours(TASKS[task], labels.classes)
-            _draw_strip(strip, song, task, labels, colours)
+            _draw_strip(strip, annotation, task, colours)
             _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], labels.label)
             _draw_legend(strip, labels, colours)
         _draw_axes(roll, "notes" if labels is None else TASKS[task].title)
@@ -205,15 +205,16 @@ def _draw_axes(axes: Any, title: str) -> None:
     axes.spines[:].set(color="0.75", zorder=0.5)  # below the notes
 
 
-def _draw_strip(axes: Any, song: Song, task: str, labels: NoteLabels, colours: list[str]) -> None:
+def _draw_strip(axes: Any, annotation: Annotation, task: str, colours: list[str]) -> None:
     """Draw what a task says of time: ticks at moments, or stretches with the names that fit in."""
+    song, labels = annotation.song, annotation.note_labels[task]
     bar = _points(axes)[0]
     if task in MOMENT_TASKS:
         onsets = _in_bars(song, moments(song, labels))
         width = np.clip(bar / BEATS_PER_BAR / 3, 0.3, 1.5)
         axes.vlines(onsets, 0.1, 0.8, colors=colours[-1], linewidths=width)
     elif task in SPAN_TASKS:
-        start, end, label = np.array(spans(song, labels), np.int64).reshape(-1, 3).T
+        start, end, label = np.array(spans(annotation, task), np.int64).reshape(-1, 3).T
         begins, widths = _in_bars(song, start), _in_bars(song, end - start)
         boxes = list(zip(begins, widths, strict=True))
         axes.broken_barh(boxes, (0.05, 0.9), facecolors=[colours[k] for k in label], alpha=0.45)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from m2bert.annotation.labels import Annotation
+from m2bert.annotation.labels import SMOOTHED_TASK, Annotation, onset_labels
 from m2bert.annotation.names import pitch_name
 from m2bert.base.files import write_text
 from m2bert.base.tables import csv_text
@@ -60,7 +60,8 @@ def note_records(annotation: Annotation) -> list[dict]:
 
     `track` counts the song's instruments (`midi.Notes`) from 1; beats are quarter notes; middle C
     (60) is C4; `midi_velocity` is how hard the note is struck (1..127). `TASK` is the label by name
-    and `TASK_probability` its probability, None for notes that were not read.
+    and `TASK_probability` its probability, None for notes that were not read; `localkey_span` is
+    the key of the stretch that the note lies in.
     """
     song, notes = annotation.song, annotation.song.notes
     names = np.array([track.name for track in song.tracks], object)
@@ -85,6 +86,12 @@ def note_records(annotation: Annotation) -> list[dict]:
         probability = labels.probability.astype(np.float64).round(4).astype(object)
         probability[~labels.was_read] = None
         columns |= {task: labels.names.tolist(), f"{task}_probability": probability.tolist()}
+        if task == SMOOTHED_TASK:
+            span = np.full(len(song), None, object)
+            if labels.was_read.any():
+                _, onset, label = onset_labels(annotation, task)
+                span[labels.was_read] = np.array(labels.classes, object)[label[onset]]
+            columns[f"{task}_span"] = span.tolist()
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

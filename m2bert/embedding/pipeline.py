@@ -17,6 +17,7 @@ from m2bert.base.errors import UserError, show_lines_at_once
 from m2bert.base.files import replacing, write_json
 from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
+from m2bert.model.folder import ENCODER
 from m2bert.model.pretrained import choose_model
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.levels import LEVELS
@@ -70,8 +71,8 @@ def embed_files(args: argparse.Namespace) -> None:
     files = collect_midi_files(args.files)
     device = choose_device(args.cpu)
     precision = choose_precision(args.precision, device)
-    config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
-    assert backbone is not None  # --ckpt is required
+    config, backbone = choose_model(args.ckpt or ENCODER, args.preset, args.index_layer)
+    assert backbone is not None  # there is always a checkpoint here
     model = M2BertModel(config)
     model.load_state_dict(backbone.tensors)
     print(

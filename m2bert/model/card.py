@@ -46,14 +46,21 @@ understanding using token denoising and pianoroll prediction*, ISMIR 2025
 
 ## Licence
 
-The code is under the MIT licence. The weights were learnt from the data named above: they may be
-used as the licences of that data allow (some of the usual corpora are for research only;
-`docs/prepare.md` of the code lists them).
+The code is under the MIT licence. {licence}
 
 ## Checksum
 
 `model.safetensors` has the SHA-256 `{sha256}`.
 """
+
+FACTS = ("licence", "trained_on", "attribution", "limits")
+"""What the record of a model that is passed on tells besides: the licence of its weights, as hubs
+name it; the data, who made it, and where the model fails, in sentences."""
+
+UNKNOWN_LICENCE = """\
+The weights were learnt from the data named above: they may be used as the licences of that data
+allow (some of the usual corpora are for research only; `docs/prepare.md` of the code lists
+them)."""
 
 USE_ENCODER = """\
 from m2bert import M2BertModel
@@ -91,9 +98,14 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     """
     describe = _describe_classifier if "id2label" in entries else _describe_encoder
     title, what, data, tags, scores = describe(entries, record)
+    facts = {name: record[name] for name in FACTS if name in record}
+    licence = UNKNOWN_LICENCE
+    if facts:
+        data = f"{data} {facts['trained_on']}\n\nWhere it fails: {facts['limits']}"
+        licence = f"The weights are under {facts['licence']}: {facts['attribution']}"
     front = ModelCardData(
-        license="other",
-        license_name="that-of-the-training-data",
+        license=facts.get("licence", "other"),
+        license_name=None if facts else "that-of-the-training-data",
         library_name=LIBRARY,
         tags=[*TAGS, *tags],
         metrics=sorted({score.metric_type for score in scores}),
@@ -101,13 +113,19 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
         eval_results=scores or None,
     )
     score_rows = {f"{s.metric_name}, {s.dataset_split}": s.metric_value for s in scores}
+    score_rows |= {
+        "the commonest class of each note, test": record.get("commonest_class_score"),
+        "the paper's model of 62 million parameters, test": record.get("published_score"),
+    }
     text = TEXT.format(
         title=title,
         what=what,
         layers=entries["num_hidden_layers"],
         width=entries["hidden_size"],
         data=data or NOT_RECORDED,
-        training=_table("recorded", flat(record)) or NOT_RECORDED,
+        licence=licence,
+        training=_table("recorded", flat({n: v for n, v in record.items() if n not in facts}))
+        or NOT_RECORDED,
         scores=_table("score", score_rows) or NOT_RECORDED,
         use=USES[architecture],
         sha256=sha256,

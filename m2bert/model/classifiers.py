@@ -127,15 +127,21 @@ class NoteClassifier(Classifier):
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> NoteLabels:
         """Label every note but drums; a task of single instruments reads each track for itself."""
-        song, length = _read(song), SEGMENT_LENGTHS["note"]
+        song = _read(song)
         by_track = self.task in TASKS and TASKS[self.task].by_track
         probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
         for cp, index in voices(song, by_track):
-            starts = window_starts(len(cp), length, window_stride(stride, length))
-            windows = cut_windows(cp, starts, min(length, len(cp)))
-            of_windows = window_probabilities(self, windows, precision)
-            probabilities[index] = merge_windows(of_windows, starts, len(cp))
+            probabilities[index] = self.probabilities(cp, stride, precision)
         return NoteLabels(self.classes, probabilities)
+
+    def probabilities(
+        self, cp: np.ndarray, stride: int | None = None, precision: str | None = None
+    ) -> np.ndarray:
+        """CP notes of a piece, (notes, 4) uint8 -> (notes, classes) float32; else as `predict`."""
+        length = SEGMENT_LENGTHS["note"]
+        starts = window_starts(len(cp), length, window_stride(stride, length))
+        windows = cut_windows(cp, starts, min(length, len(cp)))
+        return merge_windows(window_probabilities(self, windows, precision), starts, len(cp))
 
     def head(self, states: Tensor) -> Tensor:
         return self.classifier(states)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from transformers import ModernBertConfig, ModernBertModel
 
 from m2bert.model import attention
 from m2bert.model.config import EMBEDDING_WIDTH, LAST_LAYER, M2BertConfig
-from m2bert.model.folder import ARCHITECTURES, SavedModel
+from m2bert.model.folder import ARCHITECTURES, ENCODER, SavedModel
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.cp import VOCABULARY_SIZES
 
@@ -42,6 +43,11 @@ class M2BertModel(SavedModel):
         # "Model"), so neither the norm nor the encoder's own vocabulary table is ever trained.
         self.note_bert1.final_norm = nn.Identity()  # type: ignore[assignment]  # no LayerNorm
         self.note_bert1.embeddings.tok_embeddings.weight.requires_grad_(False)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str = ENCODER) -> Self:
+        """As that of the other models; without a folder the encoder that comes with the code."""
+        return super().from_pretrained(folder)
 
     @classmethod
     def prefixes(cls) -> dict[str, str]:

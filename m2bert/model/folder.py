@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
-from torch import nn
+from torch import Tensor, nn
 
+import m2bert
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, write_json, write_text
 from m2bert.base.settings import differences
@@ -31,6 +32,11 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MODELS_OF_A_RUN = ("model_best", "model")
+_PACKAGE = Path(m2bert.__file__).parent
+SHIPPED_MODELS = next(filter(Path.is_dir, [_PACKAGE / "models"]), _PACKAGE.with_name("models"))
+"""The models that come with the code: in an installed package, else beside it in its repository."""
+
+ENCODER = SHIPPED_MODELS / "encoder"
 ADVICE = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
 
 MODEL_FORMAT = 1
@@ -78,22 +84,7 @@ class SavedModel(nn.Module):
         The old card is removed first and the new one written last, so that there is never a card
         with the checksum of other weights.
         """
-        folder = Path(folder)
-        if folder.is_file():
-            raise UserError(f"{folder} is a file: name a folder for the model")
-        architecture, entries, record = type(self).__name__, self.entries(), record or {}
-        config = {
-            "format_version": MODEL_FORMAT,
-            "model_type": MODEL_TYPE,
-            "architectures": [architecture],
-            "vocabulary": VOCABULARY,
-            **entries,
-        }
-        _remove_card(folder)
-        write_json(folder / CONFIG_FILE, config)
-        save_tensors(folder / WEIGHTS_FILE, self.state_dict(), record)
-        checksum = sha256(folder / WEIGHTS_FILE)
-        write_text(folder / CARD_FILE, model_card(architecture, entries, record, checksum))
+        _write(Path(folder), type(self).__name__, self.entries(), self.state_dict(), record or {})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:
@@ -123,6 +114,39 @@ class SavedModel(nn.Module):
         tensors = with_prefix(load_tensors(weights)[0], cls.prefixes()[architecture])
         load_strictly(model, tensors, weights, ADVICE)
         return model
+
+
+def save_half(source: Path, folder: Path, facts: dict) -> None:
+    """Write a copy of the model in `source` (or of the run in it) with weights in bfloat16: half
+    the size, for passing on.
+
+    facts: what its record and card say besides (`card.FACTS`).
+    """
+    source = find_model(source)
+    architecture, entries = read_config(source, ARCHITECTURES)
+    tensors, record = load_tensors(source / WEIGHTS_FILE)
+    refuse_not_finite(tensors, source / WEIGHTS_FILE)
+    half = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    _write(folder, architecture, entries, half, record | facts)
+
+
+def _write(
+    folder: Path, architecture: str, entries: dict, tensors: dict[str, Tensor], record: dict
+) -> None:
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: name a folder for the model")
+    config = {
+        "format_version": MODEL_FORMAT,
+        "model_type": MODEL_TYPE,
+        "architectures": [architecture],
+        "vocabulary": VOCABULARY,
+        **entries,
+    }
+    _remove_card(folder)
+    write_json(folder / CONFIG_FILE, config)
+    save_tensors(folder / WEIGHTS_FILE, tensors, record)
+    checksum = sha256(folder / WEIGHTS_FILE)
+    write_text(folder / CARD_FILE, model_card(architecture, entries, record, checksum))
 
 
 def _remove_card(folder: Path) -> None:

@@ -87,7 +87,7 @@ def test_stretches_and_moments_are_those_of_the_annotation(tmp_path):
             named = [(start, end, task["classes"][label]) for start, end, label in task["spans"]]
             assert named == [
                 (span.start, span.end, readable_name(labels.classes[span.label]))
-                for span in spans(annotation.song, labels)
+                for span in spans(annotation, name)
             ]
         else:
             assert task["spans"] == []

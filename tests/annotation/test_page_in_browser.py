@@ -221,7 +221,7 @@ def test_the_strips_name_their_stretches(show, annotation):
     for _ in range(5):
         page.keyboard.press("+")
     span = next(
-        s for s in spans(annotation.song, labels) if min(s.end - s.start, s.start / 48) > 200
+        s for s in spans(annotation, "localkey") if min(s.end - s.start, s.start / 48) > 200
     )
     page.evaluate(f"(view.left = {span.start} - 960, clampView())")
     page.mouse.move(*in_window(page, f"xOf({(span.start + span.end) / 2})", "rollTop - 8"))

@@ -93,6 +93,7 @@ def test_no_task_takes_the_place_of_what_is_known_of_a_note(tmp_path):
         assert set(record) - set(note) == {
             *NOTE_TASKS,
             *(f"{name}_probability" for name in NOTE_TASKS),
+            "localkey_span",
         }
 
 

@@ -45,6 +45,7 @@ def annotate(song: Song, note_tasks: dict | None = None, piece_tasks: dict | Non
         piece_labels={task: piece_labels(task, rows) for task, rows in piece_tasks.items()},
         models={task: [f"models/{task}"] for task in (*note_tasks, *piece_tasks)},
         warnings=[],
+        key_change=0,  # labels stand as they are given
     )
 
 

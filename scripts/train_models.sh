@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Usage: bash scripts/train_models.sh [dataset_dir] [SMC_directory] [runs_dir]
+#
+# Makes the models in models/ again, on a CPU in five to six hours (two cores):
+#   dataset_dir    holds pop909_processed (default: dataset_dir)
+#   SMC_directory  holds SMCBenchmark's arrays (default: SMC)
+#   runs_dir       where data and trainings go (default: runs/models)
+# models/training_items.json names the items that the models of chord roots, keys, beats and
+# downbeats are trained on, by their places in the arrays; models/README.md says which they are.
+# Interrupted, the same command goes on.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+split_arguments 3 "$@"
+dataset_dir=${folders[0]:-dataset_dir} smc=${folders[1]:-SMC} runs=${folders[2]:-runs/models}
+models="$repository/models"
+
+mkdir -p "$runs"
+"$PYTHON" -m data_creation.prepare_pretrain --dataset pop909 --dataset_dir "$dataset_dir" \
+    --output_dir "$runs/corpora"
+"$PYTHON" -m data_creation.prepare_smc --dataset augnet emopia pm2s pop909 --smc_dir "$smc" \
+    --output_dir "$runs/data" --items "$models/training_items.json"
+
+# The test songs of melody and velocity are not pre-trained on.
+(cd "$dataset_dir" && find pop909_processed/test -name '*.mid' | sort) > "$runs/test_songs.txt"
+"$PYTHON" -m m2bert.pretrain --save_dir "$runs/encoder" --data_root "$runs/corpora" \
+    --datasets pop909 --exclude_songs "$runs/test_songs.txt" --preset tiny --recipe small \
+    --epochs 20 --precision bf16
+"$PYTHON" -m m2bert.checkpoint "$runs/encoder" "$models/encoder" --facts "$models/facts.json"
+
+# make_model TASK EPOCHS SEMITONES: of emotion the training that is tested on fold 0 is kept.
+make_model() {
+    "$PYTHON" -m m2bert.finetune --task "$1" --ckpt "$runs/encoder" --data_root "$runs/data" \
+        --save_root "$runs/$1" --recipe small --epochs "$2" --transpose "$3" --seed 2021 \
+        --precision bf16 --save_ckpt
+    local run="$runs/$1/seed_2021/$1"
+    [[ $1 == emotion ]] && run+=_fold_0
+    "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json"
+}
+make_model melody 12 0
+make_model velocity 8 0
+make_model chordroot 30 6
+make_model localkey 30 6
+make_model beat 30 6
+make_model downbeat 24 6
+make_model emotion 8 3

@@ -1,0 +1,52 @@
+"""Stretches of one key, decoded over the whole piece."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2bert.annotation.labels import most_probable_sequence, spans
+from m2bert.annotation.tables import note_records
+from m2bert.notes.song import read_song
+from tests.helpers.annotation_samples import annotate
+from tests.helpers.midi_files import write_midi
+
+
+def cost_of(sequence, probabilities, change: float) -> float:
+    """What a sequence of classes costs, a step at a time."""
+    cost = 0.0
+    for step, label in enumerate(sequence):
+        cost -= np.log(probabilities[step][label])
+        cost += change if step and label != sequence[step - 1] else 0
+    return cost
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.floats(0, 5), st.integers(0, 9999))
+def test_no_other_sequence_is_more_probable(steps, classes, change, seed):
+    probabilities = np.random.default_rng(seed).dirichlet(np.ones(classes), steps) + 1e-6
+    found = most_probable_sequence(probabilities, change)
+    best = min(
+        cost_of(other, probabilities, change) for other in product(range(classes), repeat=steps)
+    )
+    assert np.isclose(cost_of(found, probabilities, change), best)
+
+
+def test_without_a_cost_every_step_has_its_most_probable_class():
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(38), 500)
+    found = most_probable_sequence(probabilities, 0)
+    np.testing.assert_array_equal(found, probabilities.argmax(1))
+
+
+def test_a_key_of_one_note_is_no_change_of_key_and_the_raw_label_stays(tmp_path):
+    notes = [(100 * k, 100 * k + 90, 60) for k in range(40)]
+    song = read_song(write_midi(tmp_path / "in.mid", notes))
+    keys = [24] * 15 + [3] + [24] * 4 + [9] * 20
+    raw = annotate(song, {"localkey": keys, "chordroot": [1, 2] * 20})
+    assert [span.label for span in spans(raw, "localkey")] == [24, 3, 24, 9]
+    decoded = replace(raw, key_change=8.0)
+    assert [(span.start, span.label) for span in spans(decoded, "localkey")] == [(0, 24), (2000, 9)]
+    assert spans(decoded, "chordroot") == spans(raw, "chordroot")  # chords do change
+    record = note_records(decoded)[15]
+    assert record["localkey"] != record["localkey_span"] == note_records(decoded)[0]["localkey"]
