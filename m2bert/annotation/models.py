@@ -31,7 +31,7 @@ def find_models(folder: Path) -> dict[str, list[Path]]:
         )
     for task, folders in found.items():
         if task not in TASKS:
-            raise UserError(f"{folders[0]} is of the task {task}, which m2bert/tasks.py has not")
+            raise UserError(f"{folders[0]} is of the task {task}, which is not in m2bert/tasks.py")
     return {task: found[task] for task in TASKS if task in found}
 
 
