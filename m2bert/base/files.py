@@ -137,7 +137,7 @@ def stand_in(path: Path | str) -> str:
 
 
 def not_the_file_itself(data: bytes) -> str:
-    """What a failed download has left in place of a file, "it is ..."; empty if it is a file.
+    """What is in place of a file, as after a failed download: "it is ..."; empty for anything else.
 
     data: the file's first bytes, some hundreds.
     """
