@@ -1,1 +1,1 @@
-"""Entries that turn published data sets and folders of MIDI into what `m2bert` reads."""
+"""Commands that turn published data sets and folders of MIDI into what `m2bert` reads."""

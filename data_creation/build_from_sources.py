@@ -1,4 +1,4 @@
-"""Entry: source data sets -> POP909 aligned to its beats, and SMCBenchmark's arrays.
+"""Command: source data sets -> POP909 aligned to its beats, and SMCBenchmark's arrays.
 
     python -m data_creation.build_from_sources --dataset pop909_processed --pop909_dir POP909
     python -m data_creation.build_from_sources --sources_dir sources --smc_dir SMC

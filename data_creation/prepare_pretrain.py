@@ -1,4 +1,4 @@
-"""Entry: MIDI folders -> corpora for pre-training.
+"""Command: MIDI folders -> corpora for pre-training.
 
     python -m data_creation.prepare_pretrain --dataset_dir dataset_dir --output_dir data/pretrain
 
@@ -147,7 +147,7 @@ def make_corpus(
 
 
 def is_complete(output_dir: Path, name: str) -> bool:
-    """Whether the corpus is there and whole, said in a sentence if it is there.
+    """Whether the corpus is there and whole; if it is there, a line about it is printed.
 
     Raises `UserError` if a file that is not ours has its place.
     """
@@ -192,9 +192,9 @@ def refuse_other_files(
 
 
 def fingerprint(folder: Path, files: list[str], reader: str = "miditoolkit") -> str:
-    """Identify files by names and sizes, so that a corpus can be told to be of others.
+    """Identify files by names and sizes, so that a corpus of other files can be told apart.
 
-    A reader other than the default is part of it, and stands in front to be read.
+    The name of a reader other than the default stands in front.
     """
     digest = hashlib.sha256()
     for file in files:

@@ -1,4 +1,4 @@
-"""Entry: SMCBenchmark's arrays -> fine-tuning data, in segments of CP notes.
+"""Command: SMCBenchmark's arrays -> fine-tuning data, in segments of CP notes.
 
     python -m data_creation.prepare_smc --smc_dir SMC --output_dir data/finetune
 
@@ -192,7 +192,7 @@ def kept_record(
         return None
     if record["as_published"] is not way["as_published"]:
         was = "without" if way["as_published"] else "with"
-        give = "leave it away" if way["as_published"] else "give it as well"
+        give = "leave it out" if way["as_published"] else "give it as well"
         raise UserError(
             f"{data_set.name} in {output_dir} was made {was} --as_published: {give}, choose "
             "another --output_dir, or replace it with --overwrite"

@@ -1,6 +1,6 @@
 """M2BERT: pre-training and fine-tuning of a ModernBERT encoder on Compound-Word notes.
 
-What can be used from Python: the models, and what was recorded of how they were trained.
+For use from Python: the classes of models, and `read_record`, which tells how a model was trained.
 """
 
 import importlib

@@ -41,10 +41,10 @@ WRITERS: dict[str, Callable[[Annotation, Path], object]] = {
     ".png": draw_annotation,
     ".html": write_page,
 }
-"""What is written beside each other, by the ending of its name."""
+"""The functions that write the files of an annotation, by the ending of the file's name."""
 
 MOST_LABELS, LEAST_SHARE = 5, 0.005
-"""How many labels of a task the summary names at most, and the share that each must reach."""
+"""The summary names at most so many labels of a task, and only those of at least this share."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -124,7 +124,7 @@ def refuse_other_song(path: Path, song: Song) -> None:
 
 
 def summary(annotation: Annotation) -> str:
-    """A line a task with its commonest labels, and the warnings."""
+    """One line for each task with its commonest labels, then the warnings."""
     labels = annotation.note_labels | annotation.piece_labels
     width = max((len(TASKS[name].title) for name in labels), default=0)
     lines = []

@@ -1,7 +1,7 @@
 """Convert model folders to checkpoints of the original code, and the reverse.
 
 python -m m2bert.checkpoint FOLDER OUT.ckpt      writes a checkpoint for the original's code
-python -m m2bert.checkpoint IN.ckpt FOLDER       writes a model folder of one
+python -m m2bert.checkpoint IN.ckpt FOLDER       writes such a checkpoint as a model folder
 python -m m2bert.checkpoint FOLDER OTHER --facts FACTS.json
                                                  writes a copy of half the size, to be passed on
 """

@@ -22,7 +22,13 @@ def parse_arguments() -> argparse.Namespace:
         description="Turn MIDI files into vectors: one for each piece, bar or note.",
     )
     add = parser.add_argument
-    add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="every .mid and .midi below")
+    add(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE_OR_FOLDER",
+        help="MIDI files, and folders: every .mid, .midi and .rmi below them",
+    )
     add(
         "--ckpt",
         type=Path,

@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
         if len(set(values)) < len(values):
             parser.error(f"--{flag} names one twice")
     if args.freeze and args.transpose:
-        parser.error("--transpose needs an encoder that is not frozen: leave --freeze away")
+        parser.error("--transpose needs an encoder that is not frozen: leave out --freeze")
     if args.ckpt is None and not args.nopretrain:
         parser.error("give a pre-trained model with --ckpt, or --nopretrain")
     return args

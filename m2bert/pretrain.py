@@ -40,7 +40,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--pianoroll", choices=PIANOROLL_BINS, default=of.pianoroll, help="pianoroll objective")
     add("--corruption", choices=CORRUPTIONS, default=of.corruption, help="how notes are corrupted")
     add(
-        "--rc_range", type=count, nargs=3, default=list(of.rc_range), help="greatest moves under rc"
+        "--rc_range",
+        type=count,
+        nargs=3,
+        default=list(of.rc_range),
+        help="greatest moves of position, pitch and duration under rc",
     )
     add(
         "--mask_percent",

@@ -1,7 +1,7 @@
 """The 12 tasks of SMCBenchmark as data (docs/METHOD.md, "Tasks").
 
-Adding a task is adding a row to `_ROWS` and files in the documented format (README, "A task of
-your own").
+Adding a task is adding a row to `_ROWS` and arrays of notes and labels
+(docs/own_task.md).
 """
 
 import re
@@ -15,7 +15,7 @@ SEGMENT_LENGTHS = {"note": 1024, "piece": 512}
 HIGH_RESOURCE = (2021,)
 MID_RESOURCE = (2021, 2022)
 LOW_RESOURCE = (2021, 2022, 2023, 2024)
-"""Seeds of a task, the more the smaller its data."""
+"""Seeds of a task; a task with less data has more of them."""
 
 # The names of chord roots and keys in the order of their classes, which begin at 1. Sharps are `#`,
 # flats `-`; minor keys are in small letters.

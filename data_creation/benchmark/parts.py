@@ -202,7 +202,8 @@ def _check_notes(notes: np.ndarray, where: str) -> None:
 def _check_labels(
     labels: np.ndarray, task: Task, where: str, notes: int | None, as_published: bool
 ) -> np.ndarray:
-    """The labels of an item with so many notes, (notes,), or of a piece (None), (), unsigned."""
+    """Check the labels of an item and return them as unsigned integers: (notes,) for a note task,
+    () for a piece task, where `notes` is None."""
     if notes is None and labels.shape:
         raise UserError(f"{where} is a list; labels of {task.name} are one number a piece")
     if notes is not None:

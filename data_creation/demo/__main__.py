@@ -1,4 +1,4 @@
-"""Entry: `python -m data_creation.demo` writes the demo music."""
+"""Command: `python -m data_creation.demo` writes the demo music."""
 
 import argparse
 from collections import Counter

@@ -10,12 +10,12 @@ _DEVIATION, _MOST_DEVIATION = 0.012, 0.04  # beats; sixteenths stay apart and in
 def play(
     rng: np.random.Generator, notes: np.ndarray, ticks_per_beat: int, by_hand: bool
 ) -> np.ndarray:
-    """The notes `(notes,)`, in any order, as they are in a MIDI file, sorted by (track, onset,
-    pitch): onsets and offsets are whole ticks, divided by `ticks_per_beat`.
+    """The notes as a MIDI file has them, sorted by (track, onset, pitch). Onsets and offsets are in
+    beats, rounded to whole ticks.
 
-    By hand, as in transcriptions, every start and end deviates a little from what is written. No
-    key of a track is struck again while it sounds, and of notes that strike it together only the
-    first part's remains.
+    notes: (notes,), in any order. by_hand: whether every start and end deviates a little from what
+    is written, as in transcriptions. A note ends at the latest where its key is struck again in its
+    track, and of notes that strike a key together only that of the first part is kept.
     """
     notes = notes[np.argsort(notes["part"], kind="stable")]
     _, first = np.unique(notes[["track", "pitch", "onset"]], return_index=True)

@@ -22,7 +22,8 @@ SPAN_MARKERS = {"localkey": "key {}", "chordroot": "chord {}"}
 """Text of the marker wherever the label of a task changes (`labels.SPAN_TASKS`)."""
 
 BANK_SELECTS, PEDALS = (0, 32), (64, 66, 69)
-"""Controllers that a program change waits for, and those that hold notes when they end."""
+"""Controllers: those that choose the bank for the next program change, and the pedals, which hold
+notes beyond their ends."""
 
 OF_A_TRACK = ("track_name", "midi_port", "end_of_track")
 """Meta events that each track has of its own."""
@@ -112,12 +113,15 @@ def _roles(annotation: Annotation) -> tuple[np.ndarray, tuple[str, ...]]:
 def _tracks(song: Song, parts: list[np.ndarray]) -> dict[tuple[int, int], list[Event]]:
     """The events of each track to write, by its number (that of a part, from 1 on) and port.
 
-    Number 0 has the meta events, the system exclusive messages and the channels without notes. The
-    other events of a channel stand in the first of the parts that have its notes. Since the tracks'
-    events of one tick are played track after track, an event that follows notes of its channel
-    at its tick stands in the part of these: a pedal behind their beginnings and ends, anything else
-    behind their beginnings, since it may be meant for notes that begin after it. Programs are
-    repeated in the later parts, for programs that look at a track alone.
+    Number 0 has the meta events, the system exclusive messages and the channels without notes.
+
+    The other events of a channel are in the first part that has notes of the channel. But events of
+    one tick are played track by track, so an event must not be in a track before that of a note
+    which it follows. Therefore a pedal is in the last part with a note of its channel that begins
+    or ends before it at its tick, and any other event in the last part with one that begins there:
+    it may be meant for notes that begin after it.
+
+    Program changes are repeated in the later parts, for software that looks at one track alone.
     """
     events, (begins, ends, _) = song.events, song.events_of_notes
     part_of_event = np.zeros(len(events), np.int64)

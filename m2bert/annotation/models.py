@@ -34,7 +34,7 @@ def find_models(folder: Path, tasks: Sequence[str] | None = None) -> dict[str, l
         )
     for task, folders in found.items():
         if task not in TASKS:
-            raise UserError(f"{folders[0]} is of the task {task}, which m2bert/tasks.py has not")
+            raise UserError(f"{folders[0]} is of the task {task}, which is not in m2bert/tasks.py")
     for task in tasks or ():
         if task not in found:
             raise UserError(f"{folder} has no model of {task}; it has {', '.join(found)}")

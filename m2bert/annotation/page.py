@@ -32,7 +32,7 @@ def write_page(annotation: Annotation, path: Path) -> None:
 
 
 def page_data(annotation: Annotation) -> dict[str, Any]:
-    """What the page's script knows; lists of notes are in the song's order, times are ticks."""
+    """The data that the page's script reads; notes are in the song's order, times are ticks."""
     song, notes = annotation.song, annotation.song.notes
     clock = np.unique([0, *(change.time for change in song.midi.tempo_changes), notes.end.max()])
     return {

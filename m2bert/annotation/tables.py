@@ -14,7 +14,7 @@ from m2bert.base.files import write_text
 from m2bert.base.tables import csv_text
 
 ANNOTATION_FORMAT = 1
-"""Of the JSON file."""
+"""Version of the JSON file's format."""
 
 
 def write_annotation_csv(annotation: Annotation, path: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 
 LEAST_GAIN = 1.2
-""""auto" chooses bf16 on a CPU only if it is at least so many times as fast as fp32, which is more
-exact."""
+"""On a CPU "auto" chooses bf16 only if it is at least this many times as fast as fp32, which is
+more exact."""
 
 
 def choose_device(cpu: bool) -> torch.device:
@@ -35,7 +35,7 @@ def choose_precision(
     times = f"{gain:.1f} times quicker" if gain >= 1 else f"{1 / gain:.1f} times slower"
     if wanted == "bf16":
         if gain < 1:
-            say(f"warning: on this CPU bf16 is {times} than fp32: leave --precision bf16 away")
+            say(f"warning: on this CPU bf16 is {times} than fp32: leave out --precision bf16")
         return "bf16"
     chosen = "bf16" if gain >= LEAST_GAIN else "fp32"
     say(f"precision: {chosen} (a matrix product in bf16 is {times} on this CPU)")

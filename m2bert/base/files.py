@@ -128,7 +128,7 @@ def fault(path: Path | str, error: Exception) -> str:
 
 
 def stand_in(path: Path | str) -> str:
-    """`not_the_file_itself` of the file at `path`, if it can be opened."""
+    """`not_the_file_itself` for the file at `path`; empty if the file cannot be opened."""
     try:
         with open(path, "rb") as file:
             return not_the_file_itself(file.read(512))
@@ -137,7 +137,7 @@ def stand_in(path: Path | str) -> str:
 
 
 def not_the_file_itself(data: bytes) -> str:
-    """What stands in a file's place when a download has failed, "it is ..."; empty if nothing does.
+    """What is in place of a file, as after a failed download: "it is ..."; empty for anything else.
 
     data: the file's first bytes, some hundreds.
     """

@@ -40,12 +40,13 @@ class Recipe:
     encoder_lr: float | None = None
 
     def told(self) -> str:
-        """Its settings in one line, as commands print it."""
+        """The settings in one line, as commands print them."""
         return ", ".join(f"{n} {v}" for n, v in asdict(self).items() if v is not None)
 
     def beyond_the_paper(self) -> dict:
         """The settings that differ from the paper's, by name. `lr` and the epochs are left out,
-        which runs record anyway; but a schedule is told with its epochs, as it ends with them.
+        since runs record them anyway; only with a schedule, which ends with the last epoch, the
+        epochs are among them.
         """
         usual = replace(PAPER, lr=self.lr, epochs=self.epochs)
         changed = {n: v for n, v in asdict(self).items() if v != getattr(usual, n)}
@@ -102,9 +103,11 @@ def add_flags(
     parser: argparse.ArgumentParser, recipes: dict[str, Recipe], without: str = ""
 ) -> None:
     """Add `--recipe`, and a flag for each setting of a recipe except the one named `without`."""
-    group = parser.add_argument_group("recipe", "how fast it learns; in brackets: of the paper")
+    group = parser.add_argument_group(
+        "recipe", "how it learns; the paper's settings are in brackets"
+    )
     add = group.add_argument
-    add("--recipe", choices=recipes, default="paper", help="the settings below that go together")
+    add("--recipe", choices=recipes, default="paper", help="a set of the settings below")
     for name, (kind, what) in _KINDS.items():
         if name != without:
             value = getattr(recipes["paper"], name)

@@ -1,4 +1,4 @@
-"""Seeds made from seeds, so that nothing random depends on what was computed before it."""
+"""Seeds derived from a run's seed, so that no random number depends on those drawn before it."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The settings of a folder's results: commands with other settings are refused to write there."""
+"""The settings of a folder's results: commands with other settings may not write there."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,7 @@ SECONDS_OF_ONE_REQUEST = 3
 
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
-"""What asks for an end; SIGBREAK is Windows' own."""
+"""The signals that ask a run to stop; SIGBREAK exists on Windows only."""
 
 
 class Stop:

@@ -32,7 +32,7 @@ SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 @dataclass
 class Reading:
-    """What was read of the files; the lists but the last hold an entry for each song.
+    """What was read from the files; each list but `skipped` has an entry for each song.
 
     Attributes:
         level: what a vector is of, one of `LEVELS`.

@@ -50,7 +50,7 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
 
 
 def do_unless_done(run: PlannedRun, parts: Sets, setup: Setup) -> None:
-    """Do a run that is neither finished nor under way by another command."""
+    """Do a run, unless it is finished or under way in another command."""
     processes = setup.processes
     with processes.as_one():
         sets = split(run.task, parts, run.fold)
@@ -71,7 +71,8 @@ def do_unless_done(run: PlannedRun, parts: Sets, setup: Setup) -> None:
 
 
 def take(run: PlannedRun, sets: Sets, setup: Setup) -> FileLock | None:
-    """The lock that keeps other commands from a run; None if it is not to be done here."""
+    """Lock a run, so that other commands leave it alone; None if it is finished or another command
+    has locked it."""
     args = setup.args
     if run.is_finished:
         check_finished(run, sets, args.save_ckpt)

@@ -32,7 +32,7 @@ _HELD = {
     "confusion": list,
     "per_class": list,
 }
-"""What a result must hold to be read here, and of which type; other parts are not looked at."""
+"""The entries that a result must have to be read here, and their types; others are not checked."""
 
 
 class RunKey(NamedTuple):

@@ -50,7 +50,7 @@ BEST, UNDER_WAY = "best.", "epoch."
 PREDICTIONS = "predictions"
 
 RECORDED = "task seed fold metric best_epoch valid_score test_score clean_test_score data settings"
-"""What a model's record repeats of its run's result as it stands."""
+"""The entries that a model's record copies from its run's result."""
 
 LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn")
 
@@ -134,7 +134,7 @@ class FinetuningRun:
             self.conclude()
 
     def halt(self) -> NoReturn:
-        """Keep the state in the midst of an epoch, and leave."""
+        """Save the state in the middle of an epoch, and exit."""
         seconds = time.perf_counter() - self.begun
         under_way = self.trainer.pack_epoch() | {"seconds": torch.tensor(seconds).double()}
         with self.processes.as_one():

@@ -71,6 +71,6 @@ def refuse_fixed(task: Task) -> None:
     """Raise `UserError` for a task whose labels another pitch would make wrong."""
     if task.at_pitch:
         raise UserError(
-            f"{task.name} cannot be trained with --transpose: its labels hang on the very pitch; "
-            "leave the task or the flag away"
+            f"{task.name} cannot be trained with --transpose: its labels depend on the pitch "
+            "itself; leave out the task or the flag"
         )

@@ -162,7 +162,7 @@ def _describe_encoder(entries: dict, record: dict) -> Description:
         for field, value in zip(FIELDS, record.get("valid_acc", []), strict=False)
     ]
     title = f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT"
-    what = "An encoder of symbolic music, to be fine-tuned or for its vectors."
+    what = "An encoder of symbolic music, to be fine-tuned or to turn music into vectors."
     return title, what, data, ["pre-trained"] * bool(corpora), scores
 
 

@@ -10,7 +10,7 @@ LAST_LAYER = 12
 
 CHROMA_BINS = 12
 PIANOROLL_BINS = {"full": CHROMA_BINS + PITCHES, "nochroma": PITCHES, "none": 0}
-"""Bins of one row of the pianoroll for each kind of it."""
+"""Bins of one row of the pianoroll, by the kind of pianoroll (`--pianoroll`)."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from m2bert.notes.cp import FIELDS
 
 HEADS_PREFIX = "mask_lm."
 FINAL_NORM = "note_bert1.final_norm.weight"
-"""In the original's checkpoints, never trained and read by nothing: dropped, written as ones."""
+"""A tensor of the original's checkpoints that was never trained and that nothing reads: it is
+dropped on reading and written as ones."""
 PUBLISHED_FILE = "model_best.ckpt"
 
 _FIGURES = {

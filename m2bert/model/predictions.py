@@ -87,9 +87,10 @@ def voices(song: "Song", by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarra
 
 
 def window_stride(stride: int | None, length: int) -> int:
-    """The stride that is meant: half a window by default, and no notes between two windows.
+    """The stride to use: half a window if `stride` is None, and never more than a window, so that
+    no note is left out.
 
-    Raises `ValueError` if it is none (`windows.check_stride`).
+    Raises `ValueError` for a stride that `windows.check_stride` refuses.
     """
     return length // 2 if stride is None else min(check_stride(stride), length)
 

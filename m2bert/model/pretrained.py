@@ -87,7 +87,7 @@ def choose_model(
 ) -> tuple[M2BertConfig, Backbone | None]:
     """The configuration of the model, and the pre-trained encoder, if any.
 
-    ckpt: as for `load_backbone`; preset: the size of a `.ckpt` or of a model without one ("base").
+    ckpt: as for `load_backbone`; preset: the size of a `.ckpt` or of a random model (None: "base").
     Raises `UserError` if they contradict each other or there is no such layer.
     """
     wanted = config = PRESETS[preset or "base"]
@@ -97,7 +97,7 @@ def choose_model(
         if preset and replace(config, pianoroll=wanted.pianoroll) != wanted:
             raise UserError(
                 f"--preset {preset} is not what {backbone.path} was built from "
-                f"({config.num_hidden_layers} layers of width {config.hidden_size}): leave it away"
+                f"({config.num_hidden_layers} layers of width {config.hidden_size}): leave it out"
             )
     try:
         check_index_layer(config, index_layer)

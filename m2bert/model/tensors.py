@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> None:
-    """Write tensors and a JSON record as one safetensors file, in one step as seen by a reader."""
+    """Write tensors and a JSON record as one file, which a reader finds whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         temporary.touch()

@@ -52,8 +52,8 @@ def embed_songs(
     how many windows it had.
 
     Windows of many songs are sorted by length, so that little padding is computed. Memory does not
-    grow with the number of songs. The model is used where it lies, and left in evaluation mode.
-    Raises `ValueError` for CP notes, a level, a layer or a stride that cannot be.
+    grow with the number of songs. The model computes on the device where it is, and is left in
+    evaluation mode. Raises `ValueError` for CP notes, a level, a layer or a stride that cannot be.
     """
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")

@@ -38,7 +38,7 @@ VOCABULARY = {
     "positions_per_bar": POSITIONS_PER_BAR,
     "durations_per_beat": TICKS_PER_BEAT // TICKS_PER_DURATION,
 }
-"""All of this in JSON's types, as models keep it to say what they read."""
+"""The vocabulary in JSON's types, as the `config.json` of a model has it."""
 
 # Shorter notes are slips of a transcription. The tolerance keeps 64th notes that were rounded down.
 SHORTEST_NOTE_BEATS = 1 / 16 - 0.0001
@@ -60,8 +60,8 @@ def cp_notes(
 
     As the original does (`docs/METHOD.md`, "Tokens"): notes of one onset stay in track order, then
     by pitch; onsets move to the nearest 16th that lies before the last onset, so that the last
-    onset is never on its own 16th; empty bars leave no trace. Other than the original, a song whose
-    only onset is tick 0 stays where it is.
+    onset is never on its own 16th; empty bars leave no trace. Unlike in the original, a song
+    whose only onset is tick 0 stays where it is.
     """
     order = reading_order(start, end, pitch, track, ticks_per_beat)
     if len(order) == 0:
@@ -98,8 +98,8 @@ def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
 
     item: (notes, 3) float64, [onset, offset, pitch] rows with times in beats.
 
-    The rule of the tasks that label notes. Other than in `cp_notes`, onsets do not move to a grid
-    and no note is too short: Position is the nearest 16th of the note's own bar, ties to the
+    The rule of the tasks that label notes. Unlike in `cp_notes`, no note is too short and the last
+    onset is like any other: Position is the nearest 16th of the note's own bar, ties to the
     earlier.
     """
     start, end = item[:, 0] * TICKS_PER_BEAT, item[:, 1] * TICKS_PER_BEAT
@@ -116,8 +116,8 @@ def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
 def reading_order(
     start: np.ndarray, end: np.ndarray, pitch: np.ndarray, track: np.ndarray, ticks_per_beat: int
 ) -> np.ndarray:
-    """Which of a file's notes the CP notes stand for: indices of those that are kept, int64, in the
-    order of the CP notes. Arguments as for `cp_notes`."""
+    """Which note of the file each CP note stands for: indices, int64, in the order of the CP notes.
+    Arguments as for `cp_notes`."""
     kept = np.flatnonzero((end - start) / ticks_per_beat >= SHORTEST_NOTE_BEATS)
     onset = rescale_ticks(start[kept], ticks_per_beat)
     return kept[np.lexsort((pitch[kept], start[kept], track[kept], onset))]

@@ -35,12 +35,13 @@ def is_beginning(message: mido.Message | mido.MetaMessage) -> bool:
 
 
 def events_of_notes(events: list[Event]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each note of `midi.Notes`, in its order, int64 (notes,) each: the place among `events`
-    where it begins and where it ends, and the program that its channel plays where it begins.
+    """Three arrays, int64 (notes,), in the order of `midi.Notes`: the index in `events` where each
+    note begins, the index where it ends, and the program that its channel plays when it begins.
 
-    Notes are paired and given to instruments by miditoolkit's rules, which look at a track alone:
-    of a pitch, the note that began first ends first; its instrument is that of the program of its
-    end. The program that is played is the last one on its port and channel in any track.
+    Beginnings and ends are paired, and notes given to instruments, by miditoolkit's rules, which
+    look at one track alone: of a pitch, the note that began first ends first, and the program at
+    its end decides on its instrument. The program that its channel plays is the last one that any
+    track has set on its port and channel.
     """
     begun: dict[tuple, deque[tuple]] = defaultdict(deque)
     of_track: dict[tuple, int] = defaultdict(int)

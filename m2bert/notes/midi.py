@@ -50,10 +50,11 @@ class Notes:
 def in_order(
     columns: np.ndarray, lengths: list[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The five columns of `Notes`, from instruments with so many notes each.
+    """The columns of `Notes`: start, end, pitch, velocity and track, in its order.
 
-    `columns`: start, end, pitch, velocity, int64 (4, notes), in which the notes that start together
-    on one key stand in the order of their ends.
+    columns: start, end, pitch and velocity of the notes of one instrument after another, int64
+    (4, notes); notes that start together on one key are in the order of their ends. lengths: how
+    many notes each instrument has.
     """
     track = np.repeat(np.arange(len(lengths)), lengths)
     start, end, pitch, velocity = columns

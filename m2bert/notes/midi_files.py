@@ -49,7 +49,8 @@ def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, lis
 
 
 def collect_midi_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are given, whatever their names, and those below folders; each counts once.
+    """The files that `paths` name, whatever their endings, and the MIDI files below its folders;
+    each file once.
 
     Raises `UserError` if one of `paths` is not there, or is a folder without MIDI files.
     """

@@ -33,8 +33,8 @@ def check_reader(reader: str) -> None:
 def read_midi(path: Path | str, reader: str = "miditoolkit", as_published: bool = False) -> Notes:
     """Read a MIDI file with one of `READERS`.
 
-    as_published: whether an odd file is read by miditoolkit as it is, or not at all, as the
-        original does; otherwise it is made legal first (`legal_midi`).
+    as_published: whether an odd file is read as the original reads it: by miditoolkit as it is, or
+        not at all if miditoolkit gives up. Otherwise it is made legal first (`legal_midi`).
 
     Raises `RejectedMidi` if it cannot be read.
     """

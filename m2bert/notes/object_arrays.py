@@ -143,7 +143,7 @@ class _Dtype:
 
 
 class _Array(list):
-    """The values of an array, with its shape; empty when it is made, whatever from."""
+    """The values of an array and its shape. It is empty until `__setstate__` fills it."""
 
     shape: tuple[int, ...] | None = None
 
@@ -201,8 +201,9 @@ class _Dispatch(dict):
 
 
 class _Memo(dict):
-    """What the file may refer to again. A copy of a short row cannot make a small file a huge list;
-    a list that refers to itself is still empty when it does."""
+    """Values that the file may refer to again. Of lists, only short rows of plain values may be:
+    they are copied, so longer ones could make a small file a huge list. A list that holds itself,
+    which is still empty when the file refers to it, is refused."""
 
     def __getitem__(self, place: int) -> Any:
         value = super().__getitem__(place)

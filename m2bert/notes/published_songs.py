@@ -44,7 +44,7 @@ def read_songs(path: Path | str) -> Iterator[np.ndarray]:
     """Yield the songs of a published pre-training corpus, each (notes, 4) uint8.
 
     The file holds an object array of songs, each a list of [bar, position, pitch, duration]
-    (`docs/METHOD.md`, corpora). Whether the ids are in the vocabulary is not checked here.
+    (`docs/METHOD.md`, "Tokens"). Whether the ids are in the vocabulary is not checked here.
 
     Raises:
         UserError: for a file of another kind, cut short or damaged, one that names code, one in

@@ -1,6 +1,6 @@
-"""What is said of files that give no song, and of odd ones that do.
+"""Reports on files that give no song, and on odd files that give one.
 
-Each of the former is an entry of `file`, `reason` and `detail`.
+For each of the former there is an entry, a dict of `file`, `reason` and `detail`.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ NO_USABLE_NOTES = "no usable notes"
 
 
 class RejectedMidi(Exception):
-    """A MIDI file that gives no song: `reason` is one of those above, `detail` is free."""
+    """A MIDI file that gives no song: `reason` is one of those above, `detail` any text."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)

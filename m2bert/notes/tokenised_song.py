@@ -70,7 +70,7 @@ def read_tokenised_song(path: Path | str) -> TokenisedSong:
 
 
 def tokenise_or_reject(path: Path) -> TokenisedSong | RejectedMidi:
-    """`tokenise_file` for worker processes: why there is no song is a result like any other."""
+    """`tokenise_file` for worker processes: a rejection is returned instead of raised."""
     try:
         return tokenise_file(path)
     except RejectedMidi as rejection:

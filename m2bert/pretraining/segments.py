@@ -63,8 +63,8 @@ class Songs:
         """Mark the songs that `names` names, as FILE or CORPUS/FILE with a source file as in the
         corpus's JSON: (songs,) bool.
 
-        Raises `UserError` for a name that no song or more than one has, so that a typing error
-        excludes neither nothing nor too much in silence.
+        Raises `UserError` for a name that no song or more than one has, so that a
+        misspelt name is not overlooked.
         """
         named: dict[str, list[int]] = {name: [] for name in sorted(names)}
         files = ((c.name, file) for c in self.corpora for file in c.song_names())

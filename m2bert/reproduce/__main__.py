@@ -31,7 +31,7 @@ from m2bert.reproduce.report import duration, write_report
 from m2bert.tasks import TASKS
 
 MARGIN = 60.0
-"""Seconds before the limit at which a command is asked to stop; of short limits a fifth."""
+"""A command is asked to stop so many seconds before the limit (a fifth of a short limit)."""
 
 KILLED = -9
 """Exit status of a process that the system has killed; Windows has no such signal."""
@@ -112,7 +112,7 @@ def main() -> int:
 
 
 def end_of(minutes: float | None, stop: Stop) -> Callable[[], int]:
-    """What gives the signal by which the command under way is to be stopped now, 0 for none."""
+    """A function that returns the signal by which to stop the command under way now, or 0."""
     if minutes is None:
         return lambda: stop.signal
     last = time.monotonic() + 60 * minutes - min(MARGIN, 60 * minutes / 5)
@@ -183,7 +183,7 @@ def has_worked(runs_dir: Path, since: float) -> bool:
 
 
 def tell(trainings: list[dict], plan: Plan) -> None:
-    """What has been reached, and what remains of the plan."""
+    """Print what has been reached, and what remains of the plan."""
     print()
     seconds = []
     for row in trainings:

@@ -14,7 +14,7 @@ from m2bert.scores.results import find_results, read_results
 from m2bert.tasks import Task
 
 VALIDATION = 1.1
-"""Time of an epoch of pre-training, of that of its steps."""
+"""Time of an epoch of pre-training with its validation, in times of its steps alone."""
 
 
 class Reached(NamedTuple):
@@ -76,8 +76,8 @@ def epoch_seconds(steps: dict) -> float:
 def training_seconds(
     plan: Plan, task: Task, results: list[dict], steps: list[dict]
 ) -> float | None:
-    """How long a run of fine-tuning takes: as those of the task before it, else as other tasks' by
-    their notes, else by the speed of pre-training."""
+    """An estimate of how long a run of fine-tuning takes: the mean of the task's runs so far, else
+    from other tasks' runs and the numbers of notes, else from the speed of pre-training."""
     took = [result["seconds"] for result in results if result["task"] == task.name]
     if took:
         return fmean(took)

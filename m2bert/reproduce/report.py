@@ -57,7 +57,8 @@ def write_report(plan: Plan) -> list[dict]:
 
 
 def with_earlier(plan: Plan) -> tuple[Plan, dict[str, Reached]]:
-    """The plan with all objectives and tasks that its folder has something of, and what that is."""
+    """The plan, extended by all objectives and tasks that its folder has results of; and what it
+    has of each objective."""
     found = {name: read_reached(plan, name) for name in OBJECTIVES}
     reached = {n: r for n, r in found.items() if n in plan.objectives or r.steps or r.results}
     tested = {run.task for of in reached.values() for run in of.results}

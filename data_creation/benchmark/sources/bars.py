@@ -8,9 +8,10 @@ from m2bert.notes.cp import BEATS_PER_BAR
 
 
 def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item whose bars are stretched or shrunk to four beats: a note that begins a third through
-    its bar begins at beat 4/3 of it; one that reaches over its bar ends as if all were at that
-    bar's scale. Notes come bar by bar, in a bar as they stood; those without duration are left out.
+    """An item whose bars are stretched or shrunk to four beats. A note that begins after a third of
+    its bar begins at beat 4/3 of it. A note's duration is scaled as its bar is, also where it
+    reaches into the next bar. Notes are ordered by bar, and keep their order within a bar; those
+    without duration are left out.
 
     notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
     last one ends. Raises `LeftOut` for notes before the first bar line or behind the last.
@@ -32,8 +33,8 @@ def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> 
 
 
 def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
-    """Bar lines with one more behind the last, and `in_front` (0 or 1) before the first, as far
-    away as the next two are apart."""
+    """Bar lines with one more after the last, and `in_front` (0 or 1) more before the first, each
+    as far away as the two lines next to it are apart."""
     if len(lines) < 2:
         raise LeftOut(f"{len(lines)} bar lines")
     return np.pad(lines, (in_front, 1), "reflect", reflect_type="odd")

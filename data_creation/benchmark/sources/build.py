@@ -93,7 +93,10 @@ def _find_pieces(name: str, folder: Path) -> list[Piece]:
 
 
 def _made_before(path: Path) -> dict[str, Any]:
-    """What the record at `path` says that was made; nothing if there is none."""
+    """What was made before, by the record at `path`; empty if there is no record.
+
+    Raises `UserError` for files without a record.
+    """
     if path.exists():
         return read_json(path).get("made", {})
     for foreign in chain(path.parent.glob(f"{path.stem}_*.npy"), path.parent.glob("*/*.mid")):

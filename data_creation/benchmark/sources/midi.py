@@ -70,8 +70,8 @@ def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
 
 
 def _read(path: Path) -> tuple[Notes, np.ndarray, list[np.ndarray]]:
-    """The notes of a file; the indices of those as long as a 64th by onset and pitch, equal ones in
-    the file's order; and of these onset, offset and pitch."""
+    """The notes of a file; the indices of those at least as long as a 64th, ordered by onset, pitch
+    and their order in the file; and the onsets, offsets (in beats) and pitches of these."""
     notes = read_midi(path)
     kept = (notes.end - notes.start) / notes.ticks_per_beat >= SHORTEST_NOTE_BEATS
     order = np.lexsort((notes.pitch, notes.start))

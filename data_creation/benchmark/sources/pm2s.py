@@ -42,8 +42,8 @@ def read(folder: Path, piece: Piece) -> list[Item]:
 
 
 def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:
-    """The labels of notes, (notes,), from the seconds of notes and beats, ascending; and how many
-    the original gets wrong: with it a beat in the first 65 ms marks nothing."""
+    """The labels of notes, (notes,), and how many of them the original gets wrong, as it overlooks
+    beats in the first 65 ms. `onset` and `beats` are ascending times in seconds."""
     first, last = (np.rint((beats + reach) / _CELL) for reach in (-_REACH, _REACH))
     cell = np.rint(onset / _CELL)
     begun, ended = np.searchsorted(first, cell, side="right"), np.searchsorted(last, cell)

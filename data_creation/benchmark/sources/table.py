@@ -14,10 +14,16 @@ from m2bert.tasks import COMPOSERS, TASKS
 class Source(NamedTuple):
     """A row: what is made of which files, and how.
 
-    place: where the source lies, a folder of the command line and one below it; pieces: that place
-    -> its pieces; read: the place and a piece -> its items, which `write` writes; listing: the
-    files that list the pieces, if any; libraries: those that this source alone needs. What is no
-    data set of the benchmark also has a target, as place, and parts.
+    Attributes:
+        place: the folder of the source: a flag of the command line (without --), and the path below
+            the folder that it names.
+        pieces: a function that lists the pieces in this folder.
+        read: a function that makes the items of a piece, from the folder and the piece.
+        write: a function that writes the items of a part.
+        listing: the files that list the pieces, if there are any.
+        libraries: libraries that only this source needs.
+        target, parts: where the result goes, given as `place` is, and its parts; only for what is
+            not a data set of the benchmark.
     """
 
     place: tuple[str, str]
