@@ -19,22 +19,20 @@ from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
 
 
-def main() -> int:
+def main() -> None:
     arguments = vars(parse_arguments())
     show_lines_at_once(escape=True)
+    settings = {flag: arguments[flag] for flag in ("num_workers", "strict", "overwrite")}
     failed = []
     for name in arguments["dataset"]:
-        (place, folder), target = SOURCES[name].place, SOURCES[name].target
-        result, below = target or ("smc_dir", DATA_SETS[name].folder)
-        settings = {flag: arguments[flag] for flag in ("num_workers", "strict", "overwrite")}
+        ends = SOURCES[name].place, SOURCES[name].target
         try:
-            build(name, arguments[place] / folder, arguments[result] / below, **settings)
+            build(name, *(arguments[flag] / below for flag, below in ends), **settings)
         except UserError as error:
             failed.append(name)
             tell(error)
     if failed:
-        tell(UserError(f"not made, or not all of it: {', '.join(failed)} (see above)"))
-    return 1 if failed else 0
+        raise UserError(f"not made, or not all of it: {', '.join(failed)} (see above)")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
 from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+from data_creation.benchmark.sources.pieces import Item, LeftOut, Piece, read_columns
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.pieces import LeftOut, item_of
+from data_creation.benchmark.sources.pieces import Item, LeftOut, item_of
 from m2bert.notes.cp import BEATS_PER_BAR
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
 from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+from data_creation.benchmark.sources.pieces import Item, LeftOut, Piece, read_columns
 
 _FIRST_OF_FOLD = (1, 8, 15, 21, 27)  # sonatas; there are 32
 

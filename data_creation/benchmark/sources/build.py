@@ -18,7 +18,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources.pieces import LeftOut, Piece
 from data_creation.benchmark.sources.table import SOURCES
 from m2bert.base.errors import UserError
@@ -39,10 +38,8 @@ def build(
     there, if a part has no items, if there are files that were not made here, and with `strict` if
     a piece is left out; the parts that were finished before are kept.
     """
-    source, data_set = SOURCES[name], DATA_SETS.get(name)
-    parts = data_set.parts if data_set else source.parts
+    source, path = SOURCES[name], output_dir / f"{name}.json"
     pieces = _find_pieces(name, folder)
-    path = output_dir / f"{name}.json"
     made = {} if overwrite else _made_before(path)
     libraries = ("numpy", "miditoolkit", *source.libraries)
     versions = {"python": platform.python_version()} | {name: version(name) for name in libraries}
@@ -50,7 +47,7 @@ def build(
     print(f"{name}: {len(pieces):,} pieces in {folder}")
 
     sources, todo = {}, []
-    for part in parts:
+    for part in source.parts:
         its = [piece for piece in pieces if piece.part == part]
         files = chain(source.listing, *(piece.files for piece in its))
         sources[part] = {file: _checksum(folder / file) for file in files}
@@ -66,15 +63,15 @@ def build(
     read, workers = partial(_attempt, partial(source.read, folder)), min(num_workers, len(todo))
     with closing(map_in_processes(read, todo, workers, SECONDS_PER_PIECE)) as results:
         bar = tqdm(results, name, len(todo), unit=" pieces", disable=None)
-        pairs = groupby(zip(todo, bar, strict=True), lambda pair: pair[0].part)
-        for part, group in pairs:
-            used, left_out = _without_left_out(part, list(group), strict)
-            written = source.write(part, used, output_dir)
-            counts = (f"{count:,} {what}" for what, count in written["counts"].items() if count)
-            print(f"  {part}: {', '.join(counts)}")
-            made[part] = written | {"left_out": left_out, "sources": sources[part]}
+        for part, group in groupby(zip(todo, bar, strict=True), lambda pair: pair[0].part):
+            names, items, left_out = _without_left_out(part, list(group), strict)
+            written, counts = source.write(part, items, output_dir)
+            told = (f"{count:,} {what}" for what, count in counts.items() if count)
+            print(f"  {part}: {', '.join(told)}")
+            made[part] = {"files": written, "counts": counts, "pieces": names}
+            made[part] |= {"left_out": left_out, "sources": sources[part]}
             write_json(path, record)
-    if absent := [part for part in parts if part not in made]:
+    if absent := [part for part in source.parts if part not in made]:
         raise UserError(f"{name}: there are no pieces of {', '.join(absent)}")
 
 
@@ -125,8 +122,8 @@ def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
 
 def _without_left_out(
     part: str, read: list[tuple[Piece, Any]], strict: bool
-) -> tuple[list[tuple[Piece, Any]], dict[str, str]]:
-    """What was read of the pieces; and why others are left out, of which the first are printed."""
+) -> tuple[list[str], list, dict[str, str]]:
+    """For each item its piece's name; the items; and why pieces are left out, the first printed."""
     failed = LeftOut | WorkerFailure
     left_out = {p.name: str(getattr(x, "reason", x)) for p, x in read if isinstance(x, failed)}
     reasons = [f"    {name}: {why}" for name, why in left_out.items()]
@@ -135,4 +132,5 @@ def _without_left_out(
         print("\n".join([count, *reasons[:SHOWN]]))
     if left_out and (strict or len(left_out) == len(read)):
         raise UserError(f"{part} is not made: {len(left_out)} of its pieces cannot be used")
-    return [pair for pair in read if pair[0].name not in left_out], left_out
+    used = [(p.name, item) for p, its in read if p.name not in left_out for item in its]
+    return [name for name, _ in used], [item for _, item in used], left_out

@@ -1,14 +1,22 @@
-"""What the readers of the sources share: pieces, items, tables."""
+"""What the readers of the sources share: pieces, tables, and items, which become files here.
+
+SMCBenchmark publishes object arrays, pickled. A file of notes holds items, each a list of [onset,
+offset, pitch]: floats in beats, and an int. The labels of a note task are lists of ints, one a
+note; those of a piece task a plain int64 array, one an item.
+"""
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from data_creation.benchmark.published import Item, write_part
-from data_creation.benchmark.sets import DATA_SETS
+from data_creation.benchmark.sets import DataSet
+from m2bert.base.files import replacing
+
+Written = tuple[list[str], dict[str, int]]
+"""The files of a part, below the folder that they were written to, and counts for the record."""
 
 
 class LeftOut(Exception):
@@ -23,6 +31,16 @@ class Piece(NamedTuple):
     name: str
     files: tuple[str, ...]
     label: int = -1
+
+
+class Item(NamedTuple):
+    """A piece, or one of its instruments. notes: (notes, 3) float64, [onset, offset, pitch] rows
+    with times in beats; labels: by task, (notes,) or, in piece tasks, () integers; mended: how many
+    labels the original gets wrong."""
+
+    notes: np.ndarray
+    labels: dict[str, np.ndarray]
+    mended: int = 0
 
 
 def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: np.ndarray) -> Item:
@@ -44,13 +62,18 @@ def read_columns(path: Path, names: Sequence[str], delimiter: str = ",") -> list
     return [[row[header.index(name)] for row in rows if row] for name in names]
 
 
-def write_arrays(
-    name: str, part: str, read: list[tuple[Piece, list[Item]]], output_dir: Path
-) -> dict[str, Any]:
-    """Write what was read of the pieces of a part; returns what the record says of it: "files",
-    "counts", and "pieces", the name of each item's piece."""
-    items = [item for _, its in read for item in its]
-    notes, mended = sum(len(item.notes) for item in items), sum(item.mended for item in items)
-    counts = {"items": len(items), "notes": notes, "labels that the original gets wrong": mended}
-    files = write_part(output_dir, DATA_SETS[name], part, items)
-    return {"files": files, "counts": counts, "pieces": [p.name for p, its in read for _ in its]}
+def write_part(data_set: DataSet, part: str, items: Sequence[Item], folder: Path) -> Written:
+    """Write the files of a part. A task without labels has no file."""
+    notes = [[[on, off, int(pitch)] for on, off, pitch in item.notes.tolist()] for item in items]
+    arrays = {data_set.files(part)[0]: np.fromiter(notes, dtype=object)}
+    for task in data_set.tasks:
+        labels = [item.labels[task.name].tolist() for item in items if task.name in item.labels]
+        if labels:
+            dtype = object if data_set.level == "note" else np.int64
+            arrays[task.file_names(part)[1]] = np.fromiter(labels, dtype=dtype)
+    for name, array in arrays.items():
+        with replacing(folder / name) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+    mended = sum(item.mended for item in items)
+    counts = {"items": len(items), "notes": sum(map(len, notes))}
+    return list(arrays), counts | {"labels that the original gets wrong": mended}

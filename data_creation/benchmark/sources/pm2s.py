@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of, read_columns
+from data_creation.benchmark.sources.pieces import Item, LeftOut, Piece, item_of, read_columns
 from m2bert.notes.object_arrays import read_pickle
 
 METADATA = "metadata.csv"
@@ -30,10 +29,8 @@ def read(folder: Path, piece: Piece) -> list[Item]:
         raise LeftOut("no notes that last, no beats or no downbeats")
     labels = {task: on_beats(onset, np.sort(beats)) for task, beats in marks.items()}
     beat = np.median(duration)
-    while beat < _SHORTEST_BEAT:
-        beat *= 2
-    while beat > _LONGEST_BEAT:
-        beat /= 2
+    while not _SHORTEST_BEAT <= beat <= _LONGEST_BEAT:
+        beat *= 2 if beat < _SHORTEST_BEAT else 0.5
     start, length = onset / beat, duration / beat
     order = np.lexsort((pitch, start))
     its = {task: label[order] for task, (label, _) in labels.items()}

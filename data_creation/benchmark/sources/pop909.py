@@ -7,12 +7,11 @@ they are in (`docs/METHOD.md`, "POP909"). `pop909_split.json` is the split of MI
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
 
-from data_creation.benchmark.sources.pieces import LeftOut, Piece
+from data_creation.benchmark.sources.pieces import LeftOut, Piece, Written
 from m2bert.base.files import read_json, replacing
 from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
 from m2bert.notes.midi import notes_of, parse_midi, read_bytes
@@ -21,7 +20,6 @@ TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 """The tracks of a song, in order, and what they are called in the aligned file."""
 
 PARTS = ("train", "valid", "test", "train_3beat")
-_SPLIT = Path(__file__).with_name("pop909_split.json")
 
 _SHARE_TOLERANCE = 0.03  # of downbeats among the beats
 _EARLIEST = 0.1  # seconds before the first beat from which a note still counts as on it,
@@ -32,7 +30,8 @@ _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
 def pieces(folder: Path) -> list[Piece]:
     """The songs with four beats a bar, in the parts train, valid and test, and those with three, in
     train_3beat; songs of other or changing metre are not used."""
-    split_of = {song: split for split, songs in read_json(_SPLIT).items() for song in songs}
+    splits = read_json(Path(__file__).with_name("pop909_split.json"))
+    split_of = {song: split for split, songs in splits.items() for song in songs}
     found = []
     for song in sorted(path.name for path in folder.glob("[0-9][0-9][0-9]")):
         files = (f"{song}/{song}.mid", f"{song}/beat_audio.txt", f"{song}/beat_midi.txt")
@@ -46,8 +45,8 @@ def pieces(folder: Path) -> list[Piece]:
     return found
 
 
-def align(folder: Path, piece: Piece) -> tuple[MidiFile, int]:
-    """Align a song; returns the aligned file, and how many notes were dropped."""
+def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
+    """Align a song: what its file is called, the file itself, and how many notes were dropped."""
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
     beats_per_bar = metre(beats, read_beats(midi))
@@ -67,19 +66,18 @@ def align(folder: Path, piece: Piece) -> tuple[MidiFile, int]:
     aligned.instruments = [Instrument(i, False, name) for i, name in enumerate(TRACKS.values())]
     for track, start, end, pitch, velocity in notes.T.tolist():
         aligned.instruments[track].notes.append(Note(velocity, pitch, start, end))
-    return aligned, sum(len(track.notes) for track in raw.instruments) - notes.shape[1]
+    dropped = sum(len(track.notes) for track in raw.instruments) - notes.shape[1]
+    return [(f"{piece.part}/{piece.name}.mid", aligned, dropped)]
 
 
-def write(part: str, read: list[tuple[Piece, Any]], output_dir: Path) -> dict[str, Any]:
-    """Write the aligned songs of a part; returns what the record says of them."""
-    files = [f"{part}/{piece.name}.mid" for piece, _ in read]
-    for file, (_, (midi, _)) in zip(files, read, strict=True):
-        with replacing(output_dir / file) as temporary:
+def write(_part: str, songs: list[tuple[str, MidiFile, int]], folder: Path) -> Written:
+    """Write the aligned songs of a part."""
+    for file, midi, _ in songs:
+        with replacing(folder / file) as temporary:
             midi.dump(temporary)
-    notes = sum(len(track.notes) for _, (midi, _) in read for track in midi.instruments)
-    dropped = sum(dropped for _, (_, dropped) in read)
-    counts = {"songs": len(files), "notes": notes, "notes dropped": dropped}
-    return {"files": files, "counts": counts, "pieces": [piece.name for piece, _ in read]}
+    notes = sum(len(track.notes) for _, midi, _ in songs for track in midi.instruments)
+    counts = {"songs": len(songs), "notes": notes, "notes dropped": sum(n for *_, n in songs)}
+    return [file for file, *_ in songs], counts
 
 
 def read_beats(path: Path) -> np.ndarray:

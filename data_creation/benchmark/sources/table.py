@@ -5,49 +5,49 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources import augnet, bps_motif, midi, orch, pm2s, pop909, tnua
-from data_creation.benchmark.sources.pieces import Piece, write_arrays
+from data_creation.benchmark.sources.pieces import Piece, Written, write_part
 from data_creation.corpora import CORPORA
-from m2bert.tasks import COMPOSERS, TASKS
 
 
 class Source(NamedTuple):
     """A row: what is made of which files, and how.
 
-    place: where the source lies, a folder of the command line and one below it; pieces: that place
-    -> its pieces; read: the place and a piece -> its items, which `write` writes; listing: the
-    files that list the pieces, if any; libraries: those that this source alone needs. What is no
-    data set of the benchmark also has a target, as place, and parts.
+    place, target: where the source lies and where the result goes, each a folder of the command
+    line and one below it; parts: those of the result; pieces: the place -> its pieces; read: the
+    place and a piece -> its items; write: a part, its items and the target -> files; listing: the
+    files that list the pieces, if any; libraries: those that this source alone needs.
     """
 
     place: tuple[str, str]
+    target: tuple[str, str]
+    parts: tuple[str, ...]
     pieces: Callable[[Path], list[Piece]]
-    read: Callable[[Path, Piece], Any]
-    write: Callable[[str, list[tuple[Piece, Any]], Path], dict[str, Any]]
+    read: Callable[[Path, Piece], list]
+    write: Callable[[str, list, Path], Written]
     listing: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
-    target: tuple[str, str] | None = None
-    parts: tuple[str, ...] = ()
 
 
 def _row(name: str, pieces: Callable, read: Callable, **more: Any) -> Source:
     """A data set of the benchmark, made of a corpus of pre-training or of a source of its own."""
-    corpus = CORPORA.get(name)
+    corpus, data_set = CORPORA.get(name), DATA_SETS[name]
     place = ("dataset_dir", corpus.folder) if corpus else ("sources_dir", name)
-    return Source(place, pieces, read, partial(write_arrays, name), **more)
+    target, write = ("smc_dir", data_set.folder), partial(write_part, data_set)
+    return Source(place, target, data_set.parts, pieces, read, write, **more)
 
 
-_by_folder = partial(midi.folded_pieces, COMPOSERS, lambda file: file.split("/")[-2])
-_EMOTIONS = TASKS["emotion"].classes
-_by_prefix = partial(midi.folded_pieces, _EMOTIONS, lambda file: Path(file).name.split("_")[0])
+_by_folder = partial(midi.folded_pieces, "composer", lambda file: file.split("/")[-2])
+_by_prefix = partial(midi.folded_pieces, "emotion", lambda file: Path(file).name.split("_")[0])
 SOURCES = {
     "pop909_processed": Source(
         ("pop909_dir", ""),
+        ("dataset_dir", CORPORA["pop909"].folder),
+        pop909.PARTS,
         pop909.pieces,
         pop909.align,
         pop909.write,
-        target=("dataset_dir", CORPORA["pop909"].folder),
-        parts=pop909.PARTS,
     ),
     "pop909": _row("pop909", midi.split_pieces, midi.pop909),
     "bps_motif": _row("bps_motif", bps_motif.pieces, bps_motif.read, libraries=("openpyxl",)),

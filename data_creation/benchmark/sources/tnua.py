@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of, read_columns
+from data_creation.benchmark.sources.pieces import Item, LeftOut, Piece, item_of, read_columns
 from m2bert.tasks import TASKS
 
 PIECES = (
