@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
-from data_creation.benchmark.sources.pieces import Item, LeftOut, Piece, read_columns
+from data_creation.benchmark.sources.pieces import Item, Piece, item_in_bars, outer_bars, read_table
+from m2bert.base.errors import UserError
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 
@@ -18,7 +18,7 @@ _COLUMNS = ("j_offset", "s_measure", "a_root", "a_localKey")
 
 def pieces(folder: Path) -> list[Piece]:
     """The rows of the data set's summary, by name."""
-    rows = zip(*read_columns(folder / SUMMARY, ("file", "score", "split"), "\t"), strict=True)
+    rows = zip(*read_table(folder / SUMMARY, ("file", "score", "split"), "\t"), strict=True)
     return [
         Piece(_PART[split], name, (f"dataset/{split}/{name}.tsv", f"scores/{score}"))
         for name, score, split in sorted(rows)
@@ -30,7 +30,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     """A score; each note has the chord root and the local key of the last row of the annotation
     that does not begin after it."""
     annotation, score = (folder / file for file in piece.files)
-    *columns, roots, keys = read_columns(annotation, _COLUMNS, "\t")
+    *columns, roots, keys = read_table(annotation, _COLUMNS, "\t")
     time, measure = np.array(columns, float)
     root, key = _class_ids(roots, CHORD_ROOTS), _class_ids(keys, LOCAL_KEYS)
     notes = score_notes(score)
@@ -71,5 +71,5 @@ def score_notes(path: Path) -> np.ndarray:
 def _class_ids(names: Sequence[str], classes: tuple[str, ...]) -> np.ndarray:
     """Names -> their places among `classes`, from 1."""
     if unknown := set(names) - set(classes):
-        raise LeftOut(f"there is no class for the label {min(unknown)[:20]!r}")
+        raise UserError(f"there is no class for the label {min(unknown)[:20]!r}")
     return np.array([classes.index(name) + 1 for name in names])

@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_creation.benchmark.sources.pieces import LeftOut, Piece
+from data_creation.benchmark.sources.pieces import Piece
 from data_creation.benchmark.sources.table import SOURCES
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, write_json
@@ -84,7 +84,7 @@ def _find_pieces(name: str, folder: Path) -> list[Piece]:
         if importlib.util.find_spec(library) is None:
             raise UserError(f"{name} needs one more library: pip install {library}")
     pieces = _attempt(source.pieces, folder)
-    if isinstance(pieces, LeftOut):
+    if isinstance(pieces, UserError):
         raise UserError(f"{name}: {', '.join(source.listing)} in {folder} cannot be used: {pieces}")
     return pieces
 
@@ -106,25 +106,25 @@ def _checksum(path: Path) -> str | None:
 
 
 def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """`function(argument)`, or in its place the `LeftOut` that says why there is none."""
+    """`function(argument)`, or in its place the `UserError` that says why there is none."""
     try:
         return function(argument)
-    except (LeftOut, UserError) as error:
-        return LeftOut(str(error))
+    except UserError as error:
+        return UserError(str(error))
     except RejectedMidi as rejection:
-        return LeftOut(f"its MIDI file is {rejection}")
+        return UserError(f"its MIDI file is {rejection}")
     except FileNotFoundError as error:
-        return LeftOut(f"there is no {Path(error.filename).name}")
+        return UserError(f"there is no {Path(error.filename).name}")
     except Exception as error:  # whatever a file that is not as expected leads a reader to
         files = " or ".join(getattr(argument, "files", ()))
-        return LeftOut(f"{files} is damaged or of another kind ({type(error).__name__})")
+        return UserError(f"{files} is damaged or of another kind ({type(error).__name__})")
 
 
 def _without_left_out(
     part: str, read: list[tuple[Piece, Any]], strict: bool
 ) -> tuple[list[str], list, dict[str, str]]:
     """For each item its piece's name; the items; and why pieces are left out, the first printed."""
-    failed = LeftOut | WorkerFailure
+    failed = UserError | WorkerFailure
     left_out = {p.name: str(getattr(x, "reason", x)) for p, x in read if isinstance(x, failed)}
     reasons = [f"    {name}: {why}" for name, why in left_out.items()]
     if left_out:

@@ -13,14 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from data_creation.benchmark.sets import DataSet
+from m2bert.base.errors import UserError
 from m2bert.base.files import replacing
+from m2bert.notes.cp import BEATS_PER_BAR
 
 Written = tuple[list[str], dict[str, int]]
 """The files of a part, below the folder that they were written to, and counts for the record."""
-
-
-class LeftOut(Exception):
-    """A piece that cannot be used; the message says why."""
 
 
 class Piece(NamedTuple):
@@ -44,21 +42,53 @@ class Item(NamedTuple):
 
 
 def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item from its columns, (notes,) each. Raises `LeftOut` if there are no notes."""
+    """An item from its columns, (notes,) each. Raises `UserError` if there are no notes."""
     if not len(onset):
-        raise LeftOut("no note lasts")
+        raise UserError("no note lasts")
     return Item(np.stack([onset, offset, pitch], axis=1).astype(float), labels)
 
 
-def read_columns(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:
-    """The named columns of a table with a header, as text. Raises `LeftOut` if one of them is not
+def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
+    """An item whose bars are stretched or shrunk to four beats: a note that begins a third through
+    its bar begins at beat 4/3 of it; one that reaches over its bar ends as if all were at that
+    bar's scale. Notes come bar by bar, in a bar as they stood; those without duration are left out.
+
+    notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
+    last one ends. Raises `UserError` for notes before the first bar line or behind the last.
+    """
+    onset, duration, pitch = notes
+    if not (np.diff(lines) > 0).all():
+        raise UserError("bar lines that do not ascend")
+    bar = np.searchsorted(lines, onset, side="right") - 1
+    outside = (duration > 0) & ((bar < 0) | (bar >= len(lines) - 1))
+    if outside.any():
+        bars = f"outside the bars, {lines[0]:g} to {lines[-1]:g}"
+        raise UserError(f"{outside.sum()} notes, the first at {onset[outside][0]:g}, {bars}")
+    order = np.argsort(bar, kind="stable")
+    order = order[duration[order] > 0]
+    bar, onset, duration = bar[order], onset[order], duration[order]
+    begin, length = lines[bar], lines[bar + 1] - lines[bar]
+    start, end = (BEATS_PER_BAR * (bar + (t - begin) / length) for t in (onset, onset + duration))
+    return item_of(start, end, pitch[order], **{task: its[order] for task, its in labels.items()})
+
+
+def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
+    """Bar lines with one more behind the last, and `in_front` (0 or 1) before the first, as far
+    away as the next two are apart."""
+    if len(lines) < 2:
+        raise UserError(f"{len(lines)} bar lines")
+    return np.pad(lines, (in_front, 1), "reflect", reflect_type="odd")
+
+
+def read_table(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:
+    """The named columns of a table with a header, as text. Raises `UserError` if one of them is not
     there, or there is no row."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file, delimiter=delimiter)
     if absent := set(names) - set(header):
-        raise LeftOut(f"{path.name} has no column {min(absent)}")
+        raise UserError(f"{path.name} has no column {min(absent)}")
     if not any(rows):
-        raise LeftOut(f"{path.name} has no rows")
+        raise UserError(f"{path.name} has no rows")
     return [[row[header.index(name)] for row in rows if row] for name in names]
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
 
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, Written
+from data_creation.benchmark.sources.pieces import Piece, Written
+from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, replacing
 from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
 from m2bert.notes.midi import notes_of, parse_midi, read_bytes
@@ -37,7 +38,7 @@ def pieces(folder: Path) -> list[Piece]:
         files = (f"{song}/{song}.mid", f"{song}/beat_audio.txt", f"{song}/beat_midi.txt")
         try:
             beats_per_bar = metre(*(read_beats(folder / file) for file in files[1:]))
-        except (LeftOut, OSError, ValueError, IndexError):
+        except (UserError, OSError, ValueError, IndexError):
             beats_per_bar = 4  # reading the song will say what is wrong
         if beats_per_bar:
             part = split_of.get(song, "train") if beats_per_bar == 4 else "train_3beat"
@@ -52,13 +53,13 @@ def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
     beats_per_bar = metre(beats, read_beats(midi))
     raw = parse_midi(read_bytes(path))
     if [track.name for track in raw.instruments] != list(TRACKS):
-        raise LeftOut(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
+        raise UserError(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
     if not beats_per_bar or 1 not in beats[:, 1]:
-        raise LeftOut(f"{audio.name} has no downbeat, or no bars of four or three beats")
+        raise UserError(f"{audio.name} has no downbeat, or no bars of four or three beats")
     first_tick = TICKS_PER_BEAT * (-beats[:, 1].tolist().index(1) % beats_per_bar)
     notes = aligned_notes(raw, beats[:, 0], first_tick)
     if not notes.size:
-        raise LeftOut("no note lies within the annotated beats")
+        raise UserError("no note lies within the annotated beats")
 
     aligned = MidiFile(ticks_per_beat=TICKS_PER_BEAT)
     aligned.time_signature_changes = [TimeSignature(4, 4, 0)]
@@ -84,10 +85,10 @@ def read_beats(path: Path) -> np.ndarray:
     """The rows of a file of beats, two or more: seconds, then other numbers."""
     rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(rows) < 2:
-        raise LeftOut(f"{path.name} has {len(rows)} beats")
+        raise UserError(f"{path.name} has {len(rows)} beats")
     beats = np.array(rows, float)
     if not (np.diff(beats[:, 0]) > 0).all():
-        raise LeftOut(f"the beats of {path.name} do not ascend")
+        raise UserError(f"the beats of {path.name} do not ascend")
     return beats
 
 
