@@ -17,9 +17,9 @@ from miditoolkit import MidiFile, Note
 from data_creation.benchmark.parts import convert_part
 from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources import augnet, midi, pm2s, pop909, tnua
-from data_creation.benchmark.sources.build import _attempt, build
 from data_creation.benchmark.sources.pieces import Piece, item_in_bars, outer_bars
 from data_creation.benchmark.sources.table import SOURCES
+from data_creation.build_from_sources import _attempt, build
 from m2bert.base.errors import UserError
 from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_labels, read_note_lists, read_pickle

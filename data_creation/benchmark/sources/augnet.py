@@ -43,18 +43,15 @@ def read(folder: Path, piece: Piece) -> list[Item]:
 def bar_lines(time: np.ndarray, measure: np.ndarray) -> np.ndarray:
     """A bar line at each row whose measure has a greater number than all before it, from 1 on (0 is
     a pickup), and one more at either end."""
-    before = np.maximum.accumulate(np.concatenate([[0], measure[:-1]]))
-    lines = time[measure > before]
+    lines = time[np.diff(np.maximum.accumulate(np.maximum(measure, 0)), prepend=0) > 0]
     if len(lines) == 1:
         return lines + BEATS_PER_BAR * np.arange(-1, 2)
     return outer_bars(lines, in_front=1)
 
 
 def score_notes(path: Path) -> np.ndarray:
-    """Onset, duration (in quarters from the beginning) and MIDI pitch of a score, (3, notes).
-
-    Tied notes are notes of their own, as in the published arrays; grace notes are left out.
-    """
+    """Onset, duration (in quarters from the beginning) and MIDI pitch of a score, (3, notes): tied
+    notes are notes of their own, as in the published arrays, and grace notes are left out."""
     import partitura  # of the extra "score"
 
     with warnings.catch_warnings(action="ignore"):

@@ -1,6 +1,5 @@
 """MIDI files as items: melody and velocity of POP909, and the pieces of the piece tasks."""
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,19 +23,17 @@ def split_pieces(folder: Path) -> list[Piece]:
 
 
 def folded_pieces(task: str, class_of: Callable[[str], str], folder: Path) -> list[Piece]:
-    """The files of train, valid and test together, sorted, those of a class in equal folds.
-
-    class_of: a file's path -> the name of its class. A file of none of the task's is no piece.
-    """
+    """The files of train, valid and test together, sorted, those of a class in equal folds; a file
+    whose path `class_of` gives none of the task's classes is no piece."""
     classes, folds = TASKS[task].classes, TASKS[task].folds
-    files = [piece.name for piece in split_pieces(folder) if class_of(piece.name) in classes]
-    sizes, seen, pieces = Counter(map(class_of, files)), Counter[str](), []
-    for file in files:
-        name = class_of(file)
-        part = f"fold_{seen[name] * folds // sizes[name]}"
-        pieces.append(Piece(part, file, (file,), classes.index(name)))
-        seen[name] += 1
-    return pieces
+    files = [piece.name for piece in split_pieces(folder)]
+    found = [
+        Piece(f"fold_{index * folds // len(its)}", file, (file,), label)
+        for label, name in enumerate(classes)
+        for its in [[file for file in files if class_of(file) == name]]
+        for index, file in enumerate(its)
+    ]
+    return sorted(found, key=lambda piece: piece.name)
 
 
 def genre_pieces(folder: Path) -> list[Piece]:
@@ -59,8 +56,7 @@ def pop909(folder: Path, piece: Piece) -> list[Item]:
 
 def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
     """A piece of a piece task."""
-    onset, offset, pitch, *_ = _read(folder / piece.files[0])
-    return [item_of(onset, offset, pitch, **{task: np.array(piece.label)})]
+    return [item_of(*_read(folder / piece.files[0])[:3], **{task: np.array(piece.label)})]
 
 
 def _read(path: Path) -> list[np.ndarray]:

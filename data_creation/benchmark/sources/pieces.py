@@ -1,8 +1,7 @@
 """What the readers of the sources share: pieces, tables, and items, which become files here.
 
-SMCBenchmark publishes object arrays, pickled. A file of notes holds items, each a list of [onset,
-offset, pitch]: floats in beats, and an int. The labels of a note task are lists of ints, one a
-note; those of a piece task a plain int64 array, one an item.
+SMCBenchmark publishes pickled object arrays. Items are lists of [onset, offset, pitch]: floats in
+beats, and an int. Labels of note tasks are lists of ints, of piece tasks a plain int64 array.
 """
 
 import csv
@@ -81,8 +80,7 @@ def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
 
 
 def read_table(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:
-    """The named columns of a table with a header, as text. Raises `UserError` if one of them is not
-    there, or there is no row."""
+    """A table's named columns, as text. Raises `UserError` if one is missing or there is no row."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file, delimiter=delimiter)
     if absent := set(names) - set(header):

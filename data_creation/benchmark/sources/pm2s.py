@@ -45,6 +45,5 @@ def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:
     first, last = (np.rint((beats + reach) / _CELL) for reach in (-_REACH, _REACH))
     cell = np.rint(onset / _CELL)
     begun, ended = np.searchsorted(first, cell, side="right"), np.searchsorted(last, cell)
-    too_early = (first < 0).sum()
-    missed = (begun > ended) & (begun <= too_early)
+    missed = (begun > ended) & (begun <= (first < 0).sum())
     return 1 + (begun > ended), int(missed.sum())

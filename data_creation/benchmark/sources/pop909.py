@@ -1,8 +1,7 @@
 """POP909, aligned to its beats.
 
-The data set's MIDI files are performances: their beats are not those of the music. The times of the
-beats are annotated in seconds, so notes go from ticks to seconds, and from seconds to the beat that
-they are in (`docs/METHOD.md`, "POP909"). `pop909_split.json` is the split of MIDI-BERT.
+Its MIDI files are performances, whose beats are annotated in seconds: notes go from ticks to
+seconds, and from seconds to the beat that they are in (`docs/METHOD.md`, "POP909").
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 """The tracks of a song, in order, and what they are called in the aligned file."""
 
 PARTS = ("train", "valid", "test", "train_3beat")
-
 _SHARE_TOLERANCE = 0.03  # of downbeats among the beats
 _EARLIEST = 0.1  # seconds before the first beat from which a note still counts as on it,
 _LASTING = 0.2  # if it lasts longer than so many seconds
@@ -31,7 +29,7 @@ _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
 def pieces(folder: Path) -> list[Piece]:
     """The songs with four beats a bar, in the parts train, valid and test, and those with three, in
     train_3beat; songs of other or changing metre are not used."""
-    splits = read_json(Path(__file__).with_name("pop909_split.json"))
+    splits = read_json(Path(__file__).with_name("pop909_split.json"))  # MIDI-BERT's
     split_of = {song: split for split, songs in splits.items() for song in songs}
     found = []
     for song in sorted(path.name for path in folder.glob("[0-9][0-9][0-9]")):
@@ -101,11 +99,9 @@ def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
 
 
 def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:
-    """Ticks -> seconds, as the original has it.
-
-    A tick at which the tempo changes is timed by the tempo before it, and tick 0, which has none
-    before it, by the last one. The order of the operations decides how halves are rounded later.
-    """
+    """Ticks -> seconds, as the original has it: a tick at which the tempo changes is timed by the
+    tempo before it, and tick 0, which has none before it, by the last one."""
+    # the order of the operations decides how halves are rounded later
     change = np.array([tempo.time for tempo in midi.tempo_changes])
     beat_seconds = 60 / np.array([tempo.tempo for tempo in midi.tempo_changes])
     lengths = np.diff(change) * beat_seconds[:-1] / midi.ticks_per_beat
@@ -116,25 +112,20 @@ def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:
 
 def aligned_notes(midi: MidiFile, beats: np.ndarray, first_tick: int) -> np.ndarray:
     """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
-    velocity, by track, start and falling pitch.
-
-    beats: seconds of the beats; first_tick: where the first one lies. Notes before the first beat,
-    more than a beat behind the last one or shorter than half a 16th are dropped.
-    """
+    velocity, by track, start and falling pitch. Notes before the first beat, more than a beat
+    behind the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
+    first_tick: where the first one lies."""
     notes = notes_of(midi)
     start, end = seconds(midi, notes.start), seconds(midi, notes.end)
     early = beats[0] - start
     kept = (early <= 0) | ((early <= _EARLIEST) & (end - start > _LASTING))
     start = np.maximum(start, beats[0])
-
     beat_seconds = np.diff(beats, append=2 * beats[-1] - beats[-2])
     # a note exactly on a beat stays in the one before
     beat = np.maximum(np.searchsorted(beats, start, side="left") - 1, 0)
     kept &= start - beats[-1] <= beat_seconds[-1]
-    onset, length = (
-        TICKS_PER_POSITION * np.rint(4 * time / beat_seconds[beat]).astype(np.int64)
-        for time in (start - beats[beat], end - start)
-    )
+    times = np.stack([start - beats[beat], end - start])
+    onset, length = TICKS_PER_POSITION * np.rint(4 * times / beat_seconds[beat]).astype(np.int64)
     onset += first_tick + TICKS_PER_BEAT * beat
     kept &= length > 0
     columns = (notes.track, onset, onset + length, notes.pitch, notes.velocity)

@@ -14,10 +14,10 @@ from data_creation.corpora import CORPORA
 class Source(NamedTuple):
     """A row: what is made of which files, and how.
 
-    place, target: where the source lies and where the result goes, each a folder of the command
-    line and one below it; parts: those of the result; pieces: the place -> its pieces; read: the
-    place and a piece -> its items; write: a part, its items and the target -> files; listing: the
-    files that list the pieces, if any; libraries: those that this source alone needs.
+    place, target: where the source lies and the result goes, a folder of the command line and one
+    below it; parts: of the result; pieces: the place -> its pieces; read: the place and a piece ->
+    its items; write: a part, its items and the target -> files; listing: the files that list the
+    pieces, if any; libraries: those that this source alone needs.
     """
 
     place: tuple[str, str]
@@ -30,32 +30,24 @@ class Source(NamedTuple):
     libraries: tuple[str, ...] = ()
 
 
-def _row(name: str, pieces: Callable, read: Callable, **more: Any) -> Source:
+def _row(name: str, pieces: Callable, read: Callable, *listing: str, **more: Any) -> Source:
     """A data set of the benchmark, made of a corpus of pre-training or of a source of its own."""
     corpus, data_set = CORPORA.get(name), DATA_SETS[name]
     place = ("dataset_dir", corpus.folder) if corpus else ("sources_dir", name)
     target, write = ("smc_dir", data_set.folder), partial(write_part, data_set)
-    return Source(place, target, data_set.parts, pieces, read, write, **more)
+    return Source(place, target, data_set.parts, pieces, read, write, listing, **more)
 
 
+_songs = ("pop909_dir", ""), ("dataset_dir", CORPORA["pop909"].folder)
 _by_folder = partial(midi.folded_pieces, "composer", lambda file: file.split("/")[-2])
 _by_prefix = partial(midi.folded_pieces, "emotion", lambda file: Path(file).name.split("_")[0])
 SOURCES = {
-    "pop909_processed": Source(
-        ("pop909_dir", ""),
-        ("dataset_dir", CORPORA["pop909"].folder),
-        pop909.PARTS,
-        pop909.pieces,
-        pop909.align,
-        pop909.write,
-    ),
+    "pop909_processed": Source(*_songs, pop909.PARTS, pop909.pieces, pop909.align, pop909.write),
     "pop909": _row("pop909", midi.split_pieces, midi.pop909),
     "bps_motif": _row("bps_motif", bps_motif.pieces, bps_motif.read, libraries=("openpyxl",)),
-    "orch": _row("orch", orch.pieces, orch.read, listing=(orch.METADATA,)),
-    "augnet": _row(
-        "augnet", augnet.pieces, augnet.read, listing=(augnet.SUMMARY,), libraries=("partitura",)
-    ),
-    "pm2s": _row("pm2s", pm2s.pieces, pm2s.read, listing=(pm2s.METADATA,)),
+    "orch": _row("orch", orch.pieces, orch.read, orch.METADATA),
+    "augnet": _row("augnet", augnet.pieces, augnet.read, augnet.SUMMARY, libraries=("partitura",)),
+    "pm2s": _row("pm2s", pm2s.pieces, pm2s.read, pm2s.METADATA),
     "tnua": _row("tnua", tnua.pieces, tnua.read),
     "pianist8": _row("pianist8", _by_folder, partial(midi.classed_piece, "composer")),
     "emopia": _row("emopia", _by_prefix, partial(midi.classed_piece, "emotion")),
