@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item, write_part
 from data_creation.benchmark.sets import DATA_SETS, DataSet
 from data_creation.benchmark.sources.midi import VELOCITY_EDGES
+from data_creation.benchmark.sources.pieces import Item, write_part
 from data_creation.demo.music import MELODY, STEPS_PER_BEAT
 from data_creation.demo.styles import COMPOSERS, EMOTIONS, GENRES
 from m2bert.notes.cp import BEATS_PER_BAR
@@ -136,5 +136,5 @@ def _write_part(
         columns = [notes[name] for name in ("onset", "offset", "pitch")]
         written.append(Item(np.stack(columns, axis=1), labels))
     folder = Path(FOLDER, data_set.folder)
-    names = write_part(output_dir / folder, data_set, part, written)
+    names, _ = write_part(data_set, part, written, output_dir / folder)
     return [(folder / name).as_posix() for name in names]

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+from data_creation.benchmark.sources.pieces import Item, Piece, item_in_bars, outer_bars, read_table
+from m2bert.base.errors import UserError
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 
@@ -19,7 +18,7 @@ _COLUMNS = ("j_offset", "s_measure", "a_root", "a_localKey")
 
 def pieces(folder: Path) -> list[Piece]:
     """The rows of the data set's summary, by name."""
-    rows = zip(*read_columns(folder / SUMMARY, ("file", "score", "split"), "\t"), strict=True)
+    rows = zip(*read_table(folder / SUMMARY, ("file", "score", "split"), "\t"), strict=True)
     return [
         Piece(_PART[split], name, (f"dataset/{split}/{name}.tsv", f"scores/{score}"))
         for name, score, split in sorted(rows)
@@ -31,7 +30,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     """A score; each note has the chord root and the local key of the last row of the annotation
     that does not begin after it."""
     annotation, score = (folder / file for file in piece.files)
-    *columns, roots, keys = read_columns(annotation, _COLUMNS, "\t")
+    *columns, roots, keys = read_table(annotation, _COLUMNS, "\t")
     time, measure = np.array(columns, float)
     root, key = _class_ids(roots, CHORD_ROOTS), _class_ids(keys, LOCAL_KEYS)
     notes = score_notes(score)
@@ -44,18 +43,15 @@ def read(folder: Path, piece: Piece) -> list[Item]:
 def bar_lines(time: np.ndarray, measure: np.ndarray) -> np.ndarray:
     """A bar line at each row whose measure has a greater number than all before it, from 1 on (0 is
     a pickup), and one more at either end."""
-    before = np.maximum.accumulate(np.concatenate([[0], measure[:-1]]))
-    lines = time[measure > before]
+    lines = time[np.diff(np.maximum.accumulate(np.maximum(measure, 0)), prepend=0) > 0]
     if len(lines) == 1:
         return lines + BEATS_PER_BAR * np.arange(-1, 2)
     return outer_bars(lines, in_front=1)
 
 
 def score_notes(path: Path) -> np.ndarray:
-    """Onset, duration (in quarters from the beginning) and MIDI pitch of a score, (3, notes).
-
-    Tied notes are notes of their own, as in the published arrays; grace notes are left out.
-    """
+    """Onset, duration (in quarters from the beginning) and MIDI pitch of a score, (3, notes): tied
+    notes are notes of their own, as in the published arrays, and grace notes are left out."""
     import partitura  # of the extra "score"
 
     with warnings.catch_warnings(action="ignore"):
@@ -72,5 +68,5 @@ def score_notes(path: Path) -> np.ndarray:
 def _class_ids(names: Sequence[str], classes: tuple[str, ...]) -> np.ndarray:
     """Names -> their places among `classes`, from 1."""
     if unknown := set(names) - set(classes):
-        raise LeftOut(f"there is no class for the label {min(unknown)[:20]!r}")
+        raise UserError(f"there is no class for the label {min(unknown)[:20]!r}")
     return np.array([classes.index(name) + 1 for name in names])

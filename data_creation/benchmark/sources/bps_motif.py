@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+from data_creation.benchmark.sources.pieces import Item, Piece, item_in_bars, outer_bars, read_table
+from m2bert.base.errors import UserError
 
 _FIRST_OF_FOLD = (1, 8, 15, 21, 27)  # sonatas; there are 32
 
@@ -23,19 +22,14 @@ def pieces(_folder: Path) -> list[Piece]:
 
 def read(folder: Path, piece: Piece) -> list[Item]:
     """A movement; label 2 where a note belongs to a motif, else 1."""
-    table, downbeats = (folder / file for file in piece.files)
-    *columns, motif = read_columns(table, ("onset", "duration", "midi_number", "type"))
-    lines = outer_bars(first_column(downbeats), in_front=1)
-    label = np.where(np.array(motif) != "", 2, 1)
-    return [item_in_bars(np.array(columns, float), lines, mnid=label)]
-
-
-def first_column(path: Path) -> np.ndarray:
-    """The numbers in the first column of an Excel file's first sheet."""
     from openpyxl import load_workbook  # of the extra "score"
 
-    sheets = load_workbook(path, read_only=True, data_only=True).worksheets
+    table, downbeats = (folder / file for file in piece.files)
+    *columns, motif = read_table(table, ("onset", "duration", "midi_number", "type"))
+    sheets = load_workbook(downbeats, read_only=True, data_only=True).worksheets
     if not sheets:
-        raise LeftOut(f"{path.name} has no sheets")
+        raise UserError(f"{downbeats.name} has no sheets")
     cells = [row[0] for row in sheets[0].iter_rows(values_only=True)]
-    return np.array([cell for cell in cells if cell is not None], float)
+    lines = outer_bars(np.array([cell for cell in cells if cell is not None], float), in_front=1)
+    label = np.where(np.array(motif) != "", 2, 1)
+    return [item_in_bars(np.array(columns, float), lines, mnid=label)]

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.bars import item_in_bars, outer_bars
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, read_columns
+from data_creation.benchmark.sources.pieces import Item, Piece, item_in_bars, outer_bars, read_table
+from m2bert.base.errors import UserError
 from m2bert.notes.midi_readers import read_midi
 
 METADATA = "new_metadata.csv"
@@ -16,7 +15,7 @@ _ROLES = np.array([4, 2, 1])  # melody, rhythm, harmony
 
 def pieces(folder: Path) -> list[Piece]:
     """The rows of the metadata; which part a row belongs to is fixed by its number."""
-    paths = zip(*read_columns(folder / METADATA, ("midi", "annot_npy")), strict=True)
+    paths = zip(*read_table(folder / METADATA, ("midi", "annot_npy")), strict=True)
     return [
         Piece(_PART_OF_ROW.get(row, "train"), name, (midi, labels, f"dbeats/{name}.csv"))
         for row, (midi, labels) in enumerate(paths)
@@ -28,11 +27,11 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     """The instruments of a movement; each note has the texture of its instrument in its bar."""
     midi, labels, dbeats = (folder / file for file in piece.files)
     notes, roles = read_midi(midi), np.load(labels, allow_pickle=False).astype(int)
-    begins = np.array(read_columns(dbeats, ("onset",))[0], float)
+    begins = np.array(read_table(dbeats, ("onset",))[0], float)
     instruments = int(notes.track.max(initial=-1)) + 1
     if roles.shape != (len(begins), instruments, len(_ROLES)) or not np.isin(roles, (0, 1)).all():
         needed = f"{len(begins)} bars, {instruments} instruments and {len(_ROLES)} roles"
-        raise LeftOut(f"{labels.name} does not have 0 or 1 for each of {needed}")
+        raise UserError(f"{labels.name} does not have 0 or 1 for each of {needed}")
     texture = roles @ _ROLES
     lines, items = outer_bars(begins, in_front=0), []
     for track in range(instruments):

@@ -1,18 +1,23 @@
-"""What the readers of the sources share: pieces, items, tables."""
+"""What the readers of the sources share: pieces, tables, and items, which become files here.
+
+SMCBenchmark publishes pickled object arrays. Items are lists of [onset, offset, pitch]: floats in
+beats, and an int. Labels of note tasks are lists of ints, of piece tasks a plain int64 array.
+"""
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from data_creation.benchmark.published import Item, write_part
-from data_creation.benchmark.sets import DATA_SETS
+from data_creation.benchmark.sets import DataSet
+from m2bert.base.errors import UserError
+from m2bert.base.files import replacing
+from m2bert.notes.cp import BEATS_PER_BAR
 
-
-class LeftOut(Exception):
-    """A piece that cannot be used; the message says why."""
+Written = tuple[list[str], dict[str, int]]
+"""The files of a part, below the folder that they were written to, and counts for the record."""
 
 
 class Piece(NamedTuple):
@@ -25,32 +30,78 @@ class Piece(NamedTuple):
     label: int = -1
 
 
+class Item(NamedTuple):
+    """A piece, or one of its instruments. notes: (notes, 3) float64, [onset, offset, pitch] rows
+    with times in beats; labels: by task, (notes,) or, in piece tasks, () integers; mended: how many
+    labels the original gets wrong."""
+
+    notes: np.ndarray
+    labels: dict[str, np.ndarray]
+    mended: int = 0
+
+
 def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item from its columns, (notes,) each. Raises `LeftOut` if there are no notes."""
+    """An item from its columns, (notes,) each. Raises `UserError` if there are no notes."""
     if not len(onset):
-        raise LeftOut("no note lasts")
+        raise UserError("no note lasts")
     return Item(np.stack([onset, offset, pitch], axis=1).astype(float), labels)
 
 
-def read_columns(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:
-    """The named columns of a table with a header, as text. Raises `LeftOut` if one of them is not
-    there, or there is no row."""
+def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
+    """An item whose bars are stretched or shrunk to four beats: a note that begins a third through
+    its bar begins at beat 4/3 of it; one that reaches over its bar ends as if all were at that
+    bar's scale. Notes come bar by bar, in a bar as they stood; those without duration are left out.
+
+    notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
+    last one ends. Raises `UserError` for notes before the first bar line or behind the last.
+    """
+    onset, duration, pitch = notes
+    if not (np.diff(lines) > 0).all():
+        raise UserError("bar lines that do not ascend")
+    bar = np.searchsorted(lines, onset, side="right") - 1
+    outside = (duration > 0) & ((bar < 0) | (bar >= len(lines) - 1))
+    if outside.any():
+        bars = f"outside the bars, {lines[0]:g} to {lines[-1]:g}"
+        raise UserError(f"{outside.sum()} notes, the first at {onset[outside][0]:g}, {bars}")
+    order = np.argsort(bar, kind="stable")
+    order = order[duration[order] > 0]
+    bar, onset, duration = bar[order], onset[order], duration[order]
+    begin, length = lines[bar], lines[bar + 1] - lines[bar]
+    start, end = (BEATS_PER_BAR * (bar + (t - begin) / length) for t in (onset, onset + duration))
+    return item_of(start, end, pitch[order], **{task: its[order] for task, its in labels.items()})
+
+
+def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
+    """Bar lines with one more behind the last, and `in_front` (0 or 1) before the first, as far
+    away as the next two are apart."""
+    if len(lines) < 2:
+        raise UserError(f"{len(lines)} bar lines")
+    return np.pad(lines, (in_front, 1), "reflect", reflect_type="odd")
+
+
+def read_table(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:
+    """A table's named columns, as text. Raises `UserError` if one is missing or there is no row."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *rows = csv.reader(file, delimiter=delimiter)
     if absent := set(names) - set(header):
-        raise LeftOut(f"{path.name} has no column {min(absent)}")
+        raise UserError(f"{path.name} has no column {min(absent)}")
     if not any(rows):
-        raise LeftOut(f"{path.name} has no rows")
+        raise UserError(f"{path.name} has no rows")
     return [[row[header.index(name)] for row in rows if row] for name in names]
 
 
-def write_arrays(
-    name: str, part: str, read: list[tuple[Piece, list[Item]]], output_dir: Path
-) -> dict[str, Any]:
-    """Write what was read of the pieces of a part; returns what the record says of it: "files",
-    "counts", and "pieces", the name of each item's piece."""
-    items = [item for _, its in read for item in its]
-    notes, mended = sum(len(item.notes) for item in items), sum(item.mended for item in items)
-    counts = {"items": len(items), "notes": notes, "labels that the original gets wrong": mended}
-    files = write_part(output_dir, DATA_SETS[name], part, items)
-    return {"files": files, "counts": counts, "pieces": [p.name for p, its in read for _ in its]}
+def write_part(data_set: DataSet, part: str, items: Sequence[Item], folder: Path) -> Written:
+    """Write the files of a part. A task without labels has no file."""
+    notes = [[[on, off, int(pitch)] for on, off, pitch in item.notes.tolist()] for item in items]
+    arrays = {data_set.files(part)[0]: np.fromiter(notes, dtype=object)}
+    for task in data_set.tasks:
+        labels = [item.labels[task.name].tolist() for item in items if task.name in item.labels]
+        if labels:
+            dtype = object if data_set.level == "note" else np.int64
+            arrays[task.file_names(part)[1]] = np.fromiter(labels, dtype=dtype)
+    for name, array in arrays.items():
+        with replacing(folder / name) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+    mended = sum(item.mended for item in items)
+    counts = {"items": len(items), "notes": sum(map(len, notes))}
+    return list(arrays), counts | {"labels that the original gets wrong": mended}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of, read_columns
+from data_creation.benchmark.sources.pieces import Item, Piece, item_of, read_table
+from m2bert.base.errors import UserError
 from m2bert.notes.object_arrays import read_pickle
 
 METADATA = "metadata.csv"
@@ -16,7 +16,7 @@ _SHORTEST_BEAT, _LONGEST_BEAT = 0.3, 1.5  # seconds
 
 def pieces(folder: Path) -> list[Piece]:
     """The rows of the metadata, by the names of their feature files."""
-    rows = zip(*read_columns(folder / METADATA, ("performance_id", "split")), strict=True)
+    rows = zip(*read_table(folder / METADATA, ("performance_id", "split")), strict=True)
     return sorted(Piece(split, name, (f"{name}.pkl",)) for name, split in rows)
 
 
@@ -27,13 +27,11 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     pitch, onset, duration, _ = np.array(rows, float).reshape(-1, 4).T
     marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}
     if not len(onset) or not all(marks.values()) or not np.median(duration) > 0:
-        raise LeftOut("no notes that last, no beats or no downbeats")
+        raise UserError("no notes that last, no beats or no downbeats")
     labels = {task: on_beats(onset, np.sort(beats)) for task, beats in marks.items()}
     beat = np.median(duration)
-    while beat < _SHORTEST_BEAT:
-        beat *= 2
-    while beat > _LONGEST_BEAT:
-        beat /= 2
+    while not _SHORTEST_BEAT <= beat <= _LONGEST_BEAT:
+        beat *= 2 if beat < _SHORTEST_BEAT else 0.5
     start, length = onset / beat, duration / beat
     order = np.lexsort((pitch, start))
     its = {task: label[order] for task, (label, _) in labels.items()}
@@ -47,6 +45,5 @@ def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:
     first, last = (np.rint((beats + reach) / _CELL) for reach in (-_REACH, _REACH))
     cell = np.rint(onset / _CELL)
     begun, ended = np.searchsorted(first, cell, side="right"), np.searchsorted(last, cell)
-    too_early = (first < 0).sum()
-    missed = (begun > ended) & (begun <= too_early)
+    missed = (begun > ended) & (begun <= (first < 0).sum())
     return 1 + (begun > ended), int(missed.sum())

@@ -1,18 +1,17 @@
 """POP909, aligned to its beats.
 
-The data set's MIDI files are performances: their beats are not those of the music. The times of the
-beats are annotated in seconds, so notes go from ticks to seconds, and from seconds to the beat that
-they are in (`docs/METHOD.md`, "POP909"). `pop909_split.json` is the split of MIDI-BERT.
+Its MIDI files are performances, whose beats are annotated in seconds: notes go from ticks to
+seconds, and from seconds to the beat that they are in (`docs/METHOD.md`, "POP909").
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
 
-from data_creation.benchmark.sources.pieces import LeftOut, Piece
+from data_creation.benchmark.sources.pieces import Piece, Written
+from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, replacing
 from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
 from m2bert.notes.midi import notes_of, parse_midi, read_bytes
@@ -21,8 +20,6 @@ TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 """The tracks of a song, in order, and what they are called in the aligned file."""
 
 PARTS = ("train", "valid", "test", "train_3beat")
-_SPLIT = Path(__file__).with_name("pop909_split.json")
-
 _SHARE_TOLERANCE = 0.03  # of downbeats among the beats
 _EARLIEST = 0.1  # seconds before the first beat from which a note still counts as on it,
 _LASTING = 0.2  # if it lasts longer than so many seconds
@@ -32,13 +29,14 @@ _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
 def pieces(folder: Path) -> list[Piece]:
     """The songs with four beats a bar, in the parts train, valid and test, and those with three, in
     train_3beat; songs of other or changing metre are not used."""
-    split_of = {song: split for split, songs in read_json(_SPLIT).items() for song in songs}
+    splits = read_json(Path(__file__).with_name("pop909_split.json"))  # MIDI-BERT's
+    split_of = {song: split for split, songs in splits.items() for song in songs}
     found = []
     for song in sorted(path.name for path in folder.glob("[0-9][0-9][0-9]")):
         files = (f"{song}/{song}.mid", f"{song}/beat_audio.txt", f"{song}/beat_midi.txt")
         try:
             beats_per_bar = metre(*(read_beats(folder / file) for file in files[1:]))
-        except (LeftOut, OSError, ValueError, IndexError):
+        except (UserError, OSError, ValueError, IndexError):
             beats_per_bar = 4  # reading the song will say what is wrong
         if beats_per_bar:
             part = split_of.get(song, "train") if beats_per_bar == 4 else "train_3beat"
@@ -46,20 +44,20 @@ def pieces(folder: Path) -> list[Piece]:
     return found
 
 
-def align(folder: Path, piece: Piece) -> tuple[MidiFile, int]:
-    """Align a song; returns the aligned file, and how many notes were dropped."""
+def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
+    """Align a song: what its file is called, the file itself, and how many notes were dropped."""
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
     beats_per_bar = metre(beats, read_beats(midi))
     raw = parse_midi(read_bytes(path))
     if [track.name for track in raw.instruments] != list(TRACKS):
-        raise LeftOut(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
+        raise UserError(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
     if not beats_per_bar or 1 not in beats[:, 1]:
-        raise LeftOut(f"{audio.name} has no downbeat, or no bars of four or three beats")
+        raise UserError(f"{audio.name} has no downbeat, or no bars of four or three beats")
     first_tick = TICKS_PER_BEAT * (-beats[:, 1].tolist().index(1) % beats_per_bar)
     notes = aligned_notes(raw, beats[:, 0], first_tick)
     if not notes.size:
-        raise LeftOut("no note lies within the annotated beats")
+        raise UserError("no note lies within the annotated beats")
 
     aligned = MidiFile(ticks_per_beat=TICKS_PER_BEAT)
     aligned.time_signature_changes = [TimeSignature(4, 4, 0)]
@@ -67,29 +65,28 @@ def align(folder: Path, piece: Piece) -> tuple[MidiFile, int]:
     aligned.instruments = [Instrument(i, False, name) for i, name in enumerate(TRACKS.values())]
     for track, start, end, pitch, velocity in notes.T.tolist():
         aligned.instruments[track].notes.append(Note(velocity, pitch, start, end))
-    return aligned, sum(len(track.notes) for track in raw.instruments) - notes.shape[1]
+    dropped = sum(len(track.notes) for track in raw.instruments) - notes.shape[1]
+    return [(f"{piece.part}/{piece.name}.mid", aligned, dropped)]
 
 
-def write(part: str, read: list[tuple[Piece, Any]], output_dir: Path) -> dict[str, Any]:
-    """Write the aligned songs of a part; returns what the record says of them."""
-    files = [f"{part}/{piece.name}.mid" for piece, _ in read]
-    for file, (_, (midi, _)) in zip(files, read, strict=True):
-        with replacing(output_dir / file) as temporary:
+def write(_part: str, songs: list[tuple[str, MidiFile, int]], folder: Path) -> Written:
+    """Write the aligned songs of a part."""
+    for file, midi, _ in songs:
+        with replacing(folder / file) as temporary:
             midi.dump(temporary)
-    notes = sum(len(track.notes) for _, (midi, _) in read for track in midi.instruments)
-    dropped = sum(dropped for _, (_, dropped) in read)
-    counts = {"songs": len(files), "notes": notes, "notes dropped": dropped}
-    return {"files": files, "counts": counts, "pieces": [piece.name for piece, _ in read]}
+    notes = sum(len(track.notes) for _, midi, _ in songs for track in midi.instruments)
+    counts = {"songs": len(songs), "notes": notes, "notes dropped": sum(n for *_, n in songs)}
+    return [file for file, *_ in songs], counts
 
 
 def read_beats(path: Path) -> np.ndarray:
     """The rows of a file of beats, two or more: seconds, then other numbers."""
     rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(rows) < 2:
-        raise LeftOut(f"{path.name} has {len(rows)} beats")
+        raise UserError(f"{path.name} has {len(rows)} beats")
     beats = np.array(rows, float)
     if not (np.diff(beats[:, 0]) > 0).all():
-        raise LeftOut(f"the beats of {path.name} do not ascend")
+        raise UserError(f"the beats of {path.name} do not ascend")
     return beats
 
 
@@ -102,11 +99,9 @@ def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
 
 
 def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:
-    """Ticks -> seconds, as the original has it.
-
-    A tick at which the tempo changes is timed by the tempo before it, and tick 0, which has none
-    before it, by the last one. The order of the operations decides how halves are rounded later.
-    """
+    """Ticks -> seconds, as the original has it: a tick at which the tempo changes is timed by the
+    tempo before it, and tick 0, which has none before it, by the last one."""
+    # the order of the operations decides how halves are rounded later
     change = np.array([tempo.time for tempo in midi.tempo_changes])
     beat_seconds = 60 / np.array([tempo.tempo for tempo in midi.tempo_changes])
     lengths = np.diff(change) * beat_seconds[:-1] / midi.ticks_per_beat
@@ -117,25 +112,20 @@ def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:
 
 def aligned_notes(midi: MidiFile, beats: np.ndarray, first_tick: int) -> np.ndarray:
     """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
-    velocity, by track, start and falling pitch.
-
-    beats: seconds of the beats; first_tick: where the first one lies. Notes before the first beat,
-    more than a beat behind the last one or shorter than half a 16th are dropped.
-    """
+    velocity, by track, start and falling pitch. Notes before the first beat, more than a beat
+    behind the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
+    first_tick: where the first one lies."""
     notes = notes_of(midi)
     start, end = seconds(midi, notes.start), seconds(midi, notes.end)
     early = beats[0] - start
     kept = (early <= 0) | ((early <= _EARLIEST) & (end - start > _LASTING))
     start = np.maximum(start, beats[0])
-
     beat_seconds = np.diff(beats, append=2 * beats[-1] - beats[-2])
     # a note exactly on a beat stays in the one before
     beat = np.maximum(np.searchsorted(beats, start, side="left") - 1, 0)
     kept &= start - beats[-1] <= beat_seconds[-1]
-    onset, length = (
-        TICKS_PER_POSITION * np.rint(4 * time / beat_seconds[beat]).astype(np.int64)
-        for time in (start - beats[beat], end - start)
-    )
+    times = np.stack([start - beats[beat], end - start])
+    onset, length = TICKS_PER_POSITION * np.rint(4 * times / beat_seconds[beat]).astype(np.int64)
     onset += first_tick + TICKS_PER_BEAT * beat
     kept &= length > 0
     columns = (notes.track, onset, onset + length, notes.pitch, notes.velocity)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_creation.benchmark.published import Item
-from data_creation.benchmark.sources.pieces import LeftOut, Piece, item_of, read_columns
+from data_creation.benchmark.sources.pieces import Item, Piece, item_of, read_table
+from m2bert.base.errors import UserError
 from m2bert.tasks import TASKS
 
 PIECES = (
@@ -27,9 +27,9 @@ def pieces(_folder: Path) -> list[Piece]:
 def read(folder: Path, piece: Piece) -> list[Item]:
     """A piece in the order of its rows; onsets are beats since the beginning of the bar, as in the
     published arrays. The label is string, position and finger as one number, 0 for no fingering."""
-    columns = np.array(read_columns(folder / piece.files[0], _COLUMNS), float)
+    columns = np.array(read_table(folder / piece.files[0], _COLUMNS), float)
     pitch, onset, duration, string, position, finger = columns
     label = 60 * (string - 1) + 5 * (np.maximum(position, 1) - 1) + finger + 2
     if label.max() >= len(TASKS["violin_all"].classes):
-        raise LeftOut(f"there is no class for the fingering of note {label.argmax()}")
+        raise UserError(f"there is no class for the fingering of note {label.argmax()}")
     return [item_of(onset, onset + duration, pitch, violin_all=np.maximum(label, 0).astype(int))]
