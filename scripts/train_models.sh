@@ -21,7 +21,7 @@ mkdir -p "$runs"
     --output_dir "$runs/data" --items "$models/training_items.json"
 
 # The test songs of melody and velocity are not pre-trained on.
-(cd "$dataset_dir" && find pop909_processed/test -name '*.mid' | sort) > "$runs/test_songs.txt"
+(cd "$dataset_dir/pop909_processed" && find test -name '*.mid' | sort) > "$runs/test_songs.txt"
 "$PYTHON" -m m2bert.pretrain --save_dir "$runs/encoder" --data_root "$runs/corpora" \
     --datasets pop909 --exclude_songs "$runs/test_songs.txt" --preset tiny --recipe small \
     --epochs 20 --precision bf16

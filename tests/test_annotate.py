@@ -101,6 +101,16 @@ def test_models_of_one_task_are_averaged_or_the_best_is_taken(run, song, out, tm
     assert (mean <= np.max(alone, axis=0) + 1e-4).all()
 
 
+def test_only_the_tasks_that_are_named_are_labelled(run, song, out, models, tmp_path):
+    run(song, "--tasks", "localkey", "melody", "--key_change", "0")
+    annotation = json.loads((out / f"{song.stem}.json").read_text())
+    assert list(annotation["models"]) == ["localkey", "melody"]
+    assert all(note["localkey_span"] for note in annotation["notes"] if note["localkey"])
+    melody = models / "seed_2021/melody"
+    with pytest.raises(UserError, match=r"has no model of genre; it has melody$"):
+        run(song, "--tasks", "genre", model=melody)
+
+
 def test_piece_tasks_are_left_out_where_no_note_is_long_enough(run, out, tmp_path, capsys):
     run(write_midi(tmp_path / "song.mid", [(480 * i, 480 * i + 20, 60) for i in range(4)]))
     written = json.loads((out / "song.json").read_text())

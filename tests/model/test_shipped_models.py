@@ -1,0 +1,68 @@
+"""The models that come with the code, and how they are made of a training's."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from m2bert import M2BertModel, checkpoint, read_record
+from m2bert.annotation.models import find_models
+from m2bert.base.errors import UserError
+from m2bert.model.card import FACTS
+from m2bert.model.classifiers import load_classifier
+from m2bert.model.folder import ENCODER, SHIPPED_MODELS
+from m2bert.tasks import TASKS
+from tests.helpers.shared import REPOSITORY
+from tests.test_annotate import save_model
+
+FACTS_FILE = SHIPPED_MODELS / "facts.json"
+SHIPPED = sorted(json.loads(FACTS_FILE.read_text()))
+
+
+def test_they_are_few_and_small():
+    files = [path for path in SHIPPED_MODELS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 20_000_000
+    assert sorted(path.parent.name for path in files if path.name == "config.json") == SHIPPED
+    assert sorted([*find_models(SHIPPED_MODELS), ENCODER.name]) == SHIPPED
+    assert M2BertModel.from_pretrained().config.hidden_size == 128
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_tells_its_licence_data_scores_and_limits(name):
+    folder = SHIPPED_MODELS / name
+    record, card = read_record(folder), (folder / "README.md").read_text()
+    facts = json.loads(FACTS_FILE.read_text())[name]
+    assert {fact: record[fact] for fact in FACTS} == facts
+    assert f"license: {facts['licence']}\n" in card
+    assert all(facts[fact] in card for fact in FACTS)
+    if name in TASKS:
+        assert load_classifier(folder).task == name
+        assert record["test_score"] > record["commonest_class_score"]
+        assert f"| {record['published_score']} |" in card
+    licence = {"mit": "MIT", "cc-by-sa-4.0": "CC BY-SA", "cc-by-nc-sa-4.0": "CC BY-NC-SA"}
+    text = (REPOSITORY / "models/README.md").read_text().partition("## Licences")[2]
+    (row,) = (row for row in text.splitlines() if f"`{name}`" in row)
+    assert licence[facts["licence"]] in row
+
+
+def test_a_copy_of_half_the_size_says_the_same(tmp_path, monkeypatch):
+    source, copy, facts = tmp_path / "run/model", tmp_path / "melody", tmp_path / "facts.json"
+    save_model(source, "melody", valid_score=0.5)
+    words = ["checkpoint", source, copy, "--facts", facts]
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    facts.write_text(json.dumps({"melody": {"licence": "mit"}}))
+    with pytest.raises(UserError, match=r"does not tell .* of melody"):
+        checkpoint.main()
+    assert not copy.exists()
+    facts.write_text(json.dumps({"melody": dict.fromkeys(FACTS, "mit")}))
+    checkpoint.main()
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (source, copy)]
+    assert sizes[1] < 0.6 * sizes[0]
+    before, after = (load_classifier(folder).state_dict() for folder in (source, copy))
+    for name, tensor in before.items():
+        assert after[name].dtype == torch.float32
+        torch.testing.assert_close(after[name], tensor, rtol=2**-8, atol=0)
+    record = read_record(copy)
+    assert record["published_score"] == 0.982
+    assert record["valid_score"] == 0.5
