@@ -225,7 +225,7 @@ def _events(
 
 def _end_of_event(data: bytes, at: int, end: int) -> int:
     """Where the meta event or system message at `at` ends."""
-    status = data[at]
+    status = _bytes_of(data, at, 1, end)[0]
     if status in (0xF0, 0xF7, 0xFF):
         size, at = _variable_number(data, at + 1 + (status == 0xFF), end)
     else:  # not allowed in files
