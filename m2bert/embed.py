@@ -22,7 +22,13 @@ def parse_arguments() -> argparse.Namespace:
         description="Turn MIDI files into vectors: one for each piece, bar or note.",
     )
     add = parser.add_argument
-    add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help="every .mid and .midi below")
+    add(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE_OR_FOLDER",
+        help="every .mid, .midi, .rmi below",
+    )
     add("--ckpt", type=Path, required=True, help="pre-trained model: run, model folder or .ckpt")
     add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
