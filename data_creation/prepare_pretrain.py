@@ -27,7 +27,7 @@ from m2bert.base.workers import map_in_processes
 from m2bert.notes.midi import four_four_song
 from m2bert.notes.midi_readers import READERS, SYMUSIC, check_reader, read_midi
 from m2bert.notes.skipped import RejectedMidi, Tallies, print_counts, print_first, print_oddities
-from m2bert.pretraining.corpus import open_flat
+from m2bert.pretraining.corpus import Corpus, open_flat
 from m2bert.pretraining.corpus_writer import CorpusWriter, finish_replacement
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
@@ -126,8 +126,12 @@ def make_corpus(
     Raises `UserError` if there are no MIDI files, or no usable one among them, or if a complete
     corpus was made from other files.
     """
-    if not overwrite and is_complete(output_dir, name):
+    if not overwrite and (corpus := complete_corpus(output_dir, name)) is not None:
         refuse_other_files(output_dir, name, dataset_dir, lmd_dir)
+        print(
+            f"{name}: complete in {output_dir} ({len(corpus):,} songs, {len(corpus.notes):,} "
+            "notes); --overwrite makes it anew"
+        )
         return
     folder, files = find_midi_files(name, dataset_dir, lmd_dir)
     print(f"{name}: {len(files):,} MIDI files in {folder}")
@@ -146,8 +150,8 @@ def make_corpus(
     print(f"  written to {output_dir / name}.npy, .offsets.npy and .json (songs, skipped files)")
 
 
-def is_complete(output_dir: Path, name: str) -> bool:
-    """Whether the corpus is there and whole; if it is there, a line about it is printed.
+def complete_corpus(output_dir: Path, name: str) -> Corpus | None:
+    """The corpus if it is there and whole; if it is damaged, a line about that is printed.
 
     Raises `UserError` if a file that is not ours has its place.
     """
@@ -159,17 +163,12 @@ def is_complete(output_dir: Path, name: str) -> bool:
                 f"{path} is there, but was not made here (no {name}.json beside it); "
                 "choose another --output_dir, or replace it with --overwrite"
             )
-        return False
+        return None
     try:
-        corpus = open_flat(output_dir, name)
+        return open_flat(output_dir, name)
     except UserError as error:
         print(f"{name}: making it anew, as it is damaged: {error}")
-        return False
-    print(
-        f"{name}: complete in {output_dir} ({len(corpus):,} songs, {len(corpus.notes):,} notes); "
-        "--overwrite makes it anew"
-    )
-    return True
+        return None
 
 
 def refuse_other_files(

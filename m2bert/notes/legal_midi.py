@@ -34,11 +34,18 @@ LONGEST_DELTA = 2**28 - 1
 _HEADER_BYTES = 14
 _END_OF_TRACK = b"\xff\x2f\x00"
 
+_EMPTY_TEXT = b"\xff\x01\x00"
+
 _DELTA = rb"[\x80-\xff]{0,3}+[\x00-\x7f]"
-_CHANNEL_EVENTS = (  # with running status
-    rb"(?:[\x80-\xbf\xe0-\xef][\x00-\x7f]{2}(?:%(delta)s[\x00-\x7f]{2})*+"
-    rb"|[\xc0-\xdf][\x00-\x7f](?:%(delta)s[\x00-\x7f])*+)" % {b"delta": _DELTA}
-)
+
+
+def _channel_events(one_value: bytes, two_values: bytes) -> bytes:
+    """Pattern of events with these statuses, by how many values they have; running status too."""
+    pattern = rb"(?:[%s][\x00-\x7f]{2}(?:%s[\x00-\x7f]{2})*+|[%s][\x00-\x7f](?:%s[\x00-\x7f])*+)"
+    return pattern % (two_values, _DELTA, one_value, _DELTA)
+
+
+_CHANNEL_EVENTS = _channel_events(rb"\xc0-\xdf", rb"\x80-\xbf\xe0-\xef")
 _SHORT_META_EVENTS = (  # sequence number, channel, port, tempo, SMPTE offset, metre, key
     rb"\xff(?:\x00\x02..|\x20\x01[\x00-\x0f]|\x21\x01.|\x51\x03(?!\0\0\0)..."
     rb"|\x54\x05[\x00-\x7f][\x00-\x3b]{2}[\x00-\x1d][\x00-\x63]"
@@ -54,6 +61,21 @@ _ORDINARY_EVENTS = re.compile(
     rb"(?:%s(?:%s|%s))*+" % (_DELTA, _CHANNEL_EVENTS, _SHORT_META_EVENTS), re.DOTALL
 )
 _LEGAL_EVENT = re.compile(rb"%s|%s" % (_SHORT_META_EVENTS, _OTHER_EVENTS), re.DOTALL)
+# of a track without texts: times and what happens on channels; programs before the notes begin
+_META_EVENT = rb"(?:%s|%s)" % (_SHORT_META_EVENTS, _EMPTY_TEXT)
+_WITHOUT_META_EVENTS = re.compile(
+    rb"((?:%s%s)++|%s)%s?" % (_DELTA, _CHANNEL_EVENTS, _DELTA, _META_EVENT), re.DOTALL
+)
+_PROGRAMS_BEFORE_NOTES = re.compile(
+    rb"(?:%(delta)s(?:%(no_notes)s|%(meta)s))*+(?:%(delta)s(?:%(no_programs)s|%(meta)s))*+"
+    % {
+        b"delta": _DELTA,
+        b"meta": _META_EVENT,
+        b"no_notes": _channel_events(rb"\xc0-\xdf", rb"\x80-\x8f\xa0-\xbf\xe0-\xef"),
+        b"no_programs": _channel_events(rb"\xd0-\xdf", rb"\x80-\xbf\xe0-\xef"),
+    },
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -134,20 +156,44 @@ def track_chunks(data: bytes) -> list[bytes]:
     return chunks
 
 
-def _is_legal_track(data: bytes) -> bool:
-    at, end = 8, len(data)
+def channel_bytes(chunk: bytes) -> bytes:
+    """The bytes of a legal track without those of meta events and system messages; all times."""
+    return b"".join(_WITHOUT_META_EVENTS.findall(_without_texts(chunk)))
+
+
+def has_programs_before_notes(chunk: bytes) -> bool:
+    """Whether no program of a legal track changes after its first note begins."""
+    return _PROGRAMS_BEFORE_NOTES.fullmatch(_without_texts(chunk)) is not None
+
+
+def _is_legal_track(chunk: bytes) -> bool:
     try:
-        while True:
-            ordinary = _ORDINARY_EVENTS.match(data, at, end)
-            assert ordinary is not None  # it may be of no event
-            _, begin = _variable_number(data, ordinary.end(), end)
-            if data[begin:end] == _END_OF_TRACK:
-                return True
-            at = _end_of_event(data, begin, end)
-            if not _LEGAL_EVENT.fullmatch(data, begin, at):
-                return False
+        return all(_LEGAL_EVENT.fullmatch(chunk, *place) for place in _other_events(chunk))
     except (_CutShortError, RejectedMidi):
         return False
+
+
+def _without_texts(chunk: bytes) -> bytes:
+    """The events of a legal track; texts and system messages, and its end, are empty texts."""
+    parts, at = [], 8
+    for begin, end in _other_events(chunk):
+        parts.append(chunk[at:begin])
+        at = end
+    return _EMPTY_TEXT.join([*parts, chunk[at : -len(_END_OF_TRACK)], b""])
+
+
+def _other_events(chunk: bytes) -> Iterable[tuple[int, int]]:
+    """Yield where each event begins and ends that is not one of the ordinary ones; not the end of
+    the track."""
+    at, end = 8, len(chunk)
+    while True:
+        ordinary = _ORDINARY_EVENTS.match(chunk, at, end)
+        assert ordinary is not None  # it may be of no event
+        _, begin = _variable_number(chunk, ordinary.end(), end)
+        if chunk[begin:end] == _END_OF_TRACK:
+            return
+        at = _end_of_event(chunk, begin, end)
+        yield begin, at
 
 
 class _CutShortError(Exception):
@@ -225,7 +271,7 @@ def _events(
 
 def _end_of_event(data: bytes, at: int, end: int) -> int:
     """Where the meta event or system message at `at` ends."""
-    status = data[at]
+    status = _bytes_of(data, at, 1, end)[0]
     if status in (0xF0, 0xF7, 0xFF):
         size, at = _variable_number(data, at + 1 + (status == 0xFF), end)
     else:  # not allowed in files
@@ -242,7 +288,7 @@ def _joined(events: Generator[tuple[int, bytes], None, int]) -> tuple[bytes, int
         except StopIteration as stop:
             return bytes(track + b"\0" + _END_OF_TRACK), stop.value
         while tick - now > LONGEST_DELTA:  # where an event between two was left out
-            track += _variable_bytes(LONGEST_DELTA) + b"\xff\x01\x00"
+            track += _variable_bytes(LONGEST_DELTA) + _EMPTY_TEXT
             now += LONGEST_DELTA
         track += _variable_bytes(tick - now) + event
         now = tick

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from m2bert.notes.legal_midi import LAST_TICK, track_chunks
+from m2bert.notes.legal_midi import (
+    LAST_TICK,
+    channel_bytes,
+    has_programs_before_notes,
+    track_chunks,
+)
 from m2bert.notes.midi import Notes, in_order, notes_of, parse_midi
 
-# Times between two events of at least 2**14 and 2**21 ticks: only in them (and in text) two or
-# three bytes in a row are above 127.
-_LONG_DELTA = re.compile(rb"[\x80-\xff]{2}[\x00-\x7f]")
-_LONGEST_DELTA = re.compile(rb"[\x80-\xff]{3}[\x00-\x7f]")
-_BYTES_OF_EVENT = 3  # at least
+_HIGH_BYTES = bytes(byte & 0x80 for byte in range(256))
 # what may be a note's beginning and a change of program (the latter also some long times)
 _NOTE_ON = re.compile(rb"[\x90-\x9f][\x00-\x7f]{2}")
 _PROGRAM_CHANGE = re.compile(rb"[\xc0-\xcf][\x00-\x7f]")
@@ -44,7 +45,7 @@ def read_with_symusic(data: bytes) -> Notes:
 def _read_undoubtful(data: bytes, parse: Callable[[bytes], Any]) -> Notes:
     header = data[:8] + b"\0\0\0\1" + data[12:14]
     chunks = track_chunks(data)
-    if max(map(_most_ticks, chunks)) > LAST_TICK:
+    if any(map(_lasts_too_long, chunks)):
         raise _DoubtfulMidiError("ticks beyond 32 bits")
     if any(map(_changes_program, chunks)):
         raise _DoubtfulMidiError("miditoolkit reckons a note by the program at its end")
@@ -66,16 +67,24 @@ def _read_undoubtful(data: bytes, parse: Callable[[bytes], Any]) -> Notes:
     )
 
 
-def _most_ticks(chunk: bytes) -> int:
-    """A bound for the ticks of a track."""
-    long, longest = (len(deltas.findall(chunk)) for deltas in (_LONG_DELTA, _LONGEST_DELTA))
-    return (longest << 28) + (long << 21) + (len(chunk) // _BYTES_OF_EVENT << 14)
+def _lasts_too_long(chunk: bytes) -> bool:
+    """Whether a track may have more ticks than `LAST_TICK`."""
+    return _most_ticks(chunk) > LAST_TICK and _most_ticks(channel_bytes(chunk)) > LAST_TICK
+
+
+def _most_ticks(events: bytes) -> int:
+    """A bound for the ticks of events."""
+    # A time has up to three bytes above 127, and seven bits in each byte. Two such bytes in a row
+    # are otherwise only in meta events and around system messages.
+    high = events.translate(_HIGH_BYTES)
+    return sum(high.count(b"\x80" * length) << 7 * (length + 1) for length in range(4))
 
 
 def _changes_program(chunk: bytes) -> bool:
-    """Whether a track may have a change of program after its first note begins."""
+    """Whether a track has a change of program after its first note begins."""
     note = _NOTE_ON.search(chunk)
-    return note is not None and _PROGRAM_CHANGE.search(chunk, note.end()) is not None
+    may_change = note is not None and _PROGRAM_CHANGE.search(chunk, note.end()) is not None
+    return may_change and not has_programs_before_notes(chunk)
 
 
 def _instrument(score: Any) -> list[Any]:

@@ -74,6 +74,7 @@ def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_
 
     again = prepare(*arguments, cwd=tmp_path)
     assert again.returncode == 1
+    assert again.stdout == ""  # it is not called complete
     assert "was made from other files" in again.stderr
     assert "--overwrite makes it anew" in again.stderr
     assert contents(tmp_path / "out") == first

@@ -71,6 +71,7 @@ ODD = {
         CUT_SHORT,
     ),
     "the last event cut": (midi_bytes(FOUR_FOUR + NOTES + b"\0\x90\x3c"), PLAIN, CUT_SHORT),
+    "a time without an event": (midi_bytes(FOUR_FOUR + NOTES + b"\0"), PLAIN, CUT_SHORT),
     "no status": (midi_bytes(SONG, b"\0\x3c\x40"), midi_bytes(SONG, END), CUT_SHORT),
     "the file cut": (PLAIN[:-9], midi_bytes(FOUR_FOUR + NOTES[:-5] + END), CUT_SHORT),
     "no end of track": (midi_bytes(FOUR_FOUR + NOTES), PLAIN, None),

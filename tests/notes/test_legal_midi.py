@@ -92,7 +92,8 @@ def test_published_corpora_are_read_as_they_are(tmp_path):
         read_midi(path, as_published=True)
 
 
-TIMES, PITCHES, CHANNELS = st.sampled_from([0, 5, 300]), st.integers(60, 62), st.integers(0, 2)
+TIMES = st.sampled_from([0, 5, 300, 0x2000, LONGEST_DELTA])
+PITCHES, CHANNELS = st.integers(60, 62), st.integers(0, 2)
 EVENTS = st.one_of(
     st.builds(on, TIMES, PITCHES, CHANNELS),
     st.builds(off, TIMES, PITCHES, CHANNELS),

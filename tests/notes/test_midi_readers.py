@@ -68,6 +68,18 @@ PLAIN = {
     "a system message": midi_bytes(FOUR_FOUR + b"\0\xf0\5\x7e\x7f\x09\1\xf7" + NOTE + END),
     "a name in no encoding": midi_bytes(FOUR_FOUR + b"\0\xff\3\2\xff\xfe" + NOTE + END),
     "signatures on two tracks": midi_bytes(b"\x0a\xff\x58\4\3\3\x18\x08" + END, SONG, SONG),
+    "times that look like changes of program": midi_bytes(
+        FOUR_FOUR
+        + program(0, 7)
+        + (on(0x2000, 60) + b"\0\xff\1\2\xc0\5" + off(0x2701, 60)) * 9
+        + END
+    ),
+    "tempos that look like long times": midi_bytes(
+        FOUR_FOUR
+        + b"\0\xff\1\1\xf0"
+        + (b"\0\xff\x51\3\x07\xa1\xf0" + on(0x80, 60) + off(9, 60)) * 99
+        + END
+    ),
     "one tick a beat": midi_bytes(SONG, division=1),
     "the finest division": midi_bytes(SONG, division=0x7FFF),
 }
