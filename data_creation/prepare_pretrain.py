@@ -64,38 +64,18 @@ def parse_arguments() -> argparse.Namespace:
         "complete is left alone; one that was interrupted is continued.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--dataset",
-        nargs="+",
-        metavar="NAME",
-        type=corpus_name,
-        default=list(CORPORA),
-        help="corpora to make; a name of your own takes every MIDI file below --dataset_dir",
-    )
-    parser.add_argument(
-        "--dataset_dir",
-        type=Path,
-        default=Path("dataset_dir"),
-        help="holds the data sets' folders, or your own MIDI files",
-    )
-    parser.add_argument(
-        "--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir"
-    )
-    parser.add_argument("--output_dir", type=Path, default=Path("data/pretrain"))
-    parser.add_argument(
-        "--num_workers", type=count, default=os.cpu_count(), help="worker processes"
-    )
-    parser.add_argument(
-        "--midi_reader",
-        choices=READERS,
-        default="miditoolkit",
-        help=f"the library that parses MIDI files; symusic is quicker (pip install {SYMUSIC})",
-    )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="make complete corpora anew; the old one stays until the new one is complete",
-    )
+    add, names, folder = parser.add_argument, list(CORPORA), Path("dataset_dir")
+    what = "corpora to make; a name of your own takes every MIDI file below --dataset_dir"
+    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=names, help=what)
+    what = "holds the data sets' folders, or your own MIDI files"
+    add("--dataset_dir", type=Path, default=folder, help=what)
+    add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
+    add("--output_dir", type=Path, default=Path("data/pretrain"))
+    add("--num_workers", type=count, default=os.cpu_count(), help="worker processes")
+    what = f"the library that parses MIDI files; symusic is quicker (pip install {SYMUSIC})"
+    add("--midi_reader", choices=READERS, default="miditoolkit", help=what)
+    what = "make complete corpora anew; the old one stays until the new one is complete"
+    add("--overwrite", action="store_true", help=what)
     return parser.parse_args()
 
 

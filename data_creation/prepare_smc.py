@@ -67,28 +67,17 @@ def parse_arguments() -> argparse.Namespace:
         "is left alone; one that was interrupted is made again.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--smc_dir", type=Path, default=Path("SMC"), help="holds downstream_note, downstream_seq"
-    )
-    parser.add_argument("--output_dir", type=Path, default=Path("data/finetune"))
-    parser.add_argument(
-        "--dataset",
-        nargs="+",
-        metavar="NAME",
-        default=sorted({TASKS[name].corpus for name in BENCHMARK_TASKS}),
-        help=f"data sets to make, of {', '.join(DATA_SETS)}",
-    )
-    parser.add_argument(
-        "--as_published",
-        action="store_true",
-        help="notes and labels as the original makes them, with its losses and mix-ups",
-    )
-    parser.add_argument("--items", type=Path, help="JSON: the items to be used of some parts")
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="make complete data sets anew; the old files stay until the new ones are converted",
-    )
+    add, names = parser.add_argument, sorted({TASKS[name].corpus for name in BENCHMARK_TASKS})
+    what = "holds downstream_note, downstream_seq"
+    add("--smc_dir", type=Path, default=Path("SMC"), help=what)
+    add("--output_dir", type=Path, default=Path("data/finetune"))
+    what = f"data sets to make, of {', '.join(DATA_SETS)}"
+    add("--dataset", nargs="+", metavar="NAME", default=names, help=what)
+    what = "notes and labels as the original makes them, with its losses and mix-ups"
+    add("--as_published", action="store_true", help=what)
+    add("--items", type=Path, help="JSON: the items to be used of some parts")
+    what = "make complete data sets anew; the old files stay until the new ones are converted"
+    add("--overwrite", action="store_true", help=what)
     return parser.parse_args()
 
 

@@ -54,33 +54,16 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("song", type=Path, help="a MIDI file")
-    add(
-        "--model",
-        type=Path,
-        default=SHIPPED_MODELS,
-        help="a fine-tuned model, or a folder with several (those that come with the code)",
-    )
+    what = "a fine-tuned model, or a folder with several (those that come with the code)"
+    add("--model", type=Path, default=SHIPPED_MODELS, help=what)
     add("--tasks", nargs="+", choices=TASKS, metavar="NAME", help="only these, of all with a model")
     add("--out", type=Path, default=Path("annotated"), help="folder of what is written (annotated)")
-    add(
-        "--which",
-        choices=("all", "best"),
-        default="all",
-        help="several models of a task: their "
-        "mean (all), or the one with the best validation score",
-    )
-    add(
-        "--stride",
-        type=checked(check_stride),
-        help="notes from one window to the next (half a window)",
-    )
-    add(
-        "--key_change",
-        type=not_negative,
-        default=KEY_CHANGE,
-        help="what a change of key costs, so that keys last; 0 takes the most probable key at "
-        f"every onset ({KEY_CHANGE:g})",
-    )
+    what = "several models of a task: their mean (all), or the one with the best validation score"
+    add("--which", choices=("all", "best"), default="all", help=what)
+    what = "notes from one window to the next (half a window)"
+    add("--stride", type=checked(check_stride), help=what)
+    what = f"what a change of key costs; 0: the most probable key at every onset ({KEY_CHANGE:g})"
+    add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
     return parser.parse_args()

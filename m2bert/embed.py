@@ -22,27 +22,15 @@ def parse_arguments() -> argparse.Namespace:
         description="Turn MIDI files into vectors: one for each piece, bar or note.",
     )
     add = parser.add_argument
-    add(
-        "files",
-        type=Path,
-        nargs="+",
-        metavar="FILE_OR_FOLDER",
-        help="MIDI files, and folders: every .mid, .midi and .rmi below them",
-    )
-    add(
-        "--ckpt",
-        type=Path,
-        help="pre-trained model: run, model folder or .ckpt (the encoder that comes with the code)",
-    )
+    what = "MIDI files, and folders: every .mid, .midi and .rmi below them"
+    add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
+    what = "pre-trained model: run, model folder or .ckpt (the encoder that comes with the code)"
+    add("--ckpt", type=Path, help=what)
     add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
-    add(
-        "--stride",
-        type=checked(check_stride),
-        default=STRIDE,
-        help=f"notes from window to window ({STRIDE})",
-    )
+    what = f"notes from window to window ({STRIDE})"
+    add("--stride", type=checked(check_stride), default=STRIDE, help=what)
     add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
