@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/train_models.sh [dataset_dir] [SMC_directory] [runs_dir]
 #
-# Makes the models in models/ again, on a CPU in five to six hours (two cores):
+# Makes the models in models/ again, in a few hours on two CPU cores:
 #   dataset_dir    holds pop909_processed (default: dataset_dir)
 #   SMC_directory  holds SMCBenchmark's arrays (default: SMC)
 #   runs_dir       where data and trainings go (default: runs/models)
-# models/training_items.json names the items that the models of chord roots, keys, beats and
-# downbeats are trained on, by their places in the arrays; models/README.md says which they are.
+# models/training_items.json names the items that the models of chord roots and keys are trained on,
+# by their places in the arrays; models/README.md says which they are.
 # Interrupted, the same command goes on.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -17,7 +17,7 @@ models="$repository/models"
 mkdir -p "$runs"
 "$PYTHON" -m data_creation.prepare_pretrain --dataset pop909 --dataset_dir "$dataset_dir" \
     --output_dir "$runs/corpora"
-"$PYTHON" -m data_creation.prepare_smc --dataset augnet emopia pm2s pop909 --smc_dir "$smc" \
+"$PYTHON" -m data_creation.prepare_smc --dataset augnet emopia pop909 --smc_dir "$smc" \
     --output_dir "$runs/data" --items "$models/training_items.json"
 
 # The test songs of melody and velocity are not pre-trained on.
@@ -40,6 +40,4 @@ make_model melody 12 0
 make_model velocity 8 0
 make_model chordroot 30 6
 make_model localkey 30 6
-make_model beat 30 6
-make_model downbeat 24 6
 make_model emotion 8 3
