@@ -2,9 +2,8 @@
 
     python -m m2bert.annotate song.mid
 
-applies the models that come with the code, or every fine-tuned model below `--model`, and writes
-into `annotated` song.csv, song.json, song.annotated.mid,
-song.png and song.html.
+applies the models that come with the code, or every fine-tuned model below `--model`. It writes
+song.csv, song.json, song.annotated.mid, song.png and song.html into the folder `annotated`.
 """
 
 import argparse

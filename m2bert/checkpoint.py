@@ -70,6 +70,8 @@ def main() -> None:
         else:
             write_published(source, args.out)
     else:
+        if args.facts:
+            parser.error("--facts is for a model folder: make one of the .ckpt first")
         write_folder(source, args.out, args.num_attention_heads)
 
 

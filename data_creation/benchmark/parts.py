@@ -74,14 +74,14 @@ def convert_part(
         UserError: a file cannot be read; the files have different numbers of items, or notes and
             labels differ in number; an item has no notes; a note or a label is out of range.
     """
-    items = _read_part(data_set, part, smc_dir, as_published)
+    items: Iterable[Item] = _read_part(data_set, part, smc_dir, as_published)
     if chosen is not None:
         all_items = list(items)
         if chosen[-1] >= len(all_items):
             raise UserError(
                 f"{data_set.name} {part} has {len(all_items)} items; --items names {chosen[-1]}"
             )
-        items = iter([all_items[index] for index in chosen])
+        items = [all_items[index] for index in chosen]
     if part in data_set.most_per_class:
         items = _first_of_each_class(items, data_set.most_per_class[part])
     convert = {"note": _convert_note_item, "piece": _convert_piece_item}[data_set.level]

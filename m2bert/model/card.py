@@ -102,7 +102,7 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     licence = UNKNOWN_LICENCE
     if facts:
         data = f"{data} {facts['trained_on']}\n\nWhere it fails: {facts['limits']}"
-        licence = f"The weights are under {facts['licence']}: {facts['attribution']}"
+        licence = f"That of the weights is `{facts['licence']}`: {facts['attribution']}"
     front = ModelCardData(
         license=facts.get("licence", "other"),
         license_name=None if facts else "that-of-the-training-data",

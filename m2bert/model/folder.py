@@ -32,8 +32,8 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MODELS_OF_A_RUN = ("model_best", "model")
-_PACKAGE = Path(m2bert.__file__).parent
-SHIPPED_MODELS = next(filter(Path.is_dir, [_PACKAGE / "models"]), _PACKAGE.with_name("models"))
+_INSTALLED = Path(m2bert.__file__).with_name("models")
+SHIPPED_MODELS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "models"
 """The models that come with the code: in an installed package, else beside it in its repository."""
 
 ENCODER = SHIPPED_MODELS / "encoder"

@@ -63,6 +63,11 @@ def test_a_copy_of_half_the_size_says_the_same(tmp_path, monkeypatch):
     for name, tensor in before.items():
         assert after[name].dtype == torch.float32
         torch.testing.assert_close(after[name], tensor, rtol=2**-8, atol=0)
+    words[1] = tmp_path / "original.ckpt"
+    words[1].touch()
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    with pytest.raises(SystemExit):
+        checkpoint.main()
     record = read_record(copy)
     assert record["published_score"] == 0.982
     assert record["valid_score"] == 0.5
