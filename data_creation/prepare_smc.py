@@ -3,8 +3,9 @@
     python -m data_creation.prepare_smc --smc_dir SMC --output_dir data/finetune
 
 makes the data sets of all tasks; with `--dataset NAME` only those named, and with `--items FILE` of
-some parts only the items that FILE names, as {"augnet_train": [0, 3, ...]}. For each part of a data
-set (train, valid, test, or fold_0 to fold_4) there is then
+some parts only the items that FILE names, as {"augnet_train": [0, 3, ...]}. `--stretch 0.8 1.25`
+adds copies of the training items that are played faster and slower. For each part of a data set
+(train, valid, test, or fold_0 to fold_4) there is then
 
     NAME_PART.npy             CP notes, uint8 (segments, 1024, 4), of piece tasks (segments, 512, 4)
     NAME_PART_LABELSans.npy   labels, uint8 (segments, 1024), of piece tasks (segments,)
@@ -16,6 +17,7 @@ complete. After an interruption at any time, the same command makes the data set
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -41,7 +43,7 @@ def main() -> int:
         if name not in DATA_SETS:
             raise UserError(f"there is no data set {name}; there are {', '.join(DATA_SETS)}")
     chosen = read_chosen(arguments.items) if arguments.items else {}
-    way = {name: getattr(arguments, name) for name in ("as_published", "overwrite")}
+    way = {name: getattr(arguments, name) for name in ("stretch", "as_published", "overwrite")}
     records, failed = [], []
     for name in arguments.dataset:
         try:
@@ -76,9 +78,18 @@ def parse_arguments() -> argparse.Namespace:
     what = "notes and labels as the original makes them, with its losses and mix-ups"
     add("--as_published", action="store_true", help=what)
     add("--items", type=Path, help="JSON: the items to be used of some parts")
+    what = "add copies of the training items with their times multiplied by these factors"
+    add("--stretch", type=stretch_factor, nargs="+", default=[], metavar="FACTOR", help=what)
     what = "make complete data sets anew; the old files stay until the new ones are converted"
     add("--overwrite", action="store_true", help=what)
     return parser.parse_args()
+
+
+def stretch_factor(text: str) -> float:
+    """A number from 0.1 to 10."""
+    if not 0.1 <= float(text) <= 10:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.1 to 10")
+    return float(text)
 
 
 def make_data_set(
@@ -87,6 +98,7 @@ def make_data_set(
     output_dir: Path,
     chosen: dict[str, list[int]] | None = None,
     *,
+    stretch: Sequence[float] = (),
     as_published: bool = False,
     overwrite: bool = False,
 ) -> dict:
@@ -95,7 +107,7 @@ def make_data_set(
     A task that a user has added to the benchmark's is left out if its labels are not there. If
     labels of the benchmark's own tasks are missing, the data set is made for the others, and then
     the error is raised. Of parts in `chosen` (as "augnet_train") only those items are converted,
-    counted from 0.
+    counted from 0; of the part "train" also copies with times multiplied by the factors `stretch`.
 
     Returns the content of its NAME.json. Raises `UserError` if a file is missing or bad, and if
     files that this would replace were not made here or were made in another way.
@@ -105,7 +117,7 @@ def make_data_set(
     unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
     data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
     if labelled and unlabelled:
-        settings = {"as_published": as_published, "overwrite": overwrite}
+        settings = {"as_published": as_published, "overwrite": overwrite, "stretch": stretch}
         make_data_set(data_set, smc_dir, output_dir, chosen, **settings)
         without = ", ".join(task.name for task in unlabelled)
         path = missing[unlabelled[0]][0]
@@ -117,6 +129,9 @@ def make_data_set(
     way: dict[str, Any] = {"as_published": as_published}
     if of_parts:
         way["items"] = of_parts
+    copies = {"train": list(stretch)} if stretch and "train" in data_set.parts else {}
+    if copies:
+        way["stretch"] = copies["train"]
     if kept := kept_record(data_set, output_dir, way, overwrite):
         return kept
     if absent := missing_files(data_set, smc_dir):
@@ -126,7 +141,9 @@ def make_data_set(
     begin = monotonic()
     parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
     converted = {
-        part: convert_part(data_set, part, smc_dir, as_published, of_parts.get(part))
+        part: convert_part(
+            data_set, part, smc_dir, as_published, of_parts.get(part), copies.get(part, [])
+        )
         for part in parts
     }
     # Old files are touched from here on, when nothing can fail any more but the disk.
@@ -186,11 +203,12 @@ def kept_record(
             f"{data_set.name} in {output_dir} was made {was} --as_published: {give}, choose "
             "another --output_dir, or replace it with --overwrite"
         )
-    if record.get("items") != way.get("items"):
-        raise UserError(
-            f"{data_set.name} in {output_dir} was made with other --items: choose another "
-            "--output_dir, or replace it with --overwrite"
-        )
+    for setting in ("items", "stretch"):
+        if record.get(setting) != way.get(setting):
+            raise UserError(
+                f"{data_set.name} in {output_dir} was made with other --{setting}: choose another "
+                "--output_dir, or replace it with --overwrite"
+            )
     shapes = {
         part: {name: shape_of(output_dir / name) for name in data_set.files(part)}
         for part in data_set.parts

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.labels import KEY_CHANGE, Annotation
+from m2bert.annotation.labels import KEY_CHANGE, SMOOTHED_TASK, Annotation, onset_labels
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.annotation.models import best_model, find_models
 from m2bert.annotation.names import clock, counted, readable_name
@@ -28,7 +28,6 @@ from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
 from m2bert.base.files import read_json, refuse_folder, replacing_together
 from m2bert.model.folder import SHIPPED_MODELS
-from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Song, read_song
 from m2bert.notes.windows import check_stride
 from m2bert.tasks import TASKS
@@ -110,25 +109,31 @@ def summary(annotation: Annotation) -> str:
     labels = annotation.note_labels | annotation.piece_labels
     width = max((len(TASKS[name].title) for name in labels), default=0)
     lines = []
-    for name, found in labels.items():
+    for name in labels:
         models = len(annotation.models[name])
         several = f"  (mean of {models} models)" if models > 1 else ""
-        lines.append(f"  {TASKS[name].title:<{width}}  {shares_line(found)}{several}")
+        lines.append(f"  {TASKS[name].title:<{width}}  {shares_line(annotation, name)}{several}")
     return "\n".join(lines + [f"warning: {warning}" for warning in annotation.warnings])
 
 
-def shares_line(labels: NoteLabels | PieceLabels) -> str:
-    """The greatest shares of the notes that were read, or probabilities of a piece."""
-    if isinstance(labels, PieceLabels):
-        shares = labels.probabilities
-    elif labels.was_read.any():
-        counts = np.bincount(labels.label[labels.was_read], minlength=len(labels.classes))
-        shares = counts / counts.sum()
+def shares_line(annotation: Annotation, task: str) -> str:
+    """The greatest shares of the notes that were read (of keys as decoded over the piece), or
+    probabilities of a piece."""
+    if piece := annotation.piece_labels.get(task):
+        classes, shares = piece.classes, piece.probabilities
     else:
-        return "no note that the models read"
+        labels = annotation.note_labels[task]
+        if not labels.was_read.any():
+            return "no note that the models read"
+        label = labels.label[labels.was_read]
+        if task == SMOOTHED_TASK:
+            _, onset, decoded = onset_labels(annotation, task)
+            label = decoded[onset]
+        classes, shares = labels.classes, np.bincount(label, minlength=len(labels.classes))
+        shares = shares / len(label)
     order = np.argsort(-shares, kind="stable")
     order = order[shares[order] >= LEAST_SHARE]
-    named = [f"{readable_name(labels.classes[k])} {shares[k]:.0%}" for k in order[:MOST_LABELS]]
+    named = [f"{readable_name(classes[k])} {shares[k]:.0%}" for k in order[:MOST_LABELS]]
     more = len(order) - len(named)
     return "; ".join(named) + (f" and {more} more" if more else "")
 

@@ -61,10 +61,12 @@ def convert_part(
     smc_dir: Path,
     as_published: bool,
     chosen: Sequence[int] | None = None,
+    stretch: Sequence[float] = (),
 ) -> Converted:
     """Convert one part of a data set; its files lie in `data_set.folder` below `smc_dir`.
 
     chosen: the items that are converted, counted from 0 and ascending; None takes all.
+    stretch: every item is followed by copies of it, whose times are multiplied by these factors.
 
     With `as_published` the notes and labels of note tasks become what the original makes of them
     (`docs/METHOD.md`, "Benchmark data"): notes outside of its bars are lost, and labels are given
@@ -82,6 +84,7 @@ def convert_part(
                 f"{data_set.name} {part} has {len(all_items)} items; --items names {chosen[-1]}"
             )
         items = [all_items[index] for index in chosen]
+    items = _with_copies(items, stretch)
     if part in data_set.most_per_class:
         items = _first_of_each_class(items, data_set.most_per_class[part])
     convert = {"note": _convert_note_item, "piece": _convert_piece_item}[data_set.level]
@@ -145,6 +148,13 @@ def _segments(
     cut = [cut_labels(a, length) if a.ndim else np.full(len(segments), a) for a in labels]
     counts = {"items": 1, "notes": len(notes), "segments": len(segments)}
     return Converted(segments, cut, counts, published)
+
+
+def _with_copies(items: Iterable[Item], stretch: Sequence[float]) -> Iterator[Item]:
+    for item in items:
+        yield item
+        for factor in stretch:
+            yield item._replace(notes=item.notes * [factor, factor, 1])
 
 
 def _first_of_each_class(items: Iterable[Item], most: int) -> Iterator[Item]:

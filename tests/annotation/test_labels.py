@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m2bert.annotate import shares_line
 from m2bert.annotation.labels import most_probable_sequence, spans
 from m2bert.annotation.tables import note_records
 from m2bert.notes.song import read_song
@@ -50,3 +51,8 @@ def test_a_key_of_one_note_is_no_change_of_key_and_the_raw_label_stays(tmp_path)
     assert spans(decoded, "chordroot") == spans(raw, "chordroot")  # chords do change
     record = note_records(decoded)[15]
     assert record["localkey"] != record["localkey_span"] == note_records(decoded)[0]["localkey"]
+    assert shares_line(raw, "localkey").count("%") == 3
+    assert [word for word in shares_line(decoded, "localkey").split() if "%" in word] == [
+        "50%;",
+        "50%",
+    ]

@@ -295,6 +295,38 @@ def test_of_a_part_only_the_items_that_are_named_are_used(tmp_path, smc):
             prepare_smc.read_chosen(items)
 
 
+def test_copies_are_what_items_with_other_times_become(tmp_path):
+    generator = np.random.default_rng(1)
+    items = [random_item(generator, notes) for notes in (5, 300, 80)]
+    labels = random_labels(DATA_SETS["pm2s"], items)
+    times = [[[a * f, b * f, pitch] for a, b, pitch in item] for item in items for f in (1, 0.8, 2)]
+    copied = [[of_item for of_item in task for _ in range(3)] for task in labels]
+    write_part(tmp_path / "few", DATA_SETS["pm2s"], "train", items, labels)
+    write_part(tmp_path / "many", DATA_SETS["pm2s"], "train", times, copied)
+    found = convert_part(DATA_SETS["pm2s"], "train", tmp_path / "few", False, None, [0.8, 2])
+    expected = convert_part(DATA_SETS["pm2s"], "train", tmp_path / "many", False)
+    assert found.counts == expected.counts
+    for got, wanted in zip(
+        [found.notes, *found.labels], [expected.notes, *expected.labels], strict=True
+    ):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_only_training_items_are_copied_with_other_times(tmp_path, smc):
+    whole = prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "whole")["parts"]
+    made = prepare(smc, tmp_path / "out", "--dataset", "tnua", "--stretch", "0.8", "1.25")
+    assert made.returncode == 0, made.stderr
+    record = json.loads((tmp_path / "out/tnua.json").read_text())
+    assert record["stretch"] == [0.8, 1.25]
+    assert record["parts"]["train"]["items"] == 3 * whole["train"]["items"]
+    assert [record["parts"][part] == whole[part] for part in VIOLIN.parts] == [False, True, True]
+    with pytest.raises(UserError, match="made with other --stretch"):
+        prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "out")
+    refused = prepare(smc, tmp_path / "out", "--stretch", "0")
+    assert refused.returncode == 2
+    assert "not a number from 0.1 to 10" in refused.stderr
+
+
 @pytest.mark.parametrize("damage", ["tnua.json", "tnua_test.npy", "other shape"])
 def test_what_is_not_whole_is_made_again(tmp_path, smc, damage, capsys):
     """As after an interruption: the record is written last."""
