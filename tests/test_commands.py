@@ -14,9 +14,9 @@ FLAGS = {
     "corruption rc_range mask_percent max_seq_len batch_size accumulation_steps max_steps "
     "seed precision compile cpu num_workers log_steps save_minutes recipe epochs lr schedule "
     "warmup_steps weight_decay dropout",
-    "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze transpose seed preset "
-    "index_layer batch_size save_ckpt precision cpu (class_num) (num_workers) recipe epochs lr "
-    "schedule warmup_steps weight_decay dropout encoder_lr",
+    "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze transpose "
+    "last_class_weight seed preset index_layer batch_size save_ckpt precision cpu (class_num) "
+    "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout encoder_lr",
     "m2bert.results": "RUNS_DIR compare save_dir plot",
     "m2bert.annotate": "SONG model tasks out which stride key_change precision cpu",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "
@@ -28,7 +28,7 @@ FLAGS = {
     "midi_reader overwrite",
     "data_creation.build_from_sources": "dataset pop909_dir sources_dir dataset_dir smc_dir "
     "num_workers strict overwrite",
-    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published items overwrite",
+    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published items stretch overwrite",
     "data_creation.demo.__main__": "output_dir songs seed",
 }
 

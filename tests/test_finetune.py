@@ -29,7 +29,7 @@ from tests.helpers.commands import run
 from tests.helpers.finetuning import command, figures, run_here, wait_until
 from tests.helpers.task_files import SMALL, write_task
 
-EXTRA = ("freeze", "transpose", "schedule", "warmup_steps")
+EXTRA = ("freeze", "transpose", "last_class_weight", "schedule", "warmup_steps")
 """Settings that are recorded where they are not the paper's."""
 
 
@@ -323,6 +323,7 @@ def test_bad_words_end_with_one_sentence(finetuning_inputs, tmp_path):
         ("--epochs 0", "at least 1 is needed"),
         ("--lr nan", "'nan' is not a number of at least 0"),
         ("--save_roo x", "unrecognized arguments: --save_roo x"),
+        ("--last_class_weight 0", "'0' is not a number greater than 0"),
         ("--freeze --transpose 3", "--transpose needs an encoder that is not frozen"),
     ],
 )
@@ -333,7 +334,7 @@ def test_flags_that_mean_nothing_are_refused(fine_tune, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
-def test_recipes_probes_and_transpositions_are_recorded(fine_tune, tmp_path):
+def test_what_the_paper_does_not_do_is_recorded(fine_tune, tmp_path):
     losses = []
     for number, (flags, changed) in enumerate(
         [
@@ -341,6 +342,8 @@ def test_recipes_probes_and_transpositions_are_recorded(fine_tune, tmp_path):
             ("--freeze", {"freeze": True}),
             ("--transpose 3", {"transpose": 3}),
             ("--recipe small --warmup_steps 2", {"schedule": "cosine", "warmup_steps": 2}),
+            ("--task melody", {}),
+            ("--task melody --last_class_weight 2", {"last_class_weight": 2}),
         ]
     ):
         assert fine_tune(str(number), f"--task localkey --seed 1 {flags}") == 0

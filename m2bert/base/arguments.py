@@ -42,3 +42,10 @@ def not_negative(text: str) -> float:
     if not float(text) >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return float(text)
+
+
+def positive(text: str) -> float:
+    """A number greater than 0."""
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
+    return float(text)

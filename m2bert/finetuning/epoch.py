@@ -69,12 +69,14 @@ class ClassifierTrainer:
         processes: Processes,
         precision: str,
         transpose: int = 0,
+        last_class_weight: float = 1.0,
     ):
         self.processes, self.device = processes, processes.device
         self.model, self.task, self.metric = model.to(self.device), task, METRICS[task.metric]
         self.wrapped = processes.wrap(self.model)
         self.batch_size, self.seed, self.precision = batch_size, seed, precision
         self.recipe, self.transpose = recipe, transpose
+        self.last_class_weight = last_class_weight
         self.optimiser = new_optimiser(model, recipe)
         self.steps = 0
         self.predictions, self.losses = torch.empty(0), list[Tensor]()
@@ -176,7 +178,7 @@ class ClassifierTrainer:
         else:
             predictions[index] = classes
         counted = counted_in_loss(notes, labels, self.task.loss_on) & counting
-        return segment_losses(logits, labels, counted)
+        return segment_losses(logits, labels, counted, self.last_class_weight)
 
     def mean_of_batches(self, sums: Tensor, counts: Tensor) -> Tensor:
         """Mean loss of batches in file order, of those that have something to count."""
@@ -235,13 +237,18 @@ def new_optimiser(model: Classifier, recipe: Recipe) -> AdamW:
     return AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
-def segment_losses(logits: Tensor, labels: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+def segment_losses(
+    logits: Tensor, labels: Tensor, counted: Tensor, last_class_weight: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of every segment, summed over its counted notes, and how many there are.
 
     logits (batch, notes, classes), labels and counted (batch, notes); for piece tasks the same
-    without notes. Returns two float32 tensors (batch,).
+    without notes. The losses of notes of the last class are multiplied by `last_class_weight`.
+    Returns two float32 tensors (batch,).
     """
     losses = F.cross_entropy(logits.float().movedim(-1, 1), labels.long(), reduction="none")
+    if last_class_weight != 1:
+        losses = torch.where(labels == logits.shape[-1] - 1, losses * last_class_weight, losses)
     weights = counted.float()
     return (losses * weights).view(len(losses), -1).sum(1), weights.view(len(losses), -1).sum(1)
 

@@ -15,6 +15,9 @@ from m2bert.model.config import M2BertConfig, with_dropout
 from m2bert.model.pretrained import Backbone, choose_model
 from m2bert.tasks import TASKS, Task
 
+OPTIONS = ("freeze", "transpose", "last_class_weight")
+"""Flags that the paper's fine-tuning does not have; they are settings where they are given."""
+
 
 class PlannedRun(NamedTuple):
     """A run that is asked for; fold is None where there is no cross-validation."""
@@ -116,5 +119,5 @@ def finetuning_settings(
         "lr": args.recipe.lr,
         "precision": args.precision,
         **args.recipe.beyond_the_paper(),
-        **{name: getattr(args, name) for name in ("freeze", "transpose") if getattr(args, name)},
+        **{name: getattr(args, name) for name in OPTIONS if getattr(args, name)},
     }

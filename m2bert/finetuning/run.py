@@ -91,6 +91,7 @@ class FinetuningRun:
             processes=processes,
             precision=args.precision,
             transpose=args.transpose,
+            last_class_weight=args.last_class_weight or 1.0,
         )
         self.epochs: list[dict] = []
         self.best: dict[str, Tensor] = {}

@@ -94,3 +94,17 @@ def test_losses_and_scores_are_the_originals(name, batch_size):
     expected_loss, expected_score = case[EXPECTED][str(batch_size)]
     assert round(float(loss), 4) == pytest.approx(expected_loss, abs=1e-4)
     assert round(got, 4) == expected_score
+
+
+def test_the_last_class_weighs_more_in_the_loss_where_it_is_asked_for():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 5, 3), torch.randint(0, 3, (2, 5))
+    counted = torch.rand(2, 5) < 0.7
+    sums, counts = segment_losses(logits, labels, counted, 2.5)
+    weight = torch.tensor([1, 1, 2.5])
+    for segment in range(2):
+        of_notes = torch.nn.functional.cross_entropy(
+            logits[segment], labels[segment], weight, reduction="none"
+        )
+        torch.testing.assert_close(sums[segment], of_notes[counted[segment]].sum())
+    assert counts.tolist() == counted.sum(1).tolist()
