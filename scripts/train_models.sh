@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/train_models.sh [dataset_dir] [SMC_directory] [runs_dir]
 #
-# Makes the models in models/ again, in a few hours on two CPU cores:
+# Makes the models in models/ again, in half a day on two CPU cores:
 #   dataset_dir    holds pop909_processed (default: dataset_dir)
 #   SMC_directory  holds SMCBenchmark's arrays (default: SMC)
 #   runs_dir       where data and trainings go (default: runs/models)
