@@ -64,6 +64,7 @@ them)."""
 
 USE_ENCODER = """\
 from m2bert import M2BertModel
+
 model = M2BertModel.from_pretrained("path/to/this/folder")
 vector = model.embed("song.mid")  # (hidden_size,)
 vectors = model.embed("song.mid", level="bar")  # or "note": (bars or notes, hidden_size)"""
@@ -73,12 +74,14 @@ USES = {
     "M2BertForPreTraining": USE_ENCODER,
     "NoteClassifier": """\
 from m2bert import NoteClassifier
+
 model = NoteClassifier.from_pretrained("path/to/this/folder")
 found = model.predict("song.mid")
 names = found.names  # of each note's label, None for notes that are not read: drums
 probabilities = found.probability""",
     "PieceClassifier": """\
 from m2bert import PieceClassifier
+
 model = PieceClassifier.from_pretrained("path/to/this/folder")
 found = model.predict("song.mid")  # None if every note is shorter than a 64th
 if found:
