@@ -117,7 +117,11 @@ def make_data_set(
     unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
     data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
     if labelled and unlabelled:
-        settings = {"as_published": as_published, "overwrite": overwrite, "stretch": stretch}
+        settings: dict[str, Any] = {
+            "stretch": stretch,
+            "as_published": as_published,
+            "overwrite": overwrite,
+        }
         make_data_set(data_set, smc_dir, output_dir, chosen, **settings)
         without = ", ".join(task.name for task in unlabelled)
         path = missing[unlabelled[0]][0]
