@@ -84,9 +84,9 @@ def convert_part(
                 f"{data_set.name} {part} has {len(all_items)} items; --items names {chosen[-1]}"
             )
         items = [all_items[index] for index in chosen]
-    items = _with_copies(items, stretch)
     if part in data_set.most_per_class:
         items = _first_of_each_class(items, data_set.most_per_class[part])
+    items = _with_copies(items, stretch)
     convert = {"note": _convert_note_item, "piece": _convert_piece_item}[data_set.level]
     converted = [convert(data_set, item, as_published) for item in items]
     return Converted(
