@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from data_creation.benchmark.items import cut_labels, cut_notes
-from m2bert.annotation.labels import SMOOTHED_TASK, means_of_onsets, most_probable_sequence
+from m2bert.annotation.labels import SMOOTHED_TASK, means_of_onsets, most_probable_keys
 from m2bert.base.errors import run_command
 from m2bert.finetuning.metrics import METRICS
 from m2bert.model.classifiers import NoteClassifier
@@ -39,7 +39,8 @@ def main() -> None:
         rows = {"raw": [raw for *_, raw in pieces], "truth": [truth for _, truth, *_ in pieces]}
         for cost in COSTS:
             rows[str(cost)] = [
-                most_probable_sequence(mean, cost)[group] for _, _, group, mean, _ in pieces
+                most_probable_keys(mean, TASK.classes, cost)[group]
+                for _, _, group, mean, _ in pieces
             ]
         for name, labels in rows.items():
             changes = np.mean([np.count_nonzero(np.diff(of_piece)) for of_piece in labels])

@@ -7,7 +7,7 @@ import numpy as np
 
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Song
-from m2bert.tasks import PADDING
+from m2bert.tasks import PADDING, place_in_fifths
 
 SPAN_TASKS = ("localkey", "chordroot")
 """Tasks whose labels hold for stretches of time (`spans`)."""
@@ -17,7 +17,7 @@ SMOOTHED_TASK = "localkey"
 
 KEY_CHANGE = 8.0
 """What a change of key costs there, as the logarithm of a ratio of probabilities. With 8 there are
-as many changes a piece as annotators hear in the benchmark's validation set, 6.6 and 6.4, and more
+as many changes a piece as annotators hear in the benchmark's validation set, 6.5 and 6.4, and more
 notes are right than without (`python -m benchmarks.key_spans`)."""
 
 MOMENT_TASKS = ("downbeat", "beat")
@@ -75,13 +75,14 @@ def onset_labels(annotation: Annotation, task: str) -> tuple[np.ndarray, np.ndar
 
     Returns the ticks of the onsets, ascending, (onsets,); which of them each note that was read
     has, (notes read,); and the labels, (onsets,): the most probable class, of `SMOOTHED_TASK` the
-    most probable sequence of classes. All are int64.
+    most probable sequence of keys. All are int64.
     """
     labels, start = annotation.note_labels[task], annotation.song.notes.start
     read = labels.was_read
     onsets, group, mean = means_of_onsets(start[read], labels.probabilities[read])
-    change = annotation.key_change if task == SMOOTHED_TASK else 0.0
-    return onsets, group, most_probable_sequence(mean, change)
+    if task == SMOOTHED_TASK:
+        return onsets, group, most_probable_keys(mean, labels.classes, annotation.key_change)
+    return onsets, group, mean.argmax(1)
 
 
 def means_of_onsets(
@@ -94,6 +95,36 @@ def means_of_onsets(
     mean = np.zeros((len(onsets), probabilities.shape[1]))
     np.add.at(mean, group, probabilities)
     return onsets, group, mean / np.bincount(group, minlength=len(onsets))[:, np.newaxis]
+
+
+def most_probable_keys(
+    probabilities: np.ndarray, classes: tuple[str, ...], change: float
+) -> np.ndarray:
+    """The most probable sequence of keys, (onsets, classes) -> (onsets,) int64.
+
+    Notes of a MIDI file have no spelling, so keys that sound alike are one key here, with the sum
+    of their probabilities, and the name that has the fewest accidentals.
+    """
+    summed = np.zeros_like(probabilities)
+    np.add.at(summed.T, usual_names(classes), probabilities.T)
+    return most_probable_sequence(summed, change)
+
+
+def usual_names(classes: tuple[str, ...]) -> np.ndarray:
+    """Of each class the one that sounds alike and has the shortest key signature (of six sharps and
+    six flats: the flats), or the class itself if it is no key; (classes,) int64."""
+    keys = {label: key for label, name in enumerate(classes) if (key := place_in_fifths(name))}
+
+    def rank(label: int) -> tuple[int, int]:
+        fifths, is_minor = keys[label]
+        signature = fifths - 3 * is_minor
+        return abs(signature), signature
+
+    usual = np.arange(len(classes))
+    for label, (fifths, is_minor) in keys.items():
+        alike = [k for k, key in keys.items() if (key[0] - fifths) % 12 == 0 and key[1] == is_minor]
+        usual[label] = min(alike, key=rank)
+    return usual
 
 
 def most_probable_sequence(probabilities: np.ndarray, change: float) -> np.ndarray:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2bert.annotate import shares_line
-from m2bert.annotation.labels import most_probable_sequence, spans
+from m2bert.annotation.labels import most_probable_keys, most_probable_sequence, spans
 from m2bert.annotation.tables import note_records
 from m2bert.notes.song import read_song
+from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import annotate
 from tests.helpers.midi_files import write_midi
 
@@ -56,3 +57,31 @@ def test_a_key_of_one_note_is_no_change_of_key_and_the_raw_label_stays(tmp_path)
         "50%;",
         "50%",
     ]
+
+
+KEYS = TASKS["localkey"].classes
+TONICS = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
+USUAL_MAJOR = ("C", "D-", "D", "E-", "E", "F", "G-", "G", "A-", "A", "B-", "B")
+USUAL_MINOR = ("C", "C#", "D", "E-", "E", "F", "F#", "G", "G#", "A", "B-", "B")
+
+
+def usual_name(key: str) -> str:
+    """A key under the name that musicians use most."""
+    tonic, mode = key.split()
+    pitch = TONICS[tonic[0]] + tonic.count("#") - tonic.count("-")
+    return f"{(USUAL_MAJOR if mode == 'major' else USUAL_MINOR)[pitch % 12]} {mode}"
+
+
+def test_keys_have_their_usual_names():
+    certain = np.eye(len(KEYS))
+    found = [KEYS[label] for label in most_probable_keys(certain, KEYS, 0)]
+    assert found == ["padding", *map(usual_name, KEYS[1:])]
+
+
+def test_two_names_of_one_key_are_no_change_and_stand_together():
+    g_flat, f_sharp, c = (KEYS.index(f"{tonic} major") for tonic in ("G-", "F#", "C"))
+    probabilities = np.zeros((4, len(KEYS)))
+    probabilities[:2, f_sharp] = probabilities[2:, g_flat] = 1
+    np.testing.assert_array_equal(most_probable_keys(probabilities, KEYS, 0), g_flat)
+    probabilities[:, [f_sharp, g_flat, c]] = 0.3, 0.3, 0.4
+    np.testing.assert_array_equal(most_probable_keys(probabilities, KEYS, 8), g_flat)
