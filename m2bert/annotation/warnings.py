@@ -46,12 +46,11 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
         )
     if pitch:
         found.append(
-            f"{_notes_are(pitch)} below A#0 or above B7 and read as if they had the nearest of "
-            "these pitches"
+            f"{_notes_are(pitch)} below A#0 or above B7 and read at the nearest of these pitches"
         )
     if duration:
         beats = f"{LONGEST_BEATS:g} quarter notes"
-        found.append(f"{_notes_are(duration)} longer than {beats} and read as if they ended there")
+        found.append(f"{_notes_are(duration)} longer than {beats} and read as that long")
     if song.never_ended:
         found.append(f"{_notes_are(song.never_ended)} begun but never ended in the file: left out")
     if short:
@@ -59,7 +58,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
         found.append(
             f"every note is shorter than a 64th note: {whole} read nothing"
             if short == len(song)
-            else f"{_notes_are(short)} shorter than a 64th note: {whole} leave them out"
+            else f"{_notes_are(short)} shorter than a 64th note: left out by {whole}"
         )
     if oddities := song.notes.oddities:
         found.append(f"the file is odd, but was read as far as it goes: {told(oddities)}")
