@@ -112,18 +112,13 @@ def most_probable_keys(
 
 def usual_names(classes: tuple[str, ...]) -> np.ndarray:
     """Of each class the one that sounds alike and has the shortest key signature (of six sharps and
-    six flats: the flats), or the class itself if it is no key; (classes,) int64."""
-    keys = {label: key for label, name in enumerate(classes) if (key := place_in_fifths(name))}
-
-    def rank(label: int) -> tuple[int, int]:
-        fifths, is_minor = keys[label]
-        signature = fifths - 3 * is_minor
-        return abs(signature), signature
-
+    six flats: the flats), or the class itself where none does; (classes,) int64."""
+    known = {key: label for label, name in enumerate(classes) if (key := place_in_fifths(name))}
     usual = np.arange(len(classes))
-    for label, (fifths, is_minor) in keys.items():
-        alike = [k for k, key in keys.items() if (key[0] - fifths) % 12 == 0 and key[1] == is_minor]
-        usual[label] = min(alike, key=rank)
+    for (fifths, is_minor), label in known.items():
+        signature = fifths - 3 * is_minor
+        moved = (signature + 6) % 12 - 6 - signature  # to six flats ... five sharps
+        usual[label] = known.get((fifths + moved, is_minor), label)
     return usual
 
 
