@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +139,22 @@ def die_at_the_third_saving() -> None:
         flush(path)
 
     m2bert.base.files.flush_to_disk = die
+
+
+def processes_that_read(folder: Path) -> list[Path]:
+    found = []
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # it has ended
+            if maps.parent.name != str(os.getpid()) and str(folder) in maps.read_text():
+                found.append(maps)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks processes up in /proc")
+def test_readers_of_batches_end_with_a_killed_run(data_root, tmp_path):
+    with running(data_root, tmp_path, *ENDLESS, after=1):
+        assert len(processes_that_read(data_root)) == 2  # the run and its reader
+    wait_until(lambda: not processes_that_read(data_root))
 
 
 def test_killed_at_any_moment_a_run_ends_with_the_same_bits(

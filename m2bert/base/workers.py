@@ -153,7 +153,7 @@ def _interrupts_delayed() -> Iterator[None]:
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     """The main function of a worker: report the start, then send the result of each item."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows too
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     with suppress(EOFError, ConnectionError):  # the parent was killed
         connection.send("up")
         while True:
@@ -165,8 +165,14 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
             connection.send(answer)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process, which `multiprocessing` has started, end when its parent does, even if
+    that is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # this runs in a worker
-    parent.join()
-    os._exit(1)
+
+    def wait_and_end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from m2bert.base.errors import UserError
 from m2bert.base.stop import SIGNALS
+from m2bert.base.workers import end_with_parent
 from m2bert.notes.cp import BAR_NEW, PAD
 from m2bert.pretraining.corpus import Corpus, check_notes
 
@@ -208,13 +209,15 @@ def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -
         sampler=range(first, len(batches)),
         num_workers=workers,
         pin_memory=pin_memory,
-        worker_init_fn=_leave_signals_to_the_parent,
+        worker_init_fn=_depend_on_the_parent,
     )
     return iter(loader)
 
 
-def _leave_signals_to_the_parent(_worker: int) -> None:
+def _depend_on_the_parent(_worker: int) -> None:
     """Ctrl-C on a terminal, and a scheduler's SIGTERM, reach all processes; those that read must
-    outlive the last step. They end with the loader, or with their parent."""
+    outlive the last step. They end with the loader, or with their parent: PyTorch's own watch on
+    it mistakes the fork server, by which Python 3.14 starts processes, for the parent."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
