@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.labels import KEY_CHANGE, SMOOTHED_TASK, Annotation, onset_labels
+from m2bert.annotation.labels import KEY_CHANGE, Annotation, shown_labels
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.annotation.models import best_model, find_models
 from m2bert.annotation.names import clock, counted, readable_name
@@ -48,6 +48,7 @@ MOST_LABELS, LEAST_SHARE = 5, 0.005
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.annotate",
+        usage="%(prog)s song [flags]",  # the song first: --tasks would take it for a task
         description="Label the notes of a MIDI file, and the piece, with fine-tuned models.",
     )
     add = parser.add_argument
@@ -96,10 +97,13 @@ def main() -> None:
 
 
 def refuse_other_song(path: Path, song: Song) -> None:
-    """Raise `UserError` if the JSON file that an annotation left at `path` is of another song."""
-    own = other = str(song.path.resolve())
-    with suppress(UserError):  # it is not there, or no such file
-        other = read_json(path).get("path", own)
+    """Raise `UserError` if there is a JSON file at `path` that is no annotation of this song."""
+    own = str(song.path.resolve())
+    other: str | None = own
+    with suppress(UserError):  # it is not there, or damaged
+        other = read_json(path).get("path")
+    if other is None:
+        raise UserError(f"{path} is no annotation: name another folder with --out")
     if other != own:
         raise UserError(f"{path} is of another song, {other}: name another folder with --out")
 
@@ -125,10 +129,7 @@ def shares_line(annotation: Annotation, task: str) -> str:
         labels = annotation.note_labels[task]
         if not labels.was_read.any():
             return "no note that the models read"
-        label = labels.label[labels.was_read]
-        if task == SMOOTHED_TASK:
-            _, onset, decoded = onset_labels(annotation, task)
-            label = decoded[onset]
+        label = shown_labels(annotation, task)[0][labels.was_read]
         classes, shares = labels.classes, np.bincount(label, minlength=len(labels.classes))
         shares = shares / len(label)
     order = np.argsort(-shares, kind="stable")

@@ -188,6 +188,9 @@ def test_another_song_of_one_name_is_refused_before_the_work(
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     monkeypatch.chdir(tmp_path / "a")
     run("song.mid", model=model)  # the same song again
+    (out / "song.json").write_text('{"vectors": 8}')
+    with pytest.raises(UserError, match=r"song\.json is no annotation: name another folder"):
+        run("song.mid", model=model)
 
 
 def test_what_is_in_the_way_is_named_before_the_work(run, song, out, tmp_path, monkeypatch):

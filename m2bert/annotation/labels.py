@@ -85,6 +85,20 @@ def onset_labels(annotation: Annotation, task: str) -> tuple[np.ndarray, np.ndar
     return onsets, group, mean.argmax(1)
 
 
+def shown_labels(annotation: Annotation, task: str) -> tuple[np.ndarray, np.ndarray]:
+    """The class that is shown of each note, (notes,) int64, and its probability, (notes,) float32:
+    as in `NoteLabels`, but of `SMOOTHED_TASK` the key of the note's stretch, with the sum of the
+    probabilities of keys that sound alike."""
+    labels = annotation.note_labels[task]
+    label, probability, read = labels.label, labels.probability, labels.was_read
+    if task == SMOOTHED_TASK and read.any():
+        _, group, decoded = onset_labels(annotation, task)
+        summed = joined_keys(labels.probabilities[read], labels.classes)
+        label[read] = decoded[group]
+        probability[read] = np.take_along_axis(summed, label[read, np.newaxis], 1)[:, 0]
+    return label, probability
+
+
 def means_of_onsets(
     start: np.ndarray, probabilities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -100,14 +114,18 @@ def means_of_onsets(
 def most_probable_keys(
     probabilities: np.ndarray, classes: tuple[str, ...], change: float
 ) -> np.ndarray:
-    """The most probable sequence of keys, (onsets, classes) -> (onsets,) int64.
+    """The most probable sequence of keys, (onsets, classes) -> (onsets,) int64; keys that sound
+    alike are one (`joined_keys`)."""
+    return most_probable_sequence(joined_keys(probabilities, classes), change)
 
-    Notes of a MIDI file have no spelling, so keys that sound alike are one key here, with the sum
-    of their probabilities, and the name that has the fewest accidentals.
-    """
+
+def joined_keys(probabilities: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Give keys that sound alike the sum of their probabilities, under the name with the fewest
+    accidentals, and the other names 0, as notes of a MIDI file have no spelling; (n, classes) ->
+    the same."""
     summed = np.zeros_like(probabilities)
     np.add.at(summed.T, usual_names(classes), probabilities.T)
-    return most_probable_sequence(summed, change)
+    return summed
 
 
 def usual_names(classes: tuple[str, ...]) -> np.ndarray:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from m2bert.annotation.colours import NO_CLASS, class_colours
-from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
+from m2bert.annotation.labels import (
+    MOMENT_TASKS,
+    SPAN_TASKS,
+    Annotation,
+    moments,
+    shown_labels,
+    spans,
+)
 from m2bert.annotation.names import readable_name, short_name
 from m2bert.base.files import write_text
 from m2bert.tasks import TASKS
@@ -66,7 +73,7 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     """A task with the classes that occur. Labels are places among these, -1 where there is none;
     probabilities are in thousandths."""
     song, labels = annotation.song, annotation.note_labels[name]
-    label = labels.label
+    label, probability = shown_labels(annotation, name)
     stretches = spans(annotation, name) if name in SPAN_TASKS else []
     present = np.unique([*label[labels.was_read], *(span.label for span in stretches)]).astype(int)
     classes = [labels.classes[place] for place in present]
@@ -76,7 +83,7 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
         **_named(name, labels.classes, present),
         "short": [short_name(name) for name in classes],
         "label": place_of[label].tolist(),
-        "probability": _thousandths(labels.probability),
+        "probability": _thousandths(probability),
         "spans": [[span.start, span.end, int(place_of[span.label])] for span in stretches],
         "moments": moments(song, labels).tolist() if name in MOMENT_TASKS else [],
     }

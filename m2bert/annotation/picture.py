@@ -9,7 +9,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
-from m2bert.annotation.labels import MOMENT_TASKS, SPAN_TASKS, Annotation, moments, spans
+from m2bert.annotation.labels import (
+    MOMENT_TASKS,
+    SPAN_TASKS,
+    Annotation,
+    moments,
+    shown_labels,
+    spans,
+)
 from m2bert.annotation.names import clock, counted, pitch_name, readable_name
 from m2bert.base.files import replacing
 from m2bert.model.predictions import NOT_READ, NoteLabels
@@ -80,8 +87,9 @@ def figure_of(annotation: Annotation) -> Figure:
         else:
             colours = class_colours(TASKS[task], labels.classes)
             _draw_strip(strip, annotation, task, colours)
-            _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], labels.label)
-            _draw_legend(strip, labels, colours)
+            shown, _ = shown_labels(annotation, task)
+            _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], shown)
+            _draw_legend(strip, labels.classes, shown, colours)
         _draw_axes(roll, "notes" if labels is None else TASKS[task].title)
     roll.set_xlabel("bar (of four quarter notes)", fontsize=9)
     return figure
@@ -162,21 +170,20 @@ def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) ->
     axes.add_collection(lines, autolim=False)
 
 
-def _draw_legend(axes: Any, labels: NoteLabels, colours: list[str]) -> None:
+def _draw_legend(
+    axes: Any, classes: tuple[str, ...], label: np.ndarray, colours: list[str]
+) -> None:
     """Name the classes that occur, the most frequent first, to the right of the axes."""
-    counts = np.bincount(labels.label[labels.was_read], minlength=len(labels.classes))
+    counts = np.bincount(label[label != NOT_READ], minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
-        (
-            colours[k],
-            f"{readable_name(labels.classes[k])}  {_percent(counts[k] / len(labels.label))}",
-        )
+        (colours[k], f"{readable_name(classes[k])}  {_percent(counts[k] / len(label))}")
         for k in order[:MOST_IN_LEGEND]
     ]
     if len(order) > MOST_IN_LEGEND:
         entries.append(("none", f"and {len(order) - MOST_IN_LEGEND} more"))
-    if not labels.was_read.all():
-        entries.append((NOT_READ_COLOUR, f"not read  {_percent((~labels.was_read).mean())}"))
+    if (label == NOT_READ).any():
+        entries.append((NOT_READ_COLOUR, f"not read  {_percent((label == NOT_READ).mean())}"))
     for colour, text in entries:
         axes.plot([], [], "s", color=colour, label=text, ms=6)
     spaces = {"labelspacing": 0.15, "handletextpad": 0.2, "borderpad": 0}

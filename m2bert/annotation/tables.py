@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from m2bert.annotation.labels import SMOOTHED_TASK, Annotation, onset_labels
+from m2bert.annotation.labels import SMOOTHED_TASK, Annotation, shown_labels
 from m2bert.annotation.names import pitch_name
 from m2bert.base.files import write_text
 from m2bert.base.tables import csv_text
@@ -87,11 +87,8 @@ def note_records(annotation: Annotation) -> list[dict]:
         probability[~labels.was_read] = None
         columns |= {task: labels.names.tolist(), f"{task}_probability": probability.tolist()}
         if task == SMOOTHED_TASK:
-            span = np.full(len(song), None, object)
-            if labels.was_read.any():
-                _, onset, label = onset_labels(annotation, task)
-                span[labels.was_read] = np.array(labels.classes, object)[label[onset]]
-            columns[f"{task}_span"] = span.tolist()
+            key, _ = shown_labels(annotation, task)
+            columns[f"{task}_span"] = labels.names_of(key).tolist()
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -1,6 +1,7 @@
 """Functions for argparse's `type` that convert and check numbers of the command line."""
 
 import argparse
+import math
 from collections.abc import Callable
 
 PRECISIONS = ("fp32", "bf16", "auto")
@@ -39,13 +40,21 @@ def checked(check: Callable[[int], int]) -> Callable[[str], int]:
 
 def not_negative(text: str) -> float:
     """A number from 0."""
-    if not float(text) >= 0:
+    if not (number := _number(text)) >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return float(text)
+    return number
 
 
 def positive(text: str) -> float:
     """A number greater than 0."""
-    if not 0 < float(text) < float("inf"):
+    if not 0 < (number := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
-    return float(text)
+    return number
+
+
+def _number(text: str) -> float:
+    """The number, or NaN, which no comparison holds for."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -30,8 +30,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         flush_to_disk(temporary)
         temporary.replace(path)
         flush_to_disk(path.parent)
-    except OSError as error:  # by itself a full disk's error names no file
-        raise OSError(f"{path} could not be written: {error}") from error
+    except OSError as error:  # by itself a full disk's error names no file, others a temporary one
+        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -45,7 +45,7 @@ def replacing_together(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
     except OSError as error:
-        raise OSError(f"{folder} could not be written: {error}") from error
+        raise OSError(f"{folder} could not be written: {error.strerror or error}") from error
     with temporary as name:
         yield Path(name)
         for file in sorted(Path(name).iterdir()):

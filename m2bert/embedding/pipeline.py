@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, show_lines_at_once
-from m2bert.base.files import replacing, write_json
+from m2bert.base.files import read_json, refuse_folder, replacing, write_json
 from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
@@ -80,7 +80,10 @@ def embed_files(args: argparse.Namespace) -> None:
         f"{device.type}, {precision}"
     )
     record_path = args.out.with_suffix(".json")
-    with replacing(args.out) as vectors_file, replacing(record_path) as record_file:
+    refuse_folder(record_path)
+    if record_path.exists() and "skipped_by_reason" not in read_json(record_path):
+        raise UserError(f"{record_path} is not of vectors: name another file with --out")
+    with replacing(args.out) as vectors_file:
         vectors_file.touch()  # whether this is possible shows before the work, not after it
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
@@ -107,7 +110,7 @@ def embed_files(args: argparse.Namespace) -> None:
             "skipped_by_reason": count_by_reason(reading.skipped),
             "skipped": reading.skipped,
         }
-        write_json(record_file, record)
+        write_json(record_path, record)
     print(
         f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
         f"({notes / max(seconds, 1e-9):,.0f} notes/s)"

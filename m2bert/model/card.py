@@ -115,9 +115,10 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
         model_name=title,
         eval_results=scores or None,
     )
+    unit = entries.get("level")  # note or piece
     score_rows = {f"{s.metric_name}, {s.dataset_split}": s.metric_value for s in scores}
     score_rows |= {
-        "the commonest class of each note, test": record.get("commonest_class_score"),
+        f"the commonest class of each {unit}, test": record.get("commonest_class_score"),
         "the paper's model of 62 million parameters, test": record.get("published_score"),
     }
     text = TEXT.format(

@@ -46,7 +46,11 @@ class NoteLabels:
     @property
     def names(self) -> np.ndarray:
         """The name of that class, (notes,) object: a str, or None where there is none."""
-        return np.array([*self.classes, None], object)[self.label]  # NOT_READ is the last
+        return self.names_of(self.label)
+
+    def names_of(self, label: np.ndarray) -> np.ndarray:
+        """Names of classes, (notes,) int64 -> object, None for `NOT_READ`."""
+        return np.array([*self.classes, None], object)[label]  # NOT_READ is the last
 
     @property
     def probability(self) -> np.ndarray:

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2bert.annotate import shares_line
-from m2bert.annotation.labels import most_probable_keys, most_probable_sequence, spans
+from m2bert.annotation.labels import most_probable_keys, most_probable_sequence, shown_labels, spans
+from m2bert.annotation.page import page_data
+from m2bert.annotation.picture import figure_of
 from m2bert.annotation.tables import note_records
+from m2bert.model.predictions import NOT_READ
 from m2bert.notes.song import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import annotate
@@ -53,10 +56,31 @@ def test_a_key_of_one_note_is_no_change_of_key_and_the_raw_label_stays(tmp_path)
     record = note_records(decoded)[15]
     assert record["localkey"] != record["localkey_span"] == note_records(decoded)[0]["localkey"]
     assert shares_line(raw, "localkey").count("%") == 3
-    assert [word for word in shares_line(decoded, "localkey").split() if "%" in word] == [
-        "50%;",
-        "50%",
-    ]
+    assert shares_line(decoded, "localkey") == "E major 50%; F♯ minor 50%"
+    label, probability = shown_labels(decoded, "localkey")
+    assert label.tolist() == [24] * 20 + [9] * 20
+    assert probability[15] < 0.5 < probability[14]
+
+
+def test_summary_picture_and_page_show_the_same_keys(tmp_path):
+    song = read_song(
+        write_midi(tmp_path / "in.mid", [(100 * k, 100 * k + 90, 60) for k in range(9)])
+    )
+    f_flat, e, c = (KEYS.index(f"{tonic} major") for tonic in ("F-", "E", "C"))
+    annotation = annotate(song, {"localkey": [f_flat] * 5 + [e, NOT_READ, e, c]})
+    annotation = replace(annotation, key_change=8.0)
+    read = [place for place in range(9) if place != 6]
+    label, probability = shown_labels(annotation, "localkey")
+    assert label.tolist() == [e] * 6 + [NOT_READ] + [e] * 2
+    rows = annotation.note_labels["localkey"].probabilities[read]
+    np.testing.assert_allclose(probability[read], rows[:, f_flat] + rows[:, e], rtol=1e-6)
+    assert shares_line(annotation, "localkey") == "E major 100%"
+    strip, _ = figure_of(annotation).axes
+    legend = [text.get_text() for text in strip.get_legend().get_texts()]
+    assert legend == ["E major  89%", "not read  11%"]
+    (task,) = page_data(annotation)["tasks"]
+    assert task["classes"] == ["E major"]
+    assert task["label"] == [0] * 6 + [-1] + [0] * 2
 
 
 KEYS = TASKS["localkey"].classes

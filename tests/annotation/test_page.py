@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from m2bert.annotation.colours import class_colours
-from m2bert.annotation.labels import Annotation, spans
+from m2bert.annotation.labels import Annotation, shown_labels, spans
 from m2bert.annotation.names import readable_name
 from m2bert.annotation.page import write_page
 from m2bert.model.predictions import NOT_READ
@@ -59,14 +59,15 @@ def test_the_page_holds_every_note_and_its_labels(tmp_path, notes, unread):
         labels = annotation.note_labels[task["name"]]
         colours = class_colours(TASKS[task["name"]], labels.classes)
         assert -1 not in range(len(task["classes"]))
-        for note, label in enumerate(labels.label):
+        shown, probability = shown_labels(annotation, task["name"])
+        for note, label in enumerate(shown):
             kept = task["label"][note]
             if label == NOT_READ:
                 assert kept == -1
                 continue
             assert task["classes"][kept] == readable_name(labels.classes[label])
             assert task["colours"][kept] == colours[label]
-            assert task["probability"][note] == round(1000 * float(labels.probability[note]))
+            assert task["probability"][note] == round(1000 * float(probability[note]))
     for piece in song["pieces"]:
         labels = annotation.piece_labels[piece["name"]]
         assert piece["classes"] == [readable_name(name) for name in labels.classes]

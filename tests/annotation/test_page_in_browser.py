@@ -14,7 +14,7 @@ from miditoolkit import TempoChange
 from playwright.sync_api import sync_playwright
 
 from m2bert.annotation.colours import class_colours
-from m2bert.annotation.labels import Annotation, spans
+from m2bert.annotation.labels import Annotation, shown_labels, spans
 from m2bert.annotation.names import readable_name
 from m2bert.annotation.page import write_page
 from m2bert.tasks import TASKS
@@ -83,8 +83,9 @@ def colour_at(page, x: float, y: float) -> np.ndarray:
 def expected_colour(annotation: Annotation, task: str, note: int) -> np.ndarray:
     """The colour of a note's label, mixed with white by its probability."""
     labels = annotation.note_labels[task]
-    code = class_colours(TASKS[task], labels.classes)[labels.label[note]]
-    opacity = 0.25 + 0.75 * labels.probability[note]
+    label, probability = (of_notes[note] for of_notes in shown_labels(annotation, task))
+    code = class_colours(TASKS[task], labels.classes)[label]
+    opacity = 0.25 + 0.75 * probability
     return opacity * np.array(list(bytes.fromhex(code[1:]))) + (1 - opacity) * 255
 
 
@@ -134,9 +135,9 @@ def test_hovering_tells_of_the_very_note_under_the_mouse(show, annotation):
         assert rest.endswith(f"velocity {notes.velocity[note]}")
         assert list(shown) == NOTE_TASKS
         for task, row in shown.items():
-            labels = annotation.note_labels[task]
-            name = readable_name(labels.classes[labels.label[note]])
-            assert row == [TASKS[task].title, name, f"{100 * labels.probability[note]:.0f} %"]
+            label, probability = (of_notes[note] for of_notes in shown_labels(annotation, task))
+            name = readable_name(annotation.note_labels[task].classes[label])
+            assert row == [TASKS[task].title, name, f"{100 * probability:.0f} %"]
     page.mouse.move(5, 5)
     assert tooltip(page) == {}
 
