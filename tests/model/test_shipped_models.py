@@ -42,7 +42,8 @@ def test_each_tells_its_licence_data_scores_and_limits(name):
         assert f"| {record['published_score']} |" in card
     licence = {"mit": "MIT", "cc-by-sa-4.0": "CC BY-SA", "cc-by-nc-sa-4.0": "CC BY-NC-SA"}
     text = (REPOSITORY / "models/README.md").read_text().partition("## Licences")[2]
-    (row,) = (row for row in text.splitlines() if f"`{name}`" in row)
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    (row,) = (row for row in rows if f"`{name}`" in row)
     assert licence[facts["licence"]] in row
 
 
