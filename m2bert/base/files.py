@@ -31,7 +31,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
         flush_to_disk(path.parent)
     except OSError as error:  # by itself a full disk's error names no file, others a temporary one
-        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
+        reason = str(error).replace(temporary.name, path.name)
+        raise OSError(f"{path} could not be written: {reason}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -57,7 +57,7 @@ def plot_comparison(rows: Sequence[dict], heading: str, path: Path) -> None:
     axes.plot(differences, places, "o", color="#3182bd")
     axes.set_yticks(places, [f"{row['acronym']} {row['task']} ({row['pairs']})" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_title("\n".join(textwrap.wrap(heading, 70)))  # it holds two paths
+    axes.set_title("\n".join(textwrap.wrap(heading, 55)))  # it holds two paths
     axes.set_xlabel("B - A with 95 % interval (in brackets: number of pairs)")
     axes.grid(axis="x", alpha=0.3)
     _save(figure, path)
