@@ -14,11 +14,12 @@ from benchmarks.timing import RUNS, median_seconds
 from m2bert.base.arguments import count
 from m2bert.base.devices import choose_device, choose_precision, usual_batch_size
 from m2bert.base.errors import run_command
+from m2bert.embedding.pipeline import tokenise_file
 from m2bert.model.config import PRESETS
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.vectors import embed_songs
-from m2bert.notes.midi_files import collect_midi_files
-from m2bert.notes.tokenised_song import TokenisedSong, tokenise_or_reject
+from m2bert.notes.music_files import collect_music_files
+from m2bert.notes.tokens import TokenisedSong
 from m2bert.notes.windows import STRIDE, WINDOW, window_starts
 
 
@@ -34,7 +35,7 @@ def main() -> None:
 
     device = choose_device(args.cpu)
     precision = choose_precision(args.precision, device)
-    files = collect_midi_files([args.folder])
+    files = collect_music_files([args.folder])
     step = max(1, len(files) // args.files)
     read_s, songs = median_seconds(lambda: read(files[::step][: args.files]))
     torch.manual_seed(0)
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def read(files: list[Path]) -> list[np.ndarray]:
-    read = map(tokenise_or_reject, files)
+    read = map(tokenise_file, files)
     return [song.notes for song in read if isinstance(song, TokenisedSong)]
 
 

@@ -22,8 +22,9 @@ from tqdm import tqdm
 from data_creation.demo.write import write_demo
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command
-from m2bert.notes.midi import Notes
-from m2bert.notes.midi_readers import READERS, check_reader, read_midi
+from m2bert.notes.midi import READERS, check_reader
+from m2bert.notes.reader import read_song
+from m2bert.notes.song import Notes
 from m2bert.pretraining.corpus import PARTS, open_corpus
 from m2bert.pretraining.corpus_writer import HEADER_BYTES, SECONDS_BETWEEN_CHECKPOINTS
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on
@@ -39,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=count, default=20_000)
     parser.add_argument("--num_workers", type=count, default=2)
-    parser.add_argument("--midi_reader", choices=READERS, default="miditoolkit")
+    parser.add_argument("--midi_reader", choices=READERS, default="mido")
     args = parser.parse_args()
 
     check_reader(args.midi_reader)
@@ -67,7 +68,7 @@ def main() -> None:
 def write_files(folder: Path, files: int) -> None:
     """Write excerpts of the demo's songs to `folder/midi`, each file with other notes."""
     songs = write_demo(folder / "demo", DEMO_SONGS)["songs"]
-    notes = [read_midi(folder / "demo" / song["path"]) for song in songs]
+    notes = [read_song(folder / "demo" / song["path"]).notes for song in songs]
     (folder / "midi").mkdir()
     for index in tqdm(range(files), "writing", unit=" files", disable=None):
         variant, song = divmod(index, len(songs))

@@ -13,13 +13,14 @@ from time import perf_counter
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.corpora import find_midi_files
+from data_creation.corpora import find_files
 from m2bert.base.errors import run_command
-from m2bert.notes.midi import Notes
-from m2bert.notes.midi_readers import READERS, check_reader, read_midi
-from m2bert.notes.skipped import RejectedMidi
+from m2bert.notes.midi import READERS, check_reader
+from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import RejectedSong
+from m2bert.notes.song import Notes
 
-RULE = "miditoolkit"  # the reader that the others must agree with
+RULE = "mido"  # the reader that the others must agree with
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
 
     for reader in READERS:
         check_reader(reader)
-    folder, names = find_midi_files("benchmark", arguments.folder)
+    folder, names = find_files("benchmark", arguments.folder)
     seconds = dict.fromkeys(READERS, 0.0)
     notes = rejected = 0
     differing = []
@@ -59,8 +60,8 @@ def main() -> int:
 def read_or_reason(path: Path, reader: str, as_published: bool = False) -> Notes | str:
     """The notes of a file, or why it is rejected."""
     try:
-        return read_midi(path, reader, as_published)
-    except RejectedMidi as rejection:
+        return read_song(path, reader, as_published).notes
+    except RejectedSong as rejection:
         return rejection.reason
 
 

@@ -24,10 +24,10 @@ from tqdm import tqdm
 from benchmarks.midi_readers import difference, read_or_reason
 from m2bert.base.errors import run_command
 from m2bert.base.workers import WorkerFailure, map_in_processes
-from m2bert.notes.midi_files import midi_files_below
-from m2bert.notes.midi_readers import READERS
+from m2bert.notes.midi import READERS
+from m2bert.notes.music_files import MIDI_SUFFIXES, music_files_below
 
-LARGEST = 20_000  # bytes of a file; miditoolkit takes seconds for the largest ones
+LARGEST = 20_000  # bytes of a file; mido takes seconds for the largest ones
 SECONDS_PER_MUTANT = 10
 WAYS = {"as published": True, "made legal": False}
 
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=20_000)
     arguments = parser.parse_args()
 
-    paths = [arguments.folder / file for file in midi_files_below(arguments.folder)]
+    paths = [arguments.folder / file for file in music_files_below(arguments.folder, MIDI_SUFFIXES)]
     files = [path.read_bytes() for path in paths if path.stat().st_size <= LARGEST]
     outcomes: Counter[str] = Counter()
     bad, slowest, largest = 0, 0.0, 0
@@ -85,7 +85,7 @@ def outcomes_of(path: Path, way: str) -> Iterator[str]:
     elif refused == [True, False]:
         yield f"{way}: accepted by symusic alone"
     elif refused == [False, True]:
-        yield f"{way}: accepted by miditoolkit alone"
+        yield f"{way}: accepted by mido alone"
     yield f"{way}: {f'refused, {expected}' if isinstance(expected, str) else 'accepted'}"
 
 

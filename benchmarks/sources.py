@@ -19,8 +19,8 @@ import numpy as np
 from data_creation.benchmark.sets import DATA_SETS
 from m2bert.base.errors import run_command
 from m2bert.base.files import read_json
-from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_labels, read_note_lists
+from m2bert.notes.reader import read_song
 
 TOLERANCE = 1e-9  # beats
 
@@ -115,7 +115,7 @@ def compare_songs(built: Path, other: Path) -> None:
 
 def song(path: Path) -> list:
     """Start, end, pitch, velocity and track of a file's notes."""
-    notes = read_midi(path)
+    notes = read_song(path).notes
     columns = (notes.start, notes.end, notes.pitch, notes.velocity, notes.track)
     return list(chain.from_iterable(column.tolist() for column in columns))
 

@@ -6,15 +6,12 @@ python -m benchmarks.tokenising FOLDER [--files 60]
 import argparse
 from pathlib import Path
 
-from miditoolkit import MidiFile
-
 from benchmarks.timing import RUNS, median_seconds
-from data_creation.corpora import find_midi_files
+from data_creation.corpora import find_files
 from m2bert.base.errors import run_command
 from m2bert.notes.cp import cp_notes
-from m2bert.notes.midi import notes_of
-from m2bert.notes.midi_readers import read_midi
-from m2bert.notes.skipped import RejectedMidi
+from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import RejectedSong
 
 
 def main() -> None:
@@ -23,11 +20,11 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=60, help="take this many, evenly spaced")
     arguments = parser.parse_args()
 
-    folder, names = find_midi_files("benchmark", arguments.folder)
+    folder, names = find_files("benchmark", arguments.folder)
     step = max(1, len(names) // arguments.files)
     paths = [folder / name for name in names[::step] if is_readable(folder / name)]
-    parse_s, parsed = median_seconds(lambda: [MidiFile(str(path)) for path in paths])
-    arrays_s, songs = median_seconds(lambda: [notes_of(midi) for midi in parsed])
+    read_s, read = median_seconds(lambda: [read_song(path) for path in paths])
+    songs = [song.notes for song in read]
     tokens_s, tokens = median_seconds(
         lambda: [
             cp_notes(song.start, song.end, song.pitch, song.track, song.ticks_per_beat)
@@ -40,18 +37,17 @@ def main() -> None:
     print(f"{len(paths)} files, {notes:,} notes, {kept:,} of them kept; medians of {RUNS} runs")
     print(f"{'step':<34}{'s':>8}{'files/s':>11}{'notes/s':>13}")
     for step_name, seconds in [
-        ("parsing (miditoolkit)", parse_s),
-        ("its notes -> arrays", arrays_s),
+        ("file -> arrays", read_s),
         ("arrays -> CP notes", tokens_s),
-        ("all", parse_s + arrays_s + tokens_s),
+        ("all", read_s + tokens_s),
     ]:
         print(f"{step_name:<34}{seconds:8.4f}{len(paths) / seconds:11.0f}{notes / seconds:13,.0f}")
 
 
 def is_readable(path: Path) -> bool:
     try:
-        read_midi(path)
-    except RejectedMidi:
+        read_song(path)
+    except RejectedSong:
         return False
     return True
 

@@ -29,7 +29,7 @@ from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
 from m2bert.base.files import read_json, write_json
 from m2bert.base.workers import WorkerFailure, map_in_processes
-from m2bert.notes.skipped import SHOWN, RejectedMidi
+from m2bert.notes.skipped import SHOWN, RejectedSong
 
 SECONDS_PER_PIECE = 600  # far above what the longest score takes
 
@@ -151,10 +151,11 @@ def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
     """`function(argument)`, or in its place the `UserError` that says why there is none."""
     try:
         return function(argument)
+    except RejectedSong as rejection:
+        name = rejection.path.name if rejection.path else "its file"
+        return UserError(f"{name} is {rejection.reason} ({rejection.detail})")
     except UserError as error:
         return error
-    except RejectedMidi as rejection:
-        return UserError(f"its MIDI file is {rejection}")
     except FileNotFoundError as error:
         return UserError(f"there is no {Path(error.filename).name}")
     except Exception as error:  # whatever a file that is not as expected leads a reader to

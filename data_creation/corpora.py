@@ -1,24 +1,25 @@
-"""Where the MIDI files of a pre-training corpus lie: the six published ones, and any folder."""
+"""Where the files of a pre-training corpus are: the published ones, and any folder of music."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from m2bert.base.errors import UserError
-from m2bert.notes.midi_files import SUFFIXES_TOLD, midi_files_below
+from m2bert.notes.music_files import SUFFIXES_TOLD, music_files_below
 from m2bert.notes.object_arrays import read_items
 
 
 @dataclass(frozen=True)
 class CorpusSource:
-    """A published corpus: MIDI files below `folder`, by pattern or by a list.
+    """A published corpus: files below `folder`, by pattern or by a list.
 
     `folder` and `listing` are relative to the data sets' folder. `listing` is a pickled list of
-    paths relative to `folder`.
+    paths relative to `folder`. `is_papers`: one of the paper's, whose files are read as published.
     """
 
     folder: str
     patterns: tuple[str, ...] = ()
     listing: str | None = None
+    is_papers: bool = True
 
 
 # Adding a corpus is adding a row (`docs/METHOD.md`, "Corpora").
@@ -31,19 +32,21 @@ CORPORA = {
     "ASAP": CorpusSource("asap-dataset", listing="ASAP_song.pkl"),
     "emopia": CorpusSource("EMOPIA_1.0", ("train/*.mid", "valid/*.mid", "test/*.mid")),
     "lmd": CorpusSource("lmd_matched", ("*/*/*/*/*.mid",)),
+    "openscore_lieder": CorpusSource("openscore_lieder", ("*/*/*/*.mxl",), is_papers=False),
+    "openscore_quartets": CorpusSource("openscore_quartets", ("*/*/*.mxl",), is_papers=False),
 }
+OWN = CorpusSource("", is_papers=False)
+"""Any other name: the files of music below the data sets' folder itself."""
 
 
-def find_midi_files(
-    name: str, dataset_dir: Path, lmd_dir: Path | None = None
-) -> tuple[Path, list[str]]:
-    """The folder of corpus `name` and its MIDI files, sorted, relative to that folder.
+def find_files(name: str, dataset_dir: Path, lmd_dir: Path | None = None) -> tuple[Path, list[str]]:
+    """The folder of corpus `name` and its files, sorted, relative to that folder.
 
     For one of `CORPORA` the folder lies below `dataset_dir` (`lmd_dir` replaces LMD's); for any
-    other name it is `dataset_dir` itself, and every MIDI file below it counts. Raises `UserError`
-    if there is no such folder, list, or MIDI file.
+    other name it is `dataset_dir` itself, with every MIDI file and score below it. Raises
+    `UserError` if there is no such folder, list, or file.
     """
-    corpus = CORPORA.get(name, CorpusSource(""))
+    corpus = CORPORA.get(name, OWN)
     folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder
     if not folder.is_dir():
         raise UserError(f"{name}: there is no folder {folder}")
@@ -53,10 +56,10 @@ def find_midi_files(
         paths = (path for pattern in corpus.patterns for path in folder.glob(pattern))
         files = [path.relative_to(folder).as_posix() for path in paths]
     else:
-        files = midi_files_below(folder)
+        files = music_files_below(folder)
     if not files:
-        wanted = corpus.listing or ", ".join(corpus.patterns) or SUFFIXES_TOLD
-        raise UserError(f"{name}: no MIDI files in {folder} (looked for {wanted})")
+        wanted = corpus.listing or ", ".join(corpus.patterns) or f"every {SUFFIXES_TOLD}"
+        raise UserError(f"{name}: no files in {folder} (looked for {wanted})")
     return folder, sorted(files)
 
 

@@ -1,9 +1,10 @@
-"""Command: MIDI folders -> corpora for pre-training.
+"""Command: folders of MIDI files and scores -> corpora for pre-training.
 
     python -m data_creation.prepare_pretrain --dataset_dir dataset_dir --output_dir data/pretrain
 
-makes all six published corpora; with `--dataset NAME` only those named. Any name other than the
-six takes every MIDI file below `--dataset_dir`. Killed at any time, the same command continues.
+makes the paper's six corpora, and those of OpenScore where their folders are there; with `--dataset
+NAME` only those named. Any name other than these takes every MIDI file and score below
+`--dataset_dir`. Killed at any time, the same command continues.
 """
 
 import argparse
@@ -19,18 +20,22 @@ from time import monotonic
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.corpora import CORPORA, find_midi_files
+from data_creation.corpora import CORPORA, OWN, find_files
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import read_json
 from m2bert.base.workers import map_in_processes
-from m2bert.notes.midi import four_four_song
-from m2bert.notes.midi_readers import READERS, SYMUSIC, check_reader, read_midi
-from m2bert.notes.skipped import RejectedMidi, Tallies, print_counts, print_first, print_oddities
+from m2bert.notes.midi import READERS, SYMUSIC, check_reader
+from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import RejectedSong, Tallies, print_counts, print_first, print_oddities
+from m2bert.notes.tokens import check_four_four, cp_notes_of
 from m2bert.pretraining.corpus import Corpus, open_flat
 from m2bert.pretraining.corpus_writer import CorpusWriter, finish_replacement
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
+
+ANY_TIME_SIGNATURE = "any_time_signature"
+"""What `inputs` in the record of a corpus says beside the files, if it holds such pieces."""
 
 
 def main() -> int:
@@ -38,7 +43,7 @@ def main() -> int:
     show_lines_at_once(escape=True)
     check_reader(arguments.midi_reader)
     missing = []
-    for name in arguments.dataset:
+    for name in arguments.dataset or default_corpora(arguments.dataset_dir):
         try:
             make_corpus(
                 name,
@@ -48,11 +53,12 @@ def main() -> int:
                 overwrite=arguments.overwrite,
                 lmd_dir=arguments.lmd_dir,
                 reader=arguments.midi_reader,
+                any_time_signature=arguments.any_time_signature,
             )
         except UserError as error:
             missing.append(name)
             print(f"error: {error}", file=sys.stderr)
-    if missing and len(arguments.dataset) > 1:
+    if missing and len(arguments.dataset or CORPORA) > 1:
         print(f"not made: {', '.join(missing)} (see above)", file=sys.stderr)
     return 1 if missing else 0
 
@@ -60,23 +66,36 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_pretrain",
-        description="Turn folders of MIDI files into corpora for pre-training. A corpus that is "
-        "complete is left alone; one that was interrupted is continued.",
+        description="Turn folders of MIDI files and scores into corpora for pre-training. A corpus "
+        "that is complete stays as it is; one that was interrupted is continued.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add, names, folder = parser.add_argument, list(CORPORA), Path("dataset_dir")
-    what = "corpora to make; a name of your own takes every MIDI file below --dataset_dir"
-    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=names, help=what)
-    what = "holds the data sets' folders, or your own MIDI files"
-    add("--dataset_dir", type=Path, default=folder, help=what)
+    add = parser.add_argument
+    what = f"corpora to make ({', '.join(CORPORA)}: those of OpenScore if they are there); a name "
+    what += "of your own takes every MIDI file and score below --dataset_dir"
+    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, help=what)
+    what = "holds the data sets' folders, or your own music"
+    add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
     add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
     add("--output_dir", type=Path, default=Path("data/pretrain"))
     add("--num_workers", type=count, default=os.cpu_count(), help="worker processes")
-    what = f"the library that parses MIDI files; symusic is quicker (pip install {SYMUSIC})"
-    add("--midi_reader", choices=READERS, default="miditoolkit", help=what)
-    what = "make complete corpora anew; the old one stays until the new one is complete"
+    what = "use files of any time signature, cut into bars of four quarter notes; the paper uses "
+    what += "those in 4/4 alone"
+    add("--any_time_signature", action="store_true", help=what)
+    what = f"the library that parses MIDI files; symusic is faster (pip install {SYMUSIC})"
+    add("--midi_reader", choices=READERS, default="mido", help=what)
+    what = "rebuild complete corpora; the old one stays until the new one is complete"
     add("--overwrite", action="store_true", help=what)
     return parser.parse_args()
+
+
+def default_corpora(dataset_dir: Path) -> list[str]:
+    """The paper's corpora, and the others whose folders are there."""
+    return [
+        name
+        for name, source in CORPORA.items()
+        if source.is_papers or (dataset_dir / source.folder).is_dir()
+    ]
 
 
 def corpus_name(text: str) -> str:
@@ -97,35 +116,37 @@ def make_corpus(
     workers: int,
     overwrite: bool = False,
     lmd_dir: Path | None = None,
-    reader: str = "miditoolkit",
+    reader: str = "mido",
+    any_time_signature: bool = False,
 ) -> None:
-    """Make one corpus below `output_dir`, continue it, or leave it alone if it is complete.
+    """Make one corpus below `output_dir`, continue it, or keep it if it is complete.
 
-    `reader` is one of `m2bert.notes.midi_readers.READERS`; what another one began is not continued.
-    Files that give no song are skipped, counted and listed with the reason in `NAME.json`.
-    Raises `UserError` if there are no MIDI files, or no usable one among them, or if a complete
-    corpus was made from other files.
+    `reader` is one of `m2bert.notes.midi.READERS`. What was begun with other arguments is not
+    continued. Files that give no song are skipped, counted and listed with the reason in
+    `NAME.json`. Raises `UserError` if there are no files, or no usable one among them, or if a
+    complete corpus was made from other files or by another rule for time signatures.
     """
     if not overwrite and (corpus := complete_corpus(output_dir, name)) is not None:
-        refuse_other_files(output_dir, name, dataset_dir, lmd_dir)
+        refuse_other_inputs(output_dir, name, dataset_dir, lmd_dir, any_time_signature)
         print(
             f"{name}: complete in {output_dir} ({len(corpus):,} songs, {len(corpus.notes):,} "
-            "notes); --overwrite makes it anew"
+            "notes); --overwrite rebuilds it"
         )
         return
-    folder, files = find_midi_files(name, dataset_dir, lmd_dir)
-    print(f"{name}: {len(files):,} MIDI files in {folder}")
+    folder, files = find_files(name, dataset_dir, lmd_dir)
+    print(f"{name}: {len(files):,} files in {folder}")
     begin = monotonic()
-    with CorpusWriter(output_dir, name, fingerprint(folder, files, reader)) as writer:
+    inputs = fingerprint(folder, files, reader, any_time_signature)
+    with CorpusWriter(output_dir, name, inputs) as writer:
         already_done = writer.done
         if already_done:
             print(f"  continuing: {already_done:,} of them were done before")
-        tokenise_files(folder, files, writer, workers, reader)
+        tokenise_files(folder, files, writer, workers, reader, any_time_signature)
         print_summary(writer, len(files) - already_done, monotonic() - begin)
         if writer.songs == 0:
             print_first(writer.skipped)
             writer.discard()
-            raise UserError(f"{name}: none of the {len(files)} MIDI files in {folder} is usable")
+            raise UserError(f"{name}: none of the {len(files)} files in {folder} is usable")
         writer.finish()
     print(f"  written to {output_dir / name}.npy, .offsets.npy and .json (songs, skipped files)")
 
@@ -151,30 +172,34 @@ def complete_corpus(output_dir: Path, name: str) -> Corpus | None:
         return None
 
 
-def refuse_other_files(
-    output_dir: Path, name: str, dataset_dir: Path, lmd_dir: Path | None
+def refuse_other_inputs(
+    output_dir: Path, name: str, dataset_dir: Path, lmd_dir: Path | None, any_time_signature: bool
 ) -> None:
-    """Raise `UserError` if a complete corpus was made from other files than those there now.
-
-    It is taken as it is where they are gone.
+    """Raise `UserError` if a complete corpus was made from other files than those there now, or by
+    another rule for time signatures. Where the files are gone, the corpus is used as it is.
     """
+    inputs = read_json(output_dir / f"{name}.json").get("inputs", "")
+    if (ANY_TIME_SIGNATURE in inputs) != any_time_signature:
+        kept = "any time signature" if ANY_TIME_SIGNATURE in inputs else "4/4 alone"
+        raise UserError(
+            f"{name}: the corpus in {output_dir} has pieces in {kept}: --overwrite rebuilds it, or "
+            "name another --output_dir"
+        )
     try:
-        folder, files = find_midi_files(name, dataset_dir, lmd_dir)
+        folder, files = find_files(name, dataset_dir, lmd_dir)
     except UserError:
         return
-    inputs = read_json(output_dir / f"{name}.json").get("inputs", "")
-    if inputs.removeprefix("symusic ") != fingerprint(folder, files):
+    if inputs.split(" ")[-1] != fingerprint(folder, files):
         raise UserError(
             f"{name}: the corpus in {output_dir} was made from other files than those that are in "
-            f"{folder} now: --overwrite makes it anew"
+            f"{folder} now: --overwrite rebuilds it"
         )
 
 
-def fingerprint(folder: Path, files: list[str], reader: str = "miditoolkit") -> str:
-    """Identify files by names and sizes, so that a corpus of other files can be told apart.
-
-    The name of a reader other than the default stands in front.
-    """
+def fingerprint(
+    folder: Path, files: list[str], reader: str = "mido", any_time_signature: bool = False
+) -> str:
+    """Identify files by names and sizes, after whatever differs from the default settings."""
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -182,18 +207,25 @@ def fingerprint(folder: Path, files: list[str], reader: str = "miditoolkit") -> 
         except OSError:  # listed but not there: it will be skipped
             facts = f"{file}\n"
         digest.update(facts.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest() if reader == "miditoolkit" else f"{reader} {digest.hexdigest()}"
+    settings = [reader] if reader != "mido" else []
+    settings += [ANY_TIME_SIGNATURE] if any_time_signature else []
+    return " ".join([*settings, digest.hexdigest()])
 
 
 def tokenise_files(
-    folder: Path, files: list[str], writer: CorpusWriter, workers: int, reader: str
+    folder: Path,
+    files: list[str],
+    writer: CorpusWriter,
+    workers: int,
+    reader: str,
+    any_time_signature: bool,
 ) -> None:
     """Tokenise what `writer` does not have yet, in parallel, and hand it over in order."""
     bar = tqdm(total=len(files), initial=writer.done, desc=writer.name, unit=" files", disable=None)
     todo = files[writer.done :]
-    songs = map_in_processes(
-        partial(tokenise, folder, reader, writer.name in CORPORA), todo, workers, SECONDS_PER_FILE
-    )
+    as_published = CORPORA.get(writer.name, OWN).is_papers
+    read = partial(tokenise_file, folder, reader, as_published, any_time_signature)
+    songs = map_in_processes(read, todo, workers, SECONDS_PER_FILE)
     with bar, closing(songs):
         for file, song in zip(todo, songs, strict=True):
             if isinstance(song, tuple):
@@ -204,14 +236,16 @@ def tokenise_files(
             bar.set_postfix(notes=writer.notes, skipped=len(writer.skipped), refresh=False)
 
 
-def tokenise(
-    folder: Path, reader: str, as_published: bool, file: str
-) -> tuple[np.ndarray, Tallies] | RejectedMidi:
-    """One file -> CP notes by the rules of pre-training and its oddities, or why there are none."""
+def tokenise_file(
+    folder: Path, reader: str, as_published: bool, any_time_signature: bool, file: str
+) -> tuple[np.ndarray, Tallies] | RejectedSong:
+    """One file -> CP notes and its oddities, or why there are none."""
     try:
-        notes = read_midi(folder / file, reader, as_published)
-        return four_four_song(notes), notes.oddities
-    except RejectedMidi as rejection:
+        song = read_song(folder / file, reader, as_published)
+        if not any_time_signature:
+            check_four_four(song.notes)
+        return cp_notes_of(song), song.oddities
+    except RejectedSong as rejection:
         return rejection
 
 

@@ -1,4 +1,4 @@
-"""A MIDI file in, labels of its notes and of the piece out (docs/METHOD.md, "Annotation").
+"""A MIDI file or score in, labels of its notes and the piece out (docs/METHOD.md, "Annotation").
 
     python -m m2bert.annotate song.mid
 
@@ -28,7 +28,8 @@ from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
 from m2bert.base.files import read_json, refuse_folder, replacing_together
 from m2bert.model.folder import SHIPPED_MODELS
-from m2bert.notes.song import Song, read_song
+from m2bert.notes.reader import read_song
+from m2bert.notes.song import Song
 from m2bert.notes.windows import check_stride
 from m2bert.tasks import TASKS
 
@@ -49,10 +50,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.annotate",
         usage="%(prog)s song [flags]",  # the song first: --tasks would take it for a task
-        description="Label the notes of a MIDI file, and the piece, with fine-tuned models.",
+        description="Label the notes of a song, and the piece, with fine-tuned models.",
     )
     add = parser.add_argument
-    add("song", type=Path, help="a MIDI file")
+    add("song", type=Path, help="a MIDI file, or a score as MusicXML, Humdrum or MEI")
     what = "a fine-tuned model, or a folder with several (those that come with the code)"
     add("--model", type=Path, default=SHIPPED_MODELS, help=what)
     add("--tasks", nargs="+", choices=TASKS, metavar="NAME", help="only these, of all with a model")

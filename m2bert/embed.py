@@ -1,4 +1,4 @@
-"""Vectors of your own music: MIDI files and a pre-trained model in, an npz of vectors out.
+"""Vectors of your own music: MIDI files or scores in, an npz of vectors out.
 
     python -m m2bert.embed FILES_OR_FOLDERS --out vectors.npz
 
@@ -13,16 +13,17 @@ from m2bert.base.arguments import PRECISIONS, checked, count
 from m2bert.base.errors import run_command
 from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.notes.levels import LEVELS
+from m2bert.notes.music_files import SUFFIXES_TOLD
 from m2bert.notes.windows import STRIDE, check_stride
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.embed",
-        description="Turn MIDI files into vectors: one for each piece, bar or note.",
+        description="Turn MIDI files and scores into vectors: one for each piece, bar or note.",
     )
     add = parser.add_argument
-    what = "MIDI files, and folders: every .mid, .midi and .rmi below them"
+    what = f"MIDI files and scores, and folders: every {SUFFIXES_TOLD} below them"
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "pre-trained model: run, model folder or .ckpt (the encoder that comes with the code)"
     add("--ckpt", type=Path, help=what)

@@ -14,11 +14,12 @@ import torch
 from m2bert import annotate
 from m2bert.base.errors import UserError
 from m2bert.model.classifiers import CLASSIFIERS
-from m2bert.notes.song import read_song
+from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import NOTE_TASKS, PIECE_TASKS
 from tests.helpers.commands import run_well
 from tests.helpers.midi_files import write_midi
+from tests.helpers.scores import DRUMS, WALTZ, archive, mxl
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL, write_checkpoint
 
@@ -111,6 +112,31 @@ def test_only_the_tasks_that_are_named_are_labelled(run, song, out, models, tmp_
         run(song, "--tasks", "genre", model=melody)
 
 
+def test_a_score_is_annotated_like_a_midi_file(run, out, tmp_path, capsys):
+    (tmp_path / "waltz.mxl").write_bytes(mxl(WALTZ))
+    run(tmp_path / "waltz.mxl", "--tasks", "melody", "localkey")
+    assert "10 notes, 2 tracks, 0:07" in capsys.readouterr().out
+    written = json.loads((out / "waltz.json").read_text())
+    assert [track["name"] for track in written["tracks"]] == ["Voice", "Piano"]
+    assert [note["measure"] for note in written["notes"]] == list("0111221112")
+    played = read_song(out / "waltz.annotated.mid")
+    lengths = played.notes.end - played.notes.start
+    assert sorted(lengths.tolist())[0] == 60  # the grace note
+    assert sorted(played.notes.start.tolist()) == sorted(n["onset_ticks"] for n in written["notes"])
+    assert played.notes.time_signatures == ((4, 4, 0), (3, 4, 1920))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(archive(a_txt="x"), "ZIP archive without a score"), (DRUMS, "percussion alone")],
+)
+def test_a_bad_score_is_rejected_in_one_sentence(run, out, tmp_path, content, words):
+    (tmp_path / "song.mxl").write_bytes(content)
+    with pytest.raises(UserError, match=f"song.mxl cannot be used: .*{words}"):
+        run(tmp_path / "song.mxl")
+    assert not out.exists()
+
+
 def test_piece_tasks_are_left_out_where_no_note_is_long_enough(run, out, tmp_path, capsys):
     run(write_midi(tmp_path / "song.mid", [(480 * i, 480 * i + 20, 60) for i in range(4)]))
     written = json.loads((out / "song.json").read_text())
@@ -124,10 +150,10 @@ def test_a_bad_song_is_told_in_one_sentence_and_leaves_nothing(run, out, tmp_pat
     (tmp_path / "text.mid").write_text("no music")
     write_midi(tmp_path / "empty.mid", notes=())
     for path, sentence in {
-        tmp_path / "gone.mid": "there is no file",
-        tmp_path: "is no file: name a MIDI file",
-        Path("/dev/null"): "is no file: name a MIDI file",
-        tmp_path / "text.mid": "no MIDI file",
+        tmp_path / "gone.mid": "there is no such file",
+        tmp_path: "it is a folder",
+        Path("/dev/null"): "it is not a regular file",
+        tmp_path / "text.mid": "neither a MIDI file nor a score",
         tmp_path / "empty.mid": "has no notes",
     }.items():
         with pytest.raises(UserError, match=sentence):

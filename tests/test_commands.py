@@ -25,6 +25,7 @@ FLAGS = {
     "m2bert.reproduce.__main__": "DATASET_DIR SMC_DIR RUNS_DIR preset recipe pretrain_epochs "
     "objectives tasks minutes precision cpu",
     "data_creation.prepare_pretrain": "dataset dataset_dir lmd_dir output_dir num_workers "
+    "any_time_signature "
     "midi_reader overwrite",
     "data_creation.build_from_sources": "dataset pop909_dir sources_dir dataset_dir smc_dir "
     "num_workers strict overwrite",

@@ -13,7 +13,7 @@ from m2bert.base.errors import UserError
 from m2bert.embed import main
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.original import save_published
-from m2bert.notes.midi_files import collect_midi_files
+from m2bert.notes.music_files import collect_music_files
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL
@@ -93,13 +93,13 @@ def test_good_files_become_vectors_and_bad_ones_are_listed(run, music, tmp_path,
 
 
 def test_processes_that_read_files_do_without_torch():
-    code = "import sys, m2bert.embed, m2bert.notes.tokenised_song; sys.exit('torch' in sys.modules)"
+    code = "import sys, m2bert.embed, m2bert.notes.reader; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 
 def test_files_are_taken_as_given_and_folders_by_suffix(music, tmp_path):
     odd = write_midi(tmp_path / "song without suffix")
-    found = collect_midi_files([odd, music, music / "d text.mid"])
+    found = collect_music_files([odd, music, music / "d text.mid"])
     names = ["a/scale.mid", "b waltz.MIDI", "c silent.mid", "d text.mid", "e drums.mid"]
     assert found == [odd, *(music / name for name in names)]
 
@@ -108,14 +108,14 @@ def test_files_are_taken_as_given_and_folders_by_suffix(music, tmp_path):
     ("arguments", "words"),
     [
         ("gone.mid --ckpt RUN --out OUT", "there is no file or folder gone.mid"),
-        ("RUN --ckpt RUN --out OUT", "no MIDI files in .*looked for"),
+        ("RUN --ckpt RUN --out OUT", "no MIDI files or scores in .*looked for"),
         ("MUSIC --ckpt gone --out OUT", "there is no checkpoint gone"),
         ("MUSIC --ckpt MUSIC --out OUT", "holds no model"),
         ("MUSIC --ckpt TEXT --out OUT", "d text.mid is no"),
         ("MUSIC --ckpt ODD --out OUT", r"python -m m2bert\.checkpoint .*odd\.ckpt FOLDER"),
         ("MUSIC --ckpt RUN --out OUT --index_layer 9", "--index_layer 9 is not in 10..12"),
         ("MUSIC --ckpt RUN --out OUT --preset tiny", "--preset tiny is not what"),
-        ("TEXT --ckpt RUN --out OUT --num_workers 1", "none of the 1 MIDI files is usable"),
+        ("TEXT --ckpt RUN --out OUT --num_workers 1", "none of the 1 files is usable"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(

@@ -12,7 +12,8 @@ from m2bert.base.files import replacing
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.events import is_beginning
 from m2bert.notes.legal_midi import LONGEST_DELTA
-from m2bert.notes.song import Song, decoded
+from m2bert.notes.midi import decoded
+from m2bert.notes.song import Song
 from m2bert.tasks import PADDING
 
 TRACK_TASK = "melody"
@@ -82,14 +83,15 @@ def _parts(annotation: Annotation) -> tuple[list[str], list[np.ndarray]]:
     label, classes = _roles(annotation)
     has_role = label != NOT_READ
     several = len(np.unique(song.notes.track[has_role])) > 1
-    begins = [song.events[place] for place in song.events_of_notes[0]]
+    begins = [song.events[place] for place in song.note_events.begin]
     ports = [event.port for event in begins]
     keys = np.stack([~has_role, label, song.notes.track, ports], 1)  # what has no role comes last
     keys, part_of_note = np.unique(keys, axis=0, return_inverse=True)
-    title = song.file.tracks[0].name if all(event.track for event in begins) else ""
-    names = [_written(title)]
+    of_first = (e.message for e in song.events if e.track == 0 and e.message.type == "track_name")
+    titles = [message.name for message in of_first] if all(event.track for event in begins) else []
+    names = [_written(titles[0] if titles else "")]
     for without_role, role, index, _ in keys:
-        own = _written(song.midi.instruments[index].name)
+        own = _written(song.note_events.names[index])
         if without_role:
             names.append(own)
         elif several:
@@ -123,12 +125,12 @@ def _tracks(song: Song, parts: list[np.ndarray]) -> dict[tuple[int, int], list[E
 
     Program changes are repeated in the later parts, for software that looks at one track alone.
     """
-    events, (begins, ends, _) = song.events, song.events_of_notes
+    events, found = song.events, song.note_events
     part_of_event = np.zeros(len(events), np.int64)
     port_of_part, parts_of_channel = {}, defaultdict(list)
     for number, notes in enumerate(parts, 1):
-        part_of_event[begins[notes]] = part_of_event[ends[notes]] = number
-        begin = events[begins[notes[0]]]
+        part_of_event[found.begin[notes]] = part_of_event[found.end[notes]] = number
+        begin = events[found.begin[notes[0]]]
         port_of_part[number] = begin.port
         parts_of_channel[begin.port, begin.message.channel].append(number)
     banks = {

@@ -20,6 +20,8 @@ from m2bert.annotation.labels import (
 )
 from m2bert.annotation.names import readable_name, short_name
 from m2bert.base.files import write_text
+from m2bert.notes.cp import BEATS_PER_BAR
+from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -41,11 +43,12 @@ def write_page(annotation: Annotation, path: Path) -> None:
 def page_data(annotation: Annotation) -> dict[str, Any]:
     """The data that the page's script reads; notes are in the song's order, times are ticks."""
     song, notes = annotation.song, annotation.song.notes
-    clock = np.unique([0, *(change.time for change in song.midi.tempo_changes), notes.end.max()])
+    clock = np.unique([0, *(tick for tick, _ in song.tempos), notes.end.max()])
     return {
         "file": song.name,
         "ticks_per_beat": notes.ticks_per_beat,
         "clock": {"tick": clock.tolist(), "second": song.seconds(clock).round(6).tolist()},
+        "bars": _bars(song),
         "tracks": [
             {"name": track.name or f"track {number}", "is_drum": track.is_drum}
             for number, track in enumerate(song.tracks, 1)
@@ -66,6 +69,18 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
         ],
         "warnings": annotation.warnings,
         "no_class": NO_CLASS,
+    }
+
+
+def _bars(song: Song) -> dict[str, Any]:
+    """The bars, as `Song.bars` has them, and where the last one ends."""
+    begins = song.bars.start
+    usual = BEATS_PER_BAR * song.notes.ticks_per_beat
+    end = begins[-1] + usual if song.measures is None else max(song.notes.end.max(), begins[-1] + 1)
+    return {
+        "tick": [*begins.tolist(), int(end)],
+        "number": song.bars.number,
+        "kind": "bar" if song.measures is None else "measure",
     }
 
 

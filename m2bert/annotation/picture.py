@@ -90,8 +90,9 @@ def figure_of(annotation: Annotation) -> Figure:
             shown, _ = shown_labels(annotation, task)
             _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], shown)
             _draw_legend(strip, labels.classes, shown, colours)
-        _draw_axes(roll, "notes" if labels is None else TASKS[task].title)
-    roll.set_xlabel("bar (of four quarter notes)", fontsize=9)
+        _draw_axes(roll, song, "notes" if labels is None else TASKS[task].title)
+    what = "bar (of four quarter notes)" if song.measures is None else "measure"
+    roll.set_xlabel(what, fontsize=9)
     return figure
 
 
@@ -194,14 +195,16 @@ def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
-def _draw_axes(axes: Any, title: str) -> None:
+def _draw_axes(axes: Any, song: Song, title: str) -> None:
     """Number the bars, name the octaves, and draw lines at both."""
     first, last = axes.get_xlim()
+    bars = _in_bars(song, song.bars.start)
     step = 1
-    while step * _points(axes)[0] < 0.5 * POINTS:
+    while step * np.diff(bars, append=last).mean() * _points(axes)[0] < 0.5 * POINTS:
         step *= 2
-    bars = np.arange(-(-first // step) * step, last, step)
-    axes.set_xticks(bars, [f"{bar + 1:.0f}" for bar in bars], fontsize=SMALL)
+    shown = [bar for bar in range(0, len(bars), step) if first <= bars[bar] < last]
+    numbers = [song.bars.number[bar] for bar in shown]
+    axes.set_xticks(bars[shown], numbers, fontsize=SMALL, parse_math=False)
     low, high = axes.get_ylim()
     octaves = [pitch for pitch in range(0, 128, 12) if low < pitch < high]
     axes.set_yticks(octaves, [pitch_name(pitch) for pitch in octaves], fontsize=SMALL)

@@ -58,10 +58,10 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
 def note_records(annotation: Annotation) -> list[dict]:
     """A record for each note of the song, in its order.
 
-    `track` counts the song's instruments (`midi.Notes`) from 1; beats are quarter notes; middle C
-    (60) is C4; `midi_velocity` is how hard the note is struck (1..127). `TASK` is the label by name
-    and `TASK_probability` its probability, None for notes that were not read; `localkey_span` is
-    the key of the stretch that the note lies in.
+    `track` counts the song's instruments (`song.Notes`) from 1; beats are quarter notes; `measure`,
+    of scores only, is the printed number of the measure; middle C (60) is C4; `midi_velocity` is
+    how hard the note is struck (1..127). `TASK` is the label by name and `TASK_probability` its
+    probability, None for notes that were not read; `localkey_span` is the decoded key at the note.
     """
     song, notes = annotation.song, annotation.song.notes
     names = np.array([track.name for track in song.tracks], object)
@@ -75,6 +75,7 @@ def note_records(annotation: Annotation) -> list[dict]:
         "duration_beats": song.beats(notes.end - notes.start).round(6),
         "onset_seconds": song.seconds(notes.start).round(6),
         "duration_seconds": (song.seconds(notes.end) - song.seconds(notes.start)).round(6),
+        **({} if song.measures is None else {"measure": song.bars.numbers_at(notes.start)}),
         "pitch": notes.pitch,
         "pitch_name": np.array([pitch_name(pitch) for pitch in range(128)], object)[notes.pitch],
         "midi_velocity": notes.velocity,

@@ -4,9 +4,8 @@ import numpy as np
 
 from m2bert.annotation.names import counted
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
-from m2bert.notes.midi import other_metres
 from m2bert.notes.skipped import told
-from m2bert.notes.song import Song
+from m2bert.notes.song import Song, other_metres
 
 LONGEST_BEATS = ORDINARY_SIZES[3] / 8
 """The longest duration that a token stands for: 64 32nd notes."""
@@ -51,8 +50,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     if duration:
         beats = f"{LONGEST_BEATS:g} quarter notes"
         found.append(f"{_notes_are(duration)} longer than {beats} and read as that long")
-    if song.never_ended:
-        found.append(f"{_notes_are(song.never_ended)} begun but never ended in the file: left out")
+    found += [f"{_notes_are(number)} {what}: omitted" for what, number in song.omitted.items()]
     if short:
         whole = "models of whole pieces"
         found.append(
@@ -60,9 +58,9 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             if short == len(song)
             else f"{_notes_are(short)} shorter than a 64th note: left out by {whole}"
         )
-    if oddities := song.notes.oddities:
+    if oddities := song.oddities:
         found.append(f"the file is odd, but was read as far as it goes: {told(oddities)}")
-    if not song.midi.tempo_changes:
+    if not song.tempos:
         found.append("the file has no tempo: seconds are reckoned at 120 beats a minute")
     return found
 

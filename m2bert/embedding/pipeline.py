@@ -21,9 +21,16 @@ from m2bert.model.folder import ENCODER
 from m2bert.model.pretrained import choose_model
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.levels import LEVELS
-from m2bert.notes.midi_files import collect_midi_files
-from m2bert.notes.skipped import count_by_reason, print_counts, print_first, print_oddities
-from m2bert.notes.tokenised_song import TokenisedSong, tokenise_or_reject
+from m2bert.notes.music_files import collect_music_files
+from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import (
+    RejectedSong,
+    count_by_reason,
+    print_counts,
+    print_first,
+    print_oddities,
+)
+from m2bert.notes.tokens import TokenisedSong, tokenise
 from m2bert.notes.windows import WINDOW, window_starts
 
 VECTORS_FORMAT = 1
@@ -68,7 +75,7 @@ class Reading:
 def embed_files(args: argparse.Namespace) -> None:
     """Read the files of a command, embed them, write the vectors and what they depend on."""
     show_lines_at_once(escape=True)
-    files = collect_midi_files(args.files)
+    files = collect_music_files(args.files)
     device = choose_device(args.cpu)
     precision = choose_precision(args.precision, device)
     config, backbone = choose_model(args.ckpt or ENCODER, args.preset, args.index_layer)
@@ -128,7 +135,7 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
     """
     reading = Reading(level)
     bar = tqdm(total=len(files), desc="reading", unit=" files", disable=None)
-    songs = map_in_processes(tokenise_or_reject, files, workers, SECONDS_PER_FILE)
+    songs = map_in_processes(tokenise_file, files, workers, SECONDS_PER_FILE)
     with bar, closing(songs):
         for file, song in zip(files, songs, strict=True):
             if isinstance(song, TokenisedSong):
@@ -143,9 +150,17 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
     print_counts(reading.skipped)
     print_first(reading.skipped)
     if not reading.songs:
-        raise UserError(f"none of the {len(files)} MIDI files is usable")
+        raise UserError(f"none of the {len(files)} files is usable")
     warn(reading)
     return reading
+
+
+def tokenise_file(path: Path) -> TokenisedSong | RejectedSong:
+    """Read a file in a worker process: a rejection is returned instead of raised."""
+    try:
+        return tokenise(read_song(path))
+    except RejectedSong as rejection:
+        return rejection
 
 
 def warn(reading: Reading) -> None:

@@ -202,7 +202,8 @@ def classifier_in(folder: Path | str) -> type[Classifier]:
 
 
 def _read(song: "Song | Path | str") -> "Song":
-    # here, as it needs libraries that training does without
-    from m2bert.notes.song import Song, read_song
+    # here, as they need libraries that training does without
+    from m2bert.notes.reader import read_song
+    from m2bert.notes.song import Song
 
     return song if isinstance(song, Song) else read_song(song)

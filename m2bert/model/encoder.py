@@ -87,14 +87,15 @@ class M2BertModel(SavedModel):
         """Vectors of a song as `vectors.embed_songs` makes them, float32: (hidden_size,) for the
         "piece", (bars, hidden_size) for each "bar", (notes, hidden_size) for each "note".
 
-        song: the path of a MIDI file, or CP notes (notes, 4).
+        song: the path of a MIDI file or score, or CP notes (notes, 4).
         Raises `UserError` for a file that is not there or is of no use, `ValueError` for CP notes,
         a level or a layer that do not exist.
         """
-        # here, as MIDI files need a library that training does without
-        from m2bert.notes.tokenised_song import read_tokenised_song
+        # here, as files of music need libraries that training does without
+        from m2bert.notes.reader import read_song
+        from m2bert.notes.tokens import cp_notes_of
 
-        notes = song if isinstance(song, np.ndarray) else read_tokenised_song(song).notes
+        notes = song if isinstance(song, np.ndarray) else cp_notes_of(read_song(song))
         (vectors,) = embed_songs(self, [notes], level, index_layer)
         return vectors[0] if level == "piece" else vectors
 

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from m2bert.base.files import not_the_file_itself
-from m2bert.notes.skipped import SEVERAL_PIECES, UNREADABLE, RejectedMidi, Tallies
+from m2bert.notes.skipped import SEVERAL_PIECES, UNREADABLE, RejectedSong, Tallies
 
 # What is odd about a file that is read all the same; a file counts how often it has each.
 BEFORE_HEADER = "bytes before the header"
@@ -93,8 +93,8 @@ def legal_midi(data: bytes) -> LegalMidi:
     become 127; events that are cut short or have impossible values, chunks of other kinds and
     tracks without events are left out.
 
-    Raises `RejectedMidi` for what is no MIDI file, counts time in frames, has a time of more than
-    four bytes or beyond `LAST_TICK`, or is several pieces (format 2).
+    Raises `RejectedSong` for what is not a MIDI file, counts time in frames, has a time of more
+    than four bytes or beyond `LAST_TICK`, or is several pieces (format 2).
     """
     if is_legal(data):
         return LegalMidi(data, {})
@@ -102,19 +102,21 @@ def legal_midi(data: bytes) -> LegalMidi:
     begin = data.find(b"MThd")
     header = data[begin + 8 : begin + _HEADER_BYTES]
     if begin < 0 or len(header) < 6:
-        raise RejectedMidi(UNREADABLE, not_the_file_itself(data) or "it is no MIDI file")
+        raise RejectedSong(
+            UNREADABLE, not_the_file_itself(data) or "it is neither a MIDI file nor a score"
+        )
     if begin > 0:
         tallies[BEFORE_HEADER] += 1
     form, counted, division = (int.from_bytes(header[at : at + 2], "big") for at in (0, 2, 4))
     if division >= 0x8000:
-        raise RejectedMidi(UNREADABLE, "it counts time in frames, not in beats")
+        raise RejectedSong(UNREADABLE, "it counts time in frames, not in beats")
     if division == 0:
-        raise RejectedMidi(UNREADABLE, "its beats have 0 ticks")
+        raise RejectedSong(UNREADABLE, "its beats have 0 ticks")
     found = list(_tracks(data, begin + 8 + _number_at(data, begin + 4, 4), tallies))
     if not any(found):
-        raise RejectedMidi(UNREADABLE, "it has no tracks with events")
+        raise RejectedSong(UNREADABLE, "it has no tracks with events")
     if form == 2 and len(found) > 1:
-        raise RejectedMidi(
+        raise RejectedSong(
             SEVERAL_PIECES,
             f"it holds {len(found)} sequences that do not belong together (MIDI format 2): save "
             "each as a file of its own",
@@ -169,7 +171,7 @@ def has_programs_before_notes(chunk: bytes) -> bool:
 def _is_legal_track(chunk: bytes) -> bool:
     try:
         return all(_LEGAL_EVENT.fullmatch(chunk, *place) for place in _other_events(chunk))
-    except (_CutShortError, RejectedMidi):
+    except (_CutShortError, RejectedSong):
         return False
 
 
@@ -235,7 +237,7 @@ def _events(
             delta, at = _variable_number(data, at, end)
             tick += delta
             if tick > LAST_TICK:
-                raise RejectedMidi(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
+                raise RejectedSong(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
             status = _bytes_of(data, at, 1, end)[0]
             if status < 0x80:
                 status = running
@@ -326,7 +328,7 @@ def _variable_number(data: bytes, at: int, end: int) -> tuple[int, int]:
         value = value << 7 | byte & 0x7F
         if byte < 0x80:
             return value, place + 1
-    raise RejectedMidi(UNREADABLE, "a time or length in it has more than four bytes: not MIDI")
+    raise RejectedSong(UNREADABLE, "a time or length in it has more than four bytes: not MIDI")
 
 
 def _variable_bytes(value: int) -> bytes:

@@ -1,9 +1,15 @@
-"""MIDI file -> notes -> CP notes, by miditoolkit.
+"""Bytes of a MIDI file -> song.
 
-It is the parser of the original, whose reading of a file is the rule.
+Malformed files are repaired before they are parsed (`legal_midi`). Those of the paper's corpora are
+not: miditoolkit, the original's parser, reads them as they are, so that their tokens stay the
+original's.
 """
 
-from dataclasses import dataclass, field
+import codecs
+import importlib.util
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from operator import attrgetter
@@ -13,139 +19,148 @@ import mido
 import numpy as np
 from miditoolkit import MidiFile
 
-from m2bert.notes.cp import cp_notes
-from m2bert.notes.events import is_beginning
-from m2bert.notes.legal_midi import LAST_TICK, LegalMidi, legal_midi
-from m2bert.notes.skipped import (
-    NO_METRE,
-    NO_USABLE_NOTES,
-    SEVERAL_METRES,
-    UNREADABLE,
-    RejectedMidi,
-    Tallies,
-)
+from m2bert.base.errors import UserError
+from m2bert.notes.events import note_events, played_events
+from m2bert.notes.legal_midi import LAST_TICK, NOT_COUNTED, legal_midi
+from m2bert.notes.midi_symusic import read_with_symusic
+from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong, told
+from m2bert.notes.song import Notes, Song, Track, in_order, one_line
+
+SYMUSIC = "symusic==0.6.0"  # an optional install
+
+DRUM_CHANNEL = 9
+
+NEVER_ENDED = "begun but never ended in the file"
 
 
-@dataclass(frozen=True)
-class Notes:
-    """The notes of a MIDI file: its instruments one after another, drums included.
-
-    `start`, `end` (ticks), `pitch`, `velocity` (0..127) and `track` (index of the instrument) are
-    int64 (notes,), ordered by track, start, pitch and end. An instrument is what one track of the
-    file plays on one channel with one program; those of a track stand in the order in which their
-    first notes end. `time_signatures` are (numerator, denominator, tick), ordered by tick.
-    Overlapping notes of one pitch end first-in first-out. `oddities`: see `LegalMidi`.
-    """
-
-    start: np.ndarray
-    end: np.ndarray
-    pitch: np.ndarray
-    velocity: np.ndarray
-    track: np.ndarray
-    ticks_per_beat: int
-    time_signatures: tuple[tuple[int, int, int], ...]
-    oddities: Tallies = field(default_factory=dict)
-
-
-def in_order(
-    columns: np.ndarray, lengths: list[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The columns of `Notes`: start, end, pitch, velocity and track, in its order.
-
-    columns: start, end, pitch and velocity of the notes of one instrument after another, int64
-    (4, notes); notes that start together on one key are in the order of their ends. lengths: how
-    many notes each instrument has.
-    """
-    track = np.repeat(np.arange(len(lengths)), lengths)
-    start, end, pitch, velocity = columns
-    # one key, since sorting by three of them takes four times as long
-    key = (track * (start.max(initial=0) + 1) + start) * 128 + pitch
-    order = np.argsort(key, kind="stable")
-    return start[order], end[order], pitch[order], velocity[order], track[order]
-
-
-def read_legal(path: Path | str) -> LegalMidi:
-    """The bytes of a MIDI file, made legal. Raises `RejectedMidi` if that is not possible."""
-    return legal_midi(read_bytes(path))
-
-
-def read_bytes(path: Path | str) -> bytes:
-    """The bytes of a file. Raises `RejectedMidi` if there is none, or none that can be read."""
-    path = Path(path)
+def read_with_mido(path: Path, data: bytes) -> Song:
+    """The song in a legal file. Raises `RejectedSong` if it cannot be read or has no notes."""
     try:
-        if path.is_dir():
-            raise RejectedMidi(UNREADABLE, "it is a folder that cannot be listed")
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise RejectedMidi(UNREADABLE, "it is no ordinary file")
-        return path.read_bytes()
-    except OSError as error:
-        raise RejectedMidi(UNREADABLE, f"{error.strerror or error}") from error
-
-
-def parse_midi(data: bytes) -> MidiFile:
-    """Everything that miditoolkit keeps of a file. Raises `RejectedMidi` if it cannot read it."""
-    try:
-        midi = MidiFile(file=BytesIO(data))
-    except Exception as error:  # the parser raises whatever a damaged file leads it to
-        raise RejectedMidi(UNREADABLE, "it is no legal MIDI") from error
-    if midi.max_tick > LAST_TICK + 1:
-        raise RejectedMidi(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
-    return midi
-
-
-def notes_of(midi: MidiFile, oddities: Tallies | None = None) -> Notes:
-    """The notes of a parsed file as arrays."""
-    lengths = [len(instrument.notes) for instrument in midi.instruments]
-    notes = chain.from_iterable(instrument.notes for instrument in midi.instruments)
-    fields = chain.from_iterable(map(attrgetter("start", "end", "pitch", "velocity"), notes))
-    table = np.fromiter(fields, np.int64, 4 * sum(lengths)).reshape(-1, 4)
-    return Notes(
-        *in_order(table.T, lengths),
-        ticks_per_beat=midi.ticks_per_beat,
-        time_signatures=tuple(
-            (change.numerator, change.denominator, change.time)
-            for change in midi.time_signature_changes
+        file = mido.MidiFile(file=BytesIO(data))
+    except Exception as error:  # mido raises whatever a damaged file leads it to
+        raise RejectedSong(UNREADABLE, "it is no legal MIDI") from error
+    events = played_events(file)
+    if events[-1].tick > LAST_TICK:
+        raise RejectedSong(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
+    found = note_events(events)
+    if not len(found.begin):
+        raise _no_notes(found.unended)
+    tick = np.array([event.tick for event in events])
+    struck = [events[place].message for place in found.begin.tolist()]
+    _, first = np.unique(found.instrument, return_index=True)
+    tracks = zip(found.names, found.program[first].tolist(), first.tolist(), strict=True)
+    return Song(
+        path,
+        Notes(
+            start=tick[found.begin],
+            end=tick[found.end],
+            pitch=np.array([message.note for message in struck]),
+            velocity=np.array([message.velocity for message in struck]),
+            track=found.instrument,
+            ticks_per_beat=file.ticks_per_beat,
+            time_signatures=tuple(
+                (message.numerator, message.denominator, tick)
+                for tick, _, _, message in events
+                if message.type == "time_signature"
+            ),
         ),
-        oddities=oddities or {},
+        tracks=tuple(
+            Track(decoded(name), program, struck[note].channel == DRUM_CHANNEL)
+            for name, program, note in tracks
+        ),
+        tempos=tuple(
+            (tick, mido.tempo2bpm(message.tempo))
+            for tick, _, _, message in events
+            if message.type == "set_tempo"
+        ),
+        omitted={NEVER_ENDED: found.unended} if found.unended else {},
+        events=events,
+        note_events=found,
     )
 
 
-def other_metres(notes: Notes) -> list[str]:
-    """The time signatures whose bars are not four quarter notes, as "3/4", each once."""
-    return sorted({f"{top}/{bottom}" for top, bottom, _ in notes.time_signatures if top != bottom})
+def _symusic_or_mido(path: Path, data: bytes) -> Song:
+    """Read with symusic what it reads as miditoolkit does, the rest with mido."""
+    try:
+        song = read_with_symusic(path, data)
+    except Exception:  # symusic raises whatever a file leads it to
+        song = None
+    return read_with_mido(path, data) if song is None or not len(song) else song
 
 
-def beginnings(file: mido.MidiFile) -> int:
-    """How many notes begin; of each that ends, the parser makes one note."""
-    return sum(is_beginning(message) for track in file.tracks for message in track)
+# Adding a reader is adding a row; its name is that of the library. It gets legal bytes.
+READERS: dict[str, Callable[[Path, bytes], Song]] = {
+    "mido": read_with_mido,
+    "symusic": _symusic_or_mido,
+}
 
 
-def refuse_no_notes(notes: Notes, data: bytes) -> None:
-    """Raise `RejectedMidi` if a file, legal `data`, has no notes."""
-    if len(notes.start) == 0:
-        begun = beginnings(mido.MidiFile(file=BytesIO(data)))
-        detail = f"{begun:,} begin and none of them ends" if begun else "it has no notes"
-        raise RejectedMidi(NO_USABLE_NOTES, detail)
+def check_reader(reader: str) -> None:
+    """Raise `UserError` if the library of one of `READERS` is not installed."""
+    if importlib.util.find_spec(reader) is None:
+        raise UserError(f"{reader} is not installed: pip install {SYMUSIC}")
 
 
-def four_four_song(notes: Notes) -> np.ndarray:
-    """Notes of a file of pre-training -> CP notes, uint8 (notes, 4), at least one note.
+def read_midi(path: Path, data: bytes, reader: str, as_published: bool) -> Song:
+    """Read the bytes of a MIDI file; arguments as in `reader.read_song`.
 
-    The file must hold exactly one time signature, 4/4, at any tick. (`tokenised_song` takes files
-    of any metre.) Raises `RejectedMidi` for another one.
+    Raises `RejectedSong` if they cannot be read or hold no notes.
     """
-    metres = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
-    if metres != ["4/4"]:
-        more = f" and {len(metres) - 8} more" if len(metres) > 8 else ""
-        found = f"{', '.join(metres[:8]) or 'none'}{more}"
-        reason = SEVERAL_METRES if len(metres) > 1 else metres[0] if metres else NO_METRE
-        raise RejectedMidi(reason, f"it has {found}; pre-training takes one time signature, 4/4")
-    return tokenise(notes)
+    legal = legal_midi(data)
+    if not as_published or legal.data == data:
+        return replace(READERS[reader](path, legal.data), oddities=legal.oddities)
+    try:
+        song = read_with_miditoolkit(path, data)
+    except RejectedSong as rejection:
+        if rejection.reason != UNREADABLE or not legal.oddities:
+            raise
+        detail = f"{rejection.detail}: {told(legal.oddities)}"
+        raise RejectedSong(UNREADABLE, detail) from rejection
+    counted = {kind: n for kind, n in legal.oddities.items() if kind == NOT_COUNTED}
+    return replace(song, oddities=counted)
 
 
-def tokenise(notes: Notes) -> np.ndarray:
-    """Notes -> CP notes, uint8 (notes, 4). Raises `RejectedMidi` if none is left."""
-    song = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
-    if len(song) == 0:
-        raise RejectedMidi(NO_USABLE_NOTES, f"{len(notes.start)} notes, none as long as a 64th")
-    return song
+def read_with_miditoolkit(path: Path, data: bytes) -> Song:
+    """A malformed file as the original reads it; its tempos are not read."""
+    try:
+        midi = MidiFile(file=BytesIO(data))
+    except Exception as error:  # as above
+        raise RejectedSong(UNREADABLE, "it is no legal MIDI") from error
+    if midi.max_tick > LAST_TICK + 1:
+        raise RejectedSong(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
+    lengths = [len(instrument.notes) for instrument in midi.instruments]
+    if not any(lengths):
+        raise _no_notes(0)
+    notes = chain.from_iterable(instrument.notes for instrument in midi.instruments)
+    fields = chain.from_iterable(map(attrgetter("start", "end", "pitch", "velocity"), notes))
+    table = np.fromiter(fields, np.int64, 4 * sum(lengths)).reshape(-1, 4)
+    signatures = [
+        (change.numerator, change.denominator, change.time)
+        for change in midi.time_signature_changes
+    ]
+    return Song(
+        path,
+        Notes(*in_order(table.T, lengths), midi.ticks_per_beat, tuple(signatures)),
+        tracks=tuple(
+            Track(decoded(track.name), int(track.program), track.is_drum)
+            for track in midi.instruments
+        ),
+        tempos=(),
+    )
+
+
+def _no_notes(begun: int) -> RejectedSong:
+    detail = f"{begun:,} begin and none of them ends" if begun else "it has no notes"
+    return RejectedSong(NO_USABLE_NOTES, detail)
+
+
+def decoded(text: str) -> str:
+    """Text of a MIDI file, whose bytes were taken for Latin-1 but may be UTF-8, or UTF-16 with its
+    byte order mark. Control characters become spaces."""
+    data = text.encode("latin-1")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        with suppress(UnicodeDecodeError):
+            text = data.decode("utf-8-sig")
+    return one_line(text)

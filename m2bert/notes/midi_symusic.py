@@ -1,12 +1,11 @@
-"""MIDI file -> notes, by symusic.
+"""Bytes of a MIDI file -> song, by symusic.
 
-It is much quicker than miditoolkit, but forgets which instrument of a track came first and counts
-time in 32 bits. So it reads each track for itself, and what could be doubted is left to
-miditoolkit.
+It is much faster than mido, but forgets which instrument of a track came first and counts time in
+32 bits. So it reads each track by itself, and rejects files that it might read differently.
 """
 
 import re
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from m2bert.notes.legal_midi import (
     has_programs_before_notes,
     track_chunks,
 )
-from m2bert.notes.midi import Notes, in_order, notes_of, parse_midi
+from m2bert.notes.song import Notes, Song, Track, in_order
 
 _HIGH_BYTES = bytes(byte & 0x80 for byte in range(256))
 # what may be a note's beginning and a change of program (the latter also some long times)
@@ -25,32 +24,29 @@ _NOTE_ON = re.compile(rb"[\x90-\x9f][\x00-\x7f]{2}")
 _PROGRAM_CHANGE = re.compile(rb"[\xc0-\xcf][\x00-\x7f]")
 
 
-class _DoubtfulMidiError(Exception):
+class DoubtfulMidiError(Exception):
     """A file that symusic might read in another way than miditoolkit."""
 
 
-def read_with_symusic(data: bytes) -> Notes:
-    """The notes of a legal file (`legal_midi`), as miditoolkit finds them.
+def read_with_symusic(path: Path, data: bytes) -> Song:
+    """The song in a legal file (`legal_midi`), with the notes that miditoolkit finds.
 
-    Raises `RejectedMidi` if miditoolkit cannot read a doubtful file either.
+    The program of a track is the one that the track itself sets first, and notes that never end are
+    not counted.
+
+    Raises `DoubtfulMidiError`, or whatever symusic raises.
     """
     from symusic import Score  # an optional install
 
-    try:
-        return _read_undoubtful(data, Score.from_midi)
-    except Exception:  # symusic raises whatever a file leads it to
-        return notes_of(parse_midi(data))
-
-
-def _read_undoubtful(data: bytes, parse: Callable[[bytes], Any]) -> Notes:
     header = data[:8] + b"\0\0\0\1" + data[12:14]
     chunks = track_chunks(data)
     if any(map(_lasts_too_long, chunks)):
-        raise _DoubtfulMidiError("ticks beyond 32 bits")
+        raise DoubtfulMidiError("ticks beyond 32 bits")
     if any(map(_changes_program, chunks)):
-        raise _DoubtfulMidiError("miditoolkit reckons a note by the program at its end")
-    scores = [parse(header + chunk) for chunk in chunks]
-    played = [track.notes.numpy() for score in scores for track in _instrument(score)]
+        raise DoubtfulMidiError("the program at its end decides on a note's instrument")
+    scores: list[Any] = [Score.from_midi(header + chunk) for chunk in chunks]
+    tracks = [track for score in scores for track in _instrument(score)]
+    played = [track.notes.numpy() for track in tracks]
     fields = ("time", "duration", "pitch", "velocity")
     parts = [np.stack([notes[field] for field in fields]) for notes in played]
     columns = np.concatenate([np.empty((4, 0), np.int64), *parts], axis=1)
@@ -60,10 +56,16 @@ def _read_undoubtful(data: bytes, parse: Callable[[bytes], Any]) -> Notes:
         for score in scores
         for signature in score.time_signatures
     ]
-    return Notes(
-        *in_order(columns, [part.shape[1] for part in parts]),
-        ticks_per_beat=int.from_bytes(data[12:14], "big"),
-        time_signatures=tuple(sorted(signatures, key=lambda signature: signature[2])),
+    tempos = [(tempo.time, tempo.qpm) for score in scores for tempo in score.tempos]
+    return Song(
+        path,
+        Notes(
+            *in_order(columns, [part.shape[1] for part in parts]),
+            ticks_per_beat=int.from_bytes(data[12:14], "big"),
+            time_signatures=tuple(sorted(signatures, key=lambda signature: signature[2])),
+        ),
+        tracks=tuple(Track(track.name.strip(), track.program, track.is_drum) for track in tracks),
+        tempos=tuple(sorted(tempos, key=lambda tempo: tempo[0])),
     )
 
 
@@ -91,5 +93,5 @@ def _instrument(score: Any) -> list[Any]:
     """The one instrument of a track, if it has notes at all."""
     instruments = [track for track in score.tracks if len(track.notes)]
     if len(instruments) > 1:
-        raise _DoubtfulMidiError("their order")
+        raise DoubtfulMidiError("their order")
     return instruments

@@ -5,6 +5,9 @@ For each of the former there is an entry, a dict of `file`, `reason` and `detail
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from m2bert.base.errors import UserError
 
 SHOWN = 10
 
@@ -18,17 +21,20 @@ SEVERAL_PIECES = "several pieces in a file"
 NO_METRE = "no time signature"
 SEVERAL_METRES = "more than one time signature"
 NO_USABLE_NOTES = "no usable notes"
+NOT_INSTALLED = "a library is not installed"
 
 
-class RejectedMidi(Exception):
-    """A MIDI file that gives no song: `reason` is one of those above, `detail` any text."""
+class RejectedSong(UserError):
+    """A file that gives no song: `reason` is one of those above, `detail` any text, `path` the
+    file, once it is known."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
+    def __init__(self, reason: str, detail: str, path: Path | None = None) -> None:
+        super().__init__(reason, detail, path)
+        self.reason, self.detail, self.path = reason, detail, path
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.detail})"
+        text = f"{self.reason} ({self.detail})"
+        return text if self.path is None else f"{self.path} cannot be used: {text}"
 
 
 def count_by_reason(skipped: Sequence[Entry]) -> dict[str, int]:

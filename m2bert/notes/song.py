@@ -1,35 +1,69 @@
-"""A MIDI file with all its notes and tracks, and its time in ticks, beats and seconds."""
+"""A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds.
 
-import codecs
+What every reader makes of a file, whatever its format (`reader.read_song`).
+"""
+
 import os
 import re
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from io import BytesIO
-from itertools import accumulate
 from pathlib import Path
 
-import mido
 import numpy as np
-from miditoolkit import MidiFile, TempoChange
 
-from m2bert.base.errors import UserError
-from m2bert.notes.events import Event, events_of_notes, played_events
-from m2bert.notes.midi import Notes, beginnings, notes_of, parse_midi, read_legal, refuse_no_notes
-from m2bert.notes.midi_files import refuse_no_file
-from m2bert.notes.skipped import RejectedMidi
+from m2bert.notes.cp import BEATS_PER_BAR
+from m2bert.notes.events import NO_NOTES, Event, NoteEvents
+from m2bert.notes.skipped import Tallies
 
-USUAL_TEMPO = 120.0
-"""Beats a minute before the first tempo of a file, as the MIDI standard has it."""
+DEFAULT_TEMPO = 120.0
+"""Quarter notes per minute before the first tempo of a file (MIDI standard)."""
 
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes of a file, one instrument after another, drums included.
+
+    `start`, `end` (ticks), `pitch`, `velocity` (0..127) and `track` (index of the instrument) are
+    int64 (notes,), ordered by track, start, pitch and end. `time_signatures` are (numerator,
+    denominator, tick), ordered by tick.
+
+    In a MIDI file an instrument is what one track plays on one channel with one program; those of a
+    track are ordered by the end of their first note. Overlapping notes of one pitch end first-in
+    first-out. In a score an instrument is a part; tied notes are one note, and grace notes have no
+    duration.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    pitch: np.ndarray
+    velocity: np.ndarray
+    track: np.ndarray
+    ticks_per_beat: int
+    time_signatures: tuple[tuple[int, int, int], ...]
+
+
+def in_order(
+    columns: np.ndarray, lengths: list[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The columns of `Notes`: start, end, pitch, velocity and track, in its order.
+
+    columns: start, end, pitch and velocity of the notes of one instrument after another, int64
+    (4, notes); simultaneous onsets of one pitch are in the order of their ends. lengths: the number
+    of notes of each instrument.
+    """
+    track = np.repeat(np.arange(len(lengths)), lengths)
+    start, end, pitch, velocity = columns
+    # one key, since sorting by three of them takes four times as long
+    key = (track * (start.max(initial=0) + 1) + start) * 128 + pitch
+    order = np.argsort(key, kind="stable")
+    return start[order], end[order], pitch[order], velocity[order], track[order]
 
 
 @dataclass(frozen=True)
 class Track:
-    """An instrument of a file. Attributes: its name, the General MIDI program with which it begins
-    and whether it is drums."""
+    """An instrument: its name, the General MIDI program of its first note, whether it is drums."""
 
     name: str
     program: int
@@ -37,23 +71,45 @@ class Track:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """Where bars begin, ticks int64 (bars,), and their numbers as printed, (bars,) strings."""
+
+    start: np.ndarray
+    number: tuple[str, ...]
+
+    def numbers_at(self, ticks: np.ndarray) -> np.ndarray:
+        """The number of the bar that each tick lies in, object of the same shape."""
+        bar = np.searchsorted(self.start, ticks, side="right") - 1
+        return np.array(self.number, object)[np.maximum(bar, 0)]
+
+
+@dataclass(frozen=True)
 class Song:
-    """A parsed file and its notes.
+    """A piece of music as read from a file.
 
     Attributes:
         path: the file.
-        midi: everything in it, as miditoolkit read it, except the tempos, which are those of
-            `tempo_changes`; not to be changed.
-        notes: its notes in the file's order; the arrays below have an entry for each, (notes,).
-        file: all its events, as mido read them; not to be changed.
-        never_ended: how many notes begin in the file and never end; they are not among `notes`.
+        notes: its notes; the arrays below have an entry for each, (notes,).
+        tracks: the instruments that `notes.track` counts.
+        tempos: (tick, quarter notes per minute), ordered by tick; of those at one tick the last
+            holds.
+        measures: the bars of a score; None for a MIDI file.
+        omitted: what is not among `notes`, and how often ("begun but never ended").
+        oddities: how the file breaks the standard of its format (`legal_midi`), and how often.
+        events: all events of a MIDI file in the order in which they are played; of a score those of
+            the MIDI file that it would be. Only mido reads them.
+        note_events: which of them make `notes`.
     """
 
     path: Path
-    midi: MidiFile
     notes: Notes
-    file: mido.MidiFile
-    never_ended: int = 0
+    tracks: tuple[Track, ...]
+    tempos: tuple[tuple[int, float], ...]
+    measures: Bars | None = None
+    omitted: Tallies = field(default_factory=dict)
+    oddities: Tallies = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    note_events: NoteEvents = NO_NOTES
 
     def __len__(self) -> int:
         return len(self.notes.start)
@@ -64,29 +120,18 @@ class Song:
         return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @cached_property
-    def tracks(self) -> tuple[Track, ...]:
-        """The instruments that `Notes.track` counts."""
-        _, first = np.unique(self.notes.track, return_index=True)
-        programs = self.events_of_notes[2][first].tolist()
-        return tuple(
-            Track(decoded(instrument.name).strip(), program, instrument.is_drum)
-            for instrument, program in zip(self.midi.instruments, programs, strict=True)
-        )
-
-    @cached_property
-    def events(self) -> list[Event]:
-        """The events of all tracks in the order in which they are played."""
-        return played_events(self.file)
-
-    @cached_property
-    def events_of_notes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where each note begins and ends among `events`, and its program (`events_of_notes`)."""
-        return events_of_notes(self.events)
-
-    @cached_property
     def is_drum(self) -> np.ndarray:
         """The notes of drums, bool."""
         return np.array([track.is_drum for track in self.tracks], bool)[self.notes.track]
+
+    @cached_property
+    def bars(self) -> Bars:
+        """The measures of a score; of a MIDI file bars of four quarter notes, numbered from 1."""
+        if self.measures is not None:
+            return self.measures
+        length = BEATS_PER_BAR * self.notes.ticks_per_beat
+        start = np.arange(0, max(self.notes.end.max(), 1), length)
+        return Bars(start, tuple(map(str, range(1, len(start) + 1))))
 
     def beats(self, ticks: np.ndarray) -> np.ndarray:
         """Ticks -> quarter notes from the beginning, float64."""
@@ -94,55 +139,19 @@ class Song:
 
     def seconds(self, ticks: np.ndarray) -> np.ndarray:
         """Ticks -> seconds from the beginning, float64."""
-        changes = {0: USUAL_TEMPO} | {t.time: t.tempo for t in self.midi.tempo_changes}
-        tick = np.array(sorted(changes), np.float64)
-        beat_seconds = 60 / np.array([changes[t] for t in sorted(changes)])
+        tempo_at = {0: DEFAULT_TEMPO} | dict(self.tempos)
+        tick = np.array(sorted(tempo_at), np.float64)
+        beat_seconds = 60 / np.array([tempo_at[t] for t in sorted(tempo_at)])
         tick_seconds = beat_seconds / self.notes.ticks_per_beat
         begins = np.concatenate([[0.0], np.cumsum(np.diff(tick) * tick_seconds[:-1])])
         return np.interp(ticks, tick, begins) + tick_seconds[-1] * np.maximum(ticks - tick[-1], 0)
 
 
-def read_song(path: Path | str) -> Song:
-    """Read a MIDI file, made legal (`legal_midi`) if it is odd.
-
-    Raises `UserError` if it is not there, is no MIDI file or has no notes.
-    """
-    path = Path(path)
-    refuse_no_file(path)
-    try:
-        legal = read_legal(path)
-        midi = parse_midi(legal.data)
-        notes = notes_of(midi, legal.oddities)
-        refuse_no_notes(notes, legal.data)
-    except RejectedMidi as rejection:
-        raise UserError(f"{path} cannot be used: {rejection}") from rejection
-    file = mido.MidiFile(file=BytesIO(legal.data))
-    midi.tempo_changes = tempo_changes(file)
-    return Song(path, midi, notes, file, beginnings(file) - len(notes.start))
+def other_metres(notes: Notes) -> list[str]:
+    """The time signatures whose bars are not four quarter notes, as "3/4", each once."""
+    return sorted({f"{top}/{bottom}" for top, bottom, _ in notes.time_signatures if top != bottom})
 
 
-def decoded(text: str) -> str:
-    """Text of a MIDI file, whose bytes were taken for Latin-1 but may be UTF-8, or UTF-16 with its
-    byte order mark. Control characters become spaces."""
-    data = text.encode("latin-1")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = data.decode("utf-16", "replace")
-    else:
-        with suppress(UnicodeDecodeError):
-            text = data.decode("utf-8-sig")
-    return CONTROL_CHARACTERS.sub(" ", text)
-
-
-def tempo_changes(file: mido.MidiFile) -> list[TempoChange]:
-    """The tempos of all tracks, ordered by tick; of those at one tick the last holds.
-
-    miditoolkit forgets the tempos of other tracks where one begins with a tempo, and puts one where
-    there is none.
-    """
-    changes = [
-        TempoChange(mido.tempo2bpm(message.tempo), int(tick))
-        for track in file.tracks
-        for message, tick in zip(track, accumulate(m.time for m in track), strict=True)
-        if message.type == "set_tempo"
-    ]
-    return sorted(changes, key=lambda change: change.time)
+def one_line(text: str) -> str:
+    """Text of a file with spaces for control characters, and none at its ends."""
+    return _CONTROL_CHARACTERS.sub(" ", text).strip()

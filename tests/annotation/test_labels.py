@@ -13,7 +13,7 @@ from m2bert.annotation.page import page_data
 from m2bert.annotation.picture import figure_of
 from m2bert.annotation.tables import note_records
 from m2bert.model.predictions import NOT_READ
-from m2bert.notes.song import read_song
+from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import annotate
 from tests.helpers.midi_files import write_midi

@@ -1,18 +1,20 @@
 """The annotated MIDI file: it sounds like the song, in tracks by their role, with markers."""
 
 from collections import Counter
+from io import BytesIO
 
 import mido
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miditoolkit import MidiFile
 
 from m2bert.annotation.midi import LONGEST_DELTA, write_annotation_midi
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.legal_midi import is_legal
-from m2bert.notes.midi import parse_midi
-from m2bert.notes.song import read_song
+from m2bert.notes.midi import NEVER_ENDED
+from m2bert.notes.reader import read_song
 from tests.helpers.annotation_samples import annotate, made_up_annotation
 from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.midi_player import play
@@ -25,7 +27,7 @@ def written(annotation, folder):
     write_annotation_midi(annotation, folder / "out.mid")
     data = (folder / "out.mid").read_bytes()
     assert is_legal(data)
-    return parse_midi(data)
+    return MidiFile(file=BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -133,12 +135,12 @@ def test_everything_else_in_the_file_stays(tmp_path):
             mido.Message("control_change", control=64, value=0, channel=2),
         ],
     )
-    song = read_song(path)
+    song, own = read_song(path), MidiFile(path)
     midi = written(annotate(song, {"melody": [MELODY, ACCOMPANIMENT]}), tmp_path)
-    assert midi.time_signature_changes == song.midi.time_signature_changes
-    assert midi.key_signature_changes == song.midi.key_signature_changes
-    assert midi.lyrics == song.midi.lyrics
-    (own,), (first, second) = song.midi.instruments, midi.instruments
+    assert midi.time_signature_changes == MidiFile(path).time_signature_changes
+    assert midi.key_signature_changes == MidiFile(path).key_signature_changes
+    assert midi.lyrics == MidiFile(path).lyrics
+    (own,), (first, second) = MidiFile(path).instruments, midi.instruments
     assert first.control_changes == own.control_changes[:2]
     assert first.pitch_bends == own.pitch_bends  # for both, as they are on one channel
     assert second.control_changes == own.control_changes[2:]  # the pedal is up behind its note
@@ -216,10 +218,10 @@ def test_every_event_stays_on_its_channel_and_tick(tmp_path_factory, seed, track
     assert {message.split()[0] for _, _, message in has - had} <= {"program_change"}  # repeated
     lost = had - has
     assert {message.split()[0] for _, _, message in lost} <= {"note_on"}
-    assert lost.total() == song.never_ended
+    assert lost.total() == song.omitted.get(NEVER_ENDED, 0)
     assert metas(folder / "out.mid") == metas(folder / "in.mid")
     read_back = read_song(folder / "out.mid")
-    assert read_back.never_ended == 0
+    assert read_back.omitted == {}
     plain = sorted(note[2:] for note in before.plain_notes())
     notes = read_back.notes
     columns = (notes.start, notes.end, notes.pitch, notes.velocity)
@@ -235,7 +237,7 @@ def test_every_note_sounds_as_before(tmp_path_factory, seed, tracks):
     midi = written(annotate(song, roles(random, song)), folder)
     assert play(folder / "out.mid").notes == play(folder / "in.mid").notes
     if tracks == 1:  # also for those who look at a track alone
-        assert notes_with_instruments(midi) == notes_with_instruments(song.midi)
+        assert notes_with_instruments(midi) == notes_with_instruments(MidiFile(folder / "in.mid"))
 
 
 def test_ports_stay(tmp_path):

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -10,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from miditoolkit import TempoChange
 from playwright.sync_api import sync_playwright
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import Annotation, shown_labels, spans
 from m2bert.annotation.names import readable_name
 from m2bert.annotation.page import write_page
+from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
+from tests.helpers.scores import WALTZ
 
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -229,9 +231,27 @@ def test_the_strips_name_their_stretches(show, annotation):
     assert tooltip(page)[""][0] == f"local keys: {readable_name(labels.classes[span.label])}"
 
 
+def test_measures_of_a_score_have_their_numbers(show, tmp_path):
+    (tmp_path / "waltz.xml").write_bytes(WALTZ)
+    page = show(made_up_annotation(read_song(tmp_path / "waltz.xml"), ["melody"]))
+    assert page.inner_text("#facts").endswith("3 measures")
+    places = page.evaluate("[1440, 1920, 2400, 3360].map(placeName)")
+    expected = [(0, 1), (1, 1), (1, 2), (2, 1)]
+    assert places == [f"measure {measure}, beat {beat}" for measure, beat in expected]
+    written = page.evaluate(
+        """() => {
+          const written = [], context = {fillText: (text) => written.push(text), fillRect() {}};
+          drawBars(context, 0, allTicks);
+          return written;
+        }"""
+    )
+    assert [text for text in written if "." not in text] == ["0", "1", "2"]
+
+
 def test_times_are_not_written_over_each_other(show):
     song = made_up_song(300)
-    song.midi.tempo_changes[1:] = [TempoChange(8, int(0.9 * song.notes.end.max()))]
+    slow = (int(0.9 * song.notes.end.max()), 8.0)
+    song = replace(song, tempos=(song.tempos[0], slow))
     page = show(made_up_annotation(song, ["melody"]))
     page.keyboard.press("0")
     labels = page.evaluate(

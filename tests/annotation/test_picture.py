@@ -15,7 +15,7 @@ from m2bert.annotation.picture import (
     figure_of,
 )
 from m2bert.model.predictions import NOT_READ
-from m2bert.notes.song import read_song
+from m2bert.notes.reader import read_song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import annotate, made_up_annotation

@@ -9,7 +9,7 @@ import pytest
 
 from m2bert.annotation.tables import note_records, write_annotation_csv, write_annotation_json
 from m2bert.model.predictions import NOT_READ
-from m2bert.notes.song import read_song
+from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import NOTE_TASKS, annotate, made_up_annotation
 from tests.helpers.midi_files import write_midi

@@ -3,7 +3,7 @@
 import pytest
 
 from m2bert.annotation.warnings import marks_of, warnings_of
-from m2bert.notes.song import read_song
+from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
 
 
@@ -48,5 +48,5 @@ def test_what_is_odd_about_the_file_drums_and_notes_that_never_end_are_told(tmp_
     said = " ".join(warnings(tmp_path / "song.mid"))
     assert "the file is odd" in said
     assert "tracks not counted in the header (1)" in said
-    assert "1 note is begun but never ended in the file: left out" in said
+    assert "1 note is begun but never ended in the file: omitted" in said
     assert "1 note is drums" in said

@@ -17,8 +17,8 @@ from data_creation.benchmark.items import (
     order_as_published,
 )
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
-from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_note_lists
+from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
 
@@ -35,7 +35,7 @@ def test_a_piece_equals_its_midi_file(tmp_path, ticks_per_beat):
 
 
 def beats_of_midi(path):
-    midi = read_midi(path)
+    midi = read_song(path).notes
     order = np.lexsort((midi.pitch, midi.start))
     columns = (midi.start / midi.ticks_per_beat, midi.end / midi.ticks_per_beat, midi.pitch)
     return np.stack(columns, axis=1)[order]

@@ -7,7 +7,7 @@ import miditoolkit
 import numpy as np
 import pytest
 
-from data_creation.corpora import CORPORA, find_midi_files
+from data_creation.corpora import find_files
 from data_creation.demo import write
 from data_creation.demo.harmony import Key, tone_name
 from data_creation.demo.styles import FIGURES, MELODIES, PROGRESSIONS
@@ -20,8 +20,8 @@ from tests.helpers.commands import contents, run
 def test_every_song_lies_where_its_data_set_has_it(demo_dir: Path, demo: dict):
     found = {path for path in demo_dir.rglob("*") if path.suffix in (".mid", ".midi")}
     assert found == {demo_dir / song["path"] for song in demo["songs"]}
-    for name in CORPORA:
-        folder, files = find_midi_files(name, demo_dir)
+    for name in {song["corpus"] for song in demo["songs"]}:
+        folder, files = find_files(name, demo_dir)
         paths = [demo_dir / song["path"] for song in demo["songs"] if song["corpus"] == name]
         assert {folder / file for file in files} == set(paths)
 

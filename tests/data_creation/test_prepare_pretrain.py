@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from data_creation import prepare_pretrain
-from data_creation.corpora import CORPORA, find_midi_files
+from data_creation.corpora import CORPORA, find_files
 from m2bert.base.errors import UserError
 from m2bert.pretraining.corpus import open_corpus
 from tests.helpers.commands import call, contents, run, run_well
 from tests.helpers.midi_files import SCALE, read_cp_notes, write_midi
+from tests.helpers.scores import KERN, WALTZ, mxl
 from tests.helpers.shared import REPOSITORY
 
 MODULE = ("-m", "data_creation.prepare_pretrain")
@@ -76,7 +77,7 @@ def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_
     assert again.returncode == 1
     assert again.stdout == ""  # it is not called complete
     assert "was made from other files" in again.stderr
-    assert "--overwrite makes it anew" in again.stderr
+    assert "--overwrite rebuilds it" in again.stderr
     assert contents(tmp_path / "out") == first
 
     prepare_well(*arguments, "--overwrite", cwd=tmp_path)
@@ -93,6 +94,42 @@ def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
     assert np.load(tmp_path / "mine.npy").tolist() == [0, 1, 2]
 
 
+def test_any_time_signature_and_scores(tmp_path):
+    folder = tmp_path / "music"
+    write_scale(folder / "a.mid")
+    write_midi(folder / "b waltz.mid", signatures=[(3, 4)])
+    (folder / "c waltz.mxl").write_bytes(mxl(WALTZ))
+    (folder / "d waltz.krn").write_bytes(KERN)
+    (folder / "e.xml").write_text("<project/>")
+    arguments = ("--dataset", "x", "--dataset_dir", folder, "--output_dir", tmp_path / "out")
+    done = prepare_well(*arguments)
+    assert "skipped 4 files: 3/4 3, unreadable 1" in done
+    other = prepare(*arguments, "--any_time_signature")
+    assert other.returncode == 1
+    assert "has pieces in 4/4 alone: --overwrite rebuilds it" in other.stderr
+    prepare_well(*arguments, "--any_time_signature", "--overwrite")
+    corpus = open_corpus(tmp_path / "out", "x")
+    assert corpus.song_names() == ["a.mid", "b waltz.mid", "c waltz.mxl", "d waltz.krn"]
+    voice = [note for note in corpus.song(2).tolist() if note[2] > 60 - 22]
+    assert [note for note in corpus.song(3).tolist() if note[2] > 60 - 22] == voice
+    assert "complete in" in prepare_well(*arguments, "--any_time_signature")
+    assert "has pieces in any time signature" in prepare(*arguments).stderr
+
+
+def test_corpora_of_openscore_are_made_where_their_folders_are(tmp_path):
+    write_published_layouts(tmp_path / "sets", tmp_path / "lmd")
+    song = tmp_path / "sets/openscore_lieder/Composer/Set/Song/lc1.mxl"
+    song.parent.mkdir(parents=True)
+    song.write_bytes(mxl(WALTZ))
+    done = run_script("sets", "lmd", "corpora", "--dataset", "pop909", "openscore_lieder",
+                      "--any_time_signature", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = open_corpus(tmp_path / "corpora", "openscore_lieder").song_names()
+    assert names == ["Composer/Set/Song/lc1.mxl"]
+    found = prepare_pretrain.default_corpora(tmp_path / "sets")
+    assert found == [*FILES, "openscore_lieder"]
+
+
 def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
     (tmp_path / "midi").mkdir()
     for index in range(12):
@@ -102,7 +139,7 @@ def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
     assert done.returncode == 1
     assert "unreadable 12" in done.stdout
     assert "09.mid: unreadable" in done.stdout
-    assert "none of the 12 MIDI files" in done.stderr
+    assert "none of the 12 files" in done.stderr
     assert "Traceback" not in done.stderr
     assert contents(output).keys() == {".x.lock"}
 
@@ -170,7 +207,7 @@ def test_the_script_makes_all_six(tmp_path):
     write_published_layouts(tmp_path / "sets", tmp_path / "lmd")
     done = run_script("sets", "lmd", "corpora", "--num_workers", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert FILES.keys() == CORPORA.keys()
+    assert FILES.keys() == {name for name, corpus in CORPORA.items() if corpus.is_papers}
     for name, files in FILES.items():
         assert open_corpus(tmp_path / "corpora", name).song_names() == files
     asap = json.loads((tmp_path / "corpora/ASAP.json").read_text())
@@ -194,7 +231,7 @@ def test_a_list_cannot_lead_out_of_its_folder(tmp_path, listed):
     (tmp_path / "asap-dataset").mkdir()
     (tmp_path / "ASAP_song.pkl").write_bytes(pickle.dumps(["fine.mid", listed], protocol=2))
     with pytest.raises(UserError, match=r"ASAP_song\.pkl"):
-        find_midi_files("ASAP", tmp_path)
+        find_files("ASAP", tmp_path)
 
 
 # Interruptions
@@ -254,7 +291,7 @@ run_command(prepare_pretrain.main)
 """
 
 
-def stumble(folder, reader, as_published, file):
+def stumble(folder, reader, as_published, any_time_signature, file):
     """Tokenise, but die at one file and hang at another, as parsers do."""
     if file == "2.mid":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -266,7 +303,7 @@ def stumble(folder, reader, as_published, file):
 def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):
     for index in range(6):
         write_scale(tmp_path / f"{index}.mid", index)
-    monkeypatch.setattr(prepare_pretrain, "tokenise", stumble)
+    monkeypatch.setattr(prepare_pretrain, "tokenise_file", stumble)
     monkeypatch.setattr(prepare_pretrain, "SECONDS_PER_FILE", 5.0)
     prepare_pretrain.make_corpus("x", tmp_path, tmp_path / "out", workers=2)
     assert open_corpus(tmp_path / "out", "x").song_names() == [f"{i}.mid" for i in (0, 1, 3, 5)]

@@ -21,8 +21,8 @@ from data_creation.benchmark.sources.pieces import Piece, item_in_bars, outer_ba
 from data_creation.benchmark.sources.table import SOURCES
 from data_creation.build_from_sources import _attempt, build
 from m2bert.base.errors import UserError
-from m2bert.notes.midi_readers import read_midi
 from m2bert.notes.object_arrays import read_items, read_labels, read_note_lists, read_pickle
+from m2bert.notes.reader import read_song
 from m2bert.tasks import CHORD_ROOTS
 from tests.helpers import source_files
 from tests.helpers.midi_files import write_midi
@@ -213,7 +213,12 @@ def test_beats_are_marked_as_on_the_original_grid_but_for_early_ones(onset, beat
 # POP909
 
 
-def test_notes_go_to_the_beats_that_they_are_in():
+def song_of(file, folder):
+    file.dump(folder / "song.mid")
+    return read_song(folder / "song.mid")
+
+
+def test_notes_go_to_the_beats_that_they_are_in(tmp_path):
     file = MidiFile(ticks_per_beat=480)
     source = source_files
     file.instruments = [source.Instrument(0, False, name) for name in ("MELODY", "BRIDGE")]
@@ -229,11 +234,12 @@ def test_notes_go_to_the_beats_that_they_are_in():
         (7.1, 8.0),  # more than a beat behind the last: dropped
     ]
     file.instruments[1].notes = [
-        Note(64, 60, round(480 * start), round(480 * end)) for start, end in seconds
+        Note(64, pitch, round(480 * start), round(480 * end))
+        for pitch, (start, end) in enumerate(seconds, 60)
     ]
     beats = np.array([1.0, 2, 4, 5])
-    notes = pop909.aligned_notes(file, beats, 960)
-    assert notes[0].tolist() == [1, 1, 1, 1]
+    notes = pop909.aligned_notes(song_of(file, tmp_path), beats, 960)
+    assert notes[0].tolist() == [0, 0, 0, 0]
     assert notes[1:3].T.tolist() == [
         [960, 1440],
         [1440, 1920],
@@ -242,12 +248,12 @@ def test_notes_go_to_the_beats_that_they_are_in():
     ]
 
 
-def test_notes_on_one_key_end_the_softest_first():
+def test_notes_on_one_key_end_the_softest_first(tmp_path):
     file = MidiFile(ticks_per_beat=480)
     file.tempo_changes = [source_files.TempoChange(60, 0)]
     file.instruments = [source_files.Instrument(0, False, "MELODY")]
     file.instruments[0].notes = [Note(90, 60, 481, 720), Note(30, 60, 482, 960)]
-    notes = pop909.aligned_notes(file, np.array([1.0, 2, 3]), 0)
+    notes = pop909.aligned_notes(song_of(file, tmp_path), np.array([1.0, 2, 3]), 0)
     assert notes[1:].T.tolist() == [[0, 240, 60, 30], [0, 480, 60, 90]]
 
 
@@ -262,7 +268,7 @@ def test_songs_are_aligned_as_by_the_original(tmp_path):
         made = tmp_path / f"{piece.name}.mid"
         pop909.align(tmp_path, piece)[0][1].dump(made)
         processed = GOLDEN / f"pop909/{piece.name}_processed.mid"
-        ours, theirs = map(read_midi, (made, processed))
+        ours, theirs = (read_song(path).notes for path in (made, processed))
         for field in ("start", "end", "pitch", "velocity", "track"):
             assert getattr(ours, field).tolist() == getattr(theirs, field).tolist()
         tempos = [
@@ -331,7 +337,7 @@ FAULTS = [
         lambda p: np.save(p, np.zeros((3, 2, 3))),
         "p0.npy does not have 0 or 1",
     ),
-    ("orch", "midi/p0.mid", lambda p: p.write_text("x"), "its MIDI file is unreadable"),
+    ("orch", "midi/p0.mid", lambda p: p.write_text("x"), "p0.mid is unreadable"),
     (
         "orch",
         "dbeats/p0.csv",
@@ -369,12 +375,7 @@ FAULTS = [
         lambda p: damage(p, "5,1,3,2", "5,6,3,2"),
         "no class for the fingering",
     ),
-    (
-        "tagatraum",
-        "train_clean/0/0.mid",
-        lambda p: p.write_bytes(b"x"),
-        "its MIDI file is unreadable",
-    ),
+    ("tagatraum", "train_clean/0/0.mid", lambda p: p.write_bytes(b"x"), "0.mid is unreadable"),
 ]
 
 
@@ -396,7 +397,7 @@ POP909_FAULTS = [
         "beats of beat_audio.txt do not ascend",
     ),
     ("001.mid", lambda p: write_midi(p), "the tracks of 001.mid are not MELODY, BRIDGE, PIANO"),
-    ("001.mid", lambda p: p.write_bytes(b"x"), "its MIDI file is unreadable"),
+    ("001.mid", lambda p: p.write_bytes(b"x"), "001.mid is unreadable"),
     ("beat_midi.txt", Path.unlink, "there is no beat_midi.txt"),
 ]
 

@@ -3,13 +3,12 @@
 from io import BytesIO
 from pathlib import Path
 
-import mido
 import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange
 
 from m2bert.annotation.labels import Annotation
 from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
-from m2bert.notes.midi import notes_of
+from m2bert.notes.midi import read_with_mido
 from m2bert.notes.song import Song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
@@ -63,8 +62,7 @@ def made_up_song(notes: int, path: Path = Path("a song.mid"), names=("right", "l
         midi.instruments.append(part)
     data = BytesIO()
     midi.dump(file=data, charset="utf-8")
-    midi, file = (reader(file=BytesIO(data.getvalue())) for reader in (MidiFile, mido.MidiFile))
-    return Song(path, midi, notes_of(midi), file)
+    return read_with_mido(path, data.getvalue())
 
 
 def made_up_annotation(song: Song, tasks=BENCHMARK_TASKS, unread: float = 0.05) -> Annotation:

@@ -5,13 +5,15 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.notes.midi import four_four_song
-from m2bert.notes.midi_readers import read_midi
+from m2bert.notes.reader import read_song
+from m2bert.notes.tokens import check_four_four, cp_notes_of
 
 
-def read_cp_notes(path: Path, reader: str = "miditoolkit", as_published: bool = True) -> np.ndarray:
+def read_cp_notes(path: Path, reader: str = "mido", as_published: bool = True) -> np.ndarray:
     """What a file of pre-training becomes."""
-    return four_four_song(read_midi(path, reader, as_published))
+    song = read_song(path, reader, as_published)
+    check_four_four(song.notes)
+    return cp_notes_of(song)
 
 
 SCALE = tuple((480 * i, 480 * i + 400, 60 + i) for i in range(8))

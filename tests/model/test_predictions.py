@@ -9,7 +9,8 @@ from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
-from m2bert.notes.song import Song, read_song
+from m2bert.notes.reader import read_song
+from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.task_files import SMALL

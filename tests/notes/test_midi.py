@@ -6,19 +6,19 @@ import os
 import numpy as np
 import pytest
 
-from m2bert.notes.midi_readers import read_midi
-from m2bert.notes.skipped import NO_METRE, NO_USABLE_NOTES, SEVERAL_METRES, UNREADABLE, RejectedMidi
-from m2bert.notes.tokenised_song import tokenise_file
+from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import NO_METRE, NO_USABLE_NOTES, SEVERAL_METRES, UNREADABLE, RejectedSong
+from m2bert.notes.tokens import cp_notes_of
 from tests.helpers.midi_files import END, SCALE, midi_bytes, on, read_cp_notes, write_midi
 from tests.helpers.shared import golden_all
 
 
 def read_any_metre(path):
-    return tokenise_file(path).notes
+    return cp_notes_of(read_song(path))
 
 
 def rejection(path, read=read_cp_notes, detail=""):
-    with pytest.raises(RejectedMidi) as caught:
+    with pytest.raises(RejectedSong) as caught:
         read(path)
     assert detail in caught.value.detail
     return caught.value.reason
@@ -48,7 +48,7 @@ def test_tokens_are_the_originals(golden, read, mode, folder):
 
 
 def test_notes_are_those_of_the_file(tmp_path):
-    notes = read_midi(write_midi(tmp_path / "scale.mid", ticks_per_beat=384))
+    notes = read_song(write_midi(tmp_path / "scale.mid", ticks_per_beat=384)).notes
     table = np.stack([notes.start, notes.end, notes.pitch], axis=1)
     np.testing.assert_array_equal(table, SCALE)
     assert table.dtype == np.int64
@@ -101,4 +101,4 @@ def test_it_is_said_how_many_notes_begin_where_none_ends(tmp_path):
 
 def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.mid")
-    assert rejection(tmp_path / "pipe.mid", detail="no ordinary file") == UNREADABLE
+    assert rejection(tmp_path / "pipe.mid", detail="not a regular file") == UNREADABLE

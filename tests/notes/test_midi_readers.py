@@ -9,7 +9,8 @@ import pytest
 from benchmarks.midi_readers import difference, read_or_reason
 from data_creation.prepare_pretrain import fingerprint
 from m2bert.notes import midi
-from m2bert.notes.midi_readers import READERS, SYMUSIC, read_midi
+from m2bert.notes.midi import READERS, SYMUSIC
+from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import UNREADABLE
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.corpus_writer import CorpusWriter
@@ -22,7 +23,7 @@ needs_symusic = pytest.mark.skipif(
     importlib.util.find_spec("symusic") is None, reason=f"needs {SYMUSIC}"
 )
 FILES_PER_ARCHIVE = 9
-LARGEST = 20_000  # bytes; miditoolkit takes seconds for the largest files
+LARGEST = 20_000  # bytes; mido takes seconds for the largest files
 
 
 def assert_same(path):
@@ -35,12 +36,12 @@ def assert_same(path):
 
 @pytest.fixture
 def by_symusic_alone(monkeypatch):
-    """Where symusic leaves a file to miditoolkit, that fails."""
+    """Where symusic leaves a file to mido, that fails."""
 
     def fail(*_):
-        raise AssertionError("left to miditoolkit")
+        raise AssertionError("left to mido")
 
-    monkeypatch.setattr(midi, "MidiFile", fail)
+    monkeypatch.setattr(midi, "read_with_mido", fail)
 
 
 # Files byte by byte
@@ -111,9 +112,9 @@ DOUBTFUL = {
 @pytest.mark.parametrize("content", PLAIN.values(), ids=PLAIN)
 def test_plain_files(written, content, by_symusic_alone, monkeypatch):
     path = written(content)
-    found = read_midi(path, "symusic")
+    found = read_song(path, "symusic").notes
     monkeypatch.undo()
-    assert difference(read_midi(path), found) == ""
+    assert difference(read_song(path).notes, found) == ""
     assert {getattr(found, name).dtype for name in ("start", "pitch", "track")} == {found.end.dtype}
 
 
@@ -136,7 +137,7 @@ def test_odd_missing_and_truncated_files(tmp_path, written):
 @needs_symusic
 @pytest.mark.parametrize("name", ["é ♪.mid", b"\xff\xfe.mid".decode(errors="surrogateescape")])
 def test_file_names_in_any_encoding(tmp_path, name, by_symusic_alone):
-    assert len(read_midi(write_midi(tmp_path / name), "symusic").start) == 8
+    assert len(read_song(write_midi(tmp_path / name), "symusic")) == 8
 
 
 # Music
@@ -203,8 +204,8 @@ def test_what_another_reader_began_is_not_continued(tmp_path, reader):
     place = ("--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")
     done = prepare(reader, "--dataset", "x", *place)
     assert done.returncode == 0, done.stderr
-    assert ("continuing" in done.stdout) == (reader == "miditoolkit")
-    assert len(open_corpus(tmp_path / "out", "x")) == (1 if reader == "miditoolkit" else 2)
+    assert ("continuing" in done.stdout) == (reader == "mido")
+    assert len(open_corpus(tmp_path / "out", "x")) == (1 if reader == "mido" else 2)
 
 
 def test_one_version_is_named_everywhere():

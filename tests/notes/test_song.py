@@ -5,7 +5,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2bert.notes.song import read_song
+from m2bert.notes.midi import read_with_miditoolkit
+from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.random_midi import wild_messages
 
@@ -18,7 +19,7 @@ def test_seconds_follow_the_tempos_of_all_tracks(tmp_path):
     )
     assert song.seconds(np.array([4800, 9600, 0])).tolist() == [5, 7.5, 0]
     song = read_song(write_midi(tmp_path / "song.mid", tempos=()))  # which has 120
-    assert (song.midi.tempo_changes, song.seconds(480), song.beats(480)) == ([], 0.5, 1)
+    assert (song.tempos, song.seconds(480), song.beats(480)) == ((), 0.5, 1)
 
 
 def test_tracks_and_their_notes(tmp_path):
@@ -29,17 +30,21 @@ def test_tracks_and_their_notes(tmp_path):
     found = [(track.name, track.program, track.is_drum) for track in song.tracks]
     assert found == [("Flöte", 73, False), ("", 0, True)]
     assert song.is_drum.tolist() == [False, True]
-    assert (len(song), song.never_ended) == (2, 0)
+    assert (len(song), song.omitted) == (2, {})
 
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3))
-def test_the_events_of_notes(tmp_path_factory, seed, tracks):
-    """They are those of the very notes that miditoolkit makes of them, in the same order."""
+def test_notes_of_events_are_those_of_miditoolkit(tmp_path_factory, seed, tracks):
+    """The notes, their order and their instruments are those that miditoolkit finds."""
     random = np.random.default_rng(seed)
     path = tmp_path_factory.mktemp("random") / "song.mid"
     song = read_song(save(path, note(1, 5), *(wild_messages(random, 60) for _ in range(tracks))))
-    begins, ends, _ = song.events_of_notes
+    by_miditoolkit = read_with_miditoolkit(path, path.read_bytes())
+    for name in ("start", "end", "pitch", "velocity", "track"):
+        expected = getattr(by_miditoolkit.notes, name)
+        np.testing.assert_array_equal(getattr(song.notes, name), expected, name)
+    begins, ends, *_ = song.note_events
     found = [(song.events[b], song.events[e]) for b, e in zip(begins, ends, strict=True)]
     assert [begin.tick for begin, _ in found] == song.notes.start.tolist()
     assert [end.tick for _, end in found] == song.notes.end.tolist()

@@ -8,8 +8,8 @@ import numpy as np
 from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources.pieces import Item, Piece, item_of
 from m2bert.notes.cp import reading_order
-from m2bert.notes.midi_files import midi_files_below
-from m2bert.notes.midi_readers import read_midi
+from m2bert.notes.music_files import MIDI_SUFFIXES, music_files_below
+from m2bert.notes.reader import read_song
 from m2bert.tasks import SPLITS, TASKS
 
 VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
@@ -18,7 +18,7 @@ VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
 
 def split_pieces(folder: Path) -> list[Piece]:
     """The files in the folders train, valid and test."""
-    files = ((file.split("/")[0], file) for file in midi_files_below(folder))
+    files = ((file.split("/")[0], file) for file in music_files_below(folder, MIDI_SUFFIXES))
     return [Piece(top, file, (file,)) for top, file in files if top in SPLITS]
 
 
@@ -43,7 +43,7 @@ def genre_pieces(folder: Path) -> list[Piece]:
     return [
         Piece(part, f"{top}/{file}", (f"{top}/{file}",), label)
         for part, label, top in tops
-        for file in midi_files_below(folder / top)[: most.get(part)]
+        for file in music_files_below(folder / top, MIDI_SUFFIXES)[: most.get(part)]
     ]
 
 
@@ -62,7 +62,7 @@ def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
 def _read(path: Path) -> list[np.ndarray]:
     """Onset, offset (beats), pitch, track and velocity of a file's notes, those as long as a 64th,
     by onset and pitch, equal ones in the file's order."""
-    notes = read_midi(path)
+    notes = read_song(path).notes
     start, end, scale = notes.start, notes.end, notes.ticks_per_beat
     order = reading_order(start, end, notes.pitch, np.zeros_like(start), scale)
     columns = (start / scale, end / scale, notes.pitch, notes.track, notes.velocity)

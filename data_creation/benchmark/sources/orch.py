@@ -6,7 +6,7 @@ import numpy as np
 
 from data_creation.benchmark.sources.pieces import Item, Piece, item_in_bars, outer_bars, read_table
 from m2bert.base.errors import UserError
-from m2bert.notes.midi_readers import read_midi
+from m2bert.notes.reader import read_song
 
 METADATA = "new_metadata.csv"
 _PART_OF_ROW = {1: "valid", 5: "valid", 10: "valid", 0: "test", 4: "test", 9: "test"}
@@ -26,7 +26,7 @@ def pieces(folder: Path) -> list[Piece]:
 def read(folder: Path, piece: Piece) -> list[Item]:
     """The instruments of a movement; each note has the texture of its instrument in its bar."""
     midi, labels, dbeats = (folder / file for file in piece.files)
-    notes, roles = read_midi(midi), np.load(labels, allow_pickle=False).astype(int)
+    notes, roles = read_song(midi).notes, np.load(labels, allow_pickle=False).astype(int)
     begins = np.array(read_table(dbeats, ("onset",))[0], float)
     instruments = int(notes.track.max(initial=-1)) + 1
     if roles.shape != (len(begins), instruments, len(_ROLES)) or not np.isin(roles, (0, 1)).all():

@@ -14,7 +14,8 @@ from data_creation.benchmark.sources.pieces import Piece, Written
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, replacing
 from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
-from m2bert.notes.midi import notes_of, parse_midi, read_bytes
+from m2bert.notes.reader import read_song
+from m2bert.notes.song import DEFAULT_TEMPO, Song
 
 TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 """The tracks of a song, in order, and what they are called in the aligned file."""
@@ -49,8 +50,8 @@ def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
     beats_per_bar = metre(beats, read_beats(midi))
-    raw = parse_midi(read_bytes(path))
-    if [track.name for track in raw.instruments] != list(TRACKS):
+    raw = read_song(path)
+    if [track.name for track in raw.tracks] != list(TRACKS):
         raise UserError(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
     if not beats_per_bar or 1 not in beats[:, 1]:
         raise UserError(f"{audio.name} has no downbeat, or no bars of four or three beats")
@@ -65,7 +66,7 @@ def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
     aligned.instruments = [Instrument(i, False, name) for i, name in enumerate(TRACKS.values())]
     for track, start, end, pitch, velocity in notes.T.tolist():
         aligned.instruments[track].notes.append(Note(velocity, pitch, start, end))
-    dropped = sum(len(track.notes) for track in raw.instruments) - notes.shape[1]
+    dropped = len(raw) - notes.shape[1]
     return [(f"{piece.part}/{piece.name}.mid", aligned, dropped)]
 
 
@@ -98,25 +99,27 @@ def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
     return 3 if highest == 3 and abs(of_three - 0.33) < _SHARE_TOLERANCE else None
 
 
-def seconds(midi: MidiFile, ticks: np.ndarray) -> np.ndarray:
+def seconds(song: Song, ticks: np.ndarray) -> np.ndarray:
     """Ticks -> seconds, as the original has it: a tick at which the tempo changes is timed by the
     tempo before it, and tick 0, which has none before it, by the last one."""
+    tempos = {0: DEFAULT_TEMPO} | dict(song.tempos)
+    change, tempo = (np.array(column) for column in zip(*tempos.items(), strict=True))
+    scale = song.notes.ticks_per_beat
     # the order of the operations decides how halves are rounded later
-    change = np.array([tempo.time for tempo in midi.tempo_changes])
-    beat_seconds = 60 / np.array([tempo.tempo for tempo in midi.tempo_changes])
-    lengths = np.diff(change) * beat_seconds[:-1] / midi.ticks_per_beat
+    beat_seconds = 60 / tempo
+    lengths = np.diff(change) * beat_seconds[:-1] / scale
     begin = np.concatenate([[0.0], np.cumsum(lengths)])
     segment = np.searchsorted(change, ticks, side="left") - 1
-    return begin[segment] + (ticks - change[segment]) * beat_seconds[segment] / midi.ticks_per_beat
+    return begin[segment] + (ticks - change[segment]) * beat_seconds[segment] / scale
 
 
-def aligned_notes(midi: MidiFile, beats: np.ndarray, first_tick: int) -> np.ndarray:
+def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
     """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
     velocity, by track, start and falling pitch. Notes before the first beat, more than a beat
     behind the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
     first_tick: where the first one lies."""
-    notes = notes_of(midi)
-    start, end = seconds(midi, notes.start), seconds(midi, notes.end)
+    notes = song.notes
+    start, end = seconds(song, notes.start), seconds(song, notes.end)
     early = beats[0] - start
     kept = (early <= 0) | ((early <= _EARLIEST) & (end - start > _LASTING))
     start = np.maximum(start, beats[0])

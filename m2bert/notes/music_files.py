@@ -1,4 +1,4 @@
-"""MIDI files in folders."""
+"""Files of music in folders."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -7,19 +7,14 @@ from pathlib import Path
 from m2bert.base.errors import UserError
 
 MIDI_SUFFIXES = (".mid", ".midi", ".rmi")
-SUFFIXES_TOLD = ", ".join(f"*{suffix}" for suffix in MIDI_SUFFIXES)
+SCORE_SUFFIXES = (".musicxml", ".xml", ".mxl", ".krn", ".mei")
+SUFFIXES = MIDI_SUFFIXES + SCORE_SUFFIXES
+SUFFIXES_TOLD = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} file"
 
 
-def refuse_no_file(path: Path) -> None:
-    """Raise `UserError` if there is nothing at `path`, or something other than a file."""
-    if not path.exists():
-        raise UserError(f"there is no file {path}")
-    if not path.is_file():
-        raise UserError(f"{path} is no file: name a MIDI file")
-
-
-def midi_files_below(folder: Path) -> list[str]:
-    """Every MIDI file below a folder, by its ending in any case, sorted, relative to the folder.
+def music_files_below(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
+    """Every file of music below a folder, by its extension in any case, sorted, relative to the
+    folder.
 
     Linked folders are followed, each folder once. A folder that cannot be listed stands in the
     list itself, so that it is counted among the files that cannot be read.
@@ -29,7 +24,7 @@ def midi_files_below(folder: Path) -> list[str]:
         os.path.join(parent, file)
         for parent, files in _folders_below(folder, unlisted)
         for file in files
-        if file.lower().endswith(MIDI_SUFFIXES)
+        if file.lower().endswith(suffixes)
     ]
     return sorted(Path(path).relative_to(folder).as_posix() for path in found + unlisted)
 
@@ -48,18 +43,18 @@ def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, lis
             yield parent, files
 
 
-def collect_midi_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that `paths` name, whatever their endings, and the MIDI files below its folders;
-    each file once.
+def collect_music_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that `paths` name, whatever their endings, and the files of music below those that
+    are folders; each file once.
 
-    Raises `UserError` if one of `paths` is not there, or is a folder without MIDI files.
+    Raises `UserError` if one of `paths` is not there, or is a folder without such files.
     """
     found = []
     for path in paths:
         if not path.exists():
             raise UserError(f"there is no file or folder {path}")
-        below = [path / file for file in midi_files_below(path)] if path.is_dir() else [path]
+        below = [path / file for file in music_files_below(path)] if path.is_dir() else [path]
         if not below:
-            raise UserError(f"no MIDI files in {path} (looked for {SUFFIXES_TOLD})")
+            raise UserError(f"no MIDI files or scores in {path} (looked for every {SUFFIXES_TOLD})")
         found += below
     return list(dict.fromkeys(found))
