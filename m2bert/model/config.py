@@ -68,6 +68,13 @@ PRESETS = {
         num_attention_heads=2,
         dropout=0.0,
     ),
+    "small": M2BertConfig(
+        hidden_size=256,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        dropout=0.0,
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from lxml import etree
 from partitura.score import Tempo, TimeSignature, Transposition
 
 from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT
+from m2bert.notes.legal_midi import LAST_TICK
 from m2bert.notes.score_events import events_of_score
 from m2bert.notes.score_files import ScoreText
 from m2bert.notes.score_xml import first_tempo, parse_xml, prepare_musicxml, programs_of
@@ -92,6 +93,8 @@ def _song(path: Path, read: Read) -> Song:
         raise RejectedSong(NO_USABLE_NOTES, detail)
     clock = _clock(parts)
     notes, tempos = _notes(parts, clock), _tempos(parts, clock)
+    if notes.end.max() > LAST_TICK:
+        raise RejectedSong(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
     tracks = tuple(
         Track(one_line(part.part_name or ""), *read.programs.get(part.id, (0, False)))
         for part in parts
