@@ -43,7 +43,7 @@ def main() -> int:
     show_lines_at_once(escape=True)
     check_reader(arguments.midi_reader)
     missing = []
-    for name in arguments.dataset or default_corpora(arguments.dataset_dir):
+    for name in arguments.dataset:
         try:
             make_corpus(
                 name,
@@ -58,7 +58,7 @@ def main() -> int:
         except UserError as error:
             missing.append(name)
             print(f"error: {error}", file=sys.stderr)
-    if missing and len(arguments.dataset or CORPORA) > 1:
+    if missing and len(arguments.dataset) > 1:
         print(f"not made: {', '.join(missing)} (see above)", file=sys.stderr)
     return 1 if missing else 0
 
@@ -67,26 +67,37 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_pretrain",
         description="Turn folders of MIDI files and scores into corpora for pre-training. A corpus "
-        "that is complete stays as it is; one that was interrupted is continued.",
+        "that is complete stays as it is; one that was interrupted is resumed.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    what = f"corpora to make ({', '.join(CORPORA)}: those of OpenScore if they are there); a name "
-    what += "of your own takes every MIDI file and score below --dataset_dir"
-    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, help=what)
+    what = f"corpora to make, of {', '.join(CORPORA)} (default: those of the paper, and the others "
+    what += "if their folders exist); any other name reads every MIDI file and score below "
+    what += "--dataset_dir (scores need partitura)"
+    add(
+        "--dataset",
+        nargs="+",
+        metavar="NAME",
+        type=corpus_name,
+        default=argparse.SUPPRESS,
+        help=what,
+    )
     what = "holds the data sets' folders, or your own music"
     add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
     add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
     add("--output_dir", type=Path, default=Path("data/pretrain"))
     add("--num_workers", type=count, default=os.cpu_count(), help="worker processes")
-    what = "use files of any time signature, cut into bars of four quarter notes; the paper uses "
-    what += "those in 4/4 alone"
+    what = "use files of any time signature, cut into bars of four quarter notes; without it, only "
+    what += "files in 4/4, as in the paper"
     add("--any_time_signature", action="store_true", help=what)
     what = f"the library that parses MIDI files; symusic is faster (pip install {SYMUSIC})"
     add("--midi_reader", choices=READERS, default="mido", help=what)
     what = "rebuild complete corpora; the old one stays until the new one is complete"
     add("--overwrite", action="store_true", help=what)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if "dataset" not in arguments:
+        arguments.dataset = default_corpora(arguments.dataset_dir)
+    return arguments
 
 
 def default_corpora(dataset_dir: Path) -> list[str]:

@@ -53,7 +53,11 @@ def parse_arguments() -> argparse.Namespace:
         description="Label the notes of a song, and the piece, with fine-tuned models.",
     )
     add = parser.add_argument
-    add("song", type=Path, help="a MIDI file, or a score as MusicXML, Humdrum or MEI")
+    add(
+        "song",
+        type=Path,
+        help="a MIDI file or a score: .musicxml, .mxl, .krn, .mei (which need partitura)",
+    )
     what = "a fine-tuned model, or a folder with several (those that come with the code)"
     add("--model", type=Path, default=SHIPPED_MODELS, help=what)
     add("--tasks", nargs="+", choices=TASKS, metavar="NAME", help="only these, of all with a model")

@@ -198,13 +198,18 @@ def _percent(share: float) -> str:
 def _draw_axes(axes: Any, song: Song, title: str) -> None:
     """Number the bars, name the octaves, and draw lines at both."""
     first, last = axes.get_xlim()
-    bars = _in_bars(song, song.bars.start)
+    bars, numbers = _in_bars(song, song.bars.start), song.bars.number
     step = 1
     while step * np.diff(bars, append=last).mean() * _points(axes)[0] < 0.5 * POINTS:
         step *= 2
-    shown = [bar for bar in range(0, len(bars), step) if first <= bars[bar] < last]
-    numbers = [song.bars.number[bar] for bar in shown]
-    axes.set_xticks(bars[shown], numbers, fontsize=SMALL, parse_math=False)
+    shown = [
+        bar
+        for bar, number in enumerate(numbers)
+        if first <= bars[bar] < last
+        and (step == 1 or (number.isdigit() and int(number) % step == 1))  # 1, 5, 9, ...
+    ]
+    labels = [numbers[bar] for bar in shown]
+    axes.set_xticks(bars[shown], labels, fontsize=SMALL, parse_math=False)
     low, high = axes.get_ylim()
     octaves = [pitch for pitch in range(0, 128, 12) if low < pitch < high]
     axes.set_yticks(octaves, [pitch_name(pitch) for pitch in octaves], fontsize=SMALL)

@@ -59,7 +59,7 @@ def note_records(annotation: Annotation) -> list[dict]:
     """A record for each note of the song, in its order.
 
     `track` counts the song's instruments (`song.Notes`) from 1; beats are quarter notes; `measure`,
-    of scores only, is the printed number of the measure; middle C (60) is C4; `midi_velocity` is
+    of scores only, is the measure number in the file; middle C (60) is C4; `midi_velocity` is
     how hard the note is struck (1..127). `TASK` is the label by name and `TASK_probability` its
     probability, None for notes that were not read; `localkey_span` is the decoded key at the note.
     """

@@ -40,8 +40,8 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
         )
     if metres := other_metres(song.notes):
         found.append(
-            f"there is music in {', '.join(metres)}: the models count bars of four quarter notes "
-            "from the beginning, whatever the metre, so what hangs on bars may be wrong"
+            f"time signature {', '.join(metres)}: the models assume bars of four quarter notes, so "
+            "labels that depend on bars may be wrong"
         )
     if pitch:
         found.append(
@@ -61,7 +61,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     if oddities := song.oddities:
         found.append(f"the file is odd, but was read as far as it goes: {told(oddities)}")
     if not song.tempos:
-        found.append("the file has no tempo: seconds are reckoned at 120 beats a minute")
+        found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import partitura
 from lxml import etree
 from partitura.score import Tempo, TimeSignature, Transposition
+from partitura.utils.music import to_quarter_tempo
 
 from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT
 from m2bert.notes.legal_midi import LAST_TICK
@@ -179,7 +180,7 @@ def _tempos(parts: list[Any], clock: _Clock) -> tuple[tuple[int, float], ...]:
     begin = clock.ticks(parts[0], 0)
     found = [(tick, tempo) for tick, tempo in _timed(parts, clock, Tempo) if tempo.bpm > 0]
     tempos = {
-        (0 if tick == begin else tick, 60e6 / tempo.microseconds_per_quarter)
+        (0 if tick == begin else tick, to_quarter_tempo(tempo.unit or "q", tempo.bpm))
         for tick, tempo in found
     }
     return tuple(sorted(tempos))

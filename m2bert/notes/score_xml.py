@@ -56,7 +56,7 @@ def prepare_musicxml(root: Any) -> int:
 
     Transpositions by octaves become part of those in semitones; metronome marks without a tempo for
     playback get one; cue notes, which are not played, and notes without a pitch become rests;
-    microtones become the nearest semitone towards the natural note; `NOT_READ` is removed.
+    alterations are truncated to whole semitones; `NOT_READ` is removed.
     """
     unpitched = 0
     for transpose in root.iter("transpose"):
