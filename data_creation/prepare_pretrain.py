@@ -134,7 +134,7 @@ def make_corpus(
 
     `reader` is one of `m2bert.notes.midi.READERS`. What was begun with other arguments is not
     continued. Files that give no song are skipped, counted and listed with the reason in
-    `NAME.json`. Raises `UserError` if there are no files, or no usable one among them, or if a
+    `NAME.json`. Raises `UserError` if it finds no files, or no usable one among them, or if a
     complete corpus was made from other files or by another rule for time signatures.
     """
     if not overwrite and (corpus := complete_corpus(output_dir, name)) is not None:

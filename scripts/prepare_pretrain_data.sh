@@ -2,7 +2,8 @@
 # Usage: bash scripts/prepare_pretrain_data.sh [dataset_dir] [lmd_dir] [output_data_root] [flags]
 #
 # Makes the corpora for pre-training from the published folder layouts:
-#   dataset_dir       holds pop909_processed, EMOPIA_1.0, ... (default: dataset_dir)
+#   dataset_dir       holds pop909_processed, EMOPIA_1.0, ... (default: dataset_dir), and possibly
+#                     openscore_lieder and openscore_quartets, which are prepared if they are there
 #   lmd_dir           LMD's folder (default: lmd_matched)
 #   output_data_root  where the corpora go (default: data/pretrain)
 # Further flags go to `python -m data_creation.prepare_pretrain` (--help lists them). A data set

@@ -196,7 +196,7 @@ def _timed(parts: list[Any], clock: _Clock, kind: type) -> list[tuple[int, Any]]
 
 
 def _measures(parts: list[Any], clock: _Clock) -> Bars:
-    """The measures of the part with most, and their printed numbers."""
+    """The measures of the part with most, and their numbers in the file."""
     part = max(parts, key=lambda part: len(part.measures))
     measures = [m for m in part.measures if m.end.t > m.start.t]  # kern ends with an empty one
     names = [str(measure.number if measure.name is None else measure.name) for measure in measures]

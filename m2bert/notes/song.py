@@ -72,7 +72,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Bars:
-    """Where bars begin, ticks int64 (bars,), and their numbers as printed, (bars,) strings."""
+    """Where bars begin, ticks int64 (bars,), and their numbers in the file, (bars,) strings."""
 
     start: np.ndarray
     number: tuple[str, ...]
