@@ -24,7 +24,7 @@ from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
 from m2bert.base.arguments import PRECISIONS, checked, not_negative
-from m2bert.base.devices import choose_device, choose_precision
+from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
 from m2bert.base.files import read_json, refuse_folder, replacing_together
 from m2bert.model.folder import SHIPPED_MODELS
@@ -90,9 +90,11 @@ def main() -> None:
         device = choose_device(args.cpu)
         precision = choose_precision(args.precision, device)
         progress = partial(tqdm, desc="tasks", disable=None, leave=False, ncols=80)
-        annotation = annotate(
-            song, models, device, args.stride, precision, progress, args.key_change
-        )
+        check_device(device)
+        with enough_memory("--cpu computes on the CPU"):
+            annotation = annotate(
+                song, models, device, args.stride, precision, progress, args.key_change
+            )
         for path, write in outputs.items():
             write(annotation, temporary / path.name)
     tracks = counted(len(np.unique(song.notes.track)), "track")

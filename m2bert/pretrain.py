@@ -60,7 +60,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--precision", choices=PRECISIONS, help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
-    add("--num_workers", type=whole, default=1, help="processes that read batches ahead")
+    what = "processes that read batches ahead (1; 0 on a GPU, where a step hides the reading)"
+    add("--num_workers", type=whole, help=what)
     add("--log_steps", type=count, default=50, help="steps between two lines of figures")
     add(
         "--save_minutes",
@@ -89,12 +90,15 @@ def main() -> int:
                 f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
                 f"({processes.count} processes times --accumulation_steps)"
             )
-    run = PretrainingRun(args, processes)
+    if args.num_workers is None:
+        args.num_workers = 1 if processes.device.type == "cpu" else 0
     try:
+        run = PretrainingRun(args, processes)
         status = run.go()
     except torch.OutOfMemoryError as error:
         raise processes.failure(
-            "the GPU's memory is too small for this step: --accumulation_steps computes it in parts"
+            "the GPU's memory is too small for this step: --accumulation_steps computes it in "
+            "parts, and smaller presets need less"
         ) from error
     run.folder.close()
     processes.end()

@@ -1,18 +1,63 @@
 """The device that models run on, a CUDA GPU or the CPU, and their precision there."""
 
 import timeit
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
+
+from m2bert.base.errors import UserError
 
 LEAST_GAIN = 1.2
 """On a CPU "auto" chooses bf16 only if it is at least this many times as fast as fp32, which is
 more exact."""
 
 
-def choose_device(cpu: bool) -> torch.device:
-    """The GPU, if there is one and `cpu` is false; else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+def choose_device(cpu: bool, say: Callable[[str], object] = print) -> torch.device:
+    """The GPU, if there is one and `cpu` is false; else the CPU. Apple's GPUs are not used.
+
+    say: gets a warning if there is a GPU that torch cannot use.
+    """
+    if cpu:
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        has_gpu = torch.cuda.is_available()
+    if caught and not has_gpu:
+        is_old = any("too old" in str(warning.message) for warning in caught)
+        why = "its driver is too old for this torch" if is_old else "its driver gives an error"
+        say(
+            f"warning: the GPU cannot be used ({why}), so the CPU computes: update the driver, or "
+            "install a torch that fits it"
+        )
+    return torch.device("cuda" if has_gpu else "cpu")
+
+
+def check_device(device: torch.device) -> None:
+    """Raise `UserError` if a GPU does not compute."""
+    if device.type == "cpu":
+        return
+    try:
+        torch.ones(1, device=device).add_(1).item()
+    except RuntimeError as error:
+        if "no kernel image" in str(error):
+            name, version = torch.cuda.get_device_name(device), torch.__version__
+            why = f"torch {version} has no code for the {name}: install a release that has"
+        elif isinstance(error, torch.OutOfMemoryError):
+            why = "the GPU's memory is taken by other programs: end them"
+        else:
+            why = "the GPU does not answer, or belongs to another program: look at nvidia-smi"
+        raise UserError(f"{why}, or compute on the CPU with --cpu") from error
+
+
+@contextmanager
+def enough_memory(advice: str) -> Iterator[None]:
+    """Raise `UserError` with advice to the user if the block needs more memory than the GPU has."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"the GPU's memory is too small: {advice}") from error
 
 
 def choose_precision(
@@ -26,9 +71,10 @@ def choose_precision(
     say: gets a line about the choice of "auto", or a warning if the wanted bf16 is slower here.
     """
     if device.type != "cpu":
-        if wanted in ("fp32", "bf16"):
-            return wanted
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        if wanted == "bf16" and not has_bf16:
+            say("warning: this GPU has no bf16 and emulates it slowly: leave out --precision bf16")
+        return wanted if wanted in ("fp32", "bf16") else "bf16" if has_bf16 else "fp32"
     if wanted in (None, "fp32"):
         return "fp32"
     gain = bf16_gain()

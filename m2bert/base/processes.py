@@ -6,6 +6,7 @@ machine lacks), they exchange values, so that all decide the same.
 """
 
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +19,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from m2bert.base.devices import choose_device, choose_precision
+from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import Told, UserError, tell
 
 LONGEST_WAIT = timedelta(hours=3)
@@ -29,28 +30,50 @@ Item = TypeVar("Item")
 
 
 def start_processes(cpu: bool) -> "Processes":
-    """Connect this process with the others, which `torchrun` describes in environment variables,
-    and choose its device.
+    """Connect this process with the others, which `torchrun` describes in environment variables
+    (or SLURM's `srun`, with torch's RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set), and choose
+    its device.
 
     cpu: whether to use the CPU even where there is a GPU.
 
-    Raises `UserError` if there are more processes on this machine than GPUs.
+    Raises `UserError` if a variable is missing, for a GPU that does not compute, and if there are
+    more processes on this machine than GPUs.
     """
     device, count = choose_device(cpu), int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
+        check_device(device)
         return Processes(device)
+    missing = [n for n in ("RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ]
+    if missing:
+        raise UserError(
+            f"WORLD_SIZE is set, but {', '.join(missing)} are not: start several processes with "
+            "torchrun, or unset WORLD_SIZE"
+        )
     if device.type == "cuda":
-        here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-        if here > gpus:
-            raise UserError(
-                f"{here} processes cannot share {gpus} GPUs: "
-                "--nproc_per_node must be at most their number"
-            )
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = torch.device("cuda", own_gpu(torch.cuda.device_count()))
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
-    return Processes(device, distributed.get_rank(), count)
+    processes = Processes(device, distributed.get_rank(), count)
+    with processes.as_one():
+        check_device(device)
+    if device.type == "cuda":
+        processes.refuse_shared_gpus()
+    return processes
+
+
+def own_gpu(gpus: int) -> int:
+    """Which of the GPUs that this process sees is its own: the only one (SLURM can show each task
+    one), or that of its number on this machine."""
+    if gpus == 1:
+        return 0
+    number = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
+    if number >= gpus:
+        raise UserError(
+            f"process {number + 1} of this machine has no GPU of its own, there are {gpus}: "
+            "--nproc_per_node must be at most their number"
+        )
+    return number
 
 
 class Processes:
@@ -126,6 +149,19 @@ class Processes:
             self.wait()  # torchrun ends all when one exits, so none may before it has printed
             raise Told from error
 
+    def refuse_shared_gpus(self) -> None:
+        """Raise `UserError` in all processes if two of them have the same GPU."""
+        identity = torch.cuda.get_device_properties(self.device).uuid
+        mine = (socket.gethostname(), str(identity), self.device.index)
+        found = [mine] * self.count
+        distributed.all_gather_object(found, mine, group=self._group)
+        with self.as_one():
+            if len(set(found)) < self.count:
+                raise UserError(
+                    f"{self.count} processes have {len(set(found))} GPUs: --nproc_per_node must be "
+                    "at most the number of GPUs of a machine"
+                )
+
     def from_main(self, act: Callable[[], bool]) -> bool:
         """Call `act` in the main process only, and return its answer in all."""
         with self.as_one():
@@ -163,7 +199,9 @@ class Processes:
         devices = [self.device] if self.device.type == "cuda" else None
         with warnings.catch_warnings():  # newer releases have another name for this flag
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            return DistributedDataParallel(model, devices, broadcast_buffers=False)
+            return DistributedDataParallel(
+                model, devices, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
 
     def local_gradients(self, wrapped: nn.Module) -> AbstractContextManager:
         """Within this context, backward passes through a wrapped model add to this process's own

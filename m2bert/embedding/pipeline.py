@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from m2bert.base.devices import choose_device, choose_precision
+from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import UserError, show_lines_at_once
 from m2bert.base.files import read_json, refuse_folder, replacing, write_json
 from m2bert.base.workers import map_in_processes
@@ -77,6 +77,7 @@ def embed_files(args: argparse.Namespace) -> None:
     show_lines_at_once(escape=True)
     files = collect_music_files(args.files)
     device = choose_device(args.cpu)
+    check_device(device)
     precision = choose_precision(args.precision, device)
     config, backbone = choose_model(args.ckpt or ENCODER, args.preset, args.index_layer)
     assert backbone is not None  # there is always a checkpoint here
@@ -94,7 +95,8 @@ def embed_files(args: argparse.Namespace) -> None:
         vectors_file.touch()  # whether this is possible shows before the work, not after it
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
-        write_vectors(vectors_file, reading, model.to(device), args, precision)
+        with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
+            write_vectors(vectors_file, reading, model.to(device), args, precision)
         seconds, notes = monotonic() - begin, sum(map(len, reading.notes))
         record = {
             "format_version": VECTORS_FORMAT,

@@ -32,7 +32,7 @@ class LabelledSegments:
     Attributes:
         notes: (segments, notes, 4) uint8.
         labels: (segments, notes) or (segments,) int16.
-        states: of an encoder that is frozen, (segments, notes, hidden_size) float16.
+        states: of an encoder that is frozen, (segments, notes, hidden_size) float16 or bfloat16.
     """
 
     notes: Tensor

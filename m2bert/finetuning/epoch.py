@@ -92,7 +92,7 @@ class ClassifierTrainer:
             data = LabelledSegments(*moved)
         counted = counted_in_loss(data.notes, data.labels, self.task.loss_on)
         in_loss = counted.view(len(data), -1).sum(1).cpu().numpy()  # notes of each segment
-        cut = self.cut(order)
+        cut = self.cut(order, self.batch_size)
         steps = self.recipe.epochs * len(cut)
         done = self.steps - (epoch - 1) * len(cut)
         if not done:
@@ -125,7 +125,8 @@ class ClassifierTrainer:
         order = np.argsort(-data.lengths, kind="stable")
         predictions = torch.zeros_like(data.labels)
         sums_and_counts = torch.zeros(2, len(data), device=self.device)
-        mine = self.cut(order)[self.processes.index :: self.processes.count]
+        size = self.batch_size if self.device.type == "cpu" else usual_batch_size(self.device)
+        mine = self.cut(order, size)[self.processes.index :: self.processes.count]
         for rows in batches(mine, title):
             index = torch.from_numpy(rows).to(self.device, non_blocking=True)
             read = self.forward(self.model, data, rows, predictions)
@@ -146,9 +147,9 @@ class ClassifierTrainer:
         kept = {name: t.to(self.device) * self.processes.is_main for name, t in tensors.items()}
         self.predictions, self.losses = kept["predictions"], list(kept["losses"])
 
-    def cut(self, order: np.ndarray) -> list[np.ndarray]:
+    def cut(self, order: np.ndarray, size: int) -> list[np.ndarray]:
         """Segment numbers in order -> batches of them."""
-        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        return [order[i : i + size] for i in range(0, len(order), size)]
 
     def forward(
         self,
@@ -164,21 +165,27 @@ class ClassifierTrainer:
         For note tasks a batch ends with its longest segment: nothing looks at padding.
         """
         lengths = data.lengths[rows]
+        longest = self.rounded(lengths.max())
         index = torch.from_numpy(rows).to(self.device, non_blocking=True)
         notes, labels = data.notes[index], data.labels[index]
         if self.task.level == "note":
-            notes, labels = notes[:, : lengths.max()], labels[:, : lengths.max()]
+            notes, labels = notes[:, :longest], labels[:, :longest]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             padded = bool(lengths.min() < notes.shape[1])
             states = None if data.states is None else data.states[index, : notes.shape[1]].float()
             logits = model(notes, padded, states)
         classes = logits.detach().argmax(-1).to(predictions.dtype) * counting
         if self.task.level == "note":
-            predictions[index, : lengths.max()] = classes
+            predictions[index, : notes.shape[1]] = classes
         else:
             predictions[index] = classes
         counted = counted_in_loss(notes, labels, self.task.loss_on) & counting
         return segment_losses(logits, labels, counted, self.last_class_weight)
+
+    def rounded(self, length: int) -> int:
+        """The length to compute. On a GPU it is a multiple of 128, as new shapes cost time there;
+        a CPU computes no note more than it must."""
+        return length if self.device.type == "cpu" else -(-length // 128) * 128
 
     def mean_of_batches(self, sums: Tensor, counts: Tensor) -> Tensor:
         """Mean loss of batches in file order, of those that have something to count."""
@@ -211,7 +218,8 @@ def with_states(
     device = processes.device
     model.to(device).eval()
     shape = (*segments.notes.shape[:2], model.config.hidden_size)
-    states = torch.zeros(shape, dtype=torch.float16, device=device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    states = torch.zeros(shape, dtype=dtype, device=device)
     lengths = segments.lengths
     order, size = np.argsort(-lengths, kind="stable"), usual_batch_size(device)
     for first in processes.progress(range(0, len(order), size), "states of the encoder"):
@@ -220,7 +228,7 @@ def with_states(
         if model.level == "note":
             notes = notes[:, : lengths[rows].max()]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            states[rows, : notes.shape[1]] = model.states(notes).half()
+            states[rows, : notes.shape[1]] = model.states(notes).to(dtype)
     return replace(segments, states=states)
 
 

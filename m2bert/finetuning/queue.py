@@ -37,9 +37,14 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
             failed = True
             tell(error)
         except torch.OutOfMemoryError as error:
+            advice = (
+                "--freeze keeps the states of all segments there: fewer JOBS need less, and --cpu "
+                "computes on the CPU"
+                if args.freeze
+                else "fewer JOBS or a smaller --batch_size help"
+            )
             raise processes.failure(
-                f"{task.name}: the GPU's memory is too small: fewer JOBS or a smaller --batch_size "
-                "help"
+                f"{task.name}: the GPU's memory is too small: {advice}"
             ) from error
     finished = sum(run.is_finished for run in runs)
     processes.say(

@@ -52,6 +52,9 @@ PREDICTIONS = "predictions"
 RECORDED = "task seed fold metric best_epoch valid_score test_score clean_test_score data settings"
 """The entries that a model's record copies from its run's result."""
 
+BYTES_PER_SECOND = 400e6
+"""What a usual disk takes."""
+
 LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn")
 
 
@@ -116,7 +119,7 @@ class FinetuningRun:
             for leftovers in (self.folder, self.folder / MODEL_FOLDER):
                 remove_temporaries(leftovers)  # of a killed process
             self.write_log()  # as far as the saved state goes
-        saved_at, saving_took = time.monotonic(), 0.0
+        saved_at, saving_took = time.monotonic(), self.expected_saving()
         with self.stop:
             while len(self.epochs) < self.args.recipe.epochs:
                 try:
@@ -133,6 +136,11 @@ class FinetuningRun:
                         saving_took = saved_at - begun
         if is_main:
             self.conclude()
+
+    def expected_saving(self) -> float:
+        """About how many seconds it takes to save the state, until that has been measured."""
+        state = pack_state(self.trainer.model, self.trainer.optimiser).values()
+        return sum(tensor.nbytes for tensor in state) / BYTES_PER_SECOND
 
     def halt(self) -> NoReturn:
         """Save the state in the middle of an epoch, and exit."""
@@ -278,6 +286,7 @@ class FinetuningRun:
             "processes": processes.count,
             "precision": self.args.precision,
             "attention": attention.NAME,
+            "kernels": attention.kernels(processes.device, self.args.precision),
             "versions": versions(),
         }
 

@@ -3,34 +3,82 @@
 A local layer lets a note see the notes at most `reach` away. Masked full attention would compute
 every pair of notes and throw most away; here the queries of a block of notes meet the keys of that
 block and of its two neighbours alone. Dropout, padding and gradients are those of the full form.
+
+On a GPU in bfloat16 FlashAttention has local layers of its own. They are off until they have been
+compared with the blocks on a card (`scripts/check_gpu.sh`); M2BERT_LOCAL_ATTENTION=flash in the
+environment turns them on.
 """
+
+import os
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend
 from transformers import AttentionInterface, AttentionMaskInterface
 
 NAME = "m2bert_blocks"
 """The name under which transformers knows this attention."""
 
+HEAD_WIDTH = 64
+"""Of the heads of every preset."""
 
-def attention_masks(length: int, real: Tensor | None, reach: int, device: torch.device) -> dict:
-    """The masks of global and local layers, True where attention is allowed.
+# cuDNN's attention, which torch prefers on an H100, rounds dropout to sixteenths (torch before
+# 2.14), has given NaN gradients for masks of 192 keys (pytorch issue 196678), and plans every new
+# shape for half a second.
+torch.backends.cuda.enable_cudnn_sdp(False)
 
-    length: notes of a segment; real: (batch, notes) bool, the notes that may be attended to, None
-    means all; reach: how far a local layer sees to either side.
+
+def uses_flash(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether local layers are computed by FlashAttention."""
+    wanted = os.environ.get("M2BERT_LOCAL_ATTENTION") == "flash"
+    return wanted and device.type == "cuda" and dtype == torch.bfloat16
+
+
+def attention_masks(like: Tensor, real: Tensor | None, reach: int) -> dict:
+    """The masks of global and local layers, as the kernels add them to the scores: 0 where
+    attention is allowed, -inf elsewhere.
+
+    like: (batch, notes, width), of the dtype that attention is computed in, on its device; real:
+    (batch, notes) bool, the notes that may be attended to, None means all; reach: how far a local
+    layer sees to either side.
 
     They are made here because transformers' own would ask the device whether there is any padding,
     which makes the host wait at every step. Every note may attend to itself: padding far from any
     real note would have no key otherwise, and its result, which nothing reads, would be NaN. Where
-    blocks save work the local mask is that of `block_attention`.
+    blocks save work the local mask is that of `block_attention`; for FlashAttention it is
+    `sequence_bounds`.
     """
-    if real is None:
-        keys, rows = None, torch.ones(1, length, dtype=torch.bool, device=device)
-    else:
-        keys, rows = real[:, None, None, :], real
+    batch, length = like.shape[:2]
+    keys = None if real is None else additive(real[:, None, None, :], like.dtype)
+    if uses_flash(like.device, like.dtype):
+        return {"full_attention": keys, "sliding_attention": sequence_bounds(like, real)}
+    rows = torch.ones(1, length, dtype=torch.bool, device=like.device) if real is None else real
     local = block_mask(rows, reach) if blocks_save_work(length, reach) else band_mask(rows, reach)
+    local = additive(local, like.dtype)
+    if local.ndim == 5:
+        local = local.expand(batch, -1, -1, -1, -1).contiguous()
     return {"full_attention": keys, "sliding_attention": local}
+
+
+def kernels(device: torch.device, precision: str) -> dict[str, str]:
+    """The names of the kernels that compute attention on a device in a `precision` ("fp32" or
+    "bf16"): of global layers without and with padding, and of local layers. For results, as figures
+    may differ between kernels in the last digits."""
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    x = torch.zeros(2, 1, 256, HEAD_WIDTH, device=device, dtype=dtype)
+    forms = {"global": None, "padded": x[:, :, :1, :1].expand(2, 1, 256, 256)}
+    named = {
+        form: SDPBackend(torch._fused_sdp_choice(x, x, x, mask, 0.0, False)).name.lower()
+        for form, mask in forms.items()
+    }
+    local = "flash_attention, windows" if uses_flash(device, dtype) else named["padded"]
+    return named | {"local": local}
+
+
+def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same mask as numbers: kernels would convert one of bools in every layer."""
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, -torch.inf)
 
 
 def blocks_save_work(length: int, reach: int) -> bool:
@@ -64,12 +112,17 @@ def attend(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
+    sliding_window: int | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
     """What transformers calls in every layer: (batch, heads, notes, width) each -> (batch, notes,
-    heads, width). A mask of five dimensions asks for blocks."""
+    heads, width). A mask of five dimensions asks for blocks, one of one for FlashAttention."""
     if attention_mask is not None and attention_mask.ndim == 5:
         attended = block_attention(query, key, value, attention_mask, dropout, scaling)
+    elif attention_mask is not None and attention_mask.ndim == 1:
+        assert sliding_window is not None  # only local layers have such a mask
+        reach = sliding_window - 1  # transformers counts the note itself
+        return flash_attention(query, key, value, attention_mask, reach, dropout, scaling), None
     else:
         attended = F.scaled_dot_product_attention(
             query, key, value, attention_mask, dropout, scale=scaling
@@ -80,14 +133,17 @@ def attend(
 def block_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scale: float | None
 ) -> Tensor:
-    """Local attention, (batch, heads, notes, width), with a mask of `block_mask`."""
+    """Local attention, (batch, heads, notes, width), with a mask of `block_mask` (batch, ...)."""
     batch, heads, notes, width = query.shape
     blocks, reach = mask.shape[1], mask.shape[3]
-    query = F.pad(query, (0, 0, 0, -notes % reach)).view(batch, heads, blocks, reach, width)
+    if notes % reach:  # padding by nothing would copy
+        query = F.pad(query, (0, 0, 0, -notes % reach))
+    query = query.unflatten(2, (blocks, reach))
     key, value = _three_blocks(key, reach), _three_blocks(value, reach)
     # blocks become rows of a batch
-    query, key, value = (t.transpose(1, 2).flatten(0, 1) for t in (query, key, value))
-    mask = mask.expand(batch, -1, -1, -1, -1).flatten(0, 1)
+    query, key, value, mask = (
+        t.flatten(0, 1) for t in (*(t.transpose(1, 2) for t in (query, key, value)), mask)
+    )
     attended = F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale)
     attended = attended.unflatten(0, (batch, blocks)).transpose(1, 2)
     return attended.reshape(batch, heads, blocks * reach, width)[:, :, :notes]
@@ -98,6 +154,40 @@ def _three_blocks(x: Tensor, reach: int) -> Tensor:
     heads, blocks, 3 reach, width); before the first note and after the last there are zeros."""
     padded = F.pad(x, (0, 0, reach, reach + -x.shape[2] % reach))
     return padded.unfold(2, 3 * reach, reach).transpose(-1, -2)
+
+
+def sequence_bounds(like: Tensor, real: Tensor | None) -> Tensor:
+    """Where sequences begin and end for `flash_attention`, int32, among the (batch * notes) notes:
+    in each row its real notes, then its padding, which so is no key of a real note."""
+    batch, notes = like.shape[:2]
+    row = torch.arange(batch + 1, dtype=torch.int32, device=like.device) * notes
+    if real is None:
+        return row
+    padding = row[:-1] + real.sum(1, dtype=torch.int32)
+    return torch.cat((torch.stack((row[:-1], padding), 1).flatten(), row[-1:]))
+
+
+def flash_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bounds: Tensor,
+    reach: int,
+    dropout: float,
+    scale: float | None,
+) -> Tensor:
+    """Local attention, (batch, heads, notes, width) each -> (batch, notes, heads, width), within
+    `sequence_bounds`; on a GPU in bfloat16."""
+    batch, notes = query.shape[0], query.shape[2]
+    query, key, value = (t.transpose(1, 2).flatten(0, 1) for t in (query, key, value))
+    # torch's public functions have either windows or dropout
+    attended = torch.ops.aten._flash_attention_forward(
+        *(query, key, value, bounds, bounds, notes, notes, dropout, False, False),
+        scale=scale,
+        window_size_left=reach,
+        window_size_right=reach,
+    )[0]
+    return attended.unflatten(0, (batch, notes))
 
 
 AttentionInterface.register(NAME, attend)

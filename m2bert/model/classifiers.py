@@ -55,10 +55,10 @@ class Classifier(SavedModel):
         self.backbone = M2BertModel(config)
         read = config.num_hidden_layers - (LAST_LAYER - index_layer)
         self.backbone.note_bert1.layers[read:].requires_grad_(False)
-        self._add_head(config.hidden_size, len(self.classes))
+        self.add_head()
 
-    def _add_head(self, width: int, classes: int) -> None:
-        """Add the modules that read states (batch, notes, width)."""
+    def add_head(self) -> None:
+        """Add the modules that read states, with weights drawn from torch's current seed."""
         raise NotImplementedError
 
     @classmethod
@@ -120,8 +120,8 @@ class NoteClassifier(Classifier):
 
     level = "note"
 
-    def _add_head(self, width: int, classes: int) -> None:
-        self.classifier = nn.Sequential(nn.Linear(width, classes))
+    def add_head(self) -> None:
+        self.classifier = nn.Sequential(nn.Linear(self.config.hidden_size, len(self.classes)))
 
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
@@ -156,14 +156,15 @@ class PieceClassifier(Classifier):
 
     level = "piece"
 
-    def _add_head(self, width: int, classes: int) -> None:
+    def add_head(self) -> None:
+        width = self.config.hidden_size
         self.attention = nn.ModuleDict(
             {
                 "ws1": nn.Linear(width, ATTENTION_WIDTH, bias=False),
                 "ws2": nn.Linear(ATTENTION_WIDTH, ASPECTS, bias=False),
             }
         )
-        self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, classes))
+        self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, len(self.classes)))
 
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None

@@ -101,8 +101,8 @@ class M2BertModel(SavedModel):
 
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
         reach = self.config.local_attention // 2
-        masks = attention.attention_masks(notes.shape[1], real, reach, notes.device)
         embedded = self.embed_tokens(notes)
+        masks = attention.attention_masks(embedded, real, reach)
         return self.note_bert1(inputs_embeds=embedded, attention_mask=masks, **kwargs)
 
 

@@ -69,6 +69,7 @@ class StableAdamW(Adam):
     """
 
     betas, eps = (0.9, 0.99), 1e-8
+    sizes: Tensor | None = None
 
     def betas_at(self, step: int) -> tuple[float, float]:
         beta1, beta2 = ((beta - beta**step) / (1 - beta**step) for beta in self.betas)
@@ -80,21 +81,32 @@ class StableAdamW(Adam):
         ratios = torch._foreach_maximum(squares, self.eps**2)
         torch._foreach_sqrt_(ratios)
         ratios = torch._foreach_div(gradients, ratios)
-        rates = torch._foreach_norm(ratios)
-        torch._foreach_div_(rates, [math.sqrt(w.numel()) for w in weights])
-        torch._foreach_clamp_min_(rates, 1.0)
-        torch._foreach_reciprocal_(rates)
-        torch._foreach_mul_(rates, group["lr"])
-
-        decays = torch._foreach_mul(rates, -group["weight_decay"])
-        torch._foreach_add_(decays, 1.0)
-        torch._foreach_mul_(weights, decays)
+        sizes = self.sizes_of(weights)
+        greatest = torch.stack(torch._foreach_norm(ratios)) / sizes.to(ratios[0].dtype).sqrt()
+        rates = greatest.clamp(min=1.0).reciprocal() * group["lr"]
+        decays = rates * -group["weight_decay"] + 1.0
+        torch._foreach_mul_(weights, spread(decays, sizes, weights))
 
         updates = torch._foreach_sqrt(squares)
         torch._foreach_add_(updates, self.eps)
         updates = torch._foreach_div(averages, updates)
-        torch._foreach_mul_(updates, rates)
+        torch._foreach_mul_(updates, spread(rates, sizes, weights))
         torch._foreach_sub_(weights, updates)
+
+    def sizes_of(self, weights: Tensors) -> Tensor:
+        """Numbers of each weight, (weights,) int64 on their device. Kept: the host would wait for
+        the device to make it anew."""
+        if self.sizes is None or len(self.sizes) != len(weights):
+            self.sizes = torch.tensor([w.numel() for w in weights], device=weights[0].device)
+        return self.sizes
+
+
+def spread(values: Tensor, sizes: Tensor, weights: Tensors) -> Tensors:
+    """Repeat each value to the size and shape of its weight: on a GPU foreach takes pairs of the
+    same shape in a few launches, and pairs of others one by one."""
+    counts = [w.numel() for w in weights]
+    repeated = values.repeat_interleave(sizes, output_size=sum(counts)).split(counts)
+    return [r.view_as(w) for r, w in zip(repeated, weights, strict=True)]
 
 
 class AdamW(Adam):

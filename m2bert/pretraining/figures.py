@@ -51,18 +51,22 @@ class Speedometer:
 
 
 def measure_peak(device: torch.device, precision: str) -> float | None:
-    """FLOP/s of large matrix products on a GPU, measured (a few ms); None on a CPU."""
+    """FLOP/s of large matrix products on a GPU, measured (a few ms); None on a CPU, and where the
+    GPU has no room for them."""
     if device.type != "cuda":
         return None
     size, repeats = 8192, 10
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    a, b = torch.randn(2, size, size, device=device, dtype=dtype).unbind()
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.mm(a, b)
-    begin.record()
-    for _ in range(repeats):
+    try:
+        a, b = torch.randn(2, size, size, device=device, dtype=dtype).unbind()
         torch.mm(a, b)
-    end.record()
+        begin.record()
+        for _ in range(repeats):
+            torch.mm(a, b)
+        end.record()
+    except torch.OutOfMemoryError:
+        return None
     end.synchronize()
     del a, b
     torch.cuda.empty_cache()

@@ -151,12 +151,22 @@ class Pianoroll(NamedTuple):
         return rows.index_select(0, places).view(*first_row.shape, -1)
 
 
-def pianoroll_targets(notes: Tensor, pianoroll: str, bars: int) -> Pianoroll:
+def token_bars(notes: Tensor) -> Tensor:
+    """The token bar that each note of a batch lies in, counted from 0 in each segment: (batch,
+    notes, 4), any integer dtype -> (batch, notes) int64."""
+    opens = (notes[..., 0] == BAR_NEW).long()
+    return opens.cumsum(1) - opens[:, :1]
+
+
+def pianoroll_targets(
+    notes: Tensor, pianoroll: str, bars: int, bar_of_note: Tensor | None = None
+) -> Pianoroll:
     """Pianoroll (and chroma) of each token bar of a batch of uncorrupted segments.
 
     notes: (batch, notes, 4), any integer dtype, padding at the end; pianoroll: "full" (12 chroma
     bins, then 86 pitch bins) or "nochroma"; bars: at least the greatest number of token bars of a
-    segment, given so that shapes do not depend on what is on the device.
+    segment, given so that shapes do not depend on what is on the device; bar_of_note: of
+    `token_bars`, if it is known already.
 
     Pitch bin 0 is the lowest Pitch id, B flat 0 (MIDI 22), so chroma bin 0 is B flat, and 2 is C.
 
@@ -166,8 +176,8 @@ def pianoroll_targets(notes: Tensor, pianoroll: str, bars: int) -> Pianoroll:
     """
     batch = len(notes)
     ids, real = notes.long(), real_notes(notes)
-    opens = ids[..., 0] == BAR_NEW
-    bar_of_note = opens.long().cumsum(1) - opens[:, :1].long()
+    if bar_of_note is None:
+        bar_of_note = token_bars(notes)
 
     slots = POSITIONS_PER_BAR
     start = ids[..., 1]
@@ -291,17 +301,19 @@ class Objective:
         counted: Tensor,
         bars: int,
         padded: bool,
+        bar_of_note: Tensor | None = None,
     ) -> Sums:
         """Predict a batch of uint8 notes (batch, notes, 4) from what became of them, and add up
         the losses.
 
         counted: (batch,) bool, the segments that count; bars: at least the number of token bars of
-        any segment; padded: False promises that there is no padding, which saves its mask.
+        any segment; padded: False promises that there is no padding, which saves its mask;
+        bar_of_note: as in `pianoroll_targets`.
         """
         real = real_notes(notes)
         outputs = model(corrupted.notes, real if padded else None)
         target = None
         if self.pianoroll != "none":
-            target = pianoroll_targets(notes, self.pianoroll, bars).dense()
+            target = pianoroll_targets(notes, self.pianoroll, bars, bar_of_note).dense()
         counted = counted[:, None]
         return loss_sums(outputs, notes, corrupted.selected & counted, real & counted, target)

@@ -10,7 +10,7 @@ from m2bert.base.seeds import seed_of_step
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import FIELDS
-from m2bert.pretraining.objectives import Objective, Sums, loss_terms, total_loss
+from m2bert.pretraining.objectives import Objective, Sums, loss_terms, token_bars, total_loss
 
 GREATEST_NORM = 3.0
 
@@ -50,9 +50,14 @@ class Trainer:
         self.predict = objective.sums
         self.weights = [w for w in model.parameters() if w.requires_grad]
         self.optimiser = StableAdamW(self.weights, lr=lr, weight_decay=weight_decay)
+        self.is_compiled = compile_mode is not None
         if compile_mode is not None:
-            # Noise is drawn outside: inductor cannot take its unsigned 64-bit constants.
-            self.predict = torch.compile(self.predict, mode=compile_mode)
+            # a form for batches with and without padding, of training and of validation, ...
+            torch._dynamo.config.recompile_limit = 16
+            # on one device the step is one graph: if it were none, that would be seen as an error
+            self.predict = torch.compile(
+                self.predict, mode=compile_mode, fullgraph=processes.count == 1
+            )
         self.first_bad_step = torch.tensor(-1, device=self.device)
 
     def train_step(self, batch: dict, step: int, factor: float = 1.0) -> Tensor:
@@ -92,8 +97,14 @@ class Trainer:
             batch[name].chunk(self.parts)[index].to(self.device, non_blocking=True)
             for name in ("notes", "keys", "counted")
         )
-        corrupted = self.objective.corrupt(notes, keys)
-        return self.predict(self.outputs, notes, corrupted, counted, batch["bars"], batch["padded"])
+        # Not in the compiled part: inductor cannot take the unsigned 64-bit constants of the noise,
+        # and torch 2.11's fails for running sums over many notes on a GPU.
+        corrupted, bar_of_note = self.objective.corrupt(notes, keys), token_bars(notes)
+        # compiled code is made for one number of bars; a segment has at most as many as notes
+        bars = notes.shape[1] if self.is_compiled else batch["bars"]
+        return self.predict(
+            self.outputs, notes, corrupted, counted, bars, batch["padded"], bar_of_note
+        )
 
     def outputs(self, notes: Tensor, real: Tensor | None) -> list[Tensor]:
         """What the heads say, in the chosen precision; shapes as in `M2BertForPreTraining`."""

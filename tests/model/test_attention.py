@@ -32,7 +32,9 @@ def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded)
     real = real if padded else torch.ones(1, notes, dtype=torch.bool).expand(2, -1)
     expected = slow_local_attention(query, key, value, real, reach)
     rows = real if padded else real[:1]
-    for mask in (attention.block_mask(rows, reach), attention.band_mask(rows, reach)):
+    blocks = attention.block_mask(rows, reach).expand(2, -1, -1, -1, -1)
+    for mask in (blocks, attention.band_mask(rows, reach)):
+        mask = attention.additive(mask, query.dtype)
         attended, _ = attention.attend(None, query, key, value, mask, scaling=1.0)
         torch.testing.assert_close(attended.transpose(1, 2), expected, atol=1e-5, rtol=1e-5)
 
@@ -40,14 +42,16 @@ def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded)
 def test_dropout_falls_on_attention_in_blocks():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, 256, 8)
-    mask = attention.block_mask(torch.ones(1, 256, dtype=torch.bool), 64)
+    mask = attention.additive(
+        attention.block_mask(torch.ones(1, 256, dtype=torch.bool), 64), query.dtype
+    )
     drawn = [attention.block_attention(query, key, value, mask, 0.5, 0.01) for _ in range(200)]
     exact = attention.block_attention(query, key, value, mask, 0.0, 0.01)
     assert not torch.allclose(drawn[0], exact, atol=1e-2)
     torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.06, rtol=0)
 
 
-@pytest.mark.parametrize(("notes", "shape"), [(192, (1, 1, 192, 192)), (193, (1, 4, 1, 64, 192))])
+@pytest.mark.parametrize(("notes", "shape"), [(192, (1, 1, 192, 192)), (193, (2, 4, 1, 64, 192))])
 def test_full_attention_is_left_to_short_segments(notes, shape):
-    masks = attention.attention_masks(notes, None, 64, torch.device("cpu"))
+    masks = attention.attention_masks(torch.zeros(2, notes, 8), None, 64)
     assert masks["sliding_attention"].shape == shape
