@@ -2,19 +2,22 @@
 
 python -m benchmarks.gpu_step [--preset base] [--batch_sizes 12 24 48] [--steps 30]
 
-First checks that every form of the step gives the losses and gradients that the plain form gives
-on the CPU, then prints a table and writes it as JSON.
+First compares the losses and gradients of every form of the step with those of the plain form on
+the CPU, then measures the forms that agree: a table is printed and, after every row, written as
+JSON.
 """
 
 import argparse
 import json
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +29,7 @@ from benchmarks.made_up_corpus import write_corpus
 from benchmarks.objectives import full_batch
 from m2bert.base.arguments import count
 from m2bert.base.devices import choose_device, choose_precision
-from m2bert.base.errors import UserError, run_command
+from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import write_text
 from m2bert.base.processes import Processes
 from m2bert.model import attention
@@ -40,43 +43,84 @@ from m2bert.pretraining.step import Trainer
 
 LENGTH, SONGS, SONG_NOTES = 1024, 200, 3000
 WARM_UP = 5
-SAME = 1e-4
-"""The greatest relative difference of losses and gradients, fp32, that is rounding."""
+LARGEST_DIFFERENCE = {"fp32": 1e-4, "bf16": 3e-2}
+"""Of losses and gradients, relative to their norm: more is no rounding."""
+
+
+class Form(NamedTuple):
+    """How the step is computed: local attention in blocks, by FlashAttention, or over all pairs of
+    notes; and the mode of torch.compile, None without."""
+
+    local: str = "blocks"
+    compile_mode: str | None = None
+
 
 FORMS = {
-    "all pairs": {"blocks": False},
-    "blocks": {},
-    "compiled": {"compile_mode": "default"},
-    "captured": {"compile_mode": "reduce-overhead"},
+    "blocks": Form(),
+    "all pairs": Form("all pairs"),
+    "flash": Form("flash"),
+    "compiled": Form(compile_mode="default"),
+    "captured": Form(compile_mode="reduce-overhead"),  # in CUDA graphs
+    "flash, compiled": Form("flash", "default"),
 }
-"""Forms of our step: local attention over all pairs of notes or in blocks, as it is, through
-torch.compile, and through torch.compile with CUDA graphs."""
+
+SMALL = replace(PRESETS["tiny"], num_hidden_layers=2, dropout=0.0)
+"""What is compared: one global and one local layer."""
+
+CASES = {
+    "2 x 1024": (2, 1024, False),
+    "2 x 1024, padded": (2, 1024, True),
+    "2 x 960, padded": (2, 960, True),
+    "2 x 100, padded": (2, 100, True),
+    "1 x 1024": (1, 1024, False),
+}
+"""Segments, notes of a segment, and whether the last one is padded."""
 
 
 def main() -> None:
+    show_lines_at_once()
     args = parse_arguments()
     device = choose_device(args.cpu)
     precision = choose_precision(args.precision, device)
     songs = made_up_songs()
-    check_forms(songs, device)
-    peak = measure_peak(device, precision)
-    config = PRESETS[args.preset]
-    rows = []
-    for size in args.batch_sizes:
-        batch = full_batch(songs, size)
-        for name, step in steps(config, songs, batch, device, precision):
-            rows.append(measure(name, size, step, args.steps, device))
-            print(line(rows[-1], config, peak))
-    record = {
+    record: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
+        "kernels": attention.kernels(device, precision),
         "preset": args.preset,
         "precision": precision,
-        "peak_flops": peak,
-        "rows": rows,
+        "differences": {},
+        "rows": [],
+        "failed": [],
     }
-    write_text(args.out, json.dumps(record, indent=1) + "\n")
+    on_cpu = {"blocks", "all pairs"}  # a check of this script; compiling would take minutes
+    forms = {n: f for n, f in FORMS.items() if device.type == "cuda" or n in on_cpu}
+    record["peak_flops"] = measure_peak(device, precision)
+    write = partial(write_record, args.out, record)
+    expected = {name: outcome(plain_trainer(), batch_of(songs, *of)) for name, of in CASES.items()}
+    setting = Setting(PRESETS[args.preset], songs, device, precision)
+    batches = [full_batch(songs, size) for size in args.batch_sizes]
+    for name, form in forms.items():
+        record["differences"][name] = found = compare(form, songs, device, expected)
+        print(verdict(name, found))
+        write()
+        if all(map(is_rounding, found.items())):
+            for batch in batches:
+                add_rows(record, steps_of(name, form, setting, batch), setting, batch, args.steps)
+                write()
+    for batch in batches:
+        add_rows(record, original_steps(setting, batch), setting, batch, args.steps)
+        write()
     print(f"written to {args.out}")
+    wrong = [n for n, of in record["differences"].items() if not all(map(is_rounding, of.items()))]
+    if wrong:
+        raise UserError(f"not measured, as they compute something else: {', '.join(wrong)}")
+    if record["failed"]:
+        raise UserError(f"{len(record['failed'])} steps could not be measured")
+
+
+def write_record(path: Path, record: dict) -> None:
+    write_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -97,80 +141,144 @@ def made_up_songs() -> Songs:
         return Songs([open_corpus(folder, "made_up")])
 
 
-# Checking ------------------------------------------------------------------------------------
+# Comparing -----------------------------------------------------------------------------------
 
 
-def check_forms(songs: Songs, device: torch.device) -> None:
-    """Raise `UserError` if a form is not the same computation; fp32, small, without dropout."""
-    config = replace(PRESETS["tiny"], dropout=0.0)
-    batch = full_batch(songs, 2)
-    expected = outcome(config, batch, torch.device("cpu"), blocks=False)
-    for name, form in FORMS.items():
-        found = outcome(config, batch, device, **form)
-        off = [difference(*pair) for pair in zip(found, expected, strict=True)]
-        if not all(relative < SAME for relative in off):  # a NaN is not less
-            raise UserError(f"the form '{name}' computes something else: {off}")
-        print(f"{name:<12} equals the plain form on the CPU: within {max(off):.1e}")
+def compare(
+    form: Form, songs: Songs, device: torch.device, expected: dict[str, list[Tensor]]
+) -> dict[str, float | str]:
+    """The differences between a form and what is expected in every case, by case and precision, or
+    the error that it ends with."""
+    found: dict[str, float | str] = {}
+    # compiling takes long, so compiled forms are compared in the precision that training has alone
+    precisions = ["fp32", "bf16"] if form in (FORMS["blocks"], FORMS["all pairs"]) else ["bf16"]
+    for precision in precisions:
+        trainer = new_trainer(SMALL, device, precision, form, lr=0.0)
+        for name, case in CASES.items():
+            try:
+                with local_attention(form):
+                    mine = outcome(trainer, batch_of(songs, *case), bool(form.compile_mode))
+                off = [difference(*pair) for pair in zip(mine, expected[name], strict=True)]
+                # a NaN would get lost in the greatest
+                found[f"{name}, {precision}"] = max(off) if np.isfinite(off).all() else np.nan
+            except Exception as error:  # whatever it is, the other cases and forms go on
+                found[f"{name}, {precision}"] = described(error)
+    return found
 
 
-def outcome(
-    config: M2BertConfig,
-    batch: dict,
-    device: torch.device,
-    blocks: bool = True,
-    compile_mode: str | None = None,
-) -> list[torch.Tensor]:
-    """Figures and gradients of the third of three steps that change nothing, on the CPU: of a graph
-    the first is a warm-up, the second is recorded, and the third replays it."""
-    with local_attention(blocks):
-        trainer = new_trainer(config, device, "fp32", compile_mode, lr=0.0)
-        for _ in range(3):
-            figures = take_step(trainer, batch)
-    return [figures.cpu(), *(w.grad.cpu() for w in trainer.weights)]
+def plain_trainer() -> Trainer:
+    """What the forms are compared with; `outcome` does not change it."""
+    return new_trainer(SMALL, torch.device("cpu"), "fp32", Form(), lr=0.0)
 
 
-def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Relative to the largest number of a tensor."""
-    return ((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12)).item()
+def described(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def verdict(name: str, found: dict[str, float | str]) -> str:
+    wrong = [f"{case}: {value}" for case, value in found.items() if not is_rounding((case, value))]
+    if wrong:
+        return f"{name:<16} computes something else: {'; '.join(wrong)}"
+    greatest = max(value for value in found.values() if isinstance(value, float))
+    return f"{name:<16} equals the plain form on the CPU: within {greatest:.1e}"
+
+
+def is_rounding(found: tuple[str, float | str]) -> bool:
+    case, value = found
+    # a NaN is not less
+    return isinstance(value, float) and value < LARGEST_DIFFERENCE[case.split()[-1]]
+
+
+def batch_of(songs: Songs, rows: int, length: int, padded: bool) -> dict:
+    """A batch of the first notes of some songs; a padded one has a last segment of half the
+    length."""
+    draws = draw_segments(np.arange(rows), songs.lengths[:rows], length, 0, epoch=1, shuffle=False)
+    draws = draws[np.unique(draws["song"], return_index=True)[1]]
+    if padded:
+        draws["length"][-1] //= 2
+    return Batches(songs, draws, rows, length, mask_percent=0.3)[0]
+
+
+def outcome(trainer: Trainer, batch: dict, is_compiled: bool = False) -> list[Tensor]:
+    """Figures, and gradients of matrices, of a step that changes nothing, on the CPU. Of a graph
+    the first step is a warm-up, the second is recorded, and the third replays it. (The gradients of
+    norms are sums of what cancels out, and say little in bf16.)"""
+    for _ in range(3 if is_compiled else 1):
+        figures = take_step(trainer, batch)
+    return [figures.cpu(), *(w.grad.cpu() for w in trainer.weights if w.ndim > 1)]
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    return ((found - expected).norm() / expected.norm().clamp(min=1e-12)).item()
 
 
 @contextmanager
-def local_attention(blocks: bool):
-    """Compute local layers in blocks, or over all pairs of notes."""
+def local_attention(form: Form) -> Iterator[None]:
     kept = attention.blocks_save_work
-    if not blocks:
+    if form.local == "all pairs":
         attention.blocks_save_work = lambda length, reach: False
+    os.environ["M2BERT_LOCAL_ATTENTION"] = form.local
     try:
         yield
     finally:
         attention.blocks_save_work = kept
+        del os.environ["M2BERT_LOCAL_ATTENTION"]
 
 
 # Measuring -----------------------------------------------------------------------------------
 
 
-def steps(
-    config: M2BertConfig, songs: Songs, batch: dict, device: torch.device, precision: str
-) -> list[tuple[str, Callable[[], object]]]:
-    """Names of rows and what one step of each is; a row's model is made when its turn comes."""
-    new = partial(new_trainer, config, device, precision)
-    yield "the original's step, its loader", original(config, batch, device, paced=True)
-    yield "the original's step", original(config, batch, device, paced=False)
-    for name, form in FORMS.items():
-        trainer = new(form.get("compile_mode"))
-        with local_attention(form.get("blocks", True)):
-            yield name, partial(take_step, trainer, batch)
-    trainer = new("default")
-    loaded = endless(songs, len(batch["notes"]), device)
-    yield "compiled, with its loader", lambda: take_step(trainer, next(loaded))
+class Setting(NamedTuple):
+    config: M2BertConfig
+    songs: Songs
+    device: torch.device
+    precision: str
+
+
+Step = Callable[[], object]
+Steps = dict[str, tuple[Form, Callable[[], Step]]]
+"""By the row's name: how local layers are computed, and a function that makes the step."""
+
+
+def add_rows(record: dict, steps: Steps, setting: Setting, batch: dict, repeats: int) -> None:
+    """Measure some steps; one that fails (it needs more memory, say) does not cost the others."""
+    size = len(batch["notes"])
+    for name, (form, prepare) in steps.items():
+        try:
+            with local_attention(form):
+                row = measure(name, size, prepare(), repeats, setting.device)
+            record["rows"].append(row)
+            print(line(row, setting.config, record["peak_flops"]))
+        except Exception as error:
+            record["failed"].append(f"{size} x {LENGTH}, {name}: {described(error)}")
+            print(record["failed"][-1])
+
+
+def steps_of(name: str, form: Form, setting: Setting, batch: dict) -> Steps:
+    make = partial(new_trainer, setting.config, setting.device, setting.precision, form)
+    steps: Steps = {name: (form, lambda: partial(take_step, make(), batch))}
+    if name == "compiled":
+        prepare = partial(loading_step, make, setting.songs, batch)
+        steps["compiled, with its loader"] = (form, prepare)
+    return steps
+
+
+def original_steps(setting: Setting, batch: dict) -> Steps:
+    prepare = partial(original, setting.config, batch, setting.device)
+    return {
+        "the original's step": (Form(), partial(prepare, paced=False)),
+        "the original's step, its loader": (Form(), partial(prepare, paced=True)),
+    }
+
+
+def loading_step(make: Callable[[], Trainer], songs: Songs, batch: dict) -> Callable[[], object]:
+    trainer = make()
+    loaded = endless(songs, len(batch["notes"]), trainer.device)
+    return lambda: take_step(trainer, next(loaded))
 
 
 def new_trainer(
-    config: M2BertConfig,
-    device: torch.device,
-    precision: str,
-    compile_mode: str | None,
-    lr: float = 2e-5,
+    config: M2BertConfig, device: torch.device, precision: str, form: Form, lr: float = 2e-5
 ) -> Trainer:
     torch.manual_seed(0)
     torch.compiler.reset()  # else what was compiled for another batch would be made to fit this one
@@ -181,7 +289,7 @@ def new_trainer(
         precision=precision,
         lr=lr,
         seed=0,
-        compile_mode=compile_mode,
+        compile_mode=form.compile_mode,
     )
 
 
@@ -213,7 +321,7 @@ def endless(songs: Songs, batch_size: int, device: torch.device):
         epoch += 1
         draws = draw_segments(np.arange(SONGS), songs.lengths, LENGTH, 0, epoch, shuffle=True)
         batches = Batches(songs, draws, batch_size, LENGTH, mask_percent=0.3)
-        yield from load_batches(batches, 0, workers=1, pin_memory=device.type == "cuda")
+        yield from load_batches(batches, 0, workers=0, pin_memory=device.type == "cuda")
 
 
 def measure(name: str, batch_size: int, step: Callable, repeats: int, device: torch.device) -> dict:

@@ -66,14 +66,26 @@ def kernels(device: torch.device, precision: str) -> dict[str, str]:
     "bf16"): of global layers without and with padding, and of local layers. For results, as figures
     may differ between kernels in the last digits."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    x = torch.zeros(2, 1, 256, HEAD_WIDTH, device=device, dtype=dtype)
-    forms = {"global": None, "padded": x[:, :, :1, :1].expand(2, 1, 256, 256)}
-    named = {
-        form: SDPBackend(torch._fused_sdp_choice(x, x, x, mask, 0.0, False)).name.lower()
-        for form, mask in forms.items()
+    notes, reach = 256, 64
+    like = torch.zeros(2, notes, HEAD_WIDTH, device=device, dtype=dtype)
+    masks = attention_masks(like, torch.ones(2, notes, dtype=torch.bool, device=device), reach)
+
+    def chosen(query: Tensor, key: Tensor, mask: Tensor | None) -> str:
+        number = torch._fused_sdp_choice(query, key, key, mask, 0.0, False)
+        return SDPBackend(number).name.lower()
+
+    query, local = like[:, None], masks["sliding_attention"]
+    if local.ndim == 1:
+        of_local = "flash_attention with windows"
+    else:
+        of_blocks = query.repeat(notes // reach, 1, 1, 1)
+        block, blocks = of_blocks[:, :, :reach], of_blocks[:, :, : 3 * reach]
+        of_local = chosen(block, blocks, local.flatten(0, 1))
+    return {
+        "global": chosen(query, query, None),
+        "global, padded": chosen(query, query, masks["full_attention"]),
+        "local": of_local,
     }
-    local = "flash_attention, windows" if uses_flash(device, dtype) else named["padded"]
-    return named | {"local": local}
 
 
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:

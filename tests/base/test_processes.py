@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from m2bert.base.errors import UserError
-from m2bert.base.processes import Processes, start_processes
+from m2bert.base.processes import Processes, own_gpu, start_processes
 from tests.helpers.shared import REPOSITORY
 
 CPU = torch.device("cpu")
@@ -96,6 +96,36 @@ def test_a_single_process_asks_no_others(monkeypatch):
     assert isinstance(processes.failure("sentence"), UserError)
     with pytest.raises(UserError, match="own sentence"), processes.as_one():
         raise UserError("own sentence")
+
+
+def test_processes_that_were_not_connected_are_told_how(monkeypatch):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"RANK, MASTER_ADDR, MASTER_PORT are not: .* torchrun"):
+        start_processes(cpu=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "gpus", "own"),
+    [
+        ({}, 1, 0),
+        ({"LOCAL_RANK": "3"}, 8, 3),
+        ({"LOCAL_RANK": "3"}, 1, 0),  # SLURM shows each task its own GPU alone
+        ({"SLURM_LOCALID": "2"}, 4, 2),
+        ({"LOCAL_RANK": "4"}, 4, None),
+    ],
+)
+def test_each_process_has_a_gpu_of_its_own(monkeypatch, variables, gpus, own):
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if own is None:
+        with pytest.raises(UserError, match="process 5 of this machine has no GPU of its own"):
+            own_gpu(gpus)
+    else:
+        assert own_gpu(gpus) == own
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])

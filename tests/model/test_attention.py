@@ -39,6 +39,27 @@ def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded)
         torch.testing.assert_close(attended.transpose(1, 2), expected, atol=1e-5, rtol=1e-5)
 
 
+@given(notes=st.integers(1, 12), lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4))
+def test_sequences_are_real_notes_and_padding(notes, lengths):
+    """What FlashAttention reads: every note lies in one sequence, with its like in its row."""
+    lengths = torch.tensor(lengths).clamp(max=notes)
+    real = torch.arange(notes) < lengths[:, None]
+    bounds = attention.sequence_bounds(torch.zeros(len(lengths), notes, 1), real)
+    assert bounds.dtype == torch.int32
+    assert (bounds[0], bounds[-1]) == (0, real.numel())
+    place = torch.arange(real.numel())
+    sequence = torch.searchsorted(bounds, place, right=True, out_int32=True)
+    together = sequence[:, None] == sequence
+    kind = real.flatten().long() + 2 * (place // notes)
+    assert torch.equal(together, kind[:, None] == kind)
+
+
+def test_kernels_are_named():
+    found = attention.kernels(torch.device("cpu"), "fp32")
+    assert found.keys() == {"global", "global, padded", "local"}
+    assert not any("cudnn" in name for name in found.values())
+
+
 def test_dropout_falls_on_attention_in_blocks():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, 256, 8)

@@ -1,0 +1,39 @@
+"""Models that runs start from."""
+
+import argparse
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from m2bert.base.processes import Processes
+from m2bert.finetuning.plan import Setup
+from m2bert.model.pretrained import load_backbone
+from m2bert.tasks import TASKS
+from tests.helpers.task_files import SMALL, write_checkpoint
+
+
+@pytest.mark.parametrize("name", ["melody", "composer"])
+def test_a_gpu_gets_the_same_encoder_and_a_head_of_its_own(tmp_path, name):
+    """It is built on the CPU in both cases; on a GPU without an encoder of random weights."""
+    backbone = load_backbone(write_checkpoint(tmp_path), SMALL)
+    kept = copy.deepcopy(backbone.tensors)
+    args = argparse.Namespace(index_layer=12)
+    models = []
+    for device in ("cpu", "cuda"):
+        setup = Setup(args, Processes(torch.device(device)), replace(SMALL), backbone, {})
+        torch.manual_seed(0)
+        models.append(setup.new_model(TASKS[name]))
+    for (key, mine), other in zip(
+        models[0].named_parameters(), models[1].parameters(), strict=True
+    ):
+        assert mine.shape == other.shape
+        assert mine.requires_grad == other.requires_grad, key
+        assert torch.equal(mine, other) == key.startswith("backbone."), key
+    notes = torch.randint(0, 4, (2, 30, 4))
+    for model in models:
+        model.load_state_dict(models[0].state_dict())
+        model.eval()
+    assert torch.equal(models[0](notes), models[1](notes))
+    assert all(torch.equal(kept[key], tensor) for key, tensor in backbone.tensors.items())
