@@ -23,10 +23,11 @@ from m2bert.annotation.names import clock, counted, readable_name
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
-from m2bert.base.arguments import PRECISIONS, checked, not_negative
+from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, not_negative
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
-from m2bert.base.files import read_json, refuse_folder, replacing_together
+from m2bert.base.files import read_json
+from m2bert.base.outputs import output_files, sha256
 from m2bert.model.folder import SHIPPED_MODELS
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
@@ -70,6 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
+    add("--overwrite", action="store_true", help=OVERWRITE)
     return parser.parse_args()
 
 
@@ -80,13 +82,10 @@ def main() -> None:
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
     song = read_song(args.song)
-    if args.out.exists() and not args.out.is_dir():
-        raise UserError(f"{args.out} is a file: name a folder with --out")
-    outputs = {args.out / f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
-    for path in outputs:
-        refuse_folder(path)
-    refuse_other_song(args.out / f"{args.song.stem}.json", song)
-    with replacing_together(args.out) as temporary:  # before the work, in case it cannot be made
+    outputs = {f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
+    if not args.overwrite:
+        refuse_other_song(args.out / f"{args.song.stem}.json", song)
+    with output_files(args.out, outputs, args.overwrite) as temporary:
         device = choose_device(args.cpu)
         precision = choose_precision(args.precision, device)
         progress = partial(tqdm, desc="tasks", disable=None, leave=False, ncols=80)
@@ -95,24 +94,24 @@ def main() -> None:
             annotation = annotate(
                 song, models, device, args.stride, precision, progress, args.key_change
             )
-        for path, write in outputs.items():
-            write(annotation, temporary / path.name)
+        for name, write in outputs.items():
+            write(annotation, temporary / name)
     tracks = counted(len(np.unique(song.notes.track)), "track")
     introduction = f"{song.path}: {counted(len(song), 'note')}, {tracks}, {clock(song)}"
-    written = "\n  ".join(["written:", *map(str, outputs)])
+    written = "\n  ".join(["written:", *(str(args.out / name) for name in outputs)])
     print_result(f"{introduction}\n{summary(annotation)}\n{written}")
 
 
 def refuse_other_song(path: Path, song: Song) -> None:
-    """Raise `UserError` if there is a JSON file at `path` that is no annotation of this song."""
-    own = str(song.path.resolve())
-    other: str | None = own
-    with suppress(UserError):  # it is not there, or damaged
-        other = read_json(path).get("path")
-    if other is None:
-        raise UserError(f"{path} is no annotation: name another folder with --out")
-    if other != own:
-        raise UserError(f"{path} is of another song, {other}: name another folder with --out")
+    """Raise `UserError` if there is an annotation of a file with other content at `path`."""
+    other = None
+    with suppress(UserError):  # it is not there, damaged, or no annotation
+        other = read_json(path).get("sha256")
+    if other and other != sha256(song.path):
+        raise UserError(
+            f"{path} is of another song of this name, or of an earlier version of it: choose "
+            "another folder with --out, or replace it with --overwrite"
+        )
 
 
 def summary(annotation: Annotation) -> str:

@@ -9,29 +9,33 @@ python -m m2bert.checkpoint FOLDER OTHER --facts FACTS.json
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import count
+from m2bert.base.arguments import OVERWRITE, count
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.files import read_json
+from m2bert.base.outputs import output_files
 from m2bert.model.card import FACTS
 from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.folder import CONFIG_FILE, read_record, save_half
+from m2bert.model.folder import CONFIG_FILE, MODEL_FILES, read_record, save_half
 from m2bert.model.original import convert_published, save_published
 from m2bert.model.pretrained import find_checkpoint
 from m2bert.scores.published import PUBLISHED
 
 
-def write_published(folder: Path, out: Path) -> None:
+def write_published(folder: Path, out: Path, overwrite: bool) -> None:
     """Write a model folder as a `.ckpt`."""
     if out.is_dir():
         raise UserError(f"{out} is a folder: name a file for the checkpoint")
-    save_published(out, M2BertForPreTraining.from_pretrained(folder), read_record(folder))
+    with output_files(out.parent, [out.name], overwrite) as temporary:
+        model = M2BertForPreTraining.from_pretrained(folder)
+        save_published(temporary / out.name, model, read_record(folder))
     print(f"wrote {out} ({out.stat().st_size:,} bytes)")
 
 
-def write_folder(source: Path, folder: Path, attention_heads: int | None) -> None:
+def write_folder(source: Path, folder: Path, attention_heads: int | None, overwrite: bool) -> None:
     """Write a `.ckpt` as a model folder."""
     model, figures = convert_published(source, attention_heads)
-    model.save_pretrained(folder, figures | {"converted_from": source.name})
+    with output_files(folder, MODEL_FILES, overwrite) as temporary:
+        model.save_pretrained(temporary, figures | {"converted_from": source.name})
     config = model.config
     print(
         f"wrote {folder}: {config.num_hidden_layers} layers of width {config.hidden_size}, "
@@ -39,13 +43,14 @@ def write_folder(source: Path, folder: Path, attention_heads: int | None) -> Non
     )
 
 
-def write_half(source: Path, folder: Path, facts_file: Path) -> None:
+def write_half(source: Path, folder: Path, facts_file: Path, overwrite: bool) -> None:
     """Write a copy of a model in bfloat16, with what the file of facts says of its name."""
     facts = read_json(facts_file).get(folder.name)
     if not isinstance(facts, dict) or facts.keys() != set(FACTS):
         raise UserError(f"{facts_file} does not tell {', '.join(FACTS)} of {folder.name}")
     score = PUBLISHED["proposed"].get(read_record(source).get("task", ""))
-    save_half(source, folder, facts | ({"published_score": score} if score else {}))
+    with output_files(folder, MODEL_FILES, overwrite) as temporary:
+        save_half(source, temporary, facts | ({"published_score": score} if score else {}))
     print(f"wrote {folder} ({sum(file.stat().st_size for file in folder.iterdir()):,} bytes)")
 
 
@@ -60,19 +65,20 @@ def main() -> None:
     add("out", type=Path, help="the .ckpt to write, or of a .ckpt the model folder")
     add("--facts", type=Path, help="JSON: licence and limits of models; out is a folder then")
     add("--num_attention_heads", type=count, help="of a .ckpt (that of the preset of its size)")
+    add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()
     source = find_checkpoint(args.source)
     if source.is_dir():
         if args.num_attention_heads:
             parser.error(f"--num_attention_heads is for a .ckpt: {CONFIG_FILE} says it here")
         if args.facts:
-            write_half(source, args.out, args.facts)
+            write_half(source, args.out, args.facts, args.overwrite)
         else:
-            write_published(source, args.out)
+            write_published(source, args.out, args.overwrite)
     else:
         if args.facts:
             parser.error("--facts is for a model folder: make one of the .ckpt first")
-        write_folder(source, args.out, args.num_attention_heads)
+        write_folder(source, args.out, args.num_attention_heads, args.overwrite)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ python -m m2bert.results --compare runs/scratch runs/base
 import argparse
 from pathlib import Path
 
-from m2bert.base.errors import run_command
+from m2bert.base.arguments import OVERWRITE
+from m2bert.base.errors import print_result, run_command
 from m2bert.base.files import write_text
+from m2bert.base.outputs import output_files
 from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
 from m2bert.scores.comparison import comparison_table
 from m2bert.scores.results import read_results
@@ -25,46 +27,46 @@ def parse_arguments() -> argparse.Namespace:
     add("--compare", type=Path, nargs=2, metavar=("A", "B"), help="two such folders to compare")
     add("--save_dir", type=Path, help="folder for tables and pictures; default: RUNS_DIR or B")
     add("--plot", action="store_true", help="also draw what the table shows")
+    add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()
     if (args.runs_dir is None) == (args.compare is None):
         parser.error("give either one folder of results, or --compare and two of them")
     return args
 
 
-def publish(table: Table, path: Path) -> None:
-    """Print the table and write it to `path` with the endings .md and .csv."""
+def publish(table: Table, folder: Path, name: str) -> None:
+    """Print the table and write it as Markdown and CSV."""
     print(terminal_text(table), flush=True)
-    markdown, figures = path.with_suffix(".md"), path.with_suffix(".csv")
-    write_text(markdown, markdown_text(table))
-    write_text(figures, csv_text(table.records))
-    print(f"written: {markdown}, {figures}")
+    write_text(folder / f"{name}.md", markdown_text(table))
+    write_text(folder / f"{name}.csv", csv_text(table.records))
 
 
 def main() -> None:
     args = parse_arguments()
+    save_dir = args.save_dir or (args.compare[1] if args.compare else args.runs_dir)
+    name = "comparison" if args.compare else "results"
+    written = [f"{name}.md", f"{name}.csv"]
     if args.compare:
-        folder_a, folder_b = args.compare
-        save_dir = args.save_dir or folder_b
         results_a, results_b = map(read_results, args.compare)
-        table = comparison_table(results_a, results_b, folder_a, folder_b)
-        publish(table, save_dir / "comparison")
-        if args.plot:
-            from m2bert.scores.plots import plot_comparison  # needs matplotlib
-
-            picture = save_dir / "plots" / "comparison.png"
-            plot_comparison(table.records, table.heading, picture)
-            print(f"drawn: {picture}")
+        table = comparison_table(results_a, results_b, *args.compare)
     else:
-        save_dir = args.save_dir or args.runs_dir
         results = read_results(args.runs_dir)
         table = score_table(results, args.runs_dir)
-        publish(table, save_dir / "results")
+    with output_files(save_dir, written, args.overwrite) as folder:
+        publish(table, folder, name)
         if args.plot:
-            from m2bert.scores.plots import plot_confusions, plot_scores  # needs matplotlib
+            from m2bert.scores import plots  # needs matplotlib
 
-            plot_scores(table.records, save_dir / "plots" / "scores.png")
-            plot_confusions(results, save_dir / "plots")
-            print(f"drawn: {save_dir / 'plots'}")
+            if args.compare:
+                plots.plot_comparison(
+                    table.records, table.heading, folder / "plots" / "comparison.png"
+                )
+            else:
+                plots.plot_scores(table.records, folder / "plots" / "scores.png")
+                plots.plot_confusions(results, folder / "plots")
+    print_result(f"written: {', '.join(str(save_dir / file) for file in written)}")
+    if args.plot:
+        print_result(f"drawn: {save_dir / 'plots'}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ mkdir -p "$runs"
 "$PYTHON" -m m2bert.pretrain --save_dir "$runs/encoder" --data_root "$runs/corpora" \
     --datasets pop909 --exclude_songs "$runs/test_songs.txt" --preset tiny --recipe small \
     --epochs 20
-"$PYTHON" -m m2bert.checkpoint "$runs/encoder" "$models/encoder" --facts "$models/facts.json"
+"$PYTHON" -m m2bert.checkpoint "$runs/encoder" "$models/encoder" --facts "$models/facts.json" \
+    --overwrite
 
 # make_model TASK EPOCHS SEMITONES [FLAGS]: of emotion the training that is tested on fold 0 is kept.
 make_model() {
@@ -37,7 +38,8 @@ make_model() {
         --save_ckpt "${@:4}"
     local run="$runs/$1/seed_2021/$1"
     [[ $1 == emotion ]] && run+=_fold_0
-    "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json"
+    "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json" \
+    --overwrite
 }
 make_model melody 12 0
 make_model velocity 8 0

@@ -13,6 +13,7 @@ import torch
 
 from m2bert import annotate
 from m2bert.base.errors import UserError
+from m2bert.base.outputs import RECORD
 from m2bert.model.classifiers import CLASSIFIERS
 from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
@@ -70,7 +71,7 @@ def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, out):
         assert f"  {task.title}  " in said
     stem = song_path.stem
     names = [f"{stem}{end}" for end in (".annotated.mid", ".csv", ".html", ".json", ".png")]
-    assert sorted(path.name for path in out.iterdir()) == names
+    assert sorted(path.name for path in out.iterdir()) == [RECORD, *names]
     assert all(str(out / name) in said for name in names)
 
     written = json.loads((out / f"{stem}.json").read_text())
@@ -197,26 +198,32 @@ def test_files_are_written_whoever_reads_the_summary(lines, models, song, out):
         process.stdout.close()
         assert (process.stderr.read(), process.wait(300)) == ("", 0)
     assert all("song.mid: 8 notes, 1 track" in line for line in read)
-    assert len(list(out.iterdir())) == len(annotate.WRITERS)
+    assert len(list(out.iterdir())) == len(annotate.WRITERS) + len([RECORD])
 
 
 def test_another_song_of_one_name_is_refused_before_the_work(
     run, models, out, tmp_path, monkeypatch
 ):
     model = models / "seed_2021/melody"
-    first, second = (write_midi(tmp_path / folder / "song.mid") for folder in "ab")
+    first = write_midi(tmp_path / "a/song.mid")
+    second = write_midi(tmp_path / "b/song.mid", tempos=(400_000,))
     run(first, model=model)
     before = {path: path.read_bytes() for path in out.iterdir()}
     with monkeypatch.context() as patch:
         patch.setattr(annotate, "annotate", None)  # what works would fail
-        with pytest.raises(UserError, match=r"of another song, .*a/song\.mid"):
+        with pytest.raises(UserError, match=r"song\.json is of another song of this name"):
             run(second, model=model)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
-    monkeypatch.chdir(tmp_path / "a")
-    run("song.mid", model=model)  # the same song again
-    (out / "song.json").write_text('{"vectors": 8}')
-    with pytest.raises(UserError, match=r"song\.json is no annotation: name another folder"):
-        run("song.mid", model=model)
+    (tmp_path / "a").rename(tmp_path / "moved")
+    run(tmp_path / "moved/song.mid", model=model)  # the same song again
+    for name in ("song.png", "song.csv", "song.json"):
+        (out / name).write_text("mine")
+        with pytest.raises(UserError, match=f"{name} was not written by this program, or was"):
+            run(tmp_path / "moved/song.mid", model=model)
+        assert (out / name).read_text() == "mine"
+        run(second, "--overwrite", model=model)
+        run(tmp_path / "moved/song.mid", "--overwrite", model=model)
+    assert str(tmp_path) not in (out / "song.json").read_text()
 
 
 def test_what_is_in_the_way_is_named_before_the_work(run, song, out, tmp_path, monkeypatch):
@@ -225,7 +232,7 @@ def test_what_is_in_the_way_is_named_before_the_work(run, song, out, tmp_path, m
     with pytest.raises(UserError, match=r"song\.html could not be written"):
         run(song)
     assert [path.name for path in out.iterdir()] == ["song.html"]
-    with pytest.raises(UserError, match=r"song\.mid is a file: name a folder with --out"):
+    with pytest.raises(UserError, match=r"song\.mid is a file: name a folder"):
         run(song, out=song)
     with pytest.raises(OSError, match=r"song\.mid/below could not be written"):
         run(song, out=song / "below")
@@ -241,8 +248,7 @@ def test_all_outputs_are_replaced_or_none(run, models, song, out, monkeypatch):
     model = models / "seed_2021/melody"
     run(song, model=model)
     names = [f"song{ending}" for ending in annotate.WRITERS]
-    for name in names:
-        (out / name).write_text("of another run")
+    before = {name: (out / name).read_bytes() for name in names}
 
     def fail(_annotation, path: Path) -> None:
         path.write_text("half a page")
@@ -251,8 +257,8 @@ def test_all_outputs_are_replaced_or_none(run, models, song, out, monkeypatch):
     monkeypatch.setitem(annotate.WRITERS, ".html", fail)
     with pytest.raises(KeyboardInterrupt):
         run(song, model=model)
-    assert sorted(path.name for path in out.iterdir()) == sorted(names)
-    assert {(out / name).read_text() for name in names} == {"of another run"}
+    assert sorted(path.name for path in out.iterdir()) == sorted([RECORD, *names])
+    assert {name: (out / name).read_bytes() for name in names} == before
 
 
 def test_no_name_is_too_odd_for_a_terminal(run, models, out, tmp_path, monkeypatch):
@@ -262,4 +268,4 @@ def test_no_name_is_too_odd_for_a_terminal(run, models, out, tmp_path, monkeypat
     run(song, model=models / "seed_2021/localkey")  # whose labels have flats
     terminal.flush()
     assert rb"caf\udce9.mid: 8 notes, 1 track, " in terminal.buffer.getvalue()
-    assert len(list(out.iterdir())) == len(annotate.WRITERS)
+    assert len(list(out.iterdir())) == len(annotate.WRITERS) + len([RECORD])

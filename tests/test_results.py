@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from m2bert.base.outputs import RECORD
 from m2bert.results import main
 from m2bert.tasks import TASKS
 from tests.helpers.commands import run
@@ -45,7 +46,7 @@ def test_two_folders_are_compared(results, tmp_path):
     printed = results("--compare", "scratch", "base", "--plot", "--save_dir", "out")
     assert "A: scratch  B: base" in printed
     assert "lr 1.0 and 2e-05" in printed
-    written = ["comparison.csv", "comparison.md", "comparison.png"]
+    written = [RECORD, "comparison.csv", "comparison.md", "comparison.png"]
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == written
     assert not (tmp_path / "base" / "comparison.md").exists()
 

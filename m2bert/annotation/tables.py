@@ -11,6 +11,7 @@ import numpy as np
 from m2bert.annotation.labels import SMOOTHED_TASK, Annotation, shown_labels
 from m2bert.annotation.names import pitch_name
 from m2bert.base.files import write_text
+from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
 
 ANNOTATION_FORMAT = 1
@@ -21,8 +22,7 @@ def write_annotation_csv(annotation: Annotation, path: Path) -> None:
     """Write `note_records` as CSV in UTF-8; marks are joined by semicolons."""
     records = note_records(annotation)
     text = csv_text([record | {"marks": ";".join(record["marks"])} for record in records])
-    # without a byte order mark some spreadsheets misread names of tracks, but programs trip over it
-    write_text(path, text if text.isascii() else f"\ufeff{text}")
+    write_text(path, f"\ufeff{text}")  # without the mark spreadsheets misread names of tracks
 
 
 def write_annotation_json(annotation: Annotation, path: Path) -> None:
@@ -33,7 +33,7 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
     facts = {
         "format_version": ANNOTATION_FORMAT,
         "file": song.name,
-        "path": str(song.path.resolve()),
+        "sha256": sha256(song.path),
         "ticks_per_beat": song.notes.ticks_per_beat,
         "seconds": round(float(song.seconds(song.notes.end.max())), 6),
         "tracks": [

@@ -7,6 +7,9 @@ from collections.abc import Callable
 PRECISIONS = ("fp32", "bf16", "auto")
 """Choices of `--precision`. With "auto", `devices.choose_precision` decides."""
 
+OVERWRITE = "replace files that no command wrote, or that were changed since"
+"""The help of `--overwrite`."""
+
 
 def whole(text: str) -> int:
     """A whole number from 0."""

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +22,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_folder(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # no longer than the longest name that a file can have, 255 bytes
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -36,22 +36,6 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
-
-
-@contextmanager
-def replacing_together(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder within `folder`, which is made if it is missing; the files written
-    there are moved to `folder` at the end. If the block raises, none of them is."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
-    except OSError as error:
-        raise OSError(f"{folder} could not be written: {error.strerror or error}") from error
-    with temporary as name:
-        yield Path(name)
-        for file in sorted(Path(name).iterdir()):
-            file.replace(folder / file.name)
-        flush_to_disk(folder)
 
 
 def refuse_folder(path: Path) -> None:

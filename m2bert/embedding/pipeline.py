@@ -9,12 +9,12 @@ from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import UserError, show_lines_at_once
-from m2bert.base.files import read_json, refuse_folder, replacing, write_json
+from m2bert.base.files import write_json
+from m2bert.base.outputs import output_files
 from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
@@ -88,11 +88,9 @@ def embed_files(args: argparse.Namespace) -> None:
         f"{device.type}, {precision}"
     )
     record_path = args.out.with_suffix(".json")
-    refuse_folder(record_path)
-    if record_path.exists() and "skipped_by_reason" not in read_json(record_path):
-        raise UserError(f"{record_path} is not of vectors: name another file with --out")
-    with replacing(args.out) as vectors_file:
-        vectors_file.touch()  # whether this is possible shows before the work, not after it
+    names = [args.out.name, record_path.name]
+    with output_files(args.out.parent, names, args.overwrite) as temporary:
+        vectors_file = temporary / args.out.name
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
         with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
@@ -119,7 +117,7 @@ def embed_files(args: argparse.Namespace) -> None:
             "skipped_by_reason": count_by_reason(reading.skipped),
             "skipped": reading.skipped,
         }
-        write_json(record_path, record)
+        write_json(temporary / record_path.name, record)
     print(
         f"{record['vectors']:,} vectors of width {config.hidden_size} in {seconds:.1f} s "
         f"({notes / max(seconds, 1e-9):,.0f} notes/s)"
@@ -207,16 +205,11 @@ def write_vectors(
         )
         shape = (int(counts.sum()), model.config.hidden_size)
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        try:
-            with ZipFile(path, "w") as file:
-                with file.open(ZipInfo("vectors.npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array_header_1_0(member, header)
-                    for of_song in vectors:
-                        member.write(of_song.astype("<f4").tobytes())
-                for name, array in others.items():
-                    with file.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                "the GPU's memory is too small: a smaller --batch_size helps"
-            ) from error
+        with ZipFile(path, "w") as file:
+            with file.open(ZipInfo("vectors.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, header)
+                for of_song in vectors:
+                    member.write(of_song.astype("<f4").tobytes())
+            for name, array in others.items():
+                with file.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)

@@ -4,7 +4,6 @@ Reading them runs no code of theirs: they are JSON and safetensors. docs/METHOD.
 has the formats.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 import m2bert
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, write_json, write_text
+from m2bert.base.outputs import sha256
 from m2bert.base.settings import differences
 from m2bert.model.card import LIBRARY, model_card
 from m2bert.model.config import M2BertConfig, config_from
@@ -31,6 +31,7 @@ from m2bert.notes.cp import VOCABULARY
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 MODELS_OF_A_RUN = ("model_best", "model")
 _INSTALLED = Path(m2bert.__file__).with_name("models")
 SHIPPED_MODELS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "models"
@@ -236,9 +237,3 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
             f"{architecture}.from_pretrained reads; {wanted} is needed here"
         )
     return architecture, entries
-
-
-def sha256(path: Path) -> str:
-    """A file's checksum, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,9 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from m2bert.base.errors import UserError
+from m2bert.base.outputs import sha256
 from m2bert.model.config import PRESETS, M2BertConfig, check_index_layer
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining, M2BertModel
-from m2bert.model.folder import WEIGHTS_FILE, find_model, model_in, read_config, read_record, sha256
+from m2bert.model.folder import WEIGHTS_FILE, find_model, model_in, read_config, read_record
 from m2bert.model.original import PUBLISHED_FILE, read_published
 from m2bert.model.tensors import load_strictly, load_tensors, with_prefix, without_weights
 

@@ -13,7 +13,6 @@ from m2bert.base.files import (
     read_json,
     remove_temporaries,
     replacing,
-    replacing_together,
     try_lock,
     write_json,
     write_text,
@@ -34,6 +33,12 @@ def test_a_file_is_replaced_at_the_end_or_not_at_all(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path):
+    path = tmp_path / ("楽" * 85)  # 255 bytes
+    write_text(path, "text")
+    assert path.read_text() == "text"
+
+
 def test_an_error_of_the_disk_names_the_file(tmp_path):
     with (
         pytest.raises(OSError, match=r"file could not be written.*full"),
@@ -42,17 +47,6 @@ def test_an_error_of_the_disk_names_the_file(tmp_path):
         raise OSError("the disk is full")
     with pytest.raises(UserError, match="there is a folder of that name"):
         write_text(tmp_path, "text")
-
-
-def test_files_that_belong_together_appear_together(tmp_path):
-    with replacing_together(tmp_path / "new") as folder:
-        (folder / "a").write_text("1")
-        (folder / "b").write_text("2")
-        assert [path.is_dir() for path in (tmp_path / "new").iterdir()] == [True]
-    with suppress(UserError), replacing_together(tmp_path / "new") as folder:
-        (folder / "a").write_text("3")
-        raise UserError
-    assert {p.name: p.read_text() for p in (tmp_path / "new").iterdir()} == {"a": "1", "b": "2"}
 
 
 def test_only_temporary_files_are_removed(tmp_path):

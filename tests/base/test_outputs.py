@@ -1,0 +1,110 @@
+"""What commands write, and what they leave alone."""
+
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from m2bert.base.errors import UserError
+from m2bert.base.outputs import RECORD, output_files
+from tests.helpers.shared import REPOSITORY
+
+
+def write(folder, overwrite=False, **texts):
+    names = [name.replace("_", ".") for name in texts]
+    with output_files(folder, names, overwrite) as temporary:
+        for name, text in zip(names, texts.values(), strict=True):
+            (temporary / name).write_text(text)
+
+
+def write_unannounced(folder, *names):
+    with output_files(folder) as temporary:
+        for name in names:
+            (temporary / name).write_text("2")
+
+
+def texts(folder):
+    return {p.name: p.read_text() for p in folder.iterdir() if p.name != RECORD}
+
+
+def test_files_appear_together_or_not_at_all(tmp_path):
+    out = tmp_path / "new"
+    with output_files(out) as temporary:
+        (temporary / "a").write_text("1")
+        (temporary / "plots").mkdir()
+        (temporary / "plots/b").write_text("2")
+        assert [path.is_dir() for path in out.iterdir()] == [True]
+    assert ((out / "a").read_text(), (out / "plots/b").read_text()) == ("1", "2")
+    with suppress(KeyboardInterrupt), output_files(out) as temporary:
+        (temporary / "a").write_text("3")
+        raise KeyboardInterrupt
+    assert (out / "a").read_text() == "1"
+    assert sorted(path.name for path in out.iterdir()) == [RECORD, "a", "plots"]
+
+
+def test_its_own_files_are_replaced(tmp_path):
+    write(tmp_path, a_csv="1", a_json="1")
+    write(tmp_path, a_csv="2", a_json="2")
+    write(tmp_path, a_csv="1", a_json="1")
+    assert texts(tmp_path) == {"a.csv": "1", "a.json": "1"}
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    write(moved, a_csv="3", a_json="3")
+    assert texts(moved) == {"a.csv": "3", "a.json": "3"}
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_file_of_the_user_is_left_alone(tmp_path, changed):
+    if changed:
+        write(tmp_path, a_csv="1", a_json="1")
+    (tmp_path / "a.csv").write_text("corrected by hand")
+    before = texts(tmp_path)
+    with pytest.raises(UserError, match=r"a\.csv was not written by this program, or was changed"):
+        output_files(tmp_path, ["a.json", "a.csv"]).__enter__()  # it is known before the work
+    with pytest.raises(UserError, match=r"a\.csv was not written"):
+        write_unannounced(tmp_path, "b", "a.csv")
+    assert texts(tmp_path) == before
+    write(tmp_path, overwrite=True, a_csv="2", a_json="2")
+    write(tmp_path, a_csv="3", a_json="3")  # now it is the command's
+    assert texts(tmp_path) == {"a.csv": "3", "a.json": "3"}
+
+
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name, words in (("a", "there is a folder of that name"), ("x" * 300, "name too long")):
+        with pytest.raises((UserError, OSError), match=f"(?i){words}") as raised:
+            output_files(tmp_path, [name]).__enter__()
+        assert "tmp_" not in str(raised.value)
+    assert texts(tmp_path / "a") == {}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from m2bert.base import outputs
+replace = Path.replace
+def die(self, target):
+    replace(self, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "moving":
+    Path.replace = die
+with outputs.output_files(Path(sys.argv[1])) as temporary:
+    (temporary / "a").write_text("1")
+    (temporary / "b").write_text("1")
+    if sys.argv[2] == "working":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("when", ["working", "moving"])
+def test_a_killed_command_leaves_nothing_that_is_in_the_way(tmp_path, when):
+    line = [sys.executable, "-c", KILLED, str(tmp_path), when]
+    done = subprocess.run(line, env={"PYTHONPATH": str(REPOSITORY)}, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    with output_files(tmp_path, ["a", "b"]) as first:
+        write(tmp_path, c="2")  # of another command at the same time
+        assert first.is_dir()
+        for name in "ab":
+            (first / name).write_text("2")
+    assert texts(tmp_path) == dict.fromkeys("abc", "2")
