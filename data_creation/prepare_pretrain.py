@@ -254,7 +254,7 @@ def tokenise_file(
     try:
         song = read_song(folder / file, reader, as_published)
         if not any_time_signature:
-            check_four_four(song.notes)
+            check_four_four(song.notes, by_default=not as_published)
         return cp_notes_of(song), song.oddities
     except RejectedSong as rejection:
         return rejection

@@ -11,7 +11,7 @@ processes of one command (`torchrun`) train the same batches together.
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import PRECISIONS, count, positive, whole
+from m2bert.base.arguments import PRECISIONS, count, positive, seed, whole
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.processes import start_processes
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--transpose", type=whole, default=0, help="move segments by at most so many semitones (0)")
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
-    add("--seed", type=whole, nargs="+", help="seeds (those of each task)")
+    add("--seed", type=seed, nargs="+", help="seeds (those of each task)")
     add("--preset", choices=PRESETS, help="size of a .ckpt or of random weights (base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
     add("--batch_size", type=count, help="segments of a training batch (6, of pieces 12)")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from m2bert.base.arguments import PRECISIONS, count, not_negative, whole
+from m2bert.base.arguments import PRECISIONS, count, not_negative, seed, whole
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.processes import start_processes
 from m2bert.base.recipes import PRETRAINING, add_flags, chosen
@@ -56,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch_size", type=count, default=12, help="segments of a step, all processes together")
     add("--accumulation_steps", type=count, default=1, help="parts that a step is computed in")
     add("--max_steps", type=count, help="stop after so many steps in all, to go on later")
-    add("--seed", type=whole, default=2021, help="seed of everything random")
+    add("--seed", type=seed, default=2021, help="seed of everything random")
     add("--precision", choices=PRECISIONS, help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")

@@ -8,6 +8,17 @@ else
     PYTHON=python3
 fi
 
+# Not in setup.sh, which installs the packages.
+if [[ -z ${setting_up:-} ]] && ! "$PYTHON" - <<'END'
+import sys
+from importlib.util import find_spec
+sys.exit(not all(map(find_spec, ("torch", "transformers", "tqdm"))))
+END
+then
+    echo "error: the packages are not installed: run \`source scripts/setup.sh requirements.txt\` first" >&2
+    exit 1
+fi
+
 # split_arguments N ARGUMENT...: sets `folders` to at most N leading arguments that are no flags,
 # and `flags` to the rest.
 split_arguments() {

@@ -2,7 +2,7 @@
 #
 # Sourced by quickstart.sh and test.sh: makes .venv in the repository and installs what
 # REQUIREMENTS_FILE pins, unless that has been done. Sets PYTHON and `repository`.
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+setting_up=1 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 recent_python() {
     local candidate

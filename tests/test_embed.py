@@ -149,7 +149,9 @@ def test_an_output_that_cannot_be_written_is_named_before_the_work(
         (music / name).mkdir()
     (music / "song.json").write_text('{"notes": []}')  # an annotation
     before = sorted(music.iterdir())
-    with pytest.raises(error, match=r"could not be written|song\.json was not written|text is a file") as found:
+    with pytest.raises(
+        error, match=r"could not be written|song\.json was not written|text is a file"
+    ) as found:
         embed(music, "--ckpt", run, "--out", music / out)
     assert str(found.value).count("written") < 2  # one file is named
     assert "tmp_" not in str(found.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_creation.demo.benchmark import FOLDER
 from data_creation.demo.write import FEWEST_LABELLED_SONGS, RECORD, write_demo
+from m2bert.base.arguments import count, seed
 from m2bert.base.errors import run_command
 
 
@@ -14,8 +15,8 @@ def main() -> None:
         description="Write synthetic piano music with labels in the published folder layouts."
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="a new or empty folder")
-    parser.add_argument("--songs", type=int, default=100, help="of all corpora (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other music")
+    parser.add_argument("--songs", type=count, default=100, help="of all corpora (default: 100)")
+    parser.add_argument("--seed", type=seed, default=0, help="another seed, other music")
     args = parser.parse_args()
     demo = write_demo(args.output_dir, args.songs, args.seed)
     for corpus, files in Counter(song["corpus"] for song in demo["songs"]).items():

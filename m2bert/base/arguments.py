@@ -11,10 +11,16 @@ OVERWRITE = "replace files that no command wrote, or that were changed since"
 """The help of `--overwrite`."""
 
 
-def whole(text: str) -> int:
+MOST = 10**9
+"""The greatest whole number that a flag takes, unless it has a limit of its own."""
+
+
+def whole(text: str, most: int = MOST) -> int:
     """A whole number from 0."""
-    if not text.isdecimal():
+    if not (text.isdecimal() and text.isascii()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    if len(text) > 30 or int(text) > most:
+        raise argparse.ArgumentTypeError(f"{text} is too large: at most {most}")
     return int(text)
 
 
@@ -23,6 +29,18 @@ def count(text: str) -> int:
     if whole(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is too few: at least 1 is needed")
     return int(text)
+
+
+def seed(text: str) -> int:
+    """A seed: a whole number of at most 63 bits."""
+    return whole(text, most=2**63 - 1)
+
+
+def share(text: str) -> float:
+    """A number from 0 to below 1."""
+    if not 0 <= (number := _number(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return number
 
 
 def checked(check: Callable[[int], int]) -> Callable[[str], int]:
@@ -42,8 +60,8 @@ def checked(check: Callable[[int], int]) -> Callable[[str], int]:
 
 
 def not_negative(text: str) -> float:
-    """A number from 0."""
-    if not (number := _number(text)) >= 0:
+    """A finite number from 0."""
+    if not 0 <= (number := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return number
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from io import TextIOWrapper
 
@@ -28,8 +29,8 @@ def show_lines_at_once(escape: bool = False) -> None:
     escape: whether to escape characters that the terminal cannot show, such as ♯ and ♭, or file
         names in another encoding; otherwise they raise `UnicodeEncodeError`.
     """
-    assert isinstance(sys.stdout, TextIOWrapper)
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace" if escape else None)
+    if isinstance(sys.stdout, TextIOWrapper):  # a notebook has a stream of its own
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace" if escape else None)
 
 
 def print_result(text: str) -> None:
@@ -47,14 +48,20 @@ def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
     goes_on: whether the same command, started again, continues where it was interrupted.
 
     A `UserError`, an `OSError` (a full disk, a folder without permission to write) and Ctrl-C print
-    one sentence on the standard error and exit with a non-zero status.
+    one sentence on the standard error and exit with a non-zero status; so does a lack of memory.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(main() or 0)
     except (UserError, OSError) as error:
         tell(error)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        tell(UserError("there is not enough memory: choose a smaller model or smaller batches"))
         sys.exit(1)
     except KeyboardInterrupt:
         kept = ": what was finished is kept; the same command goes on" if goes_on else ""

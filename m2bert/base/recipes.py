@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from m2bert.base.arguments import count, not_negative, whole
+from m2bert.base.arguments import count, not_negative, share, whole
 from m2bert.base.errors import UserError
 
 SCHEDULES = ("constant", "cosine")
@@ -94,7 +94,7 @@ _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "schedule": (str, f"of the learning rate: {' or '.join(SCHEDULES)} to 0 after the last epoch"),
     "warmup_steps": (steps_or_share, "steps over which the rate rises from 0, or a share, as 2%%"),
     "weight_decay": (not_negative, "weight decay"),
-    "dropout": (not_negative, "dropout of the encoder (that of its preset)"),
+    "dropout": (share, "dropout of the encoder (that of its preset)"),
     "encoder_lr": (not_negative, "learning rate of the encoder (--lr)"),
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 SECONDS_OF_ONE_REQUEST = 3
@@ -24,7 +25,10 @@ class Stop:
         self._asked_at = 0.0
 
     def __enter__(self) -> "Stop":
-        self._before = {n: signal.signal(n, self._ask) for n in SIGNALS}
+        # signals reach the main thread alone
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        heard = SIGNALS if in_main_thread else set()
+        self._before = {n: signal.signal(n, self._ask) for n in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,6 +28,16 @@ def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
     load_strictly(model, tensors, path)
 
 
+def checksum_of_weights(path: Path) -> str:
+    """The SHA-256 of the weights in a model folder, that of a run, or a `.ckpt`. Raises `UserError`
+    if there are none."""
+    if path.is_dir():
+        return sha256(find_model(path) / WEIGHTS_FILE)
+    if not path.exists():
+        raise UserError(f"there is no checkpoint {path}")
+    return sha256(path)
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A pre-trained encoder without its heads.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from m2bert.base.errors import UserError
 
-MIDI_SUFFIXES = (".mid", ".midi", ".rmi")
+MIDI_SUFFIXES = (".mid", ".midi", ".rmi", ".kar", ".smf")
 SCORE_SUFFIXES = (".musicxml", ".xml", ".mxl", ".krn", ".mei")
 SUFFIXES = MIDI_SUFFIXES + SCORE_SUFFIXES
 SUFFIXES_TOLD = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} file"
@@ -57,4 +57,4 @@ def collect_music_files(paths: Iterable[Path]) -> list[Path]:
         if not below:
             raise UserError(f"no MIDI files or scores in {path} (looked for every {SUFFIXES_TOLD})")
         found += below
-    return list(dict.fromkeys(found))
+    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]

@@ -54,10 +54,13 @@ def tokenise(song: Song) -> TokenisedSong:
     )
 
 
-def check_four_four(notes: Notes) -> None:
-    """Raise `RejectedSong` unless a file has exactly one time signature, 4/4, at any tick."""
+def check_four_four(notes: Notes, by_default: bool = False) -> None:
+    """Raise `RejectedSong` unless a file has exactly one time signature, 4/4, at any tick.
+
+    by_default: a file without one is in 4/4, as the MIDI standard says (docs/METHOD.md, "Corpora").
+    """
     metres = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
-    if metres != ["4/4"]:
+    if metres != ["4/4"] and (metres or not by_default):
         more = f" and {len(metres) - 8} more" if len(metres) > 8 else ""
         found = f"{', '.join(metres[:8]) or 'none'}{more}"
         reason = SEVERAL_METRES if len(metres) > 1 else metres[0] if metres else NO_METRE

@@ -83,12 +83,18 @@ def open_corpus(data_root: Path | str, name: str) -> Corpus:
     path = data_root / f"{name}.npy"
     if not path.exists():
         raise UserError(
-            f"there is no corpus {name} in {data_root} (looked for {path}); "
+            f"there is no corpus {name} in {data_root}, which has "
+            f"{', '.join(corpora_in(data_root)) or 'none'}: name those to use with --datasets, or "
             "make it with `python -m data_creation.prepare_pretrain`"
         )
     if not path.with_suffix(".json").exists() and is_pickled(path):
         return _open_published(path)
     return open_flat(data_root, name)
+
+
+def corpora_in(data_root: Path) -> list[str]:
+    """Names of the corpora in a folder."""
+    return sorted(path.stem for path in data_root.glob("*.npy") if "." not in path.stem)
 
 
 def open_flat(folder: Path | str, name: str) -> Corpus:

@@ -14,7 +14,7 @@ from m2bert.base.recipes import refuse_long_warmup
 from m2bert.base.stop import Stop
 from m2bert.model.config import preset, with_dropout
 from m2bert.model.encoder import M2BertForPreTraining, published_parameter_count
-from m2bert.model.pretrained import load_initial_weights
+from m2bert.model.pretrained import checksum_of_weights, load_initial_weights
 from m2bert.model.tensors import MOST_TIME_SAVING
 from m2bert.notes.cp import FIELDS
 from m2bert.pretraining.corpus import open_corpus
@@ -65,7 +65,7 @@ def pretraining_settings(args: argparse.Namespace, songs: Songs, used: np.ndarra
     return {
         **{name: getattr(args, name) for name in names},
         "lr": args.recipe.lr,
-        "init_ckpt": str(args.init_ckpt.resolve()) if args.init_ckpt else None,
+        "init_ckpt": checksum_of_weights(args.init_ckpt)[:16] if args.init_ckpt else None,
         "songs": len(used),
         "notes": int(songs.lengths[used].sum()),
         **args.recipe.beyond_the_paper(),
@@ -104,7 +104,8 @@ class PretrainingRun:
         with processes.as_one():
             if not len(self.train_songs):
                 raise UserError(
-                    f"{len(used)} songs are too few to train on some and validate on others"
+                    f"{len(used)} songs are too few to train on some and validate on others: at "
+                    "least 2 are needed"
                 )
             steps = len(self.batches(self.train_songs, epoch=1))
             refuse_long_warmup(args.recipe, args.recipe.epochs * steps)

@@ -309,3 +309,17 @@ def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch
     assert open_corpus(tmp_path / "out", "x").song_names() == [f"{i}.mid" for i in (0, 1, 3, 5)]
     facts = json.loads((tmp_path / "out/x.json").read_text())
     assert facts["skipped_by_reason"] == {"worker died": 1, "took too long": 1}
+
+
+def test_own_files_of_every_ending_and_without_a_time_signature(tmp_path, capsys):
+    """The paper's corpora need a 4/4 in the file; in MIDI it is what holds where there is none."""
+    for place in ("midi/a.KAR", "midi/b.smf", "midi/c.mid", "paper/pop909_processed/train/c.mid"):
+        write_midi(tmp_path / place, signatures=())
+    write_midi(tmp_path / "midi/d.mid", signatures=((3, 4),))
+    out = ("--output_dir", tmp_path / "out", "--num_workers", 1)
+    done = prepare("--dataset", "own", "--dataset_dir", tmp_path / "midi", *out)
+    assert "3 songs" in done.stdout, done.stdout + done.stderr
+    assert open_corpus(tmp_path / "out", "own").song_names() == ["a.KAR", "b.smf", "c.mid"]
+    done = prepare("--dataset", "pop909", "--dataset_dir", tmp_path / "paper", *out)
+    assert done.returncode == 1
+    assert "none of the 1 files in" in done.stderr

@@ -1,0 +1,25 @@
+"""Numbers of the command line."""
+
+import argparse
+
+import pytest
+
+from m2bert.base.arguments import count, not_negative, positive, seed, share, whole
+
+
+@pytest.mark.parametrize(
+    ("convert", "good", "bad"),
+    [
+        (whole, {"0": 0, "12": 12}, ["-1", "1.5", "", "10000000000", "9" * 5000, "\u0661"]),
+        (count, {"1": 1}, ["0", "2000000000"]),
+        (seed, {"0": 0, str(2**63 - 1): 2**63 - 1}, [str(2**63), "18446744073709551616"]),
+        (share, {"0": 0, "0.99": 0.99}, ["1", "1.5", "-0.1", "nan", "x"]),
+        (not_negative, {"0": 0, "2.5": 2.5}, ["-1", "inf", "nan"]),
+        (positive, {"1e-3": 1e-3}, ["0", "inf", "nan"]),
+    ],
+)
+def test_numbers_have_limits(convert, good, bad):
+    assert {text: convert(text) for text in good} == good
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError):
+            convert(text)
