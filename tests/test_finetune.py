@@ -27,7 +27,7 @@ from m2bert.tasks import TASKS
 from tests.helpers import forked
 from tests.helpers.commands import run
 from tests.helpers.finetuning import command, figures, run_here, wait_until
-from tests.helpers.task_files import SMALL, write_task
+from tests.helpers.task_files import SMALL, write_task, write_unscorable_grid
 
 EXTRA = ("freeze", "transpose", "last_class_weight", "schedule", "warmup_steps")
 """Settings that are recorded where they are not the paper's."""
@@ -224,6 +224,8 @@ def damage(path) -> None:
             lambda tmp: (tmp / "data/pianist8_fold_2.npy").unlink(),
             "there is no pianist8_fold_2.npy",
         ),
+        (lambda tmp: write_unscorable_grid(tmp / "data", "valid"), "localkey: the valid set has 8"),
+        (lambda tmp: write_unscorable_grid(tmp / "data", "test"), "localkey: the test set has 8"),
     ],
 )
 def test_a_task_that_cannot_be_trained_does_not_keep_others(
@@ -237,9 +239,53 @@ def test_a_task_that_cannot_be_trained_does_not_keep_others(
     result = tmp_path / "out/seed_1/melody/result.json"
     before = result.read_bytes()
     assert fine_tune("out", words) == SOME_TASKS_FAILED
-    assert message in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert result.read_bytes() == before
-    assert (tmp_path / "out/seed_1/localkey/result.json").exists()
+    assert (tmp_path / "out/seed_1/localkey/result.json").exists() == ("localkey" not in message)
+    assert (tmp_path / "out/seed_1/composer_fold_4/result.json").exists() == ("fold" not in message)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("predictions"), "localkey is skipped because of the error above"),
+        (OSError("no more space"), "error: no more space"),
+        (torch.OutOfMemoryError("cuda"), "localkey: the GPU's memory is too small"),
+    ],
+    ids=["defect", "system", "memory"],
+)
+def test_an_exception_in_one_task_does_not_cost_the_others(
+    fine_tune, tmp_path, monkeypatch, capsys, error, said
+):
+    go = FinetuningRun.go
+
+    def fail(run: FinetuningRun) -> None:
+        if run.task.name == "localkey":
+            raise error
+        go(run)
+
+    monkeypatch.setattr(FinetuningRun, "go", fail)
+    words = "--task localkey melody --seed 1 --epochs 1"
+    assert fine_tune("out", words) == SOME_TASKS_FAILED
+    assert said in capsys.readouterr().err
+    assert [run.task for run in read_results(tmp_path / "out")] == ["melody"]
+
+
+def test_scores_of_0_of_0_are_null(fine_tune, tmp_path, recwarn):
+    """Of a class that is never predicted, or never occurs; and nothing but our words is printed."""
+    for path in (tmp_path / "data", tmp_path / "other"):
+        write_task(path, "melody")
+    labels = tmp_path / "data/pop909_test_melodyans.npy"
+    np.save(labels, np.minimum(np.load(labels), 1))
+    words = f"--data_root {tmp_path / 'data'} --task melody --seed 1 --lr 1e-2 --epochs 1"
+    assert fine_tune("out", words) == 0
+    assert not recwarn.list
+    text = (tmp_path / "out/seed_1/melody/result.json").read_text()
+    classes = json.loads(text, parse_constant=pytest.fail)["per_class"]
+    assert [of["recall"] is None for of in classes] == [of["support"] == 0 for of in classes]
+    assert None in [of[score] for of in classes for score in ("precision", "recall")]
 
 
 def test_a_warmup_longer_than_a_run_is_refused(fine_tune, capsys):

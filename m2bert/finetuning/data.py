@@ -19,7 +19,7 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import fault
-from m2bert.finetuning.metrics import METRICS
+from m2bert.finetuning.metrics import METRICS, labelled_notes
 from m2bert.notes.cp import FIELDS, PAD, real_notes
 from m2bert.notes.object_arrays import is_pickled, read_items
 from m2bert.tasks import METRIC_TITLES, Task
@@ -86,8 +86,8 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
     """Training, validation and test set of one run, by the names in `SPLITS`.
 
     In a cross-validation fold k is the test set, fold k + 1 (after the last the first) the
-    validation set, and the others are trained on. Raises `UserError` for a set without anything to
-    score.
+    validation set, and the others are trained on. Raises `UserError` if one of them, or of the
+    folds, cannot be scored or trained on: then no run of the task is begun.
     """
     if fold is None:
         sets = _move_to_validation(task, parts)
@@ -96,13 +96,30 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
         following = (fold + 1) % len(folds)
         others = [folds[k] for k in range(len(folds)) if k not in (fold, following)]
         sets = {"train": _join(others), "valid": folds[following], "test": folds[fold]}
-    for name, part in sets.items():
-        if not METRICS[task.metric].counted(part.notes, part.labels).any():
+    for name, part in (sets if fold is None else parts).items():
+        if why := _cannot_be_scored(task, name, part):
             raise UserError(
-                f"{task.name}: the {name} set has {len(part)} segments, but none of their notes "
-                f"counts for {METRIC_TITLES[task.metric]}: check the labels of {task.corpus}"
+                f"{task.name}: the {name} set has {len(part)} segments, but {why}: check the "
+                f"labels of {task.corpus}"
             )
     return sets
+
+
+def _cannot_be_scored(task: Task, name: str, part: LabelledSegments) -> str | None:
+    """Why a set has no loss, or a score of 0/0."""
+    notes, labels, metric = part.notes, part.labels, METRICS[task.metric]
+    if not metric.counted(notes, labels).any():
+        return f"none of their notes counts for {METRIC_TITLES[task.metric]}"
+    if task.loss_on == "labelled" and not labelled_notes(notes, labels).any():
+        return "none of their notes has a label"
+    # a training set is not scored by the notes that a 16th grid keeps
+    score = (name == "train" and metric.training_score) or metric.score
+    if score(notes, labels, labels, task.batch_size).isnan():
+        return (
+            f"none of their notes counts for {METRIC_TITLES[task.metric]}, since each note with a "
+            "label has its 16th overwritten by a later note"
+        )
+    return None
 
 
 def _move_to_validation(task: Task, sets: Sets) -> Sets:

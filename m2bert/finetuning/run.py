@@ -14,11 +14,11 @@ import platform
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
+from math import isnan
 from typing import NoReturn
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
 from m2bert.base.errors import UserError
@@ -55,7 +55,7 @@ RECORDED = "task seed fold metric best_epoch valid_score test_score clean_test_s
 BYTES_PER_SECOND = 400e6
 """What a usual disk takes."""
 
-LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn")
+LIBRARIES = ("torch", "transformers", "numpy")
 
 
 class _Stopped(Exception):
@@ -290,10 +290,14 @@ class FinetuningRun:
             "versions": versions(),
         }
 
-    def score_test(self, score: Score, predictions: Tensor) -> float:
+    def score_test(self, score: Score, predictions: Tensor) -> float | None:
         test = self.sets["test"]
-        value = score(test.notes, test.labels, predictions, self.task.batch_size)
-        return round(value.item(), DECIMALS)
+        return rounded(score(test.notes, test.labels, predictions, self.task.batch_size).item())
+
+
+def rounded(value: float) -> float | None:
+    """A score as results hold it: None, which JSON has a word for, if it is 0/0."""
+    return None if isnan(value) else round(value, DECIMALS)
 
 
 def device_name(device: torch.device) -> str:
@@ -334,23 +338,36 @@ def commonest_label(task: Task, train: LabelledSegments) -> int:
 
 
 def confusion(task: Task, data: LabelledSegments, predictions: Tensor) -> dict:
-    """The confusion matrix, as its cells that are not 0, and the scores of every class in it."""
+    """The confusion matrix, as its cells that are not 0, and the scores of every class in it.
+
+    The precision of a class that is never predicted, and the recall of one that never occurs, is
+    None.
+    """
     counted = METRICS[task.metric].counted(data.notes, data.labels)
-    true, predicted = (t[counted].cpu().numpy() for t in (data.labels, predictions))
-    present = np.union1d(true, predicted)
-    matrix = confusion_matrix(true, predicted, labels=present)
-    rows, columns = np.nonzero(matrix)
-    cells = zip(present[rows], present[columns], matrix[rows, columns], strict=True)
-    scores = precision_recall_fscore_support(true, predicted, labels=present, zero_division=0.0)
-    names = ("precision", "recall", "f1", "support")
+    true, predicted = (
+        t[counted].cpu().numpy().astype(np.int64) for t in (data.labels, predictions)
+    )
+    classes = len(task.classes)
+    cells, counts = np.unique(classes * true + predicted, return_counts=True)
+    support, answers, right = (
+        np.bincount(labels, minlength=classes)
+        for labels in (true, predicted, true[true == predicted])
+    )
+    with np.errstate(invalid="ignore"):  # 0/0 is NaN
+        scores = {
+            "precision": right / answers,
+            "recall": right / support,
+            "f1": 2 * right / (support + answers),
+            "support": support.astype(float),
+        }
     return {
-        "confusion": [[int(value) for value in cell] for cell in cells],
+        "confusion": np.stack([*np.divmod(cells, classes), counts], 1).tolist(),
         "per_class": [
             {
                 "label": int(label),
                 "name": task.classes[label],
-                **{n: round(float(v), DECIMALS) for n, v in zip(names, values, strict=True)},
+                **{name: rounded(float(values[label])) for name, values in scores.items()},
             }
-            for label, *values in zip(present, *scores, strict=True)
+            for label in np.flatnonzero(support + answers)
         ],
     }

@@ -10,7 +10,7 @@ from m2bert.finetuning.data import LabelledSegments, has_data, read_parts, split
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.pickles import Bomb, object_array
-from tests.helpers.task_files import write_task
+from tests.helpers.task_files import write_task, write_unscorable_grid
 
 
 @pytest.fixture
@@ -80,6 +80,23 @@ def test_a_set_without_anything_to_score_is_refused(folder):
     labels = folder / "orch_valid_textureans.npy"
     np.save(labels, np.zeros_like(np.load(labels)))
     with pytest.raises(UserError, match=r"texture: the valid set .* none of their notes counts"):
+        split(task, read_parts(task, [folder]), None)
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_set_whose_grid_score_would_be_0_of_0_is_refused(folder, part):
+    task = TASKS["localkey"]
+    write_task(folder, "localkey")
+    write_unscorable_grid(folder, part)
+    with pytest.raises(UserError, match=f"the {part} set .* 16th overwritten by a later note"):
+        split(task, read_parts(task, [folder]), None)
+
+
+def test_a_set_without_a_label_to_learn_is_refused(folder):
+    task = replace(TASKS["melody"], loss_on="labelled")
+    labels = folder / "pop909_train_melodyans.npy"
+    np.save(labels, np.zeros_like(np.load(labels)))
+    with pytest.raises(UserError, match=r"the train set .* none of their notes has a label"):
         split(task, read_parts(task, [folder]), None)
 
 
