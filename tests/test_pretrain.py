@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -362,6 +363,28 @@ def test_starting_from_a_checkpoint(tmp_path, pretrain, kind):
     weights = model.state_dict()
     for name, tensor in trained.state_dict().items():
         torch.testing.assert_close(tensor, weights[name], atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mine", "pop909"])
+def test_copies_of_songs_are_counted_and_kept_together(tmp_path, pretrain, capsys, name):
+    rng = np.random.default_rng(0)
+    songs = [patterned_song(rng, 30 + n) for n in range(20)]
+    write_corpus(tmp_path, name, [*songs, *songs])
+    words = ["--data_root", str(tmp_path), "--datasets", name, "--max_steps", "1"]
+    assert pretrain(tmp_path / "run", *words) == 0
+    printed = capsys.readouterr().out
+    assert "warning: 20 songs have the same notes" in printed
+    moved = json.loads((tmp_path / "run/settings.json").read_text()).get("copies_moved", 0)
+    leaked = int(re.search("([0-9]+) validation songs are copies", printed).group(1))
+    assert (moved > 0, leaked > 0) == ((True, False) if name == "mine" else (False, True))
+    if name == "pop909":
+        assert "training: 34 songs" in printed
+
+
+def test_a_folder_of_copies_is_too_few_songs(tmp_path, pretrain):
+    write_corpus(tmp_path, "mine", [patterned_song(np.random.default_rng(0), 30)] * 6)
+    with pytest.raises(UserError, match="6 songs, 5 of them copies, are too few"):
+        pretrain(tmp_path / "run", "--data_root", str(tmp_path), "--datasets", "mine")
 
 
 def test_excluded_songs_are_left_out(tmp_path, pretrain, capsys):

@@ -8,9 +8,12 @@ as `data_creation.prepare_smc` writes them and as the original's are published.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,7 @@ from m2bert.base.files import fault
 from m2bert.finetuning.metrics import METRICS, labelled_notes
 from m2bert.notes.cp import FIELDS, PAD, real_notes
 from m2bert.notes.object_arrays import is_pickled, read_items
-from m2bert.tasks import METRIC_TITLES, Task
+from m2bert.tasks import METRIC_TITLES, PADDING, Task
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class LabelledSegments:
     def lengths(self) -> np.ndarray:
         """Notes of each segment that are no padding, (segments,) int64."""
         return real_notes(self.notes).sum(1).cpu().numpy()
+
+    def checksums(self) -> list[bytes]:
+        """A checksum of the notes of each segment, without padding."""
+        segments = zip(self.notes.numpy(), self.lengths, strict=True)
+        return [
+            blake2b(notes[:count].tobytes(), digest_size=8).digest() for notes, count in segments
+        ]
 
     def each(self, act: Callable[[Tensor], Tensor]) -> "LabelledSegments":
         """What `act` makes of each of the tensors."""
@@ -80,6 +90,31 @@ def read_parts(task: Task, data_roots: Sequence[Path]) -> Sets:
     Raises `UserError` naming the file that is missing or cannot be right.
     """
     return {part: _read_part(task, part, data_roots) for part in task.parts}
+
+
+def doubts(task: Task, parts: Sets) -> list[str]:
+    """Sentences on data that can be trained on but is unlikely to be meant: notes with the label of
+    padding, and segments that several parts (splits or folds) share."""
+    found = []
+    if task.level == "note" and task.classes[0] == PADDING:
+        for name, part in parts.items():
+            notes = int(part.lengths.sum())
+            if padded := notes - int(labelled_notes(part.notes, part.labels).sum()):
+                found.append(
+                    f"{task.name}: {padded:,} of the {notes:,} notes of {name} "
+                    f"({padded / notes:.0%}) have label 0, which stands for padding: labels of "
+                    "this task begin at 1"
+                )
+    checksums = {name: part.checksums() for name, part in parts.items()}
+    in_parts = Counter(chain.from_iterable(map(set, checksums.values())))
+    shared = {name: sum(in_parts[c] > 1 for c in of) for name, of in checksums.items()}
+    if any(shared.values()):
+        counts = (f"{n} of {len(parts[name])} in {name}" for name, n in shared.items() if n)
+        found.append(
+            f"{task.name}: segments with the same notes are in several parts of the data "
+            f"({', '.join(counts)}), so scores are too high"
+        )
+    return found
 
 
 def split(task: Task, parts: Sets, fold: int | None) -> Sets:

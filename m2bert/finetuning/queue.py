@@ -10,7 +10,7 @@ from filelock import FileLock
 from m2bert.base.errors import UserError, tell
 from m2bert.base.files import try_lock
 from m2bert.base.settings import claim_folder
-from m2bert.finetuning.data import Sets, read_parts, split, summaries
+from m2bert.finetuning.data import Sets, doubts, read_parts, split, summaries
 from m2bert.finetuning.epoch import with_states
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import read_result
@@ -43,6 +43,9 @@ def fine_tune_task(task: Task, runs: list[PlannedRun], setup: Setup) -> None:
     args, processes = setup.args, setup.processes
     with processes.as_one():
         parts = read_parts(task, args.data_root)
+    if processes.is_main:
+        for sentence in doubts(task, parts):
+            print(f"warning: {sentence}", file=sys.stderr)
     if args.freeze and setup.backbone and not all(run.is_finished for run in runs):
         model = setup.new_model(task)  # all seeds and folds share what its encoder gives
         for name, part in parts.items():

@@ -6,6 +6,7 @@ processes or of GPUs changes nothing, and a run can go on at any step (docs/METH
 
 import signal
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,14 @@ VALIDATION_EPOCH = 0
 """Validation is drawn once, as if it were this epoch; training epochs count from 1."""
 
 CHECKED_AT_ONCE = 1 << 18
+SONGS_READ_AT_ONCE = 256
 
 DRAW = np.dtype([(name, np.int64) for name in ("song", "start", "length", "key")])
 """A segment: a song (index into `Songs`), its notes start .. start + length - 1, and the segment's
 own random key, from which it is corrupted."""
+
+PAPERS_CORPORA = {"pop909", "emopia", "pianist8", "pop1k7", "ASAP", "lmd"}
+"""Their songs stay on the side of the published split; copies are only reported."""
 
 ROUNDED_TO = 64
 """Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
@@ -80,6 +85,22 @@ class Songs:
                 )
         return np.isin(np.arange(len(self)), list(named.values()))
 
+    def checksums(self) -> np.ndarray:
+        """A checksum of the notes of each song, (songs,) uint64: that of copies is the same."""
+        found = bytearray()
+        for corpus in self.corpora:
+            for index in range(len(corpus)):
+                found += blake2b(corpus.song(index).data, digest_size=8).digest()
+                if index % SONGS_READ_AT_ONCE == 0:
+                    corpus.release()
+            corpus.release()
+        return np.frombuffer(found, np.uint64)
+
+    def are_papers(self) -> np.ndarray:
+        """Mark the songs of the paper's corpora, (songs,) bool."""
+        papers = [corpus.name in PAPERS_CORPORA for corpus in self.corpora]
+        return np.repeat(papers, [len(corpus) for corpus in self.corpora])
+
     def check(self) -> None:
         """Look at every note once, so that a damaged corpus stops a run before it starts."""
         for corpus in self.corpora:
@@ -103,6 +124,26 @@ def split_songs(songs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     shuffled = _generator(seed, "split").permutation(songs)
     count = int(TRAIN_SHARE * len(songs))
     return shuffled[:count], shuffled[count:]
+
+
+def join_copies(
+    train: np.ndarray, valid: np.ndarray, checksums: np.ndarray, stays: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move songs so that copies of one song are all in training or all in validation.
+
+    train, valid: song numbers; checksums and stays: (songs,), by song number. Copies (songs with
+    the same checksum) go to the side of the one with the lowest number, of those marked in `stays`
+    if there are any: these do not move. (The first in the shuffled order would nearly always be one
+    of training.) Without copies nothing changes, and the order never does.
+    """
+    songs = np.concatenate([train, valid])
+    in_train = np.arange(len(songs)) < len(train)
+    side: dict[int, bool] = {}
+    for place in np.lexsort((songs, ~stays[songs])):
+        side.setdefault(int(checksums[songs[place]]), bool(in_train[place]))
+    wanted = np.array([side[int(checksum)] for checksum in checksums[songs]], bool)
+    goes = np.where(stays[songs], in_train, wanted)
+    return songs[goes], songs[~goes]
 
 
 def draw_segments(

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_creation.corpora import CORPORA
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import FIELDS, PAD
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.segments import (
+    PAPERS_CORPORA,
     Batches,
     Songs,
     draw_segments,
+    join_copies,
     load_batches,
     read_names,
     split_songs,
@@ -47,6 +50,34 @@ def test_split_is_85_to_15_and_seeded(count, seed):
     np.testing.assert_array_equal(train, split_songs(songs, seed)[0])
     if count > 50:
         assert train.tolist() != split_songs(songs, seed + 1)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("stays", "train", "valid"),
+    [
+        ([], [0, 1, 2, 5], [4]),  # 5, a copy of 2, follows it
+        ([0, 1], [0, 1, 2, 5], [4]),
+        ([2, 5], [0, 1, 2], [4, 5]),
+        ([5], [0, 1], [4, 2, 5]),
+        ([2], [0, 1, 2, 5], [4]),
+    ],
+)
+def test_copies_are_on_one_side_unless_they_stay(stays, train, valid):
+    checksums = np.array([10, 11, 12, 13, 14, 12], np.uint64)
+    fixed = np.isin(np.arange(6), stays)
+    joined = join_copies(np.array([0, 1, 2]), np.array([4, 5]), checksums, fixed)
+    assert [sorted(side.tolist()) for side in joined] == [sorted(train), sorted(valid)]
+
+
+def test_without_copies_the_split_stays(songs):
+    assert len(set(songs.checksums().tolist())) == len(LENGTHS)
+    before = split_songs(np.arange(7), 3)
+    after = join_copies(*before, songs.checksums(), songs.are_papers())
+    assert [side.tolist() for side in after] == [side.tolist() for side in before]
+
+
+def test_papers_corpora_are_those_that_are_prepared_as_published():
+    assert {name for name, source in CORPORA.items() if source.is_papers} == PAPERS_CORPORA
 
 
 def test_how_often_a_song_is_drawn():
