@@ -242,13 +242,16 @@ class PretrainingRun:
     # Reading ---------------------------------------------------------------------------------
 
     def batches(self, songs: np.ndarray, epoch: int) -> Batches:
-        args, lengths = self.args, self.songs.lengths[songs]
+        args, processes, lengths = self.args, self.processes, self.songs.lengths[songs]
         shuffle = epoch != VALIDATION_EPOCH
         draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
-        mine = self.processes.share(np.arange(args.batch_size))
-        return Batches(
-            self.songs, draws, args.batch_size, args.max_seq_len, args.mask_percent, mine
-        )
+        mine = processes.share(np.arange(args.batch_size))
+        # Compiled code and GPUs want one shape, and no process may be without work. A CPU would
+        # only lose time and memory to rows that do not count.
+        is_plain = processes.device.type == "cpu" and processes.count == 1 and not args.compile
+        filled_to = args.accumulation_steps if is_plain else args.batch_size
+        sizes = args.batch_size, args.max_seq_len
+        return Batches(self.songs, draws, *sizes, args.mask_percent, mine, filled_to)
 
     def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
         on_gpu = self.processes.device.type == "cuda"

@@ -180,7 +180,8 @@ class Batches(Dataset):
     - notes: (rows, length, 4) uint8, padded at the end; no longer than the longest segment of the
       global batch needs
     - keys: (rows,) int64
-    - counted: (rows,) bool, False for the rows that fill up the last batch
+    - counted: (rows,) bool, False for the rows that fill up the last batch; `rows` is that of the
+      other batches unless `filled_to` is given
     - padded: whether there is any padding
     - bars: at least the greatest number of token bars of a row
     - selected, real: how many notes of the *global* batch are selected for corruption, and are
@@ -195,12 +196,15 @@ class Batches(Dataset):
         max_seq_len: int,
         mask_percent: float,
         rows: np.ndarray | None = None,
+        filled_to: int | None = None,
     ):
         """batch_size: segments of a global batch; rows: which of them are this process's, all by
-        default."""
+        default; filled_to: the last batch is filled up to a multiple of this, by default to
+        `batch_size`."""
         self.songs, self.draws, self.batch_size = songs, draws, batch_size
         self.max_seq_len, self.mask_percent = max_seq_len, mask_percent
         self.rows = np.arange(batch_size) if rows is None else rows
+        self.filled_to = filled_to or batch_size
 
     def __len__(self) -> int:
         return -(-len(self.draws) // self.batch_size)
@@ -211,10 +215,10 @@ class Batches(Dataset):
 
     def __getitem__(self, step: int) -> dict:
         draws = self.draws_of(step)
-        # Rows that fill up the last batch repeat its first segment and are not counted: every
-        # batch has one shape, and no process is without work.
-        counted = self.rows < len(draws)
-        filled = draws[np.where(counted, self.rows, 0)]
+        # Rows that fill up the last batch repeat its first segment and are not counted.
+        rows = self.rows[self.rows < _round_up(len(draws), self.filled_to)]
+        counted = rows < len(draws)
+        filled = draws[np.where(counted, rows, 0)]
         length = min(_round_up(draws["length"].max()), self.max_seq_len)
         notes = self._read(filled, length)
         bars = (notes[..., 0] == BAR_NEW).sum(1).max() + 1
@@ -238,8 +242,8 @@ class Batches(Dataset):
         return notes
 
 
-def _round_up(count: int) -> int:
-    return int(-(-count // ROUNDED_TO) * ROUNDED_TO)
+def _round_up(count: int, multiple: int = ROUNDED_TO) -> int:
+    return int(-(-count // multiple) * multiple)
 
 
 def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -> Iterator[dict]:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,6 +138,19 @@ def test_a_batch_holds_the_drawn_notes(songs, draws):
     lengths = batches.draws_of(len(batches) - 1)["length"].tolist()
     assert batch["real"] == sum(lengths)
     assert batch["selected"] == sum(round(0.3 * length) for length in lengths)
+
+
+@pytest.mark.parametrize(("filled_to", "rows"), [(1, 1), (3, 3), (6, 6)])
+def test_a_last_batch_is_filled_up_no_further_than_asked(songs, draws, filled_to, rows):
+    draws = draws[:7]
+    full = Batches(songs, draws, 6, max_seq_len=64, mask_percent=0.3)
+    batches = Batches(songs, draws, 6, max_seq_len=64, mask_percent=0.3, filled_to=filled_to)
+    assert torch.equal(batches[0]["notes"], full[0]["notes"])
+    assert batches[1]["counted"].tolist() == [row < 1 for row in range(rows)]
+    for name in ("notes", "keys", "counted"):
+        assert torch.equal(batches[1][name], full[1][name][:rows])
+    for name in ("padded", "bars", "selected", "real"):
+        assert batches[1][name] == full[1][name]
 
 
 def test_a_batch_is_no_longer_than_its_longest_segment_needs(songs):
