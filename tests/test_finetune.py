@@ -27,7 +27,7 @@ from m2bert.tasks import TASKS
 from tests.helpers import forked
 from tests.helpers.commands import run
 from tests.helpers.finetuning import command, figures, run_here, wait_until
-from tests.helpers.task_files import SMALL, write_task
+from tests.helpers.task_files import SMALL, write_task, write_unscorable_grid
 
 EXTRA = ("freeze", "transpose", "last_class_weight", "schedule", "warmup_steps")
 """Settings that are recorded where they are not the paper's."""
@@ -200,6 +200,7 @@ def test_weights_asked_for_in_the_middle_of_a_run_begin_it_anew(fine_tune, tmp_p
 
     with monkeypatch.context() as patched:
         patched.setattr(FinetuningRun, "result", stop)
+        patched.setattr("m2bert.finetuning.run.BYTES_PER_SECOND", float("inf"))  # it saves at once
         with pytest.raises(KeyboardInterrupt):
             fine_tune("out", "--task melody --seed 3")
     assert (tmp_path / "out/seed_3/melody/state.safetensors").exists()
@@ -224,6 +225,8 @@ def damage(path) -> None:
             lambda tmp: (tmp / "data/pianist8_fold_2.npy").unlink(),
             "there is no pianist8_fold_2.npy",
         ),
+        (lambda tmp: write_unscorable_grid(tmp / "data", "valid"), "localkey: the valid set has 8"),
+        (lambda tmp: write_unscorable_grid(tmp / "data", "test"), "localkey: the test set has 8"),
     ],
 )
 def test_a_task_that_cannot_be_trained_does_not_keep_others(
@@ -237,9 +240,52 @@ def test_a_task_that_cannot_be_trained_does_not_keep_others(
     result = tmp_path / "out/seed_1/melody/result.json"
     before = result.read_bytes()
     assert fine_tune("out", words) == SOME_TASKS_FAILED
-    assert message in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("error: ") == 1
+    assert "Traceback" not in printed
     assert result.read_bytes() == before
-    assert (tmp_path / "out/seed_1/localkey/result.json").exists()
+    assert (tmp_path / "out/seed_1/localkey/result.json").exists() == ("localkey" not in message)
+    assert (tmp_path / "out/seed_1/composer_fold_4/result.json").exists() == ("fold" not in message)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("predictions"), "localkey is skipped because of the error above"),
+        (OSError("no more space"), "error: no more space"),
+        (torch.OutOfMemoryError("cuda"), "localkey: the GPU's memory is too small"),
+    ],
+    ids=["defect", "system", "memory"],
+)
+def test_an_exception_in_one_task_does_not_cost_the_others(
+    fine_tune, tmp_path, monkeypatch, capsys, error, said
+):
+    go = FinetuningRun.go
+
+    def fail(run: FinetuningRun) -> None:
+        if run.task.name == "localkey":
+            raise error
+        go(run)
+
+    monkeypatch.setattr(FinetuningRun, "go", fail)
+    words = "--task localkey melody --seed 1 --epochs 1"
+    assert fine_tune("out", words) == SOME_TASKS_FAILED
+    assert said in capsys.readouterr().err
+    assert [run.task for run in read_results(tmp_path / "out")] == ["melody"]
+
+
+def test_no_warning_of_a_library_is_printed(fine_tune, tmp_path, recwarn):
+    """Scikit-learn warns of a test set with one class, and of classes that are never predicted."""
+    for path in (tmp_path / "data", tmp_path / "other"):
+        write_task(path, "melody")
+    labels = tmp_path / "data/pop909_test_melodyans.npy"
+    np.save(labels, np.minimum(np.load(labels), 1))
+    words = f"--data_root {tmp_path / 'data'} --task melody --seed 1 --lr 1e-2 --epochs 1"
+    assert fine_tune("out", words) == 0
+    assert not recwarn.list
+    text = (tmp_path / "out/seed_1/melody/result.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)  # no NaN
 
 
 def test_a_warmup_longer_than_a_run_is_refused(fine_tune, capsys):

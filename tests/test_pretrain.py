@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -25,6 +26,9 @@ from m2bert.model.original import save_published
 from m2bert.model.tensors import load_tensors, save_tensors
 from m2bert.notes.cp import FIELDS
 from m2bert.pretrain import main
+from m2bert.pretraining.objectives import Sums
+from m2bert.pretraining.segments import Batches
+from m2bert.pretraining.step import Trainer
 from tests.helpers import forked
 from tests.helpers.commands import run_well
 from tests.helpers.finetuning import ENVIRONMENT, wait_until
@@ -362,6 +366,51 @@ def test_starting_from_a_checkpoint(tmp_path, pretrain, kind):
     weights = model.state_dict()
     for name, tensor in trained.state_dict().items():
         torch.testing.assert_close(tensor, weights[name], atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mine", "pop909"])
+def test_copies_of_songs_are_counted_and_kept_together(tmp_path, pretrain, capsys, name):
+    rng = np.random.default_rng(0)
+    songs = [patterned_song(rng, 30 + n) for n in range(20)]
+    write_corpus(tmp_path, name, [*songs, *songs])
+    words = ["--data_root", str(tmp_path), "--datasets", name, "--max_steps", "1"]
+    assert pretrain(tmp_path / "run", *words) == 0
+    printed = capsys.readouterr().out
+    assert "warning: 20 songs have the same notes" in printed
+    moved = json.loads((tmp_path / "run/settings.json").read_text()).get("copies_moved", 0)
+    leaked = int(re.search("([0-9]+) validation songs are copies", printed).group(1))
+    assert (moved > 0, leaked > 0) == ((True, False) if name == "mine" else (False, True))
+    if name == "pop909":
+        assert "training: 34 songs" in printed
+
+
+def test_a_folder_of_copies_is_too_few_songs(tmp_path, pretrain):
+    write_corpus(tmp_path, "mine", [patterned_song(np.random.default_rng(0), 30)] * 6)
+    with pytest.raises(UserError, match="6 songs, 5 of them copies, are too few"):
+        pretrain(tmp_path / "run", "--data_root", str(tmp_path), "--datasets", "mine")
+
+
+@pytest.mark.parametrize("flags", [[], ["--accumulation_steps", "2"]])
+def test_rows_that_do_not_count_are_not_computed(tmp_path, pretrain, monkeypatch, flags):
+    """And the figures are those of batches that are filled up, as on a GPU."""
+    epochs, rows, sums = [], [], Trainer.sums
+
+    def counted(trainer: Trainer, batch: dict, index: int) -> Sums:
+        rows.append(len(batch["notes"]))
+        return sums(trainer, batch, index)
+
+    def filled(*args: object) -> Batches:
+        return Batches(*args[:-1])
+
+    monkeypatch.setattr(Trainer, "sums", counted)
+    for name in ("short", "full"):
+        rows.clear()
+        assert pretrain(tmp_path / name, "--epochs", "1", "--batch_size", "32", *flags) == 0
+        epochs += epochs_in(tmp_path / name)
+        assert (max(rows) == min(rows) == 32) == (name == "full")
+        monkeypatch.setattr("m2bert.pretraining.run.Batches", filled)
+    for part in ("train", "valid"):
+        assert epochs[0][part] == pytest.approx(epochs[1][part], rel=1e-4)
 
 
 def test_excluded_songs_are_left_out(tmp_path, pretrain, capsys):

@@ -1,6 +1,7 @@
 """The command `python -m m2bert.results`."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,18 @@ def test_two_folders_are_compared(results, tmp_path):
     written = [RECORD, "comparison.csv", "comparison.md", "comparison.png"]
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == written
     assert not (tmp_path / "base" / "comparison.md").exists()
+
+
+def test_dollar_signs_in_names_are_drawn_as_they_are(results, tmp_path, monkeypatch):
+    for name in ("scratch", "base"):
+        (tmp_path / name).rename(tmp_path / f"{name}$1e-3$_^")
+    own = replace(TASKS["melody"], title="$^$", classes=("padding", "$_$", "b", "c"), acronym="$_$")
+    monkeypatch.setitem(TASKS, "melody", own)
+    results("--compare", "scratch$1e-3$_^", "base$1e-3$_^", "--plot", "--save_dir", "out")
+    assert (tmp_path / "out/plots/comparison.png").exists()
+    write_result(tmp_path / "own", "melody", 2021, None, 0.5)
+    results("own", "--plot")
+    assert (tmp_path / "own/plots/confusion_melody.png").exists()
 
 
 @pytest.mark.parametrize(

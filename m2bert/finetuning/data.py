@@ -8,9 +8,12 @@ as `data_creation.prepare_smc` writes them and as the original's are published.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +22,10 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import fault
-from m2bert.finetuning.metrics import METRICS
+from m2bert.finetuning.metrics import METRICS, labelled_notes
 from m2bert.notes.cp import FIELDS, PAD, real_notes
 from m2bert.notes.object_arrays import is_pickled, read_items
-from m2bert.tasks import METRIC_TITLES, Task
+from m2bert.tasks import METRIC_TITLES, PADDING, Task
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class LabelledSegments:
     def lengths(self) -> np.ndarray:
         """Notes of each segment that are no padding, (segments,) int64."""
         return real_notes(self.notes).sum(1).cpu().numpy()
+
+    def checksums(self) -> list[bytes]:
+        """A checksum of the notes of each segment, without padding."""
+        segments = zip(self.notes.numpy(), self.lengths, strict=True)
+        return [
+            blake2b(notes[:count].tobytes(), digest_size=8).digest() for notes, count in segments
+        ]
 
     def each(self, act: Callable[[Tensor], Tensor]) -> "LabelledSegments":
         """What `act` makes of each of the tensors."""
@@ -82,12 +92,37 @@ def read_parts(task: Task, data_roots: Sequence[Path]) -> Sets:
     return {part: _read_part(task, part, data_roots) for part in task.parts}
 
 
+def doubts(task: Task, parts: Sets) -> list[str]:
+    """Sentences on data that can be trained on but is unlikely to be meant: notes with the label of
+    padding, and segments that several parts (splits or folds) share."""
+    found = []
+    if task.level == "note" and task.classes[0] == PADDING:
+        for name, part in parts.items():
+            notes = int(part.lengths.sum())
+            if padded := notes - int(labelled_notes(part.notes, part.labels).sum()):
+                found.append(
+                    f"{task.name}: {padded:,} of the {notes:,} notes of {name} "
+                    f"({padded / notes:.0%}) have label 0, which stands for padding: labels of "
+                    "this task begin at 1"
+                )
+    checksums = {name: part.checksums() for name, part in parts.items()}
+    in_parts = Counter(chain.from_iterable(map(set, checksums.values())))
+    shared = {name: sum(in_parts[c] > 1 for c in of) for name, of in checksums.items()}
+    if any(shared.values()):
+        counts = (f"{n} of {len(parts[name])} in {name}" for name, n in shared.items() if n)
+        found.append(
+            f"{task.name}: segments with the same notes are in several parts of the data "
+            f"({', '.join(counts)}), so scores are too high"
+        )
+    return found
+
+
 def split(task: Task, parts: Sets, fold: int | None) -> Sets:
     """Training, validation and test set of one run, by the names in `SPLITS`.
 
     In a cross-validation fold k is the test set, fold k + 1 (after the last the first) the
-    validation set, and the others are trained on. Raises `UserError` for a set without anything to
-    score.
+    validation set, and the others are trained on. Raises `UserError` if one of them, or of the
+    folds, cannot be scored or trained on: then no run of the task is begun.
     """
     if fold is None:
         sets = _move_to_validation(task, parts)
@@ -96,13 +131,30 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
         following = (fold + 1) % len(folds)
         others = [folds[k] for k in range(len(folds)) if k not in (fold, following)]
         sets = {"train": _join(others), "valid": folds[following], "test": folds[fold]}
-    for name, part in sets.items():
-        if not METRICS[task.metric].counted(part.notes, part.labels).any():
+    for name, part in (sets if fold is None else parts).items():
+        if why := _cannot_be_scored(task, name, part):
             raise UserError(
-                f"{task.name}: the {name} set has {len(part)} segments, but none of their notes "
-                f"counts for {METRIC_TITLES[task.metric]}: check the labels of {task.corpus}"
+                f"{task.name}: the {name} set has {len(part)} segments, but {why}: check the "
+                f"labels of {task.corpus}"
             )
     return sets
+
+
+def _cannot_be_scored(task: Task, name: str, part: LabelledSegments) -> str | None:
+    """Why a set has no loss, or a score of 0/0."""
+    notes, labels, metric = part.notes, part.labels, METRICS[task.metric]
+    if not metric.counted(notes, labels).any():
+        return f"none of their notes counts for {METRIC_TITLES[task.metric]}"
+    if task.loss_on == "labelled" and not labelled_notes(notes, labels).any():
+        return "none of their notes has a label"
+    # a training set is not scored by the notes that a 16th grid keeps
+    score = (name == "train" and metric.training_score) or metric.score
+    if score(notes, labels, labels, task.batch_size).isnan():
+        return (
+            f"none of their notes counts for {METRIC_TITLES[task.metric]}, since each note with a "
+            "label has its 16th overwritten by a later note"
+        )
+    return None
 
 
 def _move_to_validation(task: Task, sets: Sets) -> Sets:

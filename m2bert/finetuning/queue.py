@@ -1,5 +1,7 @@
 """The runs of a command, done one after another."""
 
+import sys
+import traceback
 from itertools import groupby
 
 import torch
@@ -8,12 +10,12 @@ from filelock import FileLock
 from m2bert.base.errors import UserError, tell
 from m2bert.base.files import try_lock
 from m2bert.base.settings import claim_folder
-from m2bert.finetuning.data import Sets, read_parts, split, summaries
+from m2bert.finetuning.data import Sets, doubts, read_parts, split, summaries
 from m2bert.finetuning.epoch import with_states
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import read_result
 from m2bert.finetuning.run import MODEL_FOLDER, FinetuningRun, device_name
-from m2bert.tasks import TASKS
+from m2bert.tasks import TASKS, Task
 
 SOME_TASKS_FAILED = 3
 """Exit status where the other tasks were trained."""
@@ -21,37 +23,61 @@ SOME_TASKS_FAILED = 3
 
 def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
     """Do the runs that neither are finished nor under way elsewhere; returns the exit status."""
-    args, processes, failed = setup.args, setup.processes, False
+    failed = False
     for task, of_task in groupby(runs, key=lambda run: run.task):
-        group = list(of_task)
         try:
-            with processes.as_one():
-                parts = read_parts(task, args.data_root)
-            if args.freeze and setup.backbone and not all(run.is_finished for run in group):
-                model = setup.new_model(task)  # all seeds and folds share what its encoder gives
-                for name, part in parts.items():
-                    parts[name] = with_states(model, part, processes, args.precision)
-            for run in group:
-                do_unless_done(run, parts, setup)
-        except UserError as error:
+            fine_tune_task(task, list(of_task), setup)
+        except Exception as error:  # a defect, too, must not cost the other tasks
             failed = True
-            tell(error)
-        except torch.OutOfMemoryError as error:
-            advice = (
-                "--freeze keeps the states of all segments there: fewer JOBS need less, and --cpu "
-                "computes on the CPU"
-                if args.freeze
-                else "fewer JOBS or a smaller --batch_size help"
-            )
-            raise processes.failure(
-                f"{task.name}: the GPU's memory is too small: {advice}"
-            ) from error
+            report_failure(task, error, setup)
     finished = sum(run.is_finished for run in runs)
-    processes.say(
+    setup.processes.say(
         f"{finished} of {len(runs)} runs are finished; "
-        f"the table: python -m m2bert.results {args.save_root}"
+        f"the table: python -m m2bert.results {setup.args.save_root}"
     )
     return SOME_TASKS_FAILED if failed else 0
+
+
+def fine_tune_task(task: Task, runs: list[PlannedRun], setup: Setup) -> None:
+    """Do the runs of one task. Raises `UserError` for data that cannot be used."""
+    args, processes = setup.args, setup.processes
+    with processes.as_one():
+        parts = read_parts(task, args.data_root)
+    if processes.is_main:
+        for sentence in doubts(task, parts):
+            print(f"warning: {sentence}", file=sys.stderr)
+    if args.freeze and setup.backbone and not all(run.is_finished for run in runs):
+        model = setup.new_model(task)  # all seeds and folds share what its encoder gives
+        for name, part in parts.items():
+            parts[name] = with_states(model, part, processes, args.precision)
+    for run in runs:
+        do_unless_done(run, parts, setup)
+
+
+def report_failure(task: Task, error: Exception, setup: Setup) -> None:
+    """Print why a task was not trained to its end.
+
+    Of several processes, one that fails alone must exit (`Processes.failure`): the error is raised.
+    """
+    processes = setup.processes
+    if isinstance(error, torch.OutOfMemoryError):
+        advice = (
+            "--freeze keeps the states of all segments there: fewer JOBS need less, and --cpu "
+            "computes on the CPU"
+            if setup.args.freeze
+            else "fewer JOBS or a smaller --batch_size help"
+        )
+        failure = processes.failure(f"{task.name}: the GPU's memory is too small: {advice}")
+        if not isinstance(failure, UserError):
+            raise failure from error
+        tell(failure)
+    elif isinstance(error, UserError | OSError):
+        tell(error)
+    elif processes.count > 1:
+        raise error
+    else:
+        traceback.print_exception(error)
+        print(f"error: {task.name} is skipped because of the error above", file=sys.stderr)
 
 
 def do_unless_done(run: PlannedRun, parts: Sets, setup: Setup) -> None:

@@ -6,7 +6,7 @@
 It is written when the run has ended; docs/METHOD.md, "Results", says what it holds.
 """
 
-from math import isfinite
+from math import isnan
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
@@ -26,9 +26,9 @@ _HELD = {
     "checkpoint": dict | NoneType,
     "data.test": dict,
     "epochs": list,
-    "test_score": int | float,
+    "test_score": int | float | NoneType,
     "clean_test_score": int | float | NoneType,
-    "commonest_class.test_score": int | float,
+    "commonest_class.test_score": int | float | NoneType,
     "confusion": list,
     "per_class": list,
 }
@@ -50,8 +50,9 @@ def folder_of_run(save_root: Path, task: str, seed: int, fold: int | None) -> Pa
 
 
 def read_result(path: Path) -> dict:
-    """Read one result. Raises `UserError` if it is damaged or of another format."""
-    result = read_json(path)
+    """Read one result. A score that does not exist is None, also where an earlier release wrote
+    NaN. Raises `UserError` if the result is damaged or of another format."""
+    result = _without_nan(read_json(path))
     if result.get("format_version") != RESULT_FORMAT:
         raise UserError(
             f"{path} has format version {result.get('format_version')}, this code reads "
@@ -63,16 +64,18 @@ def read_result(path: Path) -> dict:
             f"{path} is damaged or no result of fine-tuning: {', '.join(wrong)} missing or of "
             "another type; remove it and run it again"
         )
-    if not isfinite(result["test_score"]):
-        raise UserError(
-            f"{path} has the test score {result['test_score']}: remove it and run it again"
-        )
     return result
 
 
 def run_of(result: dict) -> RunKey:
     """The run that a result is of."""
     return RunKey(result["task"], result["seed"], result["fold"])
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _part(result: Any, name: str) -> Any:

@@ -12,8 +12,10 @@ Of several processes only the main one writes.
 import json
 import platform
 import time
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
+from math import isnan
 from typing import NoReturn
 
 import numpy as np
@@ -290,10 +292,14 @@ class FinetuningRun:
             "versions": versions(),
         }
 
-    def score_test(self, score: Score, predictions: Tensor) -> float:
+    def score_test(self, score: Score, predictions: Tensor) -> float | None:
         test = self.sets["test"]
-        value = score(test.notes, test.labels, predictions, self.task.batch_size)
-        return round(value.item(), DECIMALS)
+        return rounded(score(test.notes, test.labels, predictions, self.task.batch_size).item())
+
+
+def rounded(value: float) -> float | None:
+    """A score as results hold it: None, which JSON has a word for, if it is 0/0."""
+    return None if isnan(value) else round(value, DECIMALS)
 
 
 def device_name(device: torch.device) -> str:
@@ -338,10 +344,12 @@ def confusion(task: Task, data: LabelledSegments, predictions: Tensor) -> dict:
     counted = METRICS[task.metric].counted(data.notes, data.labels)
     true, predicted = (t[counted].cpu().numpy() for t in (data.labels, predictions))
     present = np.union1d(true, predicted)
-    matrix = confusion_matrix(true, predicted, labels=present)
+    with warnings.catch_warnings():  # a test set may have one class alone
+        warnings.simplefilter("ignore")
+        matrix = confusion_matrix(true, predicted, labels=present)
+        scores = precision_recall_fscore_support(true, predicted, labels=present, zero_division=0.0)
     rows, columns = np.nonzero(matrix)
     cells = zip(present[rows], present[columns], matrix[rows, columns], strict=True)
-    scores = precision_recall_fscore_support(true, predicted, labels=present, zero_division=0.0)
     names = ("precision", "recall", "f1", "support")
     return {
         "confusion": [[int(value) for value in cell] for cell in cells],

@@ -33,6 +33,7 @@ from m2bert.pretraining.segments import (
     Batches,
     Songs,
     draw_segments,
+    join_copies,
     load_batches,
     read_names,
     split_songs,
@@ -58,8 +59,31 @@ def open_songs(args: argparse.Namespace, processes: Processes) -> tuple[Songs, n
     return songs, used
 
 
-def pretraining_settings(args: argparse.Namespace, songs: Songs, used: np.ndarray) -> dict:
-    """Everything that a run's figures depend on, as it is compared when the run goes on."""
+def split_without_copies(
+    songs: Songs, used: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Split songs into training and validation, copies of one song on one side.
+
+    Returns the song numbers of both, and counts: copies, how many songs are copies of earlier ones;
+    moved, how many changed sides; leaked, how many validation songs (of the paper's corpora, whose
+    split stays) are copies of training songs.
+    """
+    checksums = songs.checksums()
+    before, _ = parts = split_songs(used, seed)
+    train, valid = join_copies(*parts, checksums, songs.are_papers())
+    counts = {
+        "copies": len(used) - len(np.unique(checksums[used])),
+        "moved": len(np.setxor1d(before, train)),
+        "leaked": int(np.isin(checksums[valid], checksums[train]).sum()),
+    }
+    return train, valid, counts
+
+
+def pretraining_settings(
+    args: argparse.Namespace, songs: Songs, used: np.ndarray, moved: int
+) -> dict:
+    """Everything that a run's figures depend on, as it is compared when the run goes on. moved:
+    how many songs are not on the side on which earlier releases had them."""
     names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
     names += ["max_seq_len", "batch_size", "seed", "precision"]
     return {
@@ -68,6 +92,7 @@ def pretraining_settings(args: argparse.Namespace, songs: Songs, used: np.ndarra
         "init_ckpt": checksum_of_weights(args.init_ckpt)[:16] if args.init_ckpt else None,
         "songs": len(used),
         "notes": int(songs.lengths[used].sum()),
+        **({"copies_moved": moved} if moved else {}),
         **args.recipe.beyond_the_paper(),
     }
 
@@ -100,16 +125,22 @@ class PretrainingRun:
         """
         self.args, self.processes, self.is_main = args, processes, processes.is_main
         self.songs, used = open_songs(args, processes)
-        self.train_songs, self.valid_songs = split_songs(used, args.seed)
+        self.train_songs, self.valid_songs, self.copies = split_without_copies(
+            self.songs, used, args.seed
+        )
         with processes.as_one():
-            if not len(self.train_songs):
+            if not len(self.train_songs) or not len(self.valid_songs):
+                copies = (
+                    f", {self.copies['copies']} of them copies," if self.copies["copies"] else ""
+                )
                 raise UserError(
-                    f"{len(used)} songs are too few to train on some and validate on others: at "
-                    "least 2 are needed"
+                    f"{len(used)} songs{copies} are too few to train on some and validate on "
+                    "others: at least 2 different ones are needed"
                 )
             steps = len(self.batches(self.train_songs, epoch=1))
             refuse_long_warmup(args.recipe, args.recipe.epochs * steps)
-            self.folder = RunFolder(args.save_dir, pretraining_settings(args, self.songs, used))
+            settings = pretraining_settings(args, self.songs, used, self.copies["moved"])
+            self.folder = RunFolder(args.save_dir, settings)
             if self.is_main:
                 self.folder.lock()
         self.trainer = make_trainer(args, processes)
@@ -212,13 +243,16 @@ class PretrainingRun:
     # Reading ---------------------------------------------------------------------------------
 
     def batches(self, songs: np.ndarray, epoch: int) -> Batches:
-        args, lengths = self.args, self.songs.lengths[songs]
+        args, processes, lengths = self.args, self.processes, self.songs.lengths[songs]
         shuffle = epoch != VALIDATION_EPOCH
         draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
-        mine = self.processes.share(np.arange(args.batch_size))
-        return Batches(
-            self.songs, draws, args.batch_size, args.max_seq_len, args.mask_percent, mine
-        )
+        mine = processes.share(np.arange(args.batch_size))
+        # Compiled code and GPUs want one shape, and no process may be without work. A CPU would
+        # only lose time and memory to rows that do not count.
+        is_plain = processes.device.type == "cpu" and processes.count == 1 and not args.compile
+        filled_to = args.accumulation_steps if is_plain else args.batch_size
+        sizes = args.batch_size, args.max_seq_len
+        return Batches(self.songs, draws, *sizes, args.mask_percent, mine, filled_to)
 
     def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
         on_gpu = self.processes.device.type == "cuda"
@@ -288,6 +322,14 @@ class PretrainingRun:
         for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
             notes = int(self.songs.lengths[chosen].sum())
             say(f"{name}: {len(chosen):,} songs, {notes:,} notes")
+        copies = self.copies
+        if copies["copies"]:
+            say(
+                f"warning: {copies['copies']:,} songs have the same notes as another song; "
+                f"{copies['moved']:,} of them were moved so that copies are on one side, and "
+                f"{copies['leaked']:,} validation songs are copies of training songs (songs of the "
+                "paper's corpora are not moved)"
+            )
         say(f"recipe: {self.args.recipe.told()}")
         if progress.steps and not self.finished:
             say(

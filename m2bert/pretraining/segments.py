@@ -6,6 +6,7 @@ processes or of GPUs changes nothing, and a run can go on at any step (docs/METH
 
 import signal
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,14 @@ VALIDATION_EPOCH = 0
 """Validation is drawn once, as if it were this epoch; training epochs count from 1."""
 
 CHECKED_AT_ONCE = 1 << 18
+SONGS_READ_AT_ONCE = 256
 
 DRAW = np.dtype([(name, np.int64) for name in ("song", "start", "length", "key")])
 """A segment: a song (index into `Songs`), its notes start .. start + length - 1, and the segment's
 own random key, from which it is corrupted."""
+
+PAPERS_CORPORA = {"pop909", "emopia", "pianist8", "pop1k7", "ASAP", "lmd"}
+"""Their songs stay on the side of the published split; copies are only reported."""
 
 ROUNDED_TO = 64
 """Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
@@ -80,6 +85,22 @@ class Songs:
                 )
         return np.isin(np.arange(len(self)), list(named.values()))
 
+    def checksums(self) -> np.ndarray:
+        """A checksum of the notes of each song, (songs,) uint64: that of copies is the same."""
+        found = bytearray()
+        for corpus in self.corpora:
+            for index in range(len(corpus)):
+                found += blake2b(corpus.song(index).data, digest_size=8).digest()
+                if index % SONGS_READ_AT_ONCE == 0:
+                    corpus.release()
+            corpus.release()
+        return np.frombuffer(found, np.uint64)
+
+    def are_papers(self) -> np.ndarray:
+        """Mark the songs of the paper's corpora, (songs,) bool."""
+        papers = [corpus.name in PAPERS_CORPORA for corpus in self.corpora]
+        return np.repeat(papers, [len(corpus) for corpus in self.corpora])
+
     def check(self) -> None:
         """Look at every note once, so that a damaged corpus stops a run before it starts."""
         for corpus in self.corpora:
@@ -103,6 +124,26 @@ def split_songs(songs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     shuffled = _generator(seed, "split").permutation(songs)
     count = int(TRAIN_SHARE * len(songs))
     return shuffled[:count], shuffled[count:]
+
+
+def join_copies(
+    train: np.ndarray, valid: np.ndarray, checksums: np.ndarray, stays: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move songs so that copies of one song are all in training or all in validation.
+
+    train, valid: song numbers; checksums and stays: (songs,), by song number. Copies (songs with
+    the same checksum) go to the side of the one with the lowest number, of those marked in `stays`
+    if there are any: these do not move. (The first in the shuffled order would nearly always be one
+    of training.) Without copies nothing changes, and the order never does.
+    """
+    songs = np.concatenate([train, valid])
+    in_train = np.arange(len(songs)) < len(train)
+    side: dict[int, bool] = {}
+    for place in np.lexsort((songs, ~stays[songs])):
+        side.setdefault(int(checksums[songs[place]]), bool(in_train[place]))
+    wanted = np.array([side[int(checksum)] for checksum in checksums[songs]], bool)
+    goes = np.where(stays[songs], in_train, wanted)
+    return songs[goes], songs[~goes]
 
 
 def draw_segments(
@@ -139,7 +180,8 @@ class Batches(Dataset):
     - notes: (rows, length, 4) uint8, padded at the end; no longer than the longest segment of the
       global batch needs
     - keys: (rows,) int64
-    - counted: (rows,) bool, False for the rows that fill up the last batch
+    - counted: (rows,) bool, False for the rows that fill up the last batch; `rows` is that of the
+      other batches unless `filled_to` is given
     - padded: whether there is any padding
     - bars: at least the greatest number of token bars of a row
     - selected, real: how many notes of the *global* batch are selected for corruption, and are
@@ -154,12 +196,15 @@ class Batches(Dataset):
         max_seq_len: int,
         mask_percent: float,
         rows: np.ndarray | None = None,
+        filled_to: int | None = None,
     ):
         """batch_size: segments of a global batch; rows: which of them are this process's, all by
-        default."""
+        default; filled_to: the last batch is filled up to a multiple of this, by default to
+        `batch_size`."""
         self.songs, self.draws, self.batch_size = songs, draws, batch_size
         self.max_seq_len, self.mask_percent = max_seq_len, mask_percent
         self.rows = np.arange(batch_size) if rows is None else rows
+        self.filled_to = filled_to or batch_size
 
     def __len__(self) -> int:
         return -(-len(self.draws) // self.batch_size)
@@ -170,10 +215,10 @@ class Batches(Dataset):
 
     def __getitem__(self, step: int) -> dict:
         draws = self.draws_of(step)
-        # Rows that fill up the last batch repeat its first segment and are not counted: every
-        # batch has one shape, and no process is without work.
-        counted = self.rows < len(draws)
-        filled = draws[np.where(counted, self.rows, 0)]
+        # Rows that fill up the last batch repeat its first segment and are not counted.
+        rows = self.rows[self.rows < _round_up(len(draws), self.filled_to)]
+        counted = rows < len(draws)
+        filled = draws[np.where(counted, rows, 0)]
         length = min(_round_up(draws["length"].max()), self.max_seq_len)
         notes = self._read(filled, length)
         bars = (notes[..., 0] == BAR_NEW).sum(1).max() + 1
@@ -197,8 +242,8 @@ class Batches(Dataset):
         return notes
 
 
-def _round_up(count: int) -> int:
-    return int(-(-count // ROUNDED_TO) * ROUNDED_TO)
+def _round_up(count: int, multiple: int = ROUNDED_TO) -> int:
+    return int(-(-count // multiple) * multiple)
 
 
 def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -> Iterator[dict]:

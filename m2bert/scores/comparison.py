@@ -49,10 +49,11 @@ def comparison_table(a: Results, b: Results, folder_a: Path, folder_b: Path) -> 
 def comparison_rows(a: Results, b: Results) -> list[dict]:
     """A row for each task of which `a` and `b` have runs of the same seed and fold.
 
-    Keys: acronym, task, metric, and those of `compare_scores`. Raises `UserError` if there is no
-    such pair, or if the runs of one were not tested on the same data.
+    Keys: acronym, task, metric, and those of `compare_scores`; runs without a score make no pair.
+    Raises `UserError` if there is no pair, or if the runs of one were not tested on the same data.
     """
-    paired = sorted(a.keys() & b.keys())
+    scored = ({run for run in of if of[run]["test_score"] is not None} for of in (a, b))
+    paired = sorted(set.intersection(*scored))
     if not paired:
         raise UserError(
             "the two folders have nothing in common to compare: the runs are "

@@ -35,7 +35,8 @@ def plot_scores(rows: Sequence[dict], path: Path) -> None:
     axes.errorbar(places, means, deviations, fmt="none", color="k", capsize=4)
     axes.plot(places, commonest, "_", color="#d62728", ms=18, mew=2, label="commonest class")
     axes.plot(places + 0.38, published, "D", color="k", ms=4, label="published (proposed)")
-    axes.set_xticks(places, [f"{row['acronym']}\n{row['task']}" for row in rows], fontsize=8)
+    names = [plain(f"{row['acronym']}\n{row['task']}") for row in rows]
+    axes.set_xticks(places, names, fontsize=8)
     axes.set(ylim=(0, 1.02), ylabel="score", xlim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
@@ -55,9 +56,10 @@ def plot_comparison(rows: Sequence[dict], heading: str, path: Path) -> None:
     axes.axvline(0, color="k", lw=1)
     axes.hlines(places, low, high, color="#3182bd", lw=2)
     axes.plot(differences, places, "o", color="#3182bd")
-    axes.set_yticks(places, [f"{row['acronym']} {row['task']} ({row['pairs']})" for row in rows])
+    names = [plain(f"{row['acronym']} {row['task']} ({row['pairs']})") for row in rows]
+    axes.set_yticks(places, names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_title("\n".join(textwrap.wrap(heading, 55)))  # it holds two paths
+    axes.set_title(plain("\n".join(textwrap.wrap(heading, 55))))  # it holds two paths
     axes.set_xlabel("B - A with 95 % interval (in brackets: number of pairs)")
     axes.grid(axis="x", alpha=0.3)
     _save(figure, path)
@@ -69,8 +71,9 @@ def plot_confusions(results: Results, folder: Path) -> None:
         if of_task := {run: result for run, result in results.items() if run.task == task.name}:
             names, counts = sum_confusions(of_task)
             runs = "one run" if len(of_task) == 1 else f"{len(of_task)} runs"
-            title = f"{task.acronym} {task.title}, {runs}"
-            _plot_confusion(names, counts, title, folder / f"confusion_{task.name}.png")
+            title = plain(f"{task.acronym} {task.title}, {runs}")
+            classes = list(map(plain, names))
+            _plot_confusion(classes, counts, title, folder / f"confusion_{task.name}.png")
 
 
 def sum_confusions(results: Results) -> tuple[list[str], np.ndarray]:
@@ -126,6 +129,11 @@ def _plot_confusion(names: list[str], counts: np.ndarray, title: str, path: Path
                 text = f"{share:.2f}"
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     _save(figure, path)
+
+
+def plain(text: str) -> str:
+    """Text as matplotlib shows it unchanged: between two dollar signs it would expect formulas."""
+    return text.replace("$", r"\$")
 
 
 def _save(figure: Figure, path: Path) -> None:

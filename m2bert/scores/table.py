@@ -29,11 +29,11 @@ TASK_COLUMNS: dict[str, Callable[[dict], str]] = {
 }
 
 _COLUMNS = TASK_COLUMNS | {
-    "mean": lambda row: figure(row["mean"], absent="-"),
+    "mean": lambda row: figure(row["mean"]),
     "sd": lambda row: figure(row["sd"]),
     "runs": _runs_cell,
     "clean\ngrid": lambda row: figure(row["clean"]),
-    "commonest\nclass": lambda row: figure(row["commonest"], absent="-"),
+    "commonest\nclass": lambda row: figure(row["commonest"]),
     "published\nRC": lambda row: figure(row["published_rc"]),
     "published\nno chroma": lambda row: figure(row["published_nochroma"]),
     "published\nproposed": lambda row: figure(row["published_proposed"]),

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from m2bert.base.errors import UserError
-from m2bert.finetuning.data import LabelledSegments, has_data, read_parts, split
-from m2bert.notes.cp import PAD
+from m2bert.finetuning.data import LabelledSegments, doubts, has_data, read_parts, split
+from m2bert.notes.cp import PAD, real_notes
 from m2bert.tasks import TASKS
 from tests.helpers.pickles import Bomb, object_array
-from tests.helpers.task_files import write_task
+from tests.helpers.task_files import write_task, write_unscorable_grid
 
 
 @pytest.fixture
@@ -80,6 +80,50 @@ def test_a_set_without_anything_to_score_is_refused(folder):
     labels = folder / "orch_valid_textureans.npy"
     np.save(labels, np.zeros_like(np.load(labels)))
     with pytest.raises(UserError, match=r"texture: the valid set .* none of their notes counts"):
+        split(task, read_parts(task, [folder]), None)
+
+
+def test_labels_that_begin_at_0_are_doubted(folder):
+    task, labels = TASKS["melody"], folder / "pop909_train_melodyans.npy"
+    assert doubts(task, read_parts(task, [folder])) == []
+    np.save(labels, np.maximum(np.load(labels).astype(int) - 1, 0))
+    parts = read_parts(task, [folder])
+    zeros = int(((parts["train"].labels == 0) & real_notes(parts["train"].notes)).sum())
+    (sentence,) = doubts(task, parts)
+    assert f"{zeros} of the {parts['train'].lengths.sum()} notes of train" in sentence
+    assert doubts(replace(task, classes=("low", *task.classes[1:])), parts) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other", "counts"),
+    [
+        ("melody", "pop909_train", "pop909_test", "3 of 8 in train, 3 of 8 in test"),
+        ("composer", "pianist8_fold_1", "pianist8_fold_4", "3 of 8 in fold_1, 3 of 8 in fold_4"),
+    ],
+)
+def test_segments_in_several_parts_are_doubted(folder, name, one, other, counts):
+    notes = np.load(folder / f"{other}.npy")
+    notes[2:5] = np.load(folder / f"{one}.npy")[:3]
+    np.save(folder / f"{other}.npy", notes)
+    parts = read_parts(TASKS[name], [folder])
+    found = [sentence for sentence in doubts(TASKS[name], parts) if "several parts" in sentence]
+    assert [counts in sentence for sentence in found] == [True]
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_set_whose_grid_score_would_be_0_of_0_is_refused(folder, part):
+    task = TASKS["localkey"]
+    write_task(folder, "localkey")
+    write_unscorable_grid(folder, part)
+    with pytest.raises(UserError, match=f"the {part} set .* 16th overwritten by a later note"):
+        split(task, read_parts(task, [folder]), None)
+
+
+def test_a_set_without_a_label_to_learn_is_refused(folder):
+    task = replace(TASKS["melody"], loss_on="labelled")
+    labels = folder / "pop909_train_melodyans.npy"
+    np.save(labels, np.zeros_like(np.load(labels)))
+    with pytest.raises(UserError, match=r"the train set .* none of their notes has a label"):
         split(task, read_parts(task, [folder]), None)
 
 

@@ -42,6 +42,18 @@ def write_task(folder: Path, name: str, segments: int = 8, length: int = 24) -> 
         np.save(folder / labels_file, labels_for(task, notes).astype(np.uint8))
 
 
+def write_unscorable_grid(folder: Path, part: str) -> None:
+    """Change a part of the local keys: all notes of a segment share a 16th, and only the first has
+    a label, so that none of the labels lasts."""
+    notes_file, labels_file = TASKS["localkey"].file_names(part)
+    notes, labels = np.load(folder / notes_file), np.load(folder / labels_file)
+    real = notes[..., 0] != PAD[0]
+    notes[real, 0], notes[real, 1] = 1, 0
+    labels[:, 1:] = 0
+    np.save(folder / notes_file, notes)
+    np.save(folder / labels_file, labels)
+
+
 def write_checkpoint(folder: Path, config: M2BertConfig = SMALL, seed: int = 0) -> Path:
     """Write a model as pre-training leaves it in the folder of a run."""
     torch.manual_seed(seed)

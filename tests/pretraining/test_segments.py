@@ -3,16 +3,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_creation.corpora import CORPORA
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import FIELDS, PAD
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.segments import (
+    PAPERS_CORPORA,
     Batches,
     Songs,
     draw_segments,
+    join_copies,
     load_batches,
     read_names,
     split_songs,
@@ -47,6 +51,34 @@ def test_split_is_85_to_15_and_seeded(count, seed):
     np.testing.assert_array_equal(train, split_songs(songs, seed)[0])
     if count > 50:
         assert train.tolist() != split_songs(songs, seed + 1)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("stays", "train", "valid"),
+    [
+        ([], [0, 1, 2, 5], [4]),  # 5, a copy of 2, follows it
+        ([0, 1], [0, 1, 2, 5], [4]),
+        ([2, 5], [0, 1, 2], [4, 5]),
+        ([5], [0, 1], [4, 2, 5]),
+        ([2], [0, 1, 2, 5], [4]),
+    ],
+)
+def test_copies_are_on_one_side_unless_they_stay(stays, train, valid):
+    checksums = np.array([10, 11, 12, 13, 14, 12], np.uint64)
+    fixed = np.isin(np.arange(6), stays)
+    joined = join_copies(np.array([0, 1, 2]), np.array([4, 5]), checksums, fixed)
+    assert [sorted(side.tolist()) for side in joined] == [sorted(train), sorted(valid)]
+
+
+def test_without_copies_the_split_stays(songs):
+    assert len(set(songs.checksums().tolist())) == len(LENGTHS)
+    before = split_songs(np.arange(7), 3)
+    after = join_copies(*before, songs.checksums(), songs.are_papers())
+    assert [side.tolist() for side in after] == [side.tolist() for side in before]
+
+
+def test_papers_corpora_are_those_that_are_prepared_as_published():
+    assert {name for name, source in CORPORA.items() if source.is_papers} == PAPERS_CORPORA
 
 
 def test_how_often_a_song_is_drawn():
@@ -106,6 +138,19 @@ def test_a_batch_holds_the_drawn_notes(songs, draws):
     lengths = batches.draws_of(len(batches) - 1)["length"].tolist()
     assert batch["real"] == sum(lengths)
     assert batch["selected"] == sum(round(0.3 * length) for length in lengths)
+
+
+@pytest.mark.parametrize(("filled_to", "rows"), [(1, 1), (3, 3), (6, 6)])
+def test_a_last_batch_is_filled_up_no_further_than_asked(songs, draws, filled_to, rows):
+    draws = draws[:7]
+    full = Batches(songs, draws, 6, max_seq_len=64, mask_percent=0.3)
+    batches = Batches(songs, draws, 6, max_seq_len=64, mask_percent=0.3, filled_to=filled_to)
+    assert torch.equal(batches[0]["notes"], full[0]["notes"])
+    assert batches[1]["counted"].tolist() == [row < 1 for row in range(rows)]
+    for name in ("notes", "keys", "counted"):
+        assert torch.equal(batches[1][name], full[1][name][:rows])
+    for name in ("padded", "bars", "selected", "real"):
+        assert batches[1][name] == full[1][name]
 
 
 def test_a_batch_is_no_longer_than_its_longest_segment_needs(songs):

@@ -72,6 +72,12 @@ def test_what_has_no_partner_is_left_out_and_named(folders):
     assert "only in B, left out: velocity seed 2021; composer seed 2022 fold 3" in table.notes
 
 
+def test_runs_without_a_score_make_no_pair(folders):
+    a, b = folders
+    write_result(b, "melody", 2021, None, 0.5, test_score=None)
+    assert pairs(table_of(a, b).records) == {"melody": 1, "composer": 10, "violin_all": 4}
+
+
 def test_folders_and_their_settings_are_named(folders):
     table = table_of(*folders)
     assert table.titles[3:5] == ["A: scratch", "B: pretrained"]

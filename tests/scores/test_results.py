@@ -7,6 +7,7 @@ import pytest
 from m2bert.base.errors import UserError
 from m2bert.finetuning.result import RunKey
 from m2bert.scores.results import read_results
+from m2bert.scores.table import score_table
 from tests.helpers.result_samples import SETTINGS, write_result
 
 
@@ -52,12 +53,20 @@ def test_a_damaged_file_is_named(folder, text):
     assert str(path) in refusal(folder)
 
 
+@pytest.mark.parametrize("score", [None, float("nan")])
+def test_a_score_may_be_missing(folder, score):
+    write_result(folder, "melody", 2022, None, 0.5, test_score=score)
+    results = read_results(folder)
+    assert results["melody", 2022, None]["test_score"] is None
+    (row,) = [row for row in score_table(results, folder).cells if row[1] == "melody"]
+    assert row[3:5] == ["", ""]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"format_version": 2}, "format version 2"),
         ({"test_score": "high"}, "test_score"),
-        ({"test_score": float("nan")}, "nan"),
         ({"seed": "2022"}, "seed"),
         ({"settings": None}, "settings"),
         ({"commonest_class": {}}, "commonest_class.test_score"),

@@ -128,7 +128,7 @@ def test_tasks_without_results_keep_their_rows(tmp_path):
     cells = {row[1]: row for row in table_of(tmp_path).cells}
     assert list(cells) == list(TASKS)
     assert cells["melody"][3:6] == ["0.750", "", "1 of 2"]
-    assert cells["beat"][3:6] == ["-", "", "0 of 1"]
+    assert cells["beat"][3:6] == ["", "", "0 of 1"]
 
 
 def test_a_task_of_ones_own_gets_a_row(tmp_path, monkeypatch):
