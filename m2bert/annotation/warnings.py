@@ -4,8 +4,9 @@ import numpy as np
 
 from m2bert.annotation.names import counted
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
+from m2bert.notes.drums import is_named_drums
 from m2bert.notes.skipped import told
-from m2bert.notes.song import Song, other_metres
+from m2bert.notes.song import Song, Track, other_metres
 
 LONGEST_BEATS = ORDINARY_SIZES[3] / 8
 """The longest duration that a token stands for: 64 32nd notes."""
@@ -35,8 +36,15 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     found = []
     if drums:
         found.append(
-            f"{_notes_are(drums)} drums: they get no labels, as the models of notes were trained "
-            "on pitched instruments alone"
+            f"{_notes_are(drums)} drums{_names([t for t in song.tracks if t.is_drum])}: they get "
+            "no labels, as the models of notes were trained on pitched instruments alone"
+        )
+    doubtful = [track for track in song.tracks if not track.is_drum and is_named_drums(track.name)]
+    if doubtful:
+        found.append(
+            f"notes{_names(doubtful)} were read as pitches, although the name means drums: the "
+            "program is that of a pitched instrument, or the file would have nothing but drums; "
+            "drums on channel 10 are always recognised"
         )
     if metres := other_metres(song.notes):
         found.append(
@@ -63,6 +71,12 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     if not song.tempos:
         found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found
+
+
+def _names(tracks: list[Track]) -> str:
+    """The names of some tracks in words, " (Kit, Perc)"; nothing where none has a name."""
+    names = list(dict.fromkeys(track.name for track in tracks if track.name))
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _notes_are(count: int) -> str:

@@ -1,10 +1,11 @@
 """What a musician is told of a song that is unlike what the models were trained on."""
 
+import mido
 import pytest
 
 from m2bert.annotation.warnings import marks_of, warnings_of
 from m2bert.notes.reader import read_song
-from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
+from tests.helpers.midi_files import END, SCALE, midi_bytes, note, off, on, save, write_midi
 
 
 def warnings(path):
@@ -50,3 +51,12 @@ def test_what_is_odd_about_the_file_drums_and_notes_that_never_end_are_told(tmp_
     assert "tracks not counted in the header (1)" in said
     assert "1 note is begun but never ended in the file: omitted" in said
     assert "1 note is drums" in said
+
+
+def test_names_of_drums_are_told_and_doubts(tmp_path):
+    kit, mallets = (mido.MetaMessage("track_name", name=name) for name in ("Drum Kit", "Perc"))
+    xylophone = mido.Message("program_change", program=13, channel=1)
+    tracks = [[kit, *note(0, 9, 36)], [mallets, xylophone, *note(0, 480, 70, 1)]]
+    told, doubt = warnings(save(tmp_path / "song.mid", *tracks))[:2]
+    assert "1 note is drums (Drum Kit): they get no labels" in told
+    assert "notes (Perc) were read as pitches, although the name means drums" in doubt
