@@ -42,7 +42,7 @@ def annotate(
         note_labels={t: found for t, found in labels.items() if isinstance(found, NoteLabels)},
         piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
         models={task: [str(folder) for folder in folders] for task, folders in models.items()},
-        warnings=warnings_of(song, marks),
+        warnings=warnings_of(song, marks, labels),
         key_change=key_change,
     )
 

@@ -1,12 +1,32 @@
 """What in a song is unlike the music that the models were trained on."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from m2bert.annotation.names import counted
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
 from m2bert.notes.drums import is_named_drums
+from m2bert.notes.grid import fraction_on_grid
 from m2bert.notes.skipped import told
 from m2bert.notes.song import Song, Track, other_metres
+from m2bert.tasks import TASKS
+
+GRID_TASKS = ("chordroot", "localkey", "melody", "velocity")
+"""Tasks whose training data is aligned to beats; that of the others was performed freely."""
+
+LEAST_ON_GRID = 0.3
+"""Music with a smaller fraction of onsets on the grid is off it. The scores of ASAP have at least
+.33, POP909 has 1; of performances 92 % have less (60 clips of EMOPIA, median .23)."""
+
+POP_TASKS = ("melody", "velocity")
+"""Tasks whose training data is POP909."""
+
+POP_SOUNDING = (2.5, 5.0)
+"""How many notes sound at once on average in music like POP909, whose songs have 2.8 to 4.5."""
+
+ORCHESTRAL_PROGRAMS = range(40, 80)
+"""Strings, choirs, brass, reeds and pipes of General MIDI."""
 
 LONGEST_BEATS = ORDINARY_SIZES[3] / 8
 """The longest duration that a token stands for: 64 32nd notes."""
@@ -28,8 +48,11 @@ def marks_of(song: Song) -> dict[str, np.ndarray]:
     }
 
 
-def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
-    """Sentences that tell a musician why some labels may be missing or wrong."""
+def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str] = ()) -> list[str]:
+    """Sentences that tell a musician why some labels may be missing or wrong.
+
+    marks: as `marks_of` gives them; tasks: those whose models label the song.
+    """
     drums, short, pitch, duration = (
         int(marks[name].sum()) for name in ("drums", "short", "pitch clipped", "duration clipped")
     )
@@ -51,6 +74,10 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
             f"time signature {', '.join(metres)}: the models assume bars of four quarter notes, so "
             "labels that depend on bars may be wrong"
         )
+    if off_grid := off_grid_warning(song, tasks):
+        found.append(off_grid)
+    if unlike_pop := unlike_pop_warning(song, tasks):
+        found.append(unlike_pop)
     if pitch:
         found.append(
             f"{_notes_are(pitch)} below A#0 or above B7 and read at the nearest of these pitches"
@@ -71,6 +98,50 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray]) -> list[str]:
     if not song.tempos:
         found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found
+
+
+def off_grid_warning(song: Song, tasks: Collection[str]) -> str | None:
+    """What to say of pitched notes off the beat grid where a task of `GRID_TASKS` reads them."""
+    pitched = ~song.is_drum
+    suffering = [TASKS[task].title for task in GRID_TASKS if task in tasks]
+    if not suffering or not pitched.any():
+        return None
+    fraction = fraction_on_grid(song.beats(song.notes.start[pitched]))
+    if fraction >= LEAST_ON_GRID:
+        return None
+    return (
+        f"the notes ignore the beats of the file ({fraction:.0%} of the onsets are on 16ths): "
+        f"{_listed(suffering)} may be wrong, as their models were trained on music on a beat grid"
+    )
+
+
+def unlike_pop_warning(song: Song, tasks: Collection[str]) -> str | None:
+    """What to say of music unlike the pop arrangements of POP909 where a task of `POP_TASKS` reads
+    it: in other time signatures, mostly for orchestral instruments or voices, or thinner or denser
+    (`POP_SOUNDING`)."""
+    notes, pitched = song.notes, ~song.is_drum
+    suffering = [TASKS[task].title for task in POP_TASKS if task in tasks]
+    if not suffering or not pitched.any():
+        return None
+    start, end, track = notes.start[pitched], notes.end[pitched], notes.track[pitched]
+    orchestral = np.array([track.program in ORCHESTRAL_PROGRAMS for track in song.tracks])
+    sounding = (end - start).sum() / max(end.max() - start.min(), 1)
+    low, high = POP_SOUNDING
+    reasons = [f"time signature {metre}" for metre in other_metres(notes)]
+    if orchestral[track].mean() > 0.5:
+        reasons.append("mostly strings, winds or voices")
+    if not low <= sounding <= high:
+        reasons.append(f"{sounding:.1f} notes at once on average, there about 4")
+    if not reasons:
+        return None
+    return (
+        f"unlike the pop arrangements that the models of {_listed(suffering)} were trained on "
+        f"({'; '.join(reasons)}): their labels may be wrong"
+    )
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _names(tracks: list[Track]) -> str:
