@@ -16,7 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.labels import KEY_CHANGE, Annotation, shown_labels
+from m2bert.annotation.labels import (
+    KEY_CHANGE,
+    UNSURE_BELOW,
+    Annotation,
+    mean_probability,
+    shown_labels,
+)
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.annotation.models import best_model, find_models
 from m2bert.annotation.names import clock, counted, readable_name
@@ -27,7 +33,7 @@ from m2bert.base.arguments import PRECISIONS, checked, not_negative
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import UserError, print_result, run_command, show_lines_at_once
 from m2bert.base.files import read_json, refuse_folder, replacing_together
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.folder import SHIPPED_MODELS, sha256
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import check_stride
@@ -41,6 +47,8 @@ WRITERS: dict[str, Callable[[Annotation, Path], object]] = {
     ".html": write_page,
 }
 """The functions that write the files of an annotation, by the ending of the file's name."""
+
+VELOCITY_TASK = "velocity"
 
 MOST_LABELS, LEAST_SHARE = 5, 0.005
 """The summary names at most so many labels of a task, and only those of at least this share."""
@@ -60,7 +68,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     what = "a fine-tuned model, or a folder with several (those that come with the code)"
     add("--model", type=Path, default=SHIPPED_MODELS, help=what)
-    add("--tasks", nargs="+", choices=TASKS, metavar="NAME", help="only these, of all with a model")
+    what = "only these (all with a model; velocity only where the file has none of its own)"
+    add("--tasks", nargs="+", metavar="NAME", help=what)
     add("--out", type=Path, default=Path("annotated"), help="folder of what is written (annotated)")
     what = "several models of a task: their mean (all), or the one with the best validation score"
     add("--which", choices=("all", "best"), default="all", help=what)
@@ -80,6 +89,8 @@ def main() -> None:
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
     song = read_song(args.song)
+    if args.tasks is None and has_velocities(song) and models.keys() != {VELOCITY_TASK}:
+        models.pop(VELOCITY_TASK, None)
     if args.out.exists() and not args.out.is_dir():
         raise UserError(f"{args.out} is a file: name a folder with --out")
     outputs = {args.out / f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
@@ -104,15 +115,21 @@ def main() -> None:
 
 
 def refuse_other_song(path: Path, song: Song) -> None:
-    """Raise `UserError` if there is a JSON file at `path` that is no annotation of this song."""
-    own = str(song.path.resolve())
+    """Raise `UserError` if there is a JSON file at `path` that is no annotation of this song, which
+    its content tells from others."""
+    own = sha256(song.path)
     other: str | None = own
     with suppress(UserError):  # it is not there, or damaged
-        other = read_json(path).get("path")
+        other = read_json(path).get("sha256")
     if other is None:
         raise UserError(f"{path} is no annotation: name another folder with --out")
     if other != own:
-        raise UserError(f"{path} is of another song, {other}: name another folder with --out")
+        raise UserError(f"{path} is of another song: name another folder with --out")
+
+
+def has_velocities(song: Song) -> bool:
+    """Whether the pitched notes of a song are not all struck alike."""
+    return len(np.unique(song.notes.velocity[~song.is_drum])) > 1
 
 
 def summary(annotation: Annotation) -> str:
@@ -123,22 +140,31 @@ def summary(annotation: Annotation) -> str:
     for name in labels:
         models = len(annotation.models[name])
         several = f"  (mean of {models} models)" if models > 1 else ""
-        lines.append(f"  {TASKS[name].title:<{width}}  {shares_line(annotation, name)}{several}")
+        shares, certainty = shares_line(annotation, name), certainty_of(annotation, name)
+        lines.append(f"  {TASKS[name].title:<{width}}  {shares}{certainty}{several}")
     return "\n".join(lines + [f"warning: {warning}" for warning in annotation.warnings])
 
 
+def certainty_of(annotation: Annotation, task: str) -> str:
+    """The mean probability of what `shares_line` says, in brackets; nothing without any."""
+    mean = mean_probability(annotation, task)
+    if mean is None:
+        return ""
+    kind = "probability" if task in annotation.piece_labels else "mean probability"
+    return f"  ({kind} {mean:.2f}{', unsure' if mean < UNSURE_BELOW else ''})"
+
+
 def shares_line(annotation: Annotation, task: str) -> str:
-    """The greatest shares of the notes that were read (of keys as decoded over the piece), or
-    probabilities of a piece."""
+    """The greatest shares of the notes that were read (of keys as decoded over the piece) in
+    percent; of a piece the most probable class."""
     if piece := annotation.piece_labels.get(task):
-        classes, shares = piece.classes, piece.probabilities
-    else:
-        labels = annotation.note_labels[task]
-        if not labels.was_read.any():
-            return "no note that the models read"
-        label = shown_labels(annotation, task)[0][labels.was_read]
-        classes, shares = labels.classes, np.bincount(label, minlength=len(labels.classes))
-        shares = shares / len(label)
+        return readable_name(piece.classes[piece.probabilities.argmax()])
+    labels = annotation.note_labels[task]
+    if not labels.was_read.any():
+        return "no note that the models read"
+    label = shown_labels(annotation, task)[0][labels.was_read]
+    classes = labels.classes
+    shares = np.bincount(label, minlength=len(classes)) / len(label)
     order = np.argsort(-shares, kind="stable")
     order = order[shares[order] >= LEAST_SHARE]
     named = [f"{readable_name(classes[k])} {shares[k]:.0%}" for k in order[:MOST_LABELS]]

@@ -12,6 +12,10 @@ from m2bert.notes.skipped import told
 from m2bert.notes.song import Song, Track, other_metres
 from m2bert.tasks import TASKS
 
+EMOTION_TASK, LEAST_PITCHED = "emotion", 50
+"""The task whose labels say nothing of a piece with fewer pitched notes: clips of EMOPIA have more,
+and its model is certain of drums alone and of three notes."""
+
 GRID_TASKS = ("chordroot", "localkey", "melody", "velocity")
 """Tasks whose training data is aligned to beats; that of the others was performed freely."""
 
@@ -51,7 +55,7 @@ def marks_of(song: Song) -> dict[str, np.ndarray]:
 def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str] = ()) -> list[str]:
     """Sentences that tell a musician why some labels may be missing or wrong.
 
-    marks: as `marks_of` gives them; tasks: those whose models label the song.
+    marks: as `marks_of` gives them; tasks: those of the models at hand.
     """
     drums, short, pitch, duration = (
         int(marks[name].sum()) for name in ("drums", "short", "pitch clipped", "duration clipped")
@@ -73,6 +77,11 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
         found.append(
             f"time signature {', '.join(metres)}: the models assume bars of four quarter notes, so "
             "labels that depend on bars may be wrong"
+        )
+    if EMOTION_TASK in tasks and pitched_notes(song) < LEAST_PITCHED:
+        there = counted(pitched_notes(song), "pitched note")
+        found.append(
+            f"no {TASKS[EMOTION_TASK].title}: {there}, at least {LEAST_PITCHED} are needed"
         )
     if off_grid := off_grid_warning(song, tasks):
         found.append(off_grid)
@@ -98,6 +107,11 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
     if not song.tempos:
         found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found
+
+
+def pitched_notes(song: Song) -> int:
+    """The number of notes that are not drums."""
+    return int((~song.is_drum).sum())
 
 
 def off_grid_warning(song: Song, tasks: Collection[str]) -> str | None:
