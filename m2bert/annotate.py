@@ -16,7 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.labels import KEY_CHANGE, Annotation, shown_labels
+from m2bert.annotation.labels import (
+    KEY_CHANGE,
+    UNSURE_BELOW,
+    Annotation,
+    mean_probability,
+    shown_labels,
+)
 from m2bert.annotation.midi import write_annotation_midi
 from m2bert.annotation.models import best_model, find_models
 from m2bert.annotation.names import clock, counted, readable_name
@@ -43,6 +49,8 @@ WRITERS: dict[str, Callable[[Annotation, Path], object]] = {
 }
 """The functions that write the files of an annotation, by the ending of the file's name."""
 
+VELOCITY_TASK = "velocity"
+
 MOST_LABELS, LEAST_SHARE = 5, 0.005
 """The summary names at most so many labels of a task, and only those of at least this share."""
 
@@ -61,7 +69,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     what = "a fine-tuned model, or a folder with several (those that come with the code)"
     add("--model", type=Path, default=SHIPPED_MODELS, help=what)
-    add("--tasks", nargs="+", choices=TASKS, metavar="NAME", help="only these, of all with a model")
+    what = "only these (all with a model; velocity only where the file has none of its own)"
+    add("--tasks", nargs="+", metavar="NAME", help=what)
     add("--out", type=Path, default=Path("annotated"), help="folder of what is written (annotated)")
     what = "several models of a task: their mean (all), or the one with the best validation score"
     add("--which", choices=("all", "best"), default="all", help=what)
@@ -82,6 +91,8 @@ def main() -> None:
     if args.which == "best":
         models = {task: [best_model(folders)] for task, folders in models.items()}
     song = read_song(args.song)
+    if args.tasks is None and has_velocities(song) and models.keys() != {VELOCITY_TASK}:
+        models.pop(VELOCITY_TASK, None)
     outputs = {f"{args.song.stem}{ending}": write for ending, write in WRITERS.items()}
     if not args.overwrite:
         refuse_other_song(args.out / f"{args.song.stem}.json", song)
@@ -114,6 +125,11 @@ def refuse_other_song(path: Path, song: Song) -> None:
         )
 
 
+def has_velocities(song: Song) -> bool:
+    """Whether the pitched notes of a song are not all struck alike."""
+    return len(np.unique(song.notes.velocity[~song.is_drum])) > 1
+
+
 def summary(annotation: Annotation) -> str:
     """One line for each task with its commonest labels, then the warnings."""
     labels = annotation.note_labels | annotation.piece_labels
@@ -122,22 +138,31 @@ def summary(annotation: Annotation) -> str:
     for name in labels:
         models = len(annotation.models[name])
         several = f"  (mean of {models} models)" if models > 1 else ""
-        lines.append(f"  {TASKS[name].title:<{width}}  {shares_line(annotation, name)}{several}")
+        shares, certainty = shares_line(annotation, name), certainty_of(annotation, name)
+        lines.append(f"  {TASKS[name].title:<{width}}  {shares}{certainty}{several}")
     return "\n".join(lines + [f"warning: {warning}" for warning in annotation.warnings])
 
 
+def certainty_of(annotation: Annotation, task: str) -> str:
+    """The mean probability of what `shares_line` says, in brackets; nothing without any."""
+    mean = mean_probability(annotation, task)
+    if mean is None:
+        return ""
+    kind = "probability" if task in annotation.piece_labels else "mean probability"
+    return f"  ({kind} {mean:.2f}{', unsure' if mean < UNSURE_BELOW else ''})"
+
+
 def shares_line(annotation: Annotation, task: str) -> str:
-    """The greatest shares of the notes that were read (of keys as decoded over the piece), or
-    probabilities of a piece."""
+    """The greatest shares of the notes that were read (of keys as decoded over the piece) in
+    percent; of a piece the most probable class."""
     if piece := annotation.piece_labels.get(task):
-        classes, shares = piece.classes, piece.probabilities
-    else:
-        labels = annotation.note_labels[task]
-        if not labels.was_read.any():
-            return "no note that the models read"
-        label = shown_labels(annotation, task)[0][labels.was_read]
-        classes, shares = labels.classes, np.bincount(label, minlength=len(labels.classes))
-        shares = shares / len(label)
+        return readable_name(piece.classes[piece.probabilities.argmax()])
+    labels = annotation.note_labels[task]
+    if not labels.was_read.any():
+        return "no note that the models read"
+    label = shown_labels(annotation, task)[0][labels.was_read]
+    classes = labels.classes
+    shares = np.bincount(label, minlength=len(classes)) / len(label)
     order = np.argsort(-shares, kind="stable")
     order = order[shares[order] >= LEAST_SHARE]
     named = [f"{readable_name(classes[k])} {shares[k]:.0%}" for k in order[:MOST_LABELS]]

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from m2bert import annotate
+from m2bert.annotation.models import task_named
+from m2bert.annotation.names import table_name
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD
 from m2bert.model.classifiers import CLASSIFIERS
@@ -19,7 +21,7 @@ from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import NOTE_TASKS, PIECE_TASKS
 from tests.helpers.commands import run_well
-from tests.helpers.midi_files import write_midi
+from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.scores import DRUMS, WALTZ, archive, mxl
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL, write_checkpoint
@@ -66,7 +68,8 @@ def song(tmp_path) -> Path:
 
 def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, out):
     song_path = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
-    said = run_well("-m", "m2bert.annotate", song_path, "--model", models, "--out", out)
+    words = ["--model", models, "--out", out, "--tasks", *(task.title for task in TASKS.values())]
+    said = run_well("-m", "m2bert.annotate", song_path, *words)
     for task in TASKS.values():
         assert f"  {task.title}  " in said
     stem = song_path.stem
@@ -78,9 +81,10 @@ def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, out):
     assert list(written["piece"]) == PIECE_TASKS
     starts = read_song(song_path).notes.start.tolist()
     assert [note["onset_ticks"] for note in written["notes"]] == starts
-    for note in written["notes"]:
-        assert all(note[name] in (None, *TASKS[name].classes) for name in NOTE_TASKS)
-        assert note["melody"]
+    for record in written["notes"]:
+        for name in NOTE_TASKS:
+            assert record[name] in (None, *map(table_name, TASKS[name].classes))
+        assert record["melody"]
 
 
 def test_models_of_one_task_are_averaged_or_the_best_is_taken(run, song, out, tmp_path):
@@ -109,8 +113,86 @@ def test_only_the_tasks_that_are_named_are_labelled(run, song, out, models, tmp_
     assert list(annotation["models"]) == ["localkey", "melody"]
     assert all(note["localkey_span"] for note in annotation["notes"] if note["localkey"])
     melody = models / "seed_2021/melody"
-    with pytest.raises(UserError, match=r"has no model of genre; it has melody$"):
-        run(song, "--tasks", "genre", model=melody)
+    for name in ("genre", "Genres", "x"):
+        with pytest.raises(UserError, match=rf"has no model of {name}; it has melody$"):
+            run(song, "--tasks", name, model=melody)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("chord roots", "chordroot"),
+        ("chord_roots", "chordroot"),
+        ("chords", "chordroot"),
+        ("roots", "chordroot"),
+        ("keys", "localkey"),
+        ("Local keys", "localkey"),
+        ("beats", "beat"),
+        ("downbeat", "downbeat"),
+        ("emotion", "emotion"),
+        ("violin_all", "violin_all"),
+        ("violin fingering", "violin_all"),
+        ("", None),
+        ("s", None),
+    ],
+)
+def test_tasks_have_the_names_that_outputs_give_them(text, name):
+    assert task_named(text) == name
+
+
+def test_velocity_is_predicted_where_the_file_has_none_or_it_is_asked_for(run, song, out, tmp_path):
+    def tasks(song: Path, *words: str, model: Path) -> list[str]:
+        run(song, *words, model=model)
+        return list(json.loads((out / f"{song.stem}.json").read_text())["models"])
+
+    both = tmp_path / "models"
+    for name in ("melody", "velocity"):
+        save_model(both / name, name)
+    struck = [*note(0, 480, velocity=60), *note(0, 480, velocity=61)]
+    played = save(tmp_path / "played.mid", struck)
+    assert tasks(song, model=both) == ["melody", "velocity"]
+    assert tasks(played, model=both) == ["melody"]
+    assert tasks(played, "--tasks", "velocity", model=both) == ["velocity"]
+    assert tasks(played, model=both / "velocity") == ["velocity"]
+    drums = [*note(0, 9, 36, 9, velocity=1), *note(0, 9, 36, 9, velocity=2), *note(0, 480)]
+    assert tasks(save(tmp_path / "drums.mid", drums), model=both) == ["melody", "velocity"]
+
+
+@pytest.mark.parametrize(
+    ("pitched", "drums", "is_labelled"), [(0, 90, False), (49, 60, False), (50, 0, True)]
+)
+def test_emotion_needs_pitched_notes(
+    pitched, drums, is_labelled, run, out, models, tmp_path, capsys
+):
+    notes = [message for _ in range(pitched) for message in note(0, 480)]
+    notes += [message for _ in range(drums) for message in note(0, 480, 36, 9)]
+    run(save(tmp_path / "song.mid", notes), model=models / "seed_2021/emotion")
+    written = json.loads((out / "song.json").read_text())
+    assert bool(written["piece"]) == ("emotion" in written["models"]) == is_labelled
+    said = capsys.readouterr().out
+    assert ("warning: no emotion: " in said) != is_labelled
+    assert is_labelled or f"{pitched} pitched notes, at least 50 are needed" in said
+
+
+def test_a_model_is_told_by_its_name_score_licence_and_limits(run, song, out, tmp_path):
+    record = {
+        "metric": "note_accuracy",
+        "valid_score": 0.5,
+        "test_score": float("nan"),
+        "licence": "mit",
+        "limits": "It knows pop.",
+    }
+    card = {"trained_on": "Songs.", "attribution": "theirs."}
+    model = save_model(tmp_path / "home/seed_1/melody/model", "melody", **record, **card)
+    run(song, model=model)
+    text = (out / "song.json").read_text()
+    assert json.loads(text)["models"]["melody"] == [
+        record | {"name": "seed_1/melody", "metric": "accuracy", "test_score": None}
+    ]
+    page = (out / "song.html").read_text()
+    told = "seed_1/melody, accuracy 0.500 (validation set), licence of the weights mit. It knows"
+    assert told in page
+    assert not any(str(tmp_path) in written for written in (text, page))
 
 
 def test_a_score_is_annotated_like_a_midi_file(run, out, tmp_path, capsys):

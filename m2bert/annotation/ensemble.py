@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from m2bert.annotation.labels import KEY_CHANGE, Annotation
-from m2bert.annotation.warnings import marks_of, warnings_of
+from m2bert.annotation.models import ModelFacts
+from m2bert.annotation.warnings import (
+    EMOTION_TASK,
+    LEAST_PITCHED,
+    marks_of,
+    pitched_notes,
+    warnings_of,
+)
 from m2bert.base.errors import UserError
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.predictions import NoteLabels, PieceLabels
@@ -30,19 +37,22 @@ def annotate(
     models: folders by task (`models.find_models`), the mean of several is taken; stride: notes
     from one window to the next, by default half a window; precision: "fp32" or "bf16", by default
     bf16 on a GPU that has it; progress: wraps the loop over the tasks, as tqdm does; key_change:
-    what a change of key costs (`labels.KEY_CHANGE`).
+    what a change of key costs (`labels.KEY_CHANGE`). `EMOTION_TASK` is left out, with a warning, of
+    songs with fewer than `LEAST_PITCHED` pitched notes.
     """
     marks = marks_of(song)
+    left_out = {EMOTION_TASK} if pitched_notes(song) < LEAST_PITCHED else set()
     labels = {
-        task: labels_of(song, models[task], device, stride, precision) for task in progress(models)
+        task: labels_of(song, models[task], device, stride, precision)
+        for task in progress([task for task in models if task not in left_out])
     }
     return Annotation(
         song=song,
         marks=marks,
         note_labels={t: found for t, found in labels.items() if isinstance(found, NoteLabels)},
         piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
-        models={task: [str(folder) for folder in folders] for task, folders in models.items()},
-        warnings=warnings_of(song, marks),
+        models={task: list(map(ModelFacts.of, models[task])) for task in labels},
+        warnings=warnings_of(song, marks, models),
         key_change=key_change,
     )
 

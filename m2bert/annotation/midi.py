@@ -8,6 +8,7 @@ import mido
 import numpy as np
 
 from m2bert.annotation.labels import MOMENT_TASKS, Annotation, moments, spans
+from m2bert.annotation.names import readable_name, table_name
 from m2bert.base.files import replacing
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.events import is_beginning
@@ -59,10 +60,10 @@ def write_annotation_midi(annotation: Annotation, path: Path) -> None:
 
 
 def marker_events(annotation: Annotation) -> list[Event]:
-    """The markers that an annotation adds. Flats are written "Bb": "B-" reads as a minor chord."""
+    """The markers that an annotation adds, by `names.table_name`."""
     song, labels = annotation.song, annotation.note_labels
     texts = [
-        (span.start, text.format(labels[task].classes[span.label].replace("-", "b")))
+        (span.start, text.format(table_name(labels[task].classes[span.label])))
         for task, text in SPAN_MARKERS.items()
         if task in labels
         for span in spans(annotation, task)
@@ -95,10 +96,16 @@ def _parts(annotation: Annotation) -> tuple[list[str], list[np.ndarray]]:
         if without_role:
             names.append(own)
         elif several:
-            names.append(f"{classes[role]} ({own or f'track {index + 1}'})")
+            names.append(f"{_role_name(classes[role])} ({own or f'track {index + 1}'})")
         else:
-            names.append(classes[role])
+            names.append(_role_name(classes[role]))
     return names, [np.flatnonzero(part_of_note == part) for part in range(len(keys))]
+
+
+def _role_name(name: str) -> str:
+    """A class as it is shown, with the benchmark's name beside it where that is another."""
+    shown = readable_name(name)
+    return name if shown == name else f"{shown} ({name})"
 
 
 def _roles(annotation: Annotation) -> tuple[np.ndarray, tuple[str, ...]]:

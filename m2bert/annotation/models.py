@@ -1,19 +1,77 @@
 """The fine-tuned models in a folder, and the best of those of one task."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
 from m2bert.model.classifiers import classifier_in
-from m2bert.model.folder import CONFIG_FILE, read_record
-from m2bert.tasks import TASKS
+from m2bert.model.folder import CONFIG_FILE, MODELS_OF_A_RUN, read_record
+from m2bert.tasks import METRIC_TITLES, TASKS
+
+OTHER_NAMES = {"chord": "chordroot", "root": "chordroot", "key": "localkey"}
+"""What tasks may be called besides their names and titles, in the singular."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is told of a model beside its labels; None where it was not recorded.
+
+    Attributes:
+        name: the end of its folder's path; never the whole path.
+        metric: what its scores measure, in words.
+        valid_score, test_score: on the validation and test set of its task.
+        licence: of its weights.
+        limits: where it fails, in sentences.
+    """
+
+    name: str
+    metric: str | None = None
+    valid_score: float | None = None
+    test_score: float | None = None
+    licence: str | None = None
+    limits: str | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The facts that the folder of a model holds. Raises `UserError` if it is damaged."""
+        record, parts = read_record(folder), folder.resolve().parts
+        in_run = parts[-1] in MODELS_OF_A_RUN
+        return cls(
+            name="/".join(parts[-3:-1] if in_run else parts[-1:]),
+            metric=METRIC_TITLES.get(record.get("metric", "")),
+            valid_score=_finite(record.get("valid_score")),
+            test_score=_finite(record.get("test_score")),
+            licence=record.get("licence"),
+            limits=record.get("limits"),
+        )
+
+
+def _finite(score: object) -> float | None:
+    return score if isinstance(score, int | float) and math.isfinite(score) else None
+
+
+def task_named(text: str) -> str | None:
+    """The task that a user means by its name, its title, or one of `OTHER_NAMES`, in the singular
+    or plural; None if there is none."""
+    known = {
+        _singular(word): task.name for task in TASKS.values() for word in (task.name, task.title)
+    }
+    return (known | OTHER_NAMES).get(_singular(text))
+
+
+def _singular(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold())).removesuffix("s")
 
 
 def find_models(folder: Path, tasks: Sequence[str] | None = None) -> dict[str, list[Path]]:
     """The fine-tuned models in `folder` and below it, by task, in the order of `tasks.TASKS`.
 
-    tasks: those that are wanted; None stands for all that are there.
+    tasks: those that are wanted, as users call them (`task_named`); None stands for all that are
+        there.
 
     Raises `UserError` if there are none, none of a task that is wanted, if one is of a task that is
     not in `TASKS`, or if one is damaged. Of the weights only names and shapes are looked at here.
@@ -35,10 +93,14 @@ def find_models(folder: Path, tasks: Sequence[str] | None = None) -> dict[str, l
     for task, folders in found.items():
         if task not in TASKS:
             raise UserError(f"{folders[0]} is of the task {task}, which is not in m2bert/tasks.py")
-    for task in tasks or ():
+    wanted = set(found) if tasks is None else set()
+    for text in tasks or ():
+        task = task_named(text)
         if task not in found:
-            raise UserError(f"{folder} has no model of {task}; it has {', '.join(found)}")
-    return {task: found[task] for task in TASKS if task in (tasks or found)}
+            there = ", ".join(TASKS[name].title for name in TASKS if name in found)
+            raise UserError(f"{folder} has no model of {text}; it has {there}")
+        wanted.add(task)
+    return {task: found[task] for task in TASKS if task in wanted}
 
 
 def best_model(folders: list[Path]) -> Path:

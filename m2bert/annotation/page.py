@@ -15,9 +15,11 @@ from m2bert.annotation.labels import (
     SPAN_TASKS,
     Annotation,
     moments,
+    note_names,
     shown_labels,
     spans,
 )
+from m2bert.annotation.models import ModelFacts
 from m2bert.annotation.names import readable_name, short_name
 from m2bert.base.files import write_text
 from m2bert.notes.cp import BEATS_PER_BAR
@@ -54,22 +56,38 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
             for number, track in enumerate(song.tracks, 1)
         ],
         **{name: getattr(notes, name).tolist() for name in NOTE_FIELDS},
+        "pitch_name": note_names(annotation, "♯♭"),
         "marks": {
             name: np.flatnonzero(marked).tolist() for name, marked in annotation.marks.items()
         },
         "tasks": [_note_task(annotation, name) for name in annotation.note_labels],
         "pieces": [
             _named(name, labels.classes, range(len(labels.classes)))
-            | {"probability": _thousandths(labels.probabilities)}
+            | {
+                "probability": _thousandths(labels.probabilities),
+                "limits": next((m.limits for m in annotation.models[name] if m.limits), ""),
+            }
             for name, labels in annotation.piece_labels.items()
         ],
         "models": [
-            {"title": TASKS[task].title, "folders": folders}
-            for task, folders in annotation.models.items()
+            {"title": TASKS[task].title, "facts": list(map(_facts_line, facts))}
+            for task, facts in annotation.models.items()
         ],
         "warnings": annotation.warnings,
         "no_class": NO_CLASS,
     }
+
+
+def _facts_line(facts: ModelFacts) -> str:
+    """A model in words: its name, score, licence and limits, as far as they were recorded."""
+    scores = {"test": facts.test_score, "validation": facts.valid_score}
+    part = next((part for part, score in scores.items() if score is not None), None)
+    told = [facts.name]
+    if part:
+        told.append(f"{facts.metric or 'score'} {scores[part]:.3f} ({part} set)")
+    if facts.licence:
+        told.append(f"licence of the weights {facts.licence}")
+    return ", ".join(told) + (f". {facts.limits}" if facts.limits else "")
 
 
 def _bars(song: Song) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """An annotation as tables for spreadsheets (CSV) and programs (JSON)."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import compress
 from pathlib import Path
@@ -8,13 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from m2bert.annotation.labels import SMOOTHED_TASK, Annotation, shown_labels
-from m2bert.annotation.names import pitch_name
+from m2bert.annotation.labels import (
+    SMOOTHED_TASK,
+    Annotation,
+    mean_probability,
+    note_names,
+    shown_labels,
+)
+from m2bert.annotation.midi import TRACK_TASK
+from m2bert.annotation.names import readable_name, table_name
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
 
-ANNOTATION_FORMAT = 1
+ANNOTATION_FORMAT = 2
 """Version of the JSON file's format."""
 
 
@@ -47,7 +55,11 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
             task: [_by_class(labels.classes, window) for window in labels.windows]
             for task, labels in annotation.piece_labels.items()
         },
-        "models": annotation.models,
+        "mean_probability": {
+            task: None if (mean := mean_probability(annotation, task)) is None else round(mean, 4)
+            for task in (*annotation.note_labels, *annotation.piece_labels)
+        },
+        "models": {task: [*map(asdict, facts)] for task, facts in annotation.models.items()},
         "warnings": annotation.warnings,
     }
     head = _json(facts, indent=1).removesuffix("\n}")
@@ -61,7 +73,8 @@ def note_records(annotation: Annotation) -> list[dict]:
     `track` counts the song's instruments (`song.Notes`) from 1; beats are quarter notes; `measure`,
     of scores only, is the measure number in the file; middle C (60) is C4; `midi_velocity` is
     how hard the note is struck (1..127). `TASK` is the label by name and `TASK_probability` its
-    probability, None for notes that were not read; `localkey_span` is the decoded key at the note.
+    probability, None for notes that were not read; `localkey_span` is the decoded key at the note,
+    `melody_shown` the name that is shown of a class of the benchmark.
     """
     song, notes = annotation.song, annotation.song.notes
     names = np.array([track.name for track in song.tracks], object)
@@ -77,7 +90,7 @@ def note_records(annotation: Annotation) -> list[dict]:
         "duration_seconds": (song.seconds(notes.end) - song.seconds(notes.start)).round(6),
         **({} if song.measures is None else {"measure": song.bars.numbers_at(notes.start)}),
         "pitch": notes.pitch,
-        "pitch_name": np.array([pitch_name(pitch) for pitch in range(128)], object)[notes.pitch],
+        "pitch_name": np.array(note_names(annotation), object),
         "midi_velocity": notes.velocity,
     }
     columns = {name: column.tolist() for name, column in columns.items()}
@@ -86,11 +99,18 @@ def note_records(annotation: Annotation) -> list[dict]:
     for task, labels in annotation.note_labels.items():
         probability = labels.probability.astype(np.float64).round(4).astype(object)
         probability[~labels.was_read] = None
-        columns |= {task: labels.names.tolist(), f"{task}_probability": probability.tolist()}
+        names = labels.names.tolist()
+        columns |= {task: _each(table_name, names), f"{task}_probability": probability.tolist()}
         if task == SMOOTHED_TASK:
             key, _ = shown_labels(annotation, task)
-            columns[f"{task}_span"] = labels.names_of(key).tolist()
+            columns[f"{task}_span"] = _each(table_name, labels.names_of(key).tolist())
+        if task == TRACK_TASK:
+            columns[f"{task}_shown"] = _each(readable_name, names)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _each(rename: Callable[[str], str], names: list[str | None]) -> list[str | None]:
+    return [None if name is None else rename(name) for name in names]
 
 
 def _by_class(classes: tuple[str, ...], probabilities: np.ndarray) -> dict[str, float]:

@@ -20,6 +20,7 @@ import numpy as np
 from miditoolkit import MidiFile
 
 from m2bert.base.errors import UserError
+from m2bert.notes.drums import drum_instruments
 from m2bert.notes.events import note_events, played_events
 from m2bert.notes.legal_midi import LAST_TICK, NOT_COUNTED, legal_midi
 from m2bert.notes.midi_symusic import read_with_symusic
@@ -27,8 +28,6 @@ from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong, told
 from m2bert.notes.song import Notes, Song, Track, in_order, one_line
 
 SYMUSIC = "symusic==0.6.0"  # an optional install
-
-DRUM_CHANNEL = 9
 
 NEVER_ENDED = "begun but never ended in the file"
 
@@ -48,7 +47,9 @@ def read_with_mido(path: Path, data: bytes) -> Song:
     tick = np.array([event.tick for event in events])
     struck = [events[place].message for place in found.begin.tolist()]
     _, first = np.unique(found.instrument, return_index=True)
-    tracks = zip(found.names, found.program[first].tolist(), first.tolist(), strict=True)
+    names = tuple(map(decoded, found.names))
+    drums = drum_instruments(events, found, names)
+    tracks = zip(names, found.program[first].tolist(), drums, strict=True)
     return Song(
         path,
         Notes(
@@ -64,10 +65,7 @@ def read_with_mido(path: Path, data: bytes) -> Song:
                 if message.type == "time_signature"
             ),
         ),
-        tracks=tuple(
-            Track(decoded(name), program, struck[note].channel == DRUM_CHANNEL)
-            for name, program, note in tracks
-        ),
+        tracks=tuple(Track(*track) for track in tracks),
         tempos=tuple(
             (tick, mido.tempo2bpm(message.tempo))
             for tick, _, _, message in events

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from m2bert.notes.drums import is_named_drums, may_state_drums
 from m2bert.notes.legal_midi import (
     LAST_TICK,
     channel_bytes,
@@ -44,8 +45,12 @@ def read_with_symusic(path: Path, data: bytes) -> Song:
         raise DoubtfulMidiError("ticks beyond 32 bits")
     if any(map(_changes_program, chunks)):
         raise DoubtfulMidiError("the program at its end decides on a note's instrument")
+    if may_state_drums(data):
+        raise DoubtfulMidiError("drums that are not on channel 10")
     scores: list[Any] = [Score.from_midi(header + chunk) for chunk in chunks]
     tracks = [track for score in scores for track in _instrument(score)]
+    if any(not track.is_drum and _may_be_named_drums(track.name) for track in tracks):
+        raise DoubtfulMidiError("drums by the name of their track")
     played = [track.notes.numpy() for track in tracks]
     fields = ("time", "duration", "pitch", "velocity")
     parts = [np.stack([notes[field] for field in fields]) for notes in played]
@@ -87,6 +92,11 @@ def _changes_program(chunk: bytes) -> bool:
     note = _NOTE_ON.search(chunk)
     may_change = note is not None and _PROGRAM_CHANGE.search(chunk, note.end()) is not None
     return may_change and not has_programs_before_notes(chunk)
+
+
+def _may_be_named_drums(name: str) -> bool:
+    """Whether a name may mean drums; UTF-16 is left to the other reader."""
+    return is_named_drums(name) or "\0" in name
 
 
 def _instrument(score: Any) -> list[Any]:

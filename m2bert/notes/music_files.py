@@ -57,4 +57,7 @@ def collect_music_files(paths: Iterable[Path]) -> list[Path]:
         if not below:
             raise UserError(f"no MIDI files or scores in {path} (looked for every {SUFFIXES_TOLD})")
         found += below
-    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())

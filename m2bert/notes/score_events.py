@@ -6,8 +6,8 @@ import mido
 import numpy as np
 
 from m2bert.notes.cp import BEATS_PER_BAR
+from m2bert.notes.drums import DRUM_CHANNEL
 from m2bert.notes.events import Event, NoteEvents
-from m2bert.notes.midi import DRUM_CHANNEL
 from m2bert.notes.song import Notes, Track
 
 CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]

@@ -63,7 +63,8 @@ def in_order(
 
 @dataclass(frozen=True)
 class Track:
-    """An instrument: its name, the General MIDI program of its first note, whether it is drums."""
+    """An instrument: its name, the General MIDI program of its first note, whether it is drums
+    (`drums.drum_instruments`)."""
 
     name: str
     program: int

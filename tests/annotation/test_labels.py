@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.annotate import shares_line
+from m2bert.annotate import certainty_of, shares_line, summary
 from m2bert.annotation.labels import most_probable_keys, most_probable_sequence, shown_labels, spans
 from m2bert.annotation.page import page_data
 from m2bert.annotation.picture import figure_of
@@ -81,6 +81,15 @@ def test_summary_picture_and_page_show_the_same_keys(tmp_path):
     (task,) = page_data(annotation)["tasks"]
     assert task["classes"] == ["E major"]
     assert task["label"] == [0] * 6 + [-1] + [0] * 2
+
+
+def test_the_summary_tells_how_certain_labels_are(tmp_path):
+    song = read_song(write_midi(tmp_path / "in.mid", [(0, 90, 60), (100, 190, 60)]))
+    said = annotate(song, {"melody": [1, 2]}, {"emotion": [[0.4, 0.3, 0.2, 0.1]]})
+    sure, unsure = summary(said).splitlines()
+    assert sure == "  melody   melody 50%; second voice 50%  (mean probability 0.90)"
+    assert unsure == "  emotion  Q1: positive, lively  (probability 0.40, unsure)"
+    assert certainty_of(annotate(song, {"melody": [NOT_READ] * 2}), "melody") == ""
 
 
 KEYS = TASKS["localkey"].classes

@@ -79,7 +79,7 @@ def test_several_instruments_keep_their_roles_apart(tmp_path):
     assert [(i.name, int(i.program)) for i in midi.instruments] == [
         ("melody (Flöte)", 0),
         ("melody (track 2)", 40),
-        ("bridge (Flöte)", 0),
+        ("second voice (bridge) (Flöte)", 0),
     ]
 
 

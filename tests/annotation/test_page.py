@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import Annotation, shown_labels, spans
-from m2bert.annotation.names import readable_name
+from m2bert.annotation.names import pitch_name, readable_name
 from m2bert.annotation.page import write_page
+from m2bert.annotation.tables import note_records
 from m2bert.model.predictions import NOT_READ
 from m2bert.tasks import PADDING, TASKS
 from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
@@ -116,8 +117,30 @@ def test_no_name_breaks_out_of_the_page(tmp_path_factory, file, track):
 
 
 def test_names_are_written_as_musicians_do_and_stay_distinct():
-    names = ["B- major", "C# minor", "E--", "F##", "melody", "G major", "A", PADDING]
-    shown = ["B♭ major", "C♯ minor", "E♭♭", "F♯♯", "melody", "G major", "A", "no label"]
+    names = ["B- major", "C# minor", "E--", "F##", "bridge", "G major", "A", PADDING]
+    shown = ["B♭ major", "C♯ minor", "E♭♭", "F♯♯", "second voice", "G major", "A", "no label"]
     assert [readable_name(name) for name in names] == shown
     for task in TASKS.values():
         assert len(set(map(readable_name, task.classes))) == len(task.classes)
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        (None, "C4 C#4 D4 Eb4 E4 F4 F#4 G4 Ab4 A4 Bb4 B4"),
+        ("padding", "C4 C#4 D4 Eb4 E4 F4 F#4 G4 Ab4 A4 Bb4 B4"),
+        ("A minor", "C4 C#4 D4 Eb4 E4 F4 F#4 G4 G#4 A4 Bb4 B4"),
+        ("D major", "C4 C#4 D4 D#4 E4 F4 F#4 G4 G#4 A4 Bb4 B4"),
+        ("A- major", "C4 Db4 D4 Eb4 Fb4 F4 Gb4 G4 Ab4 A4 Bb4 Cb5"),
+        ("C# major", "B#3 C#4 C##4 D#4 E4 E#4 F#4 F##4 G#4 A4 A#4 B4"),
+    ],
+)
+def test_pitches_are_spelled_by_the_key(key, names):
+    assert [pitch_name(pitch, key) for pitch in range(60, 72)] == names.split()
+
+
+def test_the_page_spells_pitches_as_the_tables_do(tmp_path):
+    annotation = made_up_annotation(made_up_song(50))
+    page = written(annotation, tmp_path).song["pitch_name"]
+    tables = [record["pitch_name"] for record in note_records(annotation)]
+    assert [name.replace("♯", "#").replace("♭", "b") for name in page] == tables

@@ -62,6 +62,7 @@ def test_rows_of_the_csv(annotation, tmp_path):
         "marks": "",
         "melody": "melody",
         "melody_probability": "0.9",
+        "melody_shown": "melody",
         "beat": "beat",
         "beat_probability": "0.9",
     }
@@ -82,18 +83,51 @@ def test_the_json_holds_the_same_and_what_is_said_of_the_piece(annotation, tmp_p
     assert [window["Q2"] for window in found["piece_windows"]["emotion"]] == [0.5, 0.0]
     assert (found["file"], found["ticks_per_beat"], found["seconds"]) == ("in.mid", 480, 1.5)
     assert found["tracks"] == [{"track": 1, "name": "", "program": 0, "is_drum": False}]
-    assert found["models"]["beat"] == ["models/beat"]
+    assert found["mean_probability"] == pytest.approx({"melody": 0.9, "beat": 0.9, "emotion": 0.75})
+    (model,) = found["models"]["beat"]
+    assert model == {
+        "name": "beat",
+        "metric": None,
+        "valid_score": None,
+        "test_score": None,
+        "licence": None,
+        "limits": None,
+    }
+    assert str(tmp_path) not in (tmp_path / "out.json").read_text()
+
+
+def test_classes_have_the_names_of_musicians_and_beside_them_those_of_the_benchmark(tmp_path):
+    song = read_song(write_midi(tmp_path / "in.mid", [(0, 480, 70), (480, 960, 70)]))
+    root, key = TASKS["chordroot"].classes, TASKS["localkey"].classes
+    records = note_records(
+        annotate(
+            song,
+            {
+                "melody": [2, NOT_READ],
+                "chordroot": [root.index("B-"), root.index("E--")],
+                "localkey": [key.index("B- major"), key.index("B minor")],
+            },
+        )
+    )
+    assert [record["melody"] for record in records] == ["bridge", None]
+    assert [record["melody_shown"] for record in records] == ["second voice", None]
+    assert [record["chordroot"] for record in records] == ["Bb", "Ebb"]
+    assert [record["localkey"] for record in records] == ["Bb major", "B minor"]
+    assert [record["localkey_span"] for record in records] == ["Bb major", "B minor"]
+    assert [record["pitch_name"] for record in records] == ["Bb4", "A#4"]  # by the key
 
 
 def test_no_task_takes_the_place_of_what_is_known_of_a_note(tmp_path):
     song = read_song(write_midi(tmp_path / "in.mid"))
     known, labelled = (note_records(made_up_annotation(song, tasks)) for tasks in ([], TASKS))
     for note, record in zip(known, labelled, strict=True):
-        assert {name: record[name] for name in note} == note
+        names = note.keys() - {"pitch_name"}  # which the local key decides on
+        assert {name: record[name] for name in names} == {name: note[name] for name in names}
         assert set(record) - set(note) == {
             *NOTE_TASKS,
             *(f"{name}_probability" for name in NOTE_TASKS),
             "localkey_span",
+            "melody_shown",
         }
 
 
@@ -126,8 +160,7 @@ def test_names_of_tracks_survive(name, charset, expected, tmp_path):
     expected = (expected or name).strip()
     as_text = f"'{expected}" if expected.startswith("=") else expected
     assert {row["track_name"] for row in read_csv(tmp_path / "out.csv")} == {as_text}
-    # a byte order mark only where spreadsheets need it
     data = (tmp_path / "out.csv").read_bytes()
-    assert data.startswith(b"index,") == expected.isascii()
+    assert data.startswith(b"\xef\xbb\xbfindex,")  # spreadsheets need the mark
     assert b"\0" not in data
     assert read_strict_json(tmp_path / "out.json")["tracks"][0]["name"] == expected

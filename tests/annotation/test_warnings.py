@@ -1,10 +1,12 @@
 """What a musician is told of a song that is unlike what the models were trained on."""
 
+import mido
+import numpy as np
 import pytest
 
 from m2bert.annotation.warnings import marks_of, warnings_of
 from m2bert.notes.reader import read_song
-from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
+from tests.helpers.midi_files import END, SCALE, midi_bytes, note, off, on, save, write_midi
 
 
 def warnings(path):
@@ -50,3 +52,54 @@ def test_what_is_odd_about_the_file_drums_and_notes_that_never_end_are_told(tmp_
     assert "tracks not counted in the header (1)" in said
     assert "1 note is begun but never ended in the file: omitted" in said
     assert "1 note is drums" in said
+
+
+def test_names_of_drums_are_told_and_doubts(tmp_path):
+    kit, mallets = (mido.MetaMessage("track_name", name=name) for name in ("Drum Kit", "Perc"))
+    xylophone = mido.Message("program_change", program=13, channel=1)
+    tracks = [[kit, *note(0, 9, 36)], [mallets, xylophone, *note(0, 480, 70, 1)]]
+    told, doubt = warnings(save(tmp_path / "song.mid", *tracks))[:2]
+    assert "1 note is drums (Drum Kit): they get no labels" in told
+    assert "notes (Perc) were read as pitches, although the name means drums" in doubt
+
+
+def melody_warnings(folder, notes, **written):
+    song = read_song(write_midi(folder / "song.mid", notes, **written))
+    return warnings_of(song, marks_of(song), ["beat", "melody", "localkey"])
+
+
+def chords(seconds_late=0.0, tempo=120):
+    """Four notes at each 8th of 120 beats a minute, in ticks of a file that states 120."""
+    generator = np.random.default_rng(0)
+    for eighth in range(64):
+        begin = round(240 * eighth * 120 / tempo + 960 * generator.normal(0, seconds_late))
+        for pitch in (48, 60, 64, 67):
+            yield max(begin, 0), max(begin, 0) + round(240 * 120 / tempo), pitch
+
+
+def test_pop_on_the_grid_gets_no_warning(tmp_path):
+    assert melody_warnings(tmp_path, chords()) == []
+    assert melody_warnings(tmp_path, [(s + 100, e + 100, p) for s, e, p in chords()]) == []
+
+
+def test_music_off_the_grid_gets_a_warning_that_names_the_labels(tmp_path):
+    (found,) = melody_warnings(tmp_path, chords(0.012, tempo=97))
+    assert "local keys and melody may be wrong" in found
+    assert "beats may" not in found
+    song = read_song(tmp_path / "song.mid")
+    assert warnings_of(song, marks_of(song), ["beat", "downbeat", "emotion"]) == []
+
+
+def test_music_unlike_pop_arrangements_gets_a_warning(tmp_path):
+    (found,) = melody_warnings(tmp_path, SCALE)
+    assert "unlike the pop arrangements" in found
+    assert "0.9 notes at once" in found
+    _, found = melody_warnings(tmp_path, chords(), signatures=[(3, 4)])
+    assert "(time signature 3/4): " in found
+    file = mido.MidiFile(write_midi(tmp_path / "song.mid", chords()))
+    file.tracks[0].insert(0, mido.Message("program_change", program=48))
+    file.save(tmp_path / "strings.mid")
+    song = read_song(tmp_path / "strings.mid")
+    (found,) = warnings_of(song, marks_of(song), ["velocity"])
+    assert "mostly strings, winds or voices" in found
+    assert warnings_of(song, marks_of(song), ["localkey"]) == []

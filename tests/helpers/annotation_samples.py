@@ -7,6 +7,7 @@ import numpy as np
 from miditoolkit import Instrument, MidiFile, Note, TempoChange
 
 from m2bert.annotation.labels import Annotation
+from m2bert.annotation.models import ModelFacts
 from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
 from m2bert.notes.midi import read_with_mido
 from m2bert.notes.song import Song
@@ -42,7 +43,7 @@ def annotate(song: Song, note_tasks: dict | None = None, piece_tasks: dict | Non
         marks={"drums": song.is_drum},
         note_labels={task: note_labels(task, labels) for task, labels in note_tasks.items()},
         piece_labels={task: piece_labels(task, rows) for task, rows in piece_tasks.items()},
-        models={task: [f"models/{task}"] for task in (*note_tasks, *piece_tasks)},
+        models={task: [ModelFacts(task)] for task in (*note_tasks, *piece_tasks)},
         warnings=[],
         key_change=0,  # labels stand as they are given
     )
@@ -84,6 +85,6 @@ def made_up_annotation(song: Song, tasks=BENCHMARK_TASKS, unread: float = 0.05) 
         {"short": ~was_read, "drums": song.is_drum},
         {name: labels_of(name) for name in NOTE_TASKS if name in tasks},
         {name: labels_of_piece(name) for name in PIECE_TASKS if name in tasks},
-        {name: [f"runs/seed_2021/{name}"] for name in tasks},
+        {name: [ModelFacts(f"seed_2021/{name}")] for name in tasks},
         ["The file has drums, which no model was trained on."],
     )
