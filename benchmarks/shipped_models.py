@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=SHIPPED_MODELS)
     args = parser.parse_args()
     print(f"{'task':<12}{'score':>8}{'clean':>8}  model")
-    for name, folders in find_models(args.model).items():
+    for name, folders in find_models([args.model]).items():
         task = TASKS[name]
         test = split(task, read_parts(task, args.data_root), 0 if task.folds else None)["test"]
         metric = METRICS[task.metric]

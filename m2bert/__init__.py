@@ -35,6 +35,13 @@ _MODULES = {
 }
 
 
+__all__ = [*_MODULES]  # the names of what is imported when it is asked for
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """The models and functions, imported when they are asked for: torch takes seconds."""
     if name not in _MODULES:

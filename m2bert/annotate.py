@@ -67,8 +67,8 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         help="a MIDI file or a score: .musicxml, .mxl, .krn, .mei (which need partitura)",
     )
-    what = "a fine-tuned model, or a folder with several (those that come with the code)"
-    add("--model", type=Path, default=SHIPPED_MODELS, help=what)
+    what = "fine-tuned models, or folders with several (those that come with the code)"
+    add("--model", type=Path, nargs="+", default=[SHIPPED_MODELS], metavar="FOLDER", help=what)
     what = "only these (all with a model; velocity only where the file has none of its own)"
     add("--tasks", nargs="+", metavar="NAME", help=what)
     add("--out", type=Path, default=Path("annotated"), help="folder of what is written (annotated)")

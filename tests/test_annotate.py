@@ -151,6 +151,8 @@ def test_velocity_is_predicted_where_the_file_has_none_or_it_is_asked_for(run, s
     struck = [*note(0, 480, velocity=60), *note(0, 480, velocity=61)]
     played = save(tmp_path / "played.mid", struck)
     assert tasks(song, model=both) == ["melody", "velocity"]
+    several = ("--model", both / "velocity", both / "melody", both)
+    assert tasks(song, *several, model=both / "melody") == ["melody", "velocity"]
     assert tasks(played, model=both) == ["melody"]
     assert tasks(played, "--tasks", "velocity", model=both) == ["velocity"]
     assert tasks(played, model=both / "velocity") == ["velocity"]

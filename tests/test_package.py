@@ -5,8 +5,12 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from m2bert import NoteClassifier
+from m2bert.base.errors import UserError
+from m2bert.model.predictions import PieceLabels
 from m2bert.tasks import TASKS
 from tests.helpers.commands import run_well
 from tests.helpers.midi_files import write_midi
@@ -61,3 +65,20 @@ def test_the_installed_commands_use_the_models_that_come_with_the_code(installed
     assert "song.mid" in page
     where = run_well("-Pc", "import m2bert; print(m2bert.__file__)", env=environment)
     assert Path(where.strip()).is_relative_to(installed)
+
+
+def test_names_of_the_package_can_be_listed_and_imported():
+    program = "import m2bert; names = dir(m2bert); from m2bert import *; "
+    program += "assert all(callable(globals()[name]) for name in names); print(*names)"
+    names = run_well("-c", program).split()
+    assert names == sorted(names)
+    assert {"NoteClassifier", "PieceClassifier", "M2BertModel", "read_record"} <= set(names)
+
+
+def test_models_that_come_with_the_code_are_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert NoteClassifier.from_pretrained("melody").task == "melody"
+    with pytest.raises(UserError, match="there is no folder no_such_model"):
+        NoteClassifier.from_pretrained("no_such_model")
+    labels = PieceLabels(("a", "b"), np.array([0.3, 0.7]), np.array([[0.3, 0.7]]))
+    assert (labels.label, labels.name) == (1, "b")

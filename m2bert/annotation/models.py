@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -67,40 +68,52 @@ def _singular(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold())).removesuffix("s")
 
 
-def find_models(folder: Path, tasks: Sequence[str] | None = None) -> dict[str, list[Path]]:
-    """The fine-tuned models in `folder` and below it, by task, in the order of `tasks.TASKS`.
+def find_models(
+    folders: Sequence[Path], tasks: Sequence[str] | None = None
+) -> dict[str, list[Path]]:
+    """The fine-tuned models in some folders and below them, by task, in the order of `tasks.TASKS`.
 
     tasks: those that are wanted, as users call them (`task_named`); None stands for all that are
         there.
 
-    Raises `UserError` if there are none, none of a task that is wanted, if one is of a task that is
-    not in `TASKS`, or if one is damaged. Of the weights only names and shapes are looked at here.
+    Raises `UserError` if a folder has none, if there is none of a task that is wanted, if one is of
+    a task that is not in `TASKS`, or if one is damaged. Of the weights only names and shapes are
+    looked at here.
     """
-    if folder.is_file():
-        raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
-    if not folder.exists():
-        raise UserError(f"there is no folder {folder}")
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob(CONFIG_FILE)):
-        if (task := read_json(path).get("task")) is not None:
-            classifier_in(path.parent).check(path.parent)
-            found.setdefault(task, []).append(path.parent)
-    if not found:
-        raise UserError(
-            f"{folder} holds no fine-tuned model: make some with "
-            "`python -m m2bert.finetune ... --save_ckpt`"
-        )
-    for task, folders in found.items():
-        if task not in TASKS:
-            raise UserError(f"{folders[0]} is of the task {task}, which is not in m2bert/tasks.py")
+    for folder, name in chain.from_iterable(map(_models_below, folders)):
+        if name not in TASKS:
+            raise UserError(f"{folder} is of the task {name}, which is not in m2bert/tasks.py")
+        if folder not in found.setdefault(name, []):
+            found[name].append(folder)
     wanted = set(found) if tasks is None else set()
     for text in tasks or ():
         task = task_named(text)
         if task not in found:
             there = ", ".join(TASKS[name].title for name in TASKS if name in found)
-            raise UserError(f"{folder} has no model of {text}; it has {there}")
+            places = ", ".join(map(str, folders))
+            raise UserError(f"{places} has no model of {text}; it has {there}")
         wanted.add(task)
     return {task: found[task] for task in TASKS if task in wanted}
+
+
+def _models_below(folder: Path) -> list[tuple[Path, str]]:
+    """The fine-tuned models in a folder and below it, with their tasks."""
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
+    if not folder.exists():
+        raise UserError(f"there is no folder {folder}")
+    found = []
+    for path in sorted(folder.rglob(CONFIG_FILE)):
+        if (task := read_json(path).get("task")) is not None:
+            classifier_in(path.parent).check(path.parent)
+            found.append((path.parent, task))
+    if not found:
+        raise UserError(
+            f"{folder} holds no fine-tuned model: make some with "
+            "`python -m m2bert.finetune ... --save_ckpt`"
+        )
+    return found
 
 
 def best_model(folders: list[Path]) -> Path:

@@ -170,7 +170,8 @@ def read_record(folder: Path | str) -> dict:
 
 
 def find_model(path: Path | str) -> Path:
-    """The model folder that `path` is, or that of the best (else the last) model of a run."""
+    """The model folder that `path` is, or that of the best (else the last) model of a run, or, if
+    there is no such folder, the model of this name that comes with the code."""
     path = Path(path)
     folder = model_in(path)
     if folder is not None:
@@ -181,6 +182,9 @@ def find_model(path: Path | str) -> Path:
             f"`python -m m2bert.checkpoint {path} FOLDER` makes one"
         )
     if not path.exists():
+        shipped = model_in(SHIPPED_MODELS / path) if len(path.parts) == 1 else None
+        if shipped:
+            return shipped
         raise UserError(f"there is no folder {path}")
     raise UserError(
         f"{path} holds no model: there is no {CONFIG_FILE} in it, nor in its folders "

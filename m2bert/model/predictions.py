@@ -72,6 +72,16 @@ class PieceLabels:
     probabilities: np.ndarray
     windows: np.ndarray
 
+    @property
+    def label(self) -> int:
+        """The most probable class."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def name(self) -> str:
+        """The name of that class."""
+        return self.classes[self.label]
+
 
 def voices(song: "Song", by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """What models of notes read: the song, or each of its tracks, without drums.
