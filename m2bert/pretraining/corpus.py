@@ -83,7 +83,7 @@ def open_corpus(data_root: Path | str, name: str) -> Corpus:
     path = data_root / f"{name}.npy"
     if not path.exists():
         raise UserError(
-            f"there is no corpus {name} in {data_root}, which has "
+            f"there is no corpus {name}, as there is no {path}; {data_root} has "
             f"{', '.join(corpora_in(data_root)) or 'none'}: name those to use with --datasets, or "
             "make it with `python -m data_creation.prepare_pretrain`"
         )
