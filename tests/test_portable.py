@@ -8,11 +8,11 @@ import builtins, importlib, pkgutil
 UNIX_ONLY = {"fcntl", "grp", "posix", "pwd", "resource", "termios"}
 import_ = builtins.__import__
 
-def import_as_elsewhere(name, globals=None, *rest):
+def import_as_elsewhere(name, globals=None, *rest, **more):
     package = str((globals or {}).get("__package__")).split(".")[0]
     if name in UNIX_ONLY and package in ("m2bert", "data_creation"):
         raise ModuleNotFoundError(f"No module named {name!r}")
-    return import_(name, globals, *rest)
+    return import_(name, globals, *rest, **more)
 
 builtins.__import__ = import_as_elsewhere
 for package in ("m2bert", "data_creation"):
