@@ -50,7 +50,6 @@ def test_notes_of_events_are_those_of_miditoolkit(tmp_path_factory, seed, tracks
     assert [end.tick for _, end in found] == song.notes.end.tolist()
     assert [begin.message.note for begin, _ in found] == song.notes.pitch.tolist()
     assert [begin.message.velocity for begin, _ in found] == song.notes.velocity.tolist()
-    assert [begin.message.channel == 9 for begin, _ in found] == song.is_drum.tolist()
     assert all(begin.track == end.track for begin, end in found)
     assert len({*begins.tolist(), *ends.tolist()}) == 2 * len(song)
 
