@@ -224,9 +224,9 @@ def finetuning(check: Check, part: Part) -> None:
     result = json.loads((check.work / "tuned/seed_1/velocity/result.json").read_text())
     names = ("test_score", "seconds", "notes_per_second", "kernels", "precision", "device")
     part.figures = {name: result[name] for name in names}
-    chance = result["commonest_class"]["test_score"]
-    part.is_well = status == 0 and (check.dry_run or result["test_score"] > chance)
-    part.line = f"test {result['test_score']:.3f} (commonest class {chance:.3f}), "
+    majority = result["commonest_class"]["test_score"]
+    part.is_well = status == 0 and (check.dry_run or result["test_score"] > majority)
+    part.line = f"test {result['test_score']:.3f} (majority class {majority:.3f}), "
     part.line += f"{result['notes_per_second']:,.0f} notes/s"
 
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.gpu_step import difference
 from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.files import write_text
@@ -102,7 +103,7 @@ def flash_windows(device: torch.device) -> Answer:
             lengths = torch.linspace(notes, shortest, rows, device=device).long()
             real = torch.arange(notes, device=device) < lengths[:, None]
         found = [local_attention(device, rows, notes, real, way) for way in ("blocks", "flash")]
-        off += [difference(a, b) for a, b in zip(*found, strict=True)]
+        off += [difference(a.float(), b.float()) for a, b in zip(*found, strict=True)]
     is_right = all(relative < 2e-2 for relative in off)  # a NaN is not less
     seconds = {}
     for way in ("blocks", "flash"):
@@ -201,10 +202,6 @@ def local_attention(
         out = out * real[..., None, None]
     out.float().square().sum().backward()
     return [out.detach(), q.grad, k.grad, v.grad]
-
-
-def difference(found: Tensor, expected: Tensor) -> float:
-    return ((found - expected).float().norm() / expected.float().norm()).item()
 
 
 def timed(step: Callable[[], object], repeats: int = 20) -> float:

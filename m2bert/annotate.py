@@ -67,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         help="a MIDI file or a score: .musicxml, .mxl, .krn, .mei (which need partitura)",
     )
-    what = "fine-tuned models, or folders with several (those that come with the code)"
+    what = "fine-tuned models, or folders with several (default: the bundled models)"
     add("--model", type=Path, nargs="+", default=[SHIPPED_MODELS], metavar="FOLDER", help=what)
     what = "only these (all with a model; velocity only where the file has none of its own)"
     add("--tasks", nargs="+", metavar="NAME", help=what)

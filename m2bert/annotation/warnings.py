@@ -57,7 +57,7 @@ def marks_of(song: Song) -> dict[str, np.ndarray]:
 def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str] = ()) -> list[str]:
     """Sentences that tell a musician why some labels may be missing or wrong.
 
-    marks: as `marks_of` gives them; tasks: those of the models at hand.
+    marks: as `marks_of` gives them; tasks: those that have models.
     """
     drums, short, pitch, duration = (
         int(marks[name].sum()) for name in ("drums", "short", "pitch clipped", "duration clipped")

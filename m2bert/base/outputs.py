@@ -64,8 +64,10 @@ _PREFIX, _LOCK = ".m2bert_tmp_", ".lock"
 def _refuse(paths: list[Path], folder: Path, overwrite: bool) -> None:
     for path in paths:
         refuse_folder(path)
-    known = set() if overwrite else _noted(folder)
-    for path in [] if overwrite else paths:
+    if overwrite:
+        return
+    known = _noted(folder)
+    for path in paths:
         name = path.relative_to(folder).as_posix()
         if path.exists() and f"{sha256(path)}  {name}" not in known:
             raise UserError(
@@ -100,10 +102,10 @@ def _noted(folder: Path) -> set[str]:
 
 def _note(folder: Path, temporary: Path, files: list[Path]) -> None:
     """Add files to the record. Earlier lines stay: they are right until the files are moved."""
-    new = [f"{sha256(temporary / file)}  {file.as_posix()}" for file in files]
-    new = [line for line in new if line not in _noted(folder)]
+    known = _noted(folder)
+    lines = [f"{sha256(temporary / file)}  {file.as_posix()}" for file in files]
     with (folder / RECORD).open("a", encoding="utf-8", errors="surrogateescape") as record:
-        record.writelines(f"{line}\n" for line in new)
+        record.writelines(f"{line}\n" for line in lines if line not in known)
 
 
 def sha256(path: Path) -> str:

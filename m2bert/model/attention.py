@@ -153,9 +153,8 @@ def block_attention(
     query = query.unflatten(2, (blocks, reach))
     key, value = _three_blocks(key, reach), _three_blocks(value, reach)
     # blocks become rows of a batch
-    query, key, value, mask = (
-        t.flatten(0, 1) for t in (*(t.transpose(1, 2) for t in (query, key, value)), mask)
-    )
+    query, key, value = (t.transpose(1, 2).flatten(0, 1) for t in (query, key, value))
+    mask = mask.flatten(0, 1)
     attended = F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale)
     attended = attended.unflatten(0, (batch, blocks)).transpose(1, 2)
     return attended.reshape(batch, heads, blocks * reach, width)[:, :, :notes]

@@ -95,7 +95,7 @@ class StableAdamW(Adam):
 
     def sizes_of(self, weights: Tensors) -> Tensor:
         """Numbers of each weight, (weights,) int64 on their device. Kept: the host would wait for
-        the device to make it anew."""
+        the device to make it again at every step."""
         if self.sizes is None or len(self.sizes) != len(weights):
             self.sizes = torch.tensor([w.numel() for w in weights], device=weights[0].device)
         return self.sizes
