@@ -6,8 +6,7 @@ import sys
 COMMANDS = {
     "pretrain": "pre-train a model on corpora of CP notes",
     "finetune": "fine-tune a model on labelled notes and pieces",
-    "results": "make the table of fine-tuned models, or compare two",
-    "reproduce": "make the paper's table: pre-train, fine-tune, report, within a time limit",
+    "results": "print the table of fine-tuned models, or compare two",
     "annotate": "label the notes of a MIDI file, and the piece",
     "embed": "turn MIDI files into vectors",
     "checkpoint": "convert checkpoints of the original code, either way",

@@ -17,13 +17,11 @@ FLAGS = {
     "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze transpose "
     "last_class_weight seed preset index_layer batch_size save_ckpt precision cpu (class_num) "
     "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout encoder_lr",
-    "m2bert.results": "RUNS_DIR compare save_dir plot overwrite",
+    "m2bert.results": "RESULTS compare save_dir plot overwrite",
     "m2bert.annotate": "SONG model tasks out which stride key_change precision cpu overwrite",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "
     "num_workers overwrite",
     "m2bert.checkpoint": "SOURCE OUT facts num_attention_heads overwrite",
-    "m2bert.reproduce.__main__": "DATASET_DIR SMC_DIR RUNS_DIR preset recipe pretrain_epochs "
-    "objectives tasks minutes precision cpu",
     "data_creation.prepare_pretrain": "dataset dataset_dir lmd_dir output_dir num_workers "
     "any_time_signature "
     "midi_reader overwrite",
@@ -95,7 +93,6 @@ READING_NEEDS_NO = ["torch", "transformers"]
     [
         ("m2bert.pretrain", TRAINING_NEEDS_NO),
         ("m2bert.finetune", TRAINING_NEEDS_NO),
-        ("m2bert.reproduce", TRAINING_NEEDS_NO),
         ("m2bert.embed", READING_NEEDS_NO),
         ("data_creation.prepare_pretrain", READING_NEEDS_NO),
         ("data_creation.build_from_sources", READING_NEEDS_NO),

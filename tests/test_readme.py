@@ -33,7 +33,6 @@ CALLED = {
     "scripts/prepare_smc_benckmark.sh": "data_creation.prepare_smc",
     "scripts/preprocess_pop909.sh": "data_creation.build_from_sources",
     "scripts/build_smc_benchmark.sh": "data_creation.build_from_sources",
-    "scripts/reproduce.sh": "m2bert.reproduce",
 }
 """The module that a script passes its flags on to."""
 

@@ -8,7 +8,7 @@ from multiprocessing.context import ForkServerProcess
 import torch
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["m2bert.reproduce.__main__", "m2bert.finetune", "tests.conftest"])
+CONTEXT.set_forkserver_preload(["m2bert.pretrain", "m2bert.finetune", "tests.conftest"])
 
 
 def start(main: Callable, *words: object, prepare: Callable[[], object] = int) -> ForkServerProcess:

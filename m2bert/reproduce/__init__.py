@@ -1,1 +1,0 @@
-"""From corpora and labelled data to the table of all objectives, within a time limit."""
