@@ -1,15 +1,14 @@
 """The command `python -m m2bert.results`."""
 
+import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from m2bert.base.outputs import RECORD
 from m2bert.results import main
-from m2bert.tasks import TASKS
-from tests.helpers.commands import run
+from tests.helpers.commands import ENVIRONMENT, run
 from tests.helpers.result_samples import SETTINGS, write_policy, write_result
 
 
@@ -17,66 +16,66 @@ from tests.helpers.result_samples import SETTINGS, write_policy, write_result
 def results(tmp_path, monkeypatch, capsys):
     """Runs the command in a folder with the results of two models; returns what it prints."""
     scores = {"melody": 0.8, "emotion": 0.6}
-    write_policy(tmp_path / "scratch", scores, np.random.default_rng(1), settings={"lr": 1.0})
+    write_policy(tmp_path / "scratch$1e-3$_^", scores, np.random.default_rng(1))
     write_policy(tmp_path / "base", scores, np.random.default_rng(0))
     monkeypatch.chdir(tmp_path)
 
-    def run(*words):
+    def call(*words):
         monkeypatch.setattr(sys, "argv", ["results", *words])
         main()
         return capsys.readouterr().out
 
-    return run
+    return call
 
 
-def test_a_folder_becomes_a_table(results, tmp_path):
-    base = tmp_path / "base"
-    (base / "seed_2022/emotion_fold_3/result.json").unlink()
-    printed = results("base", "--plot")
+def files_of(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def test_results_of_one_folder(results, tmp_path):
+    (tmp_path / "base/seed_2022/emotion_fold_3/result.json").unlink()
+    printed = results("base", "--plot", "--save_dir", "out")
     assert "missing: emotion seed 2022 fold 3\n" in printed
-    assert "written: base/results.md, base/results.csv\n" in printed
-    (row,) = (line for line in printed.splitlines() if line.startswith("ME "))
-    assert row.split()[:3] == ["ME", "melody", "accuracy"]
-    assert f"| {' | '.join(row.split()[:5])} |" in (base / "results.md").read_text()
-    assert len((base / "results.csv").read_text().splitlines()) == 1 + len(TASKS)
-    pictures = ["confusion_emotion.png", "confusion_melody.png", "scores.png"]
-    assert sorted(path.name for path in (base / "plots").iterdir()) == pictures
+    (row,) = (line for line in printed.splitlines() if line.startswith("ME  melody   accuracy"))
+    assert f"| {' | '.join(row.split()[:5])} |" in (tmp_path / "out/results.md").read_text()
+    assert "ME  melody   bridge" in printed  # a class
+    assert len((tmp_path / "out/results.csv").read_text().splitlines()) == 1 + 2
+    plots = [f"plots/{name}.png" for name in ("confusion_emotion", "confusion_melody", "scores")]
+    tables = ["classes.csv", "classes.md", "results.csv", "results.md"]
+    assert files_of(tmp_path / "out") == [RECORD, *tables[:2], *plots, *tables[2:]]
 
 
-def test_two_folders_are_compared(results, tmp_path):
-    printed = results("--compare", "scratch", "base", "--plot", "--save_dir", "out")
-    assert "A: scratch  B: base" in printed
-    assert "lr 1.0 and 2e-05" in printed
-    written = [RECORD, "comparison.csv", "comparison.md", "comparison.png"]
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == written
-    assert not (tmp_path / "base" / "comparison.md").exists()
+def test_results_of_several_folders_are_columns_that_are_only_printed(results, tmp_path):
+    printed = results("scratch$1e-3$_^", "base")
+    (row,) = (line for line in printed.splitlines() if line.startswith("ME  melody   accuracy"))
+    assert len(row.split()) == 3 + 2 + 2 + 1  # names, means, seeds, majority
+    assert not list(tmp_path.rglob("*.md"))
 
 
-def test_dollar_signs_in_names_are_drawn_as_they_are(results, tmp_path, monkeypatch):
-    for name in ("scratch", "base"):
-        (tmp_path / name).rename(tmp_path / f"{name}$1e-3$_^")
-    own = replace(TASKS["melody"], title="$^$", classes=("padding", "$_$", "b", "c"), acronym="$_$")
-    monkeypatch.setitem(TASKS, "melody", own)
-    results("--compare", "scratch$1e-3$_^", "base$1e-3$_^", "--plot", "--save_dir", "out")
-    assert (tmp_path / "out/plots/comparison.png").exists()
-    write_result(tmp_path / "own", "melody", 2021, None, 0.5)
-    results("own", "--plot")
-    assert (tmp_path / "own/plots/confusion_melody.png").exists()
+def test_results_compares_two_folders(results, tmp_path):
+    printed = results("--compare", "scratch$1e-3$_^", "base", "--plot")
+    assert "A: scratch$1e-3$_^  B: base" in printed
+    written = [path for path in files_of(tmp_path / "base") if "seed_" not in path]
+    assert written == [RECORD, "comparison.csv", "comparison.md", "plots/comparison.png"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [([], "either one folder"), (["base", "--compare", "base", "scratch"], "either one folder")],
+    [
+        (["--compare", "base"], "--compare needs two"),
+        (["a", "b", "--plot"], "--plot needs one folder"),
+        (["column.jsonl", "--plot"], "--plot needs --save_dir"),
+    ],
 )
-def test_wrong_arguments_are_refused(arguments, said, monkeypatch, capsys):
+def test_results_rejects_wrong_arguments(arguments, said, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["results", *arguments])
-    with pytest.raises(SystemExit) as refused:
+    with pytest.raises(SystemExit) as rejected:
         main()
-    assert refused.value.code == 2
+    assert rejected.value.code == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_refused_folder_keeps_its_earlier_table(tmp_path):
+def test_results_of_other_settings_keep_an_earlier_table(tmp_path):
     (tmp_path / "results.md").write_text("earlier")
     write_result(tmp_path, "melody", 2021, None, 0.5)
     write_result(tmp_path, "melody", 7, None, 0.5, settings=SETTINGS | {"epochs": 2})
@@ -85,3 +84,11 @@ def test_a_refused_folder_keeps_its_earlier_table(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "epochs 10 and 2" in done.stderr
     assert (tmp_path / "results.md").read_text() == "earlier"
+
+
+def test_results_writes_its_files_though_nobody_reads_what_it_prints(tmp_path):
+    write_result(tmp_path, "melody", 2021, None, 0.5)
+    line = f"set -o pipefail; {sys.executable} -m m2bert.results {tmp_path} | true"
+    done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "classes.md").exists()

@@ -2,81 +2,70 @@
 
 import csv
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
 WIDTH = 120
-"""Characters in a line of a terminal; tables and notes are made to fit."""
-
-TEXT_CELL = 18
-"""Most characters of a text cell in a terminal; longer names of users' own tasks are cut."""
+"""Width of the notes below a table in a terminal, in characters."""
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that a spreadsheet takes for a formula."""
+"""First characters of text that a spreadsheet takes for a formula."""
+
+Columns = Sequence[tuple[str, Callable[[dict], str]]]
+"""Titles, which may have several lines, and functions that return a record's cell."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its heading and notes.
+    """A table with its heading and notes. Columns without any text are not shown.
 
     Attributes:
-        heading: one line above the table.
-        titles: one title for each column; a title may have several lines.
-        cells: the text of each cell, row by row.
-        notes: sentences below the table.
-        records: the rows as dicts with the same keys, for programs; None is a missing figure.
-        texts: how many of the first columns hold text, which is aligned to the left; the other
-            columns hold figures, which are aligned to the right.
+        records: the rows, with the same keys; None is a missing value.
+        texts: how many of the first columns are aligned to the left; the others hold numbers.
     """
 
     heading: str
-    titles: Sequence[str]
-    cells: Sequence[Sequence[str]]
-    notes: Sequence[str]
+    columns: Columns
     records: Sequence[dict]
+    notes: Sequence[str] = ()
     texts: int = 3
+
+    def cells(self) -> list[tuple[str, list[str]]]:
+        """The title and the cells of each column that has text."""
+        columns = ((title, list(map(cell, self.records))) for title, cell in self.columns)
+        return [(title, cells) for title, cells in columns if any(cells)]
 
 
 def terminal_text(table: Table) -> str:
-    """The table with aligned columns, heading and notes. Long text cells are cut."""
-    split = [title.split("\n") for title in table.titles]
-    height = max(map(len, split))
-    header = list(zip(*([""] * (height - len(lines)) + lines for lines in split), strict=True))
-    body = [[*map(_cut, row[: table.texts]), *row[table.texts :]] for row in table.cells]
-    widths = [max(map(len, column)) for column in zip(*header, *body, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        texts = map(str.ljust, cells[: table.texts], widths)
-        figures = map(str.rjust, cells[table.texts :], widths[table.texts :])
-        return "  ".join([*texts, *figures]).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    notes = [
-        textwrap.fill(
-            note, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-        for note in table.notes
-    ]
-    return "\n".join([table.heading, "", *map(line, header), rule, *map(line, body), "", *notes])
-
-
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= TEXT_CELL else f"{cell[: TEXT_CELL - 3]}..."
+    """The table with aligned columns, heading and notes."""
+    columns = table.cells()
+    height = max(title.count("\n") for title, _ in columns)
+    padded = []
+    for place, (title, cells) in enumerate(columns):
+        head = ("\n" * (height - title.count("\n")) + title).split("\n")
+        width = max(map(len, [*head, *cells]))
+        align = str.ljust if place < table.texts else str.rjust
+        padded.append([align(text, width) for text in [*head, "-" * width, *cells]])
+    lines = ["  ".join(row).rstrip() for row in zip(*padded, strict=True)]
+    wrap = textwrap.TextWrapper(
+        WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join([table.heading, "", *lines, "", *map(wrap.fill, table.notes)])
 
 
 def markdown_text(table: Table) -> str:
     """The table in Markdown, with heading and notes."""
-
-    def line(cells: Sequence[str]) -> str:
-        escaped = [cell.replace("|", r"\|") for cell in cells]
-        return f"| {' | '.join(escaped)} |"
-
-    titles = [title.replace("\n", " ") for title in table.titles]
+    titles, columns = zip(*table.cells(), strict=True)
     rule = ["---"] * table.texts + ["---:"] * (len(titles) - table.texts)
-    lines = map(line, [titles, rule, *table.cells])
+    grid = [[title.replace("\n", " ") for title in titles], rule, *zip(*columns, strict=True)]
+    rows = (f"| {' | '.join(map(_escape, cells))} |" for cells in grid)
     notes = (f"- {note}" for note in table.notes)
-    return "\n".join([f"# {table.heading}", "", *lines, "", *notes]) + "\n"
+    return "\n".join([f"# {table.heading}", "", *rows, "", *notes]) + "\n"
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", r"\|")
 
 
 def csv_text(records: Sequence[dict]) -> str:
@@ -96,9 +85,7 @@ def _no_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
 
 
-def figure(value: float | None, absent: str = "", sign: str = "") -> str:
-    """A score with three decimals, as in the paper.
-
-    absent: the text for None; sign: "+" to show the sign of positive numbers too.
-    """
-    return absent if value is None else f"{value:{sign}.3f}"
+def decimals(value: float | None, sign: str = "") -> str:
+    """A score with three decimals, as in the paper; None is empty. sign: "+" shows the sign of
+    positive numbers, too."""
+    return "" if value is None else f"{value:{sign}.3f}"

@@ -50,9 +50,14 @@ def folder_of_run(save_root: Path, task: str, seed: int, fold: int | None) -> Pa
 
 
 def read_result(path: Path) -> dict:
-    """Read one result. A score that does not exist is None, also where an earlier release wrote
-    NaN. Raises `UserError` if the result is damaged or of another format."""
-    result = _without_nan(read_json(path))
+    """Read one result, as `check_result` returns it."""
+    return check_result(read_json(path), path)
+
+
+def check_result(result: dict, path: Path | str) -> dict:
+    """A result, checked. A score that does not exist is None, also where an earlier release wrote
+    NaN. Raises `UserError`, which names `path`, if it is malformed or of another format."""
+    result = _without_nan(result)
     if result.get("format_version") != RESULT_FORMAT:
         raise UserError(
             f"{path} has format version {result.get('format_version')}, this code reads "

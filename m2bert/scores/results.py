@@ -1,101 +1,137 @@
-"""The results below a folder: whether they belong together, and their runs in words."""
+"""Results of fine-tuning: those of a folder or a file, checked, and descriptions of them."""
 
-from collections.abc import Collection, Iterable
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from m2bert.base.errors import UserError
-from m2bert.base.settings import differences
-from m2bert.finetuning.result import RESULT_FILE, RunKey, folder_of_run, read_result, run_of
-from m2bert.tasks import TASKS
+from m2bert.base.settings import differences, flat
+from m2bert.finetuning.result import RESULT_FILE, RunKey, check_result, read_result, run_of
+from m2bert.tasks import TASKS, Task
+
+Results = Mapping[RunKey, dict]
 
 
-def find_results(save_root: Path) -> list[Path]:
-    """All result files below `save_root`, sorted."""
-    return sorted(save_root.glob(f"seed_*/*/{RESULT_FILE}"))
+def read_results(source: Path) -> dict[RunKey, dict]:
+    """Read the results below a folder (`--save_root` of fine-tuning), or those in a file that has
+    the text of one `result.json` per line.
 
-
-def read_results(save_root: Path) -> dict[RunKey, dict]:
-    """Read all results below `save_root`.
-
-    Raises `UserError` if there is none, or if one is damaged, lies in another run's folder, is of
-    an unknown task, or does not belong to the others: other settings, or other data of its task.
+    Raises `UserError` if there is none, if one is malformed or does not fit the table of tasks, if
+    two are of the same run, or if runs of one task differ in their settings or their data.
     """
-    if not save_root.is_dir():
-        raise UserError(f"there is no folder {save_root}")
-    files = {path: read_result(path) for path in find_results(save_root)}
-    if not files:
+    results: dict[RunKey, dict] = {}
+    first: dict[tuple, tuple[str, dict]] = {}
+    for place, result in _find_results(source):
+        _check_task(result, place)
+        task, _, fold = run = run_of(result)
+        if run in results:
+            raise UserError(f"{place} is a second result of {name_runs([run])}: remove one of them")
+        results[run] = result
+        for key in (("settings", task), ("data", task, fold)):
+            other, expected = first.setdefault(key, (place, result[key[0]]))
+            if differing := describe_differences(expected, result[key[0]]):
+                raise UserError(
+                    f"{other} and {place} have different {key[0]} ({differing}): "
+                    "keep them in different folders"
+                )
+    if not results:
         raise UserError(
-            f"there is no result in {save_root} (looked for seed_*/*/{RESULT_FILE}): "
+            f"there is no result in {source} (looked for seed_*/*/{RESULT_FILE}): "
             "make some with `python -m m2bert.finetune`"
         )
-    first, first_of_data = next(iter(files)), dict[tuple, Path]()
-    for path, result in files.items():
-        if misfit := _misfit(save_root, path, result):
-            raise UserError(f"{path} {misfit}")
-        if differing := describe_differences(files[first]["settings"], result["settings"]):
-            raise UserError(
-                f"{first} and {path} come from different settings ({differing}): "
-                "keep each in a folder of its own"
-            )
-        other = first_of_data.setdefault((result["task"], result["fold"]), path)
-        if result["data"] != files[other]["data"]:
-            raise UserError(
-                f"{other} and {path} come from different data of {result['task']} (their counts "
-                "or checksums differ): keep each in a folder of its own"
-            )
-    return {run_of(result): result for result in files.values()}
+    return results
 
 
-def _misfit(save_root: Path, path: Path, result: dict) -> str | None:
-    """Why a result does not fit the table of tasks or its place, to be said after its path."""
-    task, fold, metric = TASKS.get(result["task"]), result["fold"], result["metric"]
+def _find_results(source: Path) -> Iterator[tuple[str, dict]]:
+    """Each result and its place, for messages."""
+    if source.is_dir():
+        for path in sorted(source.glob(f"seed_*/*/{RESULT_FILE}")):
+            yield str(path), read_result(path)
+    elif source.is_file():
+        with source.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                place = f"{source}, line {number},"
+                yield place, check_result(_parse(line, place), place)
+    else:
+        raise UserError(f"there is no folder or file {source}")
+
+
+def _parse(line: str, place: str) -> dict:
+    with suppress(ValueError):
+        if isinstance(result := json.loads(line), dict):
+            return result
+    raise UserError(f"{place} is not a result of fine-tuning (the text of a {RESULT_FILE})")
+
+
+def _check_task(result: dict, place: str) -> None:
+    name, fold, metric = result["task"], result["fold"], result["metric"]
+    task = TASKS.get(name)
     if task is None:
-        return (
-            f"is of the task {result['task']!r}, which is not in m2bert/tasks.py: "
-            "add its row there, or move the result elsewhere"
+        raise UserError(
+            f"{place} is of the task {name!r}, which is not in m2bert/tasks.py: add its row "
+            "there, or move the result elsewhere"
         )
-    if fold not in (range(task.folds) if task.folds else (None,)):
-        folds = f"{task.name} {task.folds or 'no'} folds"
-        return f"is of fold {fold}, but m2bert/tasks.py gives {folds}"
-    if metric != task.metric:
-        needed = f"{task.metric} for {task.name}"
-        return f"was scored by {metric}, but m2bert/tasks.py says {needed}: run it again"
-    place = folder_of_run(save_root, *run_of(result))
-    if path.parent != place:
-        run = name_runs([run_of(result)])
-        return f"is the result of {run}, which belongs in {place}: move it there or remove it"
-    return None
+    if run_of(result) not in runs_of_seed(task, result["seed"]) or metric != task.metric:
+        raise UserError(
+            f"{place} is of fold {fold}, scored by {metric}; in m2bert/tasks.py {name} has "
+            f"{task.folds or 'no'} folds and the metric {task.metric}: train it again"
+        )
+
+
+def short_name(source: Path) -> str:
+    """The name of a folder or file of results in a table."""
+    return source.resolve().name.removesuffix(".jsonl")
+
+
+def runs_of_seed(task: Task, seed: int) -> list[RunKey]:
+    """The runs of a task with one seed: one, or one per fold."""
+    return [RunKey(task.name, seed, fold) for fold in (range(task.folds) if task.folds else [None])]
 
 
 def describe_differences(before: dict, now: dict) -> str:
-    """Where two dicts of settings differ, in words: "lr 2e-05 and 0.0001"; empty if they don't."""
+    """The entries that differ: "lr 2e-05 and 0.0001"; empty if there are none."""
     found = differences(before, now)
     return "; ".join(f"{name} {old!r} and {new!r}" for name, old, new in found)
 
 
+def common_settings(results: Iterable[dict]) -> dict[str, Any]:
+    """The settings of results, without inner dicts; a list of values where they differ."""
+    all_settings = [flat(result["settings"]) for result in results]
+    common = {}
+    for name in dict.fromkeys(name for settings in all_settings for name in settings):
+        values: list[Any] = []
+        for settings in all_settings:
+            if settings.get(name) not in values:
+                values.append(settings.get(name))
+        common[name] = values[0] if len(values) == 1 else values
+    return common
+
+
 def name_checkpoints(results: Iterable[dict]) -> str:
-    """The checkpoints that were fine-tuned to get these results, in words."""
+    """The checkpoints that were fine-tuned."""
     paths = {(result["checkpoint"] or {}).get("path") for result in results}
     return ", ".join(sorted(path or "none (random weights)" for path in paths))
 
 
 def name_runs(runs: Collection[RunKey]) -> str:
-    """Runs in words: "composer seed 2022 fold 3; violin_all seeds 2023, 2024".
+    """The names of runs: "composer seed 2022 fold 3; violin_all seeds 2023, 2024".
 
-    If all folds of a seed are among `runs`, its folds are not listed.
+    The folds of a seed are listed if some of them are missing.
     """
     names = []
     for task in TASKS.values():
         folds: dict[int, list] = {}
         for run in sorted(run for run in runs if run.task == task.name):
             folds.setdefault(run.seed, []).append(run.fold)
-        whole = [seed for seed in folds if len(folds[seed]) == max(task.folds, 1)]
-        if whole:
-            names.append(f"{task.name} {_numbered('seed', whole)}")
+        complete = [seed for seed in folds if len(folds[seed]) == max(task.folds, 1)]
+        if complete:
+            names.append(f"{task.name} {_numbered('seed', complete)}")
         names += [
             f"{task.name} seed {seed} {_numbered('fold', folds[seed])}"
             for seed in folds
-            if seed not in whole
+            if seed not in complete
         ]
     return "; ".join(names)
 

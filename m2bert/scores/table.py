@@ -1,4 +1,5 @@
-"""The benchmark's table: a row a task, own scores over the seeds beside the published ones."""
+"""The benchmark's table: one row per task, scores over the seeds beside the published ones; and
+several sets of results as columns of one table."""
 
 from collections.abc import Callable, Mapping
 from operator import itemgetter
@@ -6,84 +7,126 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from m2bert.base.settings import flat
-from m2bert.base.tables import Table, figure
-from m2bert.finetuning.result import RunKey
+from m2bert.base.tables import Columns, Table, decimals
 from m2bert.scores.published import PUBLISHED
-from m2bert.scores.results import name_checkpoints, name_runs
+from m2bert.scores.results import (
+    Results,
+    common_settings,
+    name_checkpoints,
+    name_runs,
+    runs_of_seed,
+)
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
-Results = Mapping[RunKey, dict]
+CLEAN_GRID = "clean_grid_accuracy"
 
-
-def _runs_cell(row: dict) -> str:
-    """ "2 of 4": so many of the policy's seeds; " +1" for one that is not the policy's."""
-    others = f" +{row['other_runs']}" if row["other_runs"] else ""
-    return f"{row['runs'] - row['other_runs']} of {row['expected_runs']}{others}"
-
-
-TASK_COLUMNS: dict[str, Callable[[dict], str]] = {
-    "": itemgetter("acronym"),
-    "task": itemgetter("task"),
-    "metric": lambda row: METRIC_TITLES[row["metric"]],
-}
-
-_COLUMNS = TASK_COLUMNS | {
-    "mean": lambda row: figure(row["mean"]),
-    "sd": lambda row: figure(row["sd"]),
-    "runs": _runs_cell,
-    "clean\ngrid": lambda row: figure(row["clean"]),
-    "commonest\nclass": lambda row: figure(row["commonest"]),
-    "published\nRC": lambda row: figure(row["published_rc"]),
-    "published\nno chroma": lambda row: figure(row["published_nochroma"]),
-    "published\nproposed": lambda row: figure(row["published_proposed"]),
-}
-
-
-_READING = (
-    "mean, sd: of the test scores over the seeds, each taken at its best validation epoch; a seed "
-    "of a cross-validation is the mean of its folds. runs: complete seeds, of those that the "
-    "benchmark's policy asks for.",
-    "clean grid: the 16th-grid accuracy where each segment's grid ends with its own last bar. "
-    "commonest class: the score of always answering the commonest class of the training data.",
-    "published: 12-layer models pre-trained on the whole of five corpora with token correction "
-    "alone (RC), also with the pianoroll less its chroma bins (no chroma), also with the whole "
-    "pianoroll (proposed), then fine-tuned on all data of each task. A smaller model, or other or "
-    "less data, cannot be compared with them.",
+TASK_COLUMNS: Columns = (
+    ("", itemgetter("acronym")),
+    ("task", itemgetter("task")),
+    ("metric", lambda row: (METRIC_TITLES | {CLEAN_GRID: "on the clean grid"})[row["metric"]]),
 )
 
 
-def score_table(results: Results, folder: Path) -> Table:
-    """The table of the results in `folder`; its records are those of `score_rows`."""
+def number_column(title: str, key: str, sign: str = "") -> tuple[str, Callable[[dict], str]]:
+    """A column of scores."""
+    return title, lambda row: decimals(row[key], sign)
+
+
+_COLUMNS: Columns = (
+    *TASK_COLUMNS,
+    number_column("mean", "mean"),
+    number_column("sd", "sd"),
+    ("runs", lambda row: _runs_cell(row)),
+    number_column("clean\ngrid", "clean"),
+    number_column("majority\nclass", "majority"),
+    number_column("published\nRC", "published_rc"),
+    number_column("published\nno chroma", "published_nochroma"),
+    number_column("published\nproposed", "published_proposed"),
+)
+
+_NOTES = {
+    "mean": "mean, sd: mean and standard deviation of the test scores over the seeds, each at its "
+    "best validation epoch; a seed of a cross-validation is the mean of its folds. runs: complete "
+    "seeds, of those in the benchmark's policy.",
+    "clean": "clean grid: the 16th-grid accuracy where each segment's grid ends with its own last "
+    "bar.",
+    "majority": "majority class: the score of always predicting the majority class of the training "
+    "data.",
+    "published_proposed": "published: 12-layer models pre-trained on all of five corpora with "
+    "token correction alone (RC), also with the pianoroll without chroma (no chroma), also with "
+    "the pianoroll (proposed), then fine-tuned on all data of each task. A smaller model, or other "
+    "or less data, cannot be compared with them.",
+}
+"""The explanation of a key of `score_rows`, for tables that have such a score."""
+
+
+def score_table(results: Results, source: Path) -> Table:
+    """The table of the results in `source`; its records are those of `score_rows`."""
     rows = score_rows(results)
     return Table(
-        heading=f"Results in {folder}",
-        titles=list(_COLUMNS),
-        cells=[[cell(row) for cell in _COLUMNS.values()] for row in rows],
-        notes=[*_gaps(results), *_READING, *_settings(results)],
+        heading=f"Results in {source}",
+        columns=_COLUMNS,
         records=rows,
+        notes=[*_gaps(results), *_notes(rows), *_settings({"": results})],
+    )
+
+
+def columns_table(columns: Mapping[str, Results]) -> Table:
+    """The means of several sets of results, one column for each."""
+    scores = {name: {r["task"]: r for r in score_rows(of)} for name, of in columns.items()}
+    records = []
+    for task in TASKS.values():
+        rows = {name: of_tasks.get(task.name, {}) for name, of_tasks in scores.items()}
+        for score, metric in (("mean", task.metric), ("clean", CLEAN_GRID)):
+            means = {f"mean_{name}": row.get(score) for name, row in rows.items()}
+            if any(mean is not None for mean in means.values()):
+                majority = [row["majority"] for row in rows.values() if row and score == "mean"]
+                records.append(
+                    {"acronym": task.acronym, "task": task.name, "metric": metric, **means}
+                    | {"seeds": " ".join(str(row.get("runs", 0)) for row in rows.values())}
+                    | {"majority": next((m for m in majority if m is not None), None)}
+                )
+    return Table(
+        heading=f"Results in {', '.join(columns)}",
+        columns=[
+            *TASK_COLUMNS,
+            *(number_column(name, f"mean_{name}") for name in columns),
+            ("seeds", itemgetter("seeds")),
+            number_column("majority\nclass", "majority"),
+        ],
+        records=records,
+        notes=[
+            "Means over the complete seeds of each column; seeds: how many these are.",
+            _NOTES["majority"],
+            *_settings(columns),
+        ],
     )
 
 
 def score_rows(results: Results) -> list[dict]:
-    """A row a task of `tasks.TASKS`, also for those without any result.
+    """One row per task that has results.
 
     Keys: acronym, task, metric; mean and sd over the complete seeds (sd with n - 1); runs, the
-    number of these seeds; expected_runs, the number that the policy asks for; other_runs, how many
-    of the seeds are not the policy's; trainings, the number of result files; clean, the mean of the
-    clean grid accuracy; commonest, the mean score of always answering the commonest training class;
-    published_MODEL, the scores of `PUBLISHED`. What there is not (also the sd of one seed) is None.
+    number of these seeds; expected_runs, the number in the policy; other_runs, how many of the
+    seeds are not in the policy; trainings, the number of results; clean, the mean of the clean grid
+    accuracy; majority, the mean score of always predicting the majority class; published_MODEL, the
+    scores of `PUBLISHED`. A value that does not exist (also the sd of one seed) is None.
     """
-    return [_score_row(task, results) for task in TASKS.values()]
+    tasks = {run.task for run in results}
+    return [_score_row(task, results) for task in TASKS.values() if task.name in tasks]
 
 
 def _score_row(task: Task, results: Results) -> dict:
-    runs_of = {seed: _runs_of_seed(task, seed) for seed in _seeds_begun(task, results)}
-    complete = [seed for seed, runs in runs_of.items() if results.keys() >= set(runs)]
-    seeds = [[results[run] for run in runs_of[seed]] for seed in complete]
-    scores = _over_seeds(seeds, itemgetter("test_score"))
-    clean = _over_seeds(seeds, itemgetter("clean_test_score"))
-    commonest = _over_seeds(seeds, lambda result: result["commonest_class"]["test_score"])
+    seeds = {run.seed: runs_of_seed(task, run.seed) for run in results if run.task == task.name}
+    complete = {seed: runs for seed, runs in seeds.items() if results.keys() >= set(runs)}
+
+    def over_seeds(score: Callable[[dict], Any]) -> list[float]:
+        """The mean over the folds of each seed, rounded to 4 places as in the original; empty if
+        a run has no such score."""
+        found = [[score(results[run]) for run in runs] for runs in complete.values()]
+        return [] if any(None in of for of in found) else [round(fmean(of), 4) for of in found]
+
+    scores = over_seeds(itemgetter("test_score"))
     return {
         "acronym": task.acronym,
         "task": task.name,
@@ -92,57 +135,49 @@ def _score_row(task: Task, results: Results) -> dict:
         "sd": round(stdev(scores), 6) if len(scores) > 1 else None,
         "runs": len(complete),
         "expected_runs": len(task.seeds),
-        "other_runs": len(set(complete) - set(task.seeds)),
+        "other_runs": len(complete.keys() - set(task.seeds)),
         "trainings": sum(run.task == task.name for run in results),
-        "clean": _mean(clean),
-        "commonest": _mean(commonest),
+        "clean": _mean(over_seeds(itemgetter("clean_test_score"))),
+        "majority": _mean(over_seeds(lambda result: result["commonest_class"]["test_score"])),
         **{f"published_{model}": row.get(task.name) for model, row in PUBLISHED.items()},
     }
-
-
-def _seeds_begun(task: Task, results: Results) -> list[int]:
-    return sorted({run.seed for run in results if run.task == task.name})
-
-
-def _runs_of_seed(task: Task, seed: int) -> list[RunKey]:
-    """The trainings that a seed of a task asks for: one, or one a fold."""
-    return [RunKey(task.name, seed, fold) for fold in (range(task.folds) if task.folds else [None])]
-
-
-def _over_seeds(seeds: list[list[dict]], score: Callable[[dict], Any]) -> list[float]:
-    """The score of each seed, the mean over its folds, rounded to 4 places as in the original.
-
-    seeds: the results of each. Empty if one of them has no such score.
-    """
-    found = [[score(result) for result in of_seed] for of_seed in seeds]
-    return [] if any(None in of_seed for of_seed in found) else [round(fmean(s), 4) for s in found]
 
 
 def _mean(scores: list[float]) -> float | None:
     return round(fmean(scores), 6) if scores else None
 
 
+def _runs_cell(row: dict) -> str:
+    """ "2 of 4": complete seeds of the policy; " +1" for one that is not in the policy."""
+    others = f" +{row['other_runs']}" if row["other_runs"] else ""
+    return f"{row['runs'] - row['other_runs']} of {row['expected_runs']}{others}"
+
+
 def _gaps(results: Results) -> list[str]:
-    """Notes that name missing runs, and those of other seeds than the policy's."""
-    begun = {task.name: _seeds_begun(task, results) for task in TASKS.values()}
+    """Notes on missing runs, and on those of seeds that are not in the policy."""
     expected = {
         run
-        for name, seeds in begun.items()
-        if seeds
-        for seed in {*seeds, *TASKS[name].seeds}
-        for run in _runs_of_seed(TASKS[name], seed)
+        for task, seed, _ in results
+        for s in {seed, *TASKS[task].seeds}
+        for run in runs_of_seed(TASKS[task], s)
     }
     additional = [run for run in results if run.seed not in TASKS[run.task].seeds]
     notes = {
         "missing": name_runs(expected - results.keys()),
-        "without any result": ", ".join(name for name, seeds in begun.items() if not seeds),
-        "of other seeds than the policy's": name_runs(additional),
+        "seeds not in the policy": name_runs(additional),
     }
-    return [f"{what}: {names}" for what, names in notes.items() if names]
+    return [f"{title}: {names}" for title, names in notes.items() if names]
 
 
-def _settings(results: Results) -> list[str]:
-    """Notes on what all results share."""
-    settings = flat(next(iter(results.values()))["settings"])
+def _notes(rows: list[dict]) -> list[str]:
+    return [note for key, note in _NOTES.items() if any(row[key] is not None for row in rows)]
+
+
+def _settings(columns: Mapping[str, Results]) -> list[str]:
+    """Notes on checkpoints and settings."""
+    checkpoints = [
+        f"{name} {name_checkpoints(results.values())}".strip() for name, results in columns.items()
+    ]
+    settings = common_settings(result for of in columns.values() for result in of.values())
     given = [f"{name}={value}" for name, value in settings.items() if value is not None]
-    return [f"checkpoint: {name_checkpoints(results.values())}", f"settings: {', '.join(given)}"]
+    return [f"checkpoint: {'; '.join(checkpoints)}", f"settings: {', '.join(given)}"]

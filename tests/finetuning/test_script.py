@@ -41,7 +41,7 @@ def test_the_script_is_stopped_goes_on_and_ends_with_the_table(finetuning_inputs
     assert done.stdout.count("best epoch") == 7 - len(kept)  # each run once
     assert kept == {p: p.stat().st_mtime_ns for p in kept}
     assert "no data, left out: genre, beat" in done.stdout
-    assert "PS    composer" in done.stdout
+    assert "PS  composer" in done.stdout
     assert (tmp_path / "out/results.csv").exists()
 
 

@@ -1,4 +1,4 @@
-"""Reading results: what belongs together is read, everything else is refused in a sentence."""
+"""Reading results: those that belong together are read, others are rejected in a sentence."""
 
 import json
 
@@ -7,15 +7,8 @@ import pytest
 from m2bert.base.errors import UserError
 from m2bert.finetuning.result import RunKey
 from m2bert.scores.results import read_results
-from m2bert.scores.table import score_table
+from m2bert.scores.table import score_rows
 from tests.helpers.result_samples import SETTINGS, write_result
-
-
-def refusal(folder):
-    with pytest.raises(UserError) as refused:
-        read_results(folder)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
 
 
 @pytest.fixture
@@ -25,41 +18,45 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_results_are_found_by_run(folder):
+def test_read_results_of_a_folder_and_of_a_file(folder):
     unfinished = write_result(folder, "velocity", 2023, None, 0.5)
     unfinished.rename(unfinished.with_name(".result.json.123.tmp"))  # as a killed run leaves it
-    for seed in (7, 8):
-        for fold in (3, 4):  # which have data of their own
-            write_result(folder, "composer", seed, fold, 0.25)
+    for fold in (3, 4):  # which have data of their own
+        write_result(folder, "composer", 7, fold, 0.25, settings=SETTINGS | {"lr": 1.0})
     results = read_results(folder)
     assert {run: result["test_score"] for run, result in results.items()} == {
         RunKey("melody", 2021, None): 0.5,
         RunKey("melody", 2022, None): 0.6,
-        **{RunKey("composer", seed, fold): 0.25 for seed in (7, 8) for fold in (3, 4)},
+        RunKey("composer", 7, 3): 0.25,
+        RunKey("composer", 7, 4): 0.25,
     }
+    texts = (path.read_text() for path in folder.glob("*/*/result.json"))
+    (folder / "column.jsonl").write_text("".join(f"{text}\n" for text in texts))
+    assert read_results(folder / "column.jsonl") == results
 
 
-def test_a_missing_folder_and_one_without_results_are_named(tmp_path):
-    assert str(tmp_path / "gone") in refusal(tmp_path / "gone")
-    assert f"no result in {tmp_path}" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text", ["", '{"format_version": 1, "task": "mel', "[1, 2]", "{}", '{"format_version": 1}']
-)
-def test_a_damaged_file_is_named(folder, text):
+def test_read_results_rejects_missing_and_malformed_files(folder):
+    with pytest.raises(UserError, match=r"no folder or file .*gone"):
+        read_results(folder / "gone")
+    (folder / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no result in .*empty"):
+        read_results(folder / "empty")
     path = folder / "seed_2022" / "melody" / "result.json"
-    path.write_text(text)
-    assert str(path) in refusal(folder)
+    good, file = path.read_text(), folder / "column.jsonl"
+    for text in ("", '{"format_version": 1, "task": "mel', "[1, 2]", "{}", '{"format_version": 1}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match=str(path)):
+            read_results(folder)
+        file.write_text(f"{good}\n{text}\n")
+        with pytest.raises(UserError, match=r"column.jsonl, line 2,"):
+            read_results(file)
 
 
 @pytest.mark.parametrize("score", [None, float("nan")])
 def test_a_score_may_be_missing(folder, score):
     write_result(folder, "melody", 2022, None, 0.5, test_score=score)
-    results = read_results(folder)
-    assert results["melody", 2022, None]["test_score"] is None
-    (row,) = [row for row in score_table(results, folder).cells if row[1] == "melody"]
-    assert row[3:5] == ["", ""]
+    (row,) = score_rows(read_results(folder))
+    assert (row["mean"], row["sd"], row["runs"]) == (None, None, 2)
 
 
 @pytest.mark.parametrize(
@@ -76,16 +73,18 @@ def test_a_score_may_be_missing(folder, score):
         ({"task": "composer"}, "is of fold None"),
         ({"task": "composer", "fold": 5}, "is of fold 5"),
         ({"metric": "f1"}, "f1"),
-        ({"seed": 2021}, "seed_2021/melody"),
-        ({"task": "velocity"}, "seed_2022/velocity"),
+        ({"seed": 2021}, "second result of melody seed 2021"),
         ({"settings": SETTINGS | {"lr": 1e-4}}, "lr 2e-05 and 0.0001"),
         ({"settings": SETTINGS | {"model": {}}}, "model.hidden_size 768 and None"),
-        ({"data": {"test": {"segments": 8}}}, "different data of melody"),
+        ({"data": {"test": {"segments": 8}}}, "test.segments 9 and 8"),
     ],
 )
-def test_what_does_not_belong_is_refused(folder, changes, said):
+def test_read_results_rejects_what_does_not_fit(folder, changes, said):
     path = folder / "seed_2022" / "melody" / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    message = refusal(folder)
+    with pytest.raises(UserError) as rejected:
+        read_results(folder)
+    message = str(rejected.value)
     assert said in message
     assert str(path) in message
+    assert "\n" not in message

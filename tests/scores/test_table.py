@@ -1,4 +1,4 @@
-"""The table: figures against a plain calculation, gaps named, own tasks, own seeds."""
+"""The table: scores against a plain calculation, notes on gaps, own tasks, columns."""
 
 import json
 from dataclasses import replace
@@ -8,11 +8,12 @@ import pytest
 
 from m2bert.base.tables import markdown_text, terminal_text
 from m2bert.scores.results import read_results
-from m2bert.scores.table import score_table
+from m2bert.scores.table import columns_table, score_table
 from m2bert.tasks import TASKS
-from tests.helpers.result_samples import write_policy, write_result
+from tests.helpers.result_samples import SETTINGS, write_policy, write_result
 
 SCORES = {name: 0.3 + 0.6 * place / len(TASKS) for place, name in enumerate(TASKS)}
+GAPS = ("missing: ", "seeds not in the policy: ")
 
 
 def table_of(folder):
@@ -21,14 +22,6 @@ def table_of(folder):
 
 def row_of(folder, task):
     return next(row for row in table_of(folder).records if row["task"] == task)
-
-
-def notes_of(folder):
-    notes = dict(note.partition(": ")[::2] for note in table_of(folder).notes)
-    return {what: notes.get(what) for what in GAPS}
-
-
-GAPS = ("missing", "without any result", "of other seeds than the policy's")
 
 
 @pytest.fixture(scope="module")
@@ -45,38 +38,32 @@ def plain_seed_scores(folder, task, part):
     for seed in TASKS[task].seeds:
         folds = (folder / f"seed_{seed}").glob(f"{task}_fold_*/result.json")
         files = sorted(folds) or [folder / f"seed_{seed}/{task}/result.json"]
-        figures = [part(json.loads(file.read_text()))["test_score"] for file in files]
-        scores.append(round(sum(figures) / len(figures), 4))
+        found = [part(json.loads(file.read_text()))["test_score"] for file in files]
+        scores.append(round(sum(found) / len(found), 4))
     return scores
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_figures_equal_a_plain_calculation(complete, task):
-    row = row_of(complete, task.name)
-    scores = plain_seed_scores(complete, task.name, lambda result: result)
-    commonest = plain_seed_scores(complete, task.name, lambda result: result["commonest_class"])
-    expected = {
-        "mean": np.mean(scores),
-        "sd": np.std(scores, ddof=1) if len(scores) > 1 else None,
-        "commonest": np.mean(commonest),
-        "clean": np.mean(scores) - 0.01 if task.metric == "grid_accuracy" else None,
-        "runs": len(task.seeds),
-        "expected_runs": len(task.seeds),
-        "trainings": len(task.seeds) * max(task.folds, 1),
-    }
-    assert {name: row[name] for name in expected} == pytest.approx(expected, abs=1e-6)
-
-
-def test_published_scores_stand_beside(complete):
-    rows = {row["acronym"]: row for row in table_of(complete).records}
-    assert " ".join(rows).startswith("SGC BP DbP CR LK ME VE OTC PS ER VF MNID")
+def test_scores_equal_a_plain_calculation(complete):
+    table = table_of(complete)
+    assert [row["task"] for row in table.records] == list(TASKS)
+    for row, task in zip(table.records, TASKS.values(), strict=True):
+        scores = plain_seed_scores(complete, task.name, lambda result: result)
+        majority = plain_seed_scores(complete, task.name, lambda result: result["commonest_class"])
+        expected = {
+            "mean": np.mean(scores),
+            "sd": np.std(scores, ddof=1) if len(scores) > 1 else None,
+            "majority": np.mean(majority),
+            "clean": np.mean(scores) - 0.01 if task.metric == "grid_accuracy" else None,
+            "runs": len(task.seeds),
+            "expected_runs": len(task.seeds),
+            "trainings": len(task.seeds) * max(task.folds, 1),
+        }
+        assert {name: row[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert not [note for note in table.notes if note.startswith(GAPS)]
+    rows = {row["acronym"]: row for row in table.records}
     proposed = [rows[acronym]["published_proposed"] for acronym in ("SGC", "OTC", "MNID")]
     assert proposed == [0.405, 0.725, 0.718]
     assert (rows["ER"]["published_rc"], rows["ER"]["published_nochroma"]) == (0.658, 0.674)
-
-
-def test_nothing_is_said_to_be_missing_if_nothing_is(complete):
-    assert notes_of(complete) == dict.fromkeys(GAPS)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +79,7 @@ def test_nothing_is_said_to_be_missing_if_nothing_is(complete):
         (
             {("composer", 2021, 0): 0.9},
             "composer",
-            {"mean": None, "sd": None, "commonest": None, "runs": 0, "trainings": 1},
+            {"mean": None, "sd": None, "majority": None, "runs": 0, "trainings": 1},
             "composer seed 2022; composer seed 2021 folds 1, 2, 3, 4",
             None,
         ),
@@ -118,36 +105,42 @@ def test_only_complete_seeds_count_and_gaps_are_named(tmp_path, scores, task, ro
     for run, score in scores.items():
         write_result(tmp_path, *run, score)
     assert row_of(tmp_path, task).items() >= row.items()
-    begun = {name for name, _, _ in scores}
-    none = ", ".join(name for name in TASKS if name not in begun)
-    assert notes_of(tmp_path) == dict(zip(GAPS, (missing, none, others), strict=True))
+    gaps = [note for note in table_of(tmp_path).notes if note.startswith(GAPS)]
+    expected = zip(GAPS, (missing, others), strict=True)
+    assert gaps == [f"{title}{names}" for title, names in expected if names]
 
 
-def test_tasks_without_results_keep_their_rows(tmp_path):
-    write_result(tmp_path, "melody", 2022, None, 0.75)
-    cells = {row[1]: row for row in table_of(tmp_path).cells}
-    assert list(cells) == list(TASKS)
-    assert cells["melody"][3:6] == ["0.750", "", "1 of 2"]
-    assert cells["beat"][3:6] == ["", "", "0 of 1"]
-
-
-def test_a_task_of_ones_own_gets_a_row(tmp_path, monkeypatch):
-    name = "which_of_my_many_instruments"
-    own = replace(TASKS["melody"], acronym="OWN", name=name, title="x", seeds=(1,), folds=2)
-    monkeypatch.setitem(TASKS, name, own)
-    write_result(tmp_path, name, 1, 0, 0.5)
-    write_result(tmp_path, name, 1, 1, 0.6)
-    row = row_of(tmp_path, name)
-    assert (row["mean"], row["published_proposed"]) == (0.55, None)
+def test_an_own_task_has_one_row_and_only_the_columns_with_values(tmp_path, monkeypatch):
+    own = replace(TASKS["melody"], acronym="OWN", name="own|task", seeds=(1,), folds=2)
+    monkeypatch.setitem(TASKS, own.name, own)
+    for fold, score in enumerate((0.5, 0.6)):
+        write_result(tmp_path, own.name, 1, fold, score)
     table = table_of(tmp_path)
-    assert len(table.records) == len(TASKS)
-    assert max(map(len, terminal_text(table).splitlines())) <= 120
-    assert name in markdown_text(table)
-
-
-def test_settings_and_checkpoint_are_shown(tmp_path):
-    write_result(tmp_path, "melody", 2021, None, 0.5)
-    checkpoint, settings = table_of(tmp_path).notes[-2:]
+    assert terminal_text(table).splitlines()[2:6] == [
+        "                                        majority",
+        "     task      metric     mean    runs     class",
+        "---  --------  --------  -----  ------  --------",
+        "OWN  own|task  accuracy  0.550  1 of 1     0.275",
+    ]
+    assert r"| OWN | own\|task | accuracy | 0.550 |" in markdown_text(table)
+    assert len(table.notes) == 4
+    checkpoint, settings = table.notes[-2:]
     assert checkpoint == "checkpoint: runs/base/model_best"
-    assert "epochs=10, lr=2e-05" in settings
-    assert "model.num_hidden_layers=12" in settings
+    assert "model.num_hidden_layers=12, epochs=10, lr=2e-05" in settings
+
+
+def test_columns_table_has_the_mean_of_each_model(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    write_result(a, "melody", 2021, None, 0.5)
+    write_result(a, "melody", 2022, None, 0.7)
+    write_result(a, "chordroot", 2021, None, 0.3)
+    write_result(b, "melody", 2021, None, 0.8, settings=SETTINGS | {"lr": 1.0}, checkpoint=None)
+    table = columns_table({"task": read_results(a), "b": read_results(b)})
+    cells = dict(zip(("acronym", "name", "metric", "a", "b"), table.cells(), strict=False))
+    assert cells["metric"][1] == ["16th-grid accuracy", "on the clean grid", "accuracy"]
+    assert cells["a"] == ("task", ["0.300", "0.290", "0.600"])
+    assert cells["b"] == ("b", ["", "", "0.800"])
+    assert [row["seeds"] for row in table.records] == ["1 0", "1 0", "2 1"]
+    assert table.records[2]["majority"] == 0.3
+    assert table.notes[-2] == "checkpoint: task runs/base/model_best; b none (random weights)"
+    assert "lr=[2e-05, 1.0]" in table.notes[-1]
