@@ -22,9 +22,6 @@ from m2bert.tasks import TASKS
 
 CONFIDENCE = 0.95
 
-NAME_LENGTH = 20
-"""Characters of a folder's name above its column."""
-
 _READING = (
     "Means are over pairs of runs of the same task, seed and fold. The interval is that of the "
     "mean difference, by Student's t for paired samples. If it contains 0, the difference may be "
@@ -34,19 +31,25 @@ _READING = (
 
 def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> Table:
     """The table that compares two sets of results; its records are `comparison_rows`."""
-    name_a, name_b = (short_name(source)[:NAME_LENGTH] for source in (source_a, source_b))
+    omitted = {"A": name_runs(a.keys() - b.keys()), "B": name_runs(b.keys() - a.keys())}
+    differing = describe_differences(common_settings(a.values()), common_settings(b.values()))
     return Table(
         heading=f"A: {source_a}, B: {source_b}",
         columns=[
             *TASK_COLUMNS,
-            number_column(f"A: {name_a}", "mean_a"),
-            number_column(f"B: {name_b}", "mean_b"),
+            number_column(f"A: {short_name(source_a)}", "mean_a"),
+            number_column(f"B: {short_name(source_b)}", "mean_b"),
             number_column("B - A", "difference", "+"),
             ("95 % interval", _interval),
             ("pairs", lambda row: str(row["pairs"])),
         ],
         records=comparison_rows(a, b),
-        notes=[*_unpaired(a, b), _READING, *_settings(a, b)],
+        notes=[
+            *(f"only in {name}, omitted: {runs}" for name, runs in omitted.items() if runs),
+            _READING,
+            f"checkpoints: A {name_checkpoints(a.values())}; B {name_checkpoints(b.values())}",
+            f"settings of A and B: {differing or 'the same'}",
+        ],
     )
 
 
@@ -102,17 +105,3 @@ def compare_scores(a: list[float], b: list[float]) -> dict:
 def _interval(row: dict) -> str:
     low, high = row["interval_low"], row["interval_high"]
     return "-" if low is None else f"{decimals(low, '+')} .. {decimals(high, '+')}"
-
-
-def _unpaired(a: Results, b: Results) -> list[str]:
-    omitted = {"A": name_runs(a.keys() - b.keys()), "B": name_runs(b.keys() - a.keys())}
-    return [f"only in {name}, omitted: {runs}" for name, runs in omitted.items() if runs]
-
-
-def _settings(a: Results, b: Results) -> list[str]:
-    checkpoints = (name_checkpoints(results.values()) for results in (a, b))
-    differing = describe_differences(*(common_settings(results.values()) for results in (a, b)))
-    return [
-        "checkpoints: A {}; B {}".format(*checkpoints),
-        f"settings of A and B: {differing or 'the same'}",
-    ]

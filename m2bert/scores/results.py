@@ -1,10 +1,9 @@
 """Results of fine-tuning: those of a folder or a file, checked, and descriptions of them."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from m2bert.base.errors import UserError
 from m2bert.base.settings import differences, flat
@@ -92,21 +91,14 @@ def runs_of_seed(task: Task, seed: int) -> list[RunKey]:
 
 def describe_differences(before: dict, now: dict) -> str:
     """The entries that differ: "lr 2e-05 and 0.0001"; empty if there are none."""
-    found = differences(before, now)
-    return "; ".join(f"{name} {old!r} and {new!r}" for name, old, new in found)
+    return "; ".join(f"{name} {old} and {new}" for name, old, new in differences(before, now))
 
 
-def common_settings(results: Iterable[dict]) -> dict[str, Any]:
-    """The settings of results, without inner dicts; a list of values where they differ."""
-    all_settings = [flat(result["settings"]) for result in results]
-    common = {}
-    for name in dict.fromkeys(name for settings in all_settings for name in settings):
-        values: list[Any] = []
-        for settings in all_settings:
-            if settings.get(name) not in values:
-                values.append(settings.get(name))
-        common[name] = values[0] if len(values) == 1 else values
-    return common
+def common_settings(results: Iterable[dict]) -> dict[str, str]:
+    """The settings of results, without inner dicts: "2e-05", or "2e-05 or 0.0001" by name."""
+    every = [flat(result["settings"]) for result in results]
+    names = dict.fromkeys(name for settings in every for name in settings)
+    return {n: " or ".join(dict.fromkeys(str(s.get(n)) for s in every)) for n in names}
 
 
 def name_checkpoints(results: Iterable[dict]) -> str:
@@ -115,26 +107,15 @@ def name_checkpoints(results: Iterable[dict]) -> str:
     return ", ".join(sorted(path or "none (random weights)" for path in paths))
 
 
-def name_runs(runs: Collection[RunKey]) -> str:
-    """The names of runs: "composer seed 2022 fold 3; violin_all seeds 2023, 2024".
-
-    The folds of a seed are listed if some of them are missing.
-    """
+def name_runs(runs: Iterable[RunKey]) -> str:
+    """The names of runs: "beat seed 2021; composer seed 2022 fold 3, 4" (all folds if none is
+    named)."""
+    folds: dict[tuple[str, int], list] = {}
+    for task, seed, fold in sorted(runs):
+        folds.setdefault((task, seed), []).append(fold)
     names = []
-    for task in TASKS.values():
-        folds: dict[int, list] = {}
-        for run in sorted(run for run in runs if run.task == task.name):
-            folds.setdefault(run.seed, []).append(run.fold)
-        complete = [seed for seed in folds if len(folds[seed]) == max(task.folds, 1)]
-        if complete:
-            names.append(f"{task.name} {_numbered('seed', complete)}")
-        names += [
-            f"{task.name} seed {seed} {_numbered('fold', folds[seed])}"
-            for seed in folds
-            if seed not in complete
-        ]
+    for (task, seed), of_seed in folds.items():
+        is_complete = len(of_seed) == max(TASKS[task].folds, 1)
+        listed = "" if is_complete else f" fold {', '.join(map(str, of_seed))}"
+        names.append(f"{task} seed {seed}{listed}")
     return "; ".join(names)
-
-
-def _numbered(word: str, numbers: list[int]) -> str:
-    return f"{word}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

@@ -67,7 +67,7 @@ def score_table(results: Results, source: Path) -> Table:
         heading=f"Results in {source}",
         columns=_COLUMNS,
         records=rows,
-        notes=[*_gaps(results), *_notes(rows), *_settings({"": results})],
+        notes=[*_missing(results), *_notes(rows), *_settings({"": results})],
     )
 
 
@@ -153,20 +153,16 @@ def _runs_cell(row: dict) -> str:
     return f"{row['runs'] - row['other_runs']} of {row['expected_runs']}{others}"
 
 
-def _gaps(results: Results) -> list[str]:
-    """Notes on missing runs, and on those of seeds that are not in the policy."""
+def _missing(results: Results) -> list[str]:
+    """A note that names the runs missing from seeds that were begun or are in the policy."""
     expected = {
         run
         for task, seed, _ in results
         for s in {seed, *TASKS[task].seeds}
         for run in runs_of_seed(TASKS[task], s)
     }
-    additional = [run for run in results if run.seed not in TASKS[run.task].seeds]
-    notes = {
-        "missing": name_runs(expected - results.keys()),
-        "seeds not in the policy": name_runs(additional),
-    }
-    return [f"{title}: {names}" for title, names in notes.items() if names]
+    missing = name_runs(expected - results.keys())
+    return [f"missing: {missing}"] if missing else []
 
 
 def _notes(rows: list[dict]) -> list[str]:
@@ -175,9 +171,7 @@ def _notes(rows: list[dict]) -> list[str]:
 
 def _settings(columns: Mapping[str, Results]) -> list[str]:
     """Notes on checkpoints and settings."""
-    checkpoints = [
-        f"{name} {name_checkpoints(results.values())}".strip() for name, results in columns.items()
-    ]
+    checkpoints = (f"{name} {name_checkpoints(of.values())}" for name, of in columns.items())
     settings = common_settings(result for of in columns.values() for result in of.values())
-    given = [f"{name}={value}" for name, value in settings.items() if value is not None]
-    return [f"checkpoint: {'; '.join(checkpoints)}", f"settings: {', '.join(given)}"]
+    given = (f"{name}={value}" for name, value in settings.items() if value != "None")
+    return [f"checkpoint: {'; '.join(checkpoints).strip()}", f"settings: {', '.join(given)}"]
