@@ -73,18 +73,19 @@ def score_table(results: Results, source: Path) -> Table:
 
 def columns_table(columns: Mapping[str, Results]) -> Table:
     """The means of several sets of results, one column for each."""
-    scores = {name: {r["task"]: r for r in score_rows(of)} for name, of in columns.items()}
+    models = [{row["task"]: row for row in score_rows(results)} for results in columns.values()]
     records = []
     for task in TASKS.values():
-        rows = {name: of_tasks.get(task.name, {}) for name, of_tasks in scores.items()}
+        rows = [model.get(task.name, {}) for model in models]
+        majority = [row["majority"] for row in rows if row and row["majority"] is not None]
         for score, metric in (("mean", task.metric), ("clean", CLEAN_GRID)):
-            means = {f"mean_{name}": row.get(score) for name, row in rows.items()}
-            if any(mean is not None for mean in means.values()):
-                majority = [row["majority"] for row in rows.values() if row and score == "mean"]
+            means = [row.get(score) for row in rows]
+            if any(rows) if score == "mean" else any(mean is not None for mean in means):
                 records.append(
-                    {"acronym": task.acronym, "task": task.name, "metric": metric, **means}
-                    | {"seeds": " ".join(str(row.get("runs", 0)) for row in rows.values())}
-                    | {"majority": next((m for m in majority if m is not None), None)}
+                    {"acronym": task.acronym, "task": task.name, "metric": metric}
+                    | {f"mean_{name}": mean for name, mean in zip(columns, means, strict=True)}
+                    | {"seeds": " ".join(str(row.get("runs", 0)) for row in rows)}
+                    | {"majority": majority[0] if majority and score == "mean" else None}
                 )
     return Table(
         heading=f"Results in {', '.join(columns)}",

@@ -128,13 +128,14 @@ def test_columns_table_has_the_mean_of_each_model(tmp_path):
     write_result(a, "melody", 2021, None, 0.5)
     write_result(a, "melody", 2022, None, 0.7)
     write_result(a, "chordroot", 2021, None, 0.3)
+    write_result(a, "composer", 2021, 0, 0.5)  # without the other folds
     write_result(b, "melody", 2021, None, 0.8, settings=SETTINGS | {"lr": 1.0}, checkpoint=None)
     table = columns_table({"task": read_results(a), "b": read_results(b)})
     cells = dict(zip(("acronym", "name", "metric", "a", "b"), table.cells(), strict=False))
-    assert cells["metric"][1] == ["16th-grid accuracy", "on the clean grid", "accuracy"]
-    assert cells["a"] == ("task", ["0.300", "0.290", "0.600"])
-    assert cells["b"] == ("b", ["", "", "0.800"])
-    assert [row["seeds"] for row in table.records] == ["1 0", "1 0", "2 1"]
+    assert cells["metric"][1] == ["16th-grid accuracy", "on the clean grid", "accuracy", "accuracy"]
+    assert cells["a"] == ("task", ["0.300", "0.290", "0.600", ""])
+    assert cells["b"] == ("b", ["", "", "0.800", ""])
+    assert [row["seeds"] for row in table.records] == ["1 0", "1 0", "2 1", "0 0"]
     assert table.records[2]["majority"] == 0.3
     assert table.notes[-2] == "checkpoint: task runs/base/model_best; b none (random weights)"
     assert "lr=2e-05 or 1.0" in table.notes[-1]
