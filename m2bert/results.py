@@ -63,7 +63,9 @@ def make_tables(args: argparse.Namespace, models: Sequence[Results]) -> dict[str
         unique = names if len(set(names)) == len(names) else map(str, args.results)
         return {"results": columns_table(dict(zip(unique, models, strict=True)))}
     (source,) = args.results
-    return {"results": score_table(models[0], source), "classes": class_table(models[0], source)}
+    classes = class_table(models[0], source)
+    tables = {"results": score_table(models[0], source)}
+    return tables | {"classes": classes} if classes.records else tables
 
 
 def draw(tables: dict[str, Table], results: Results) -> dict[str, "Figure"]:

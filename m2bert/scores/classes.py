@@ -17,16 +17,13 @@ the number of notes or segments by true and predicted class, int64 (classes, cla
 
 
 def confusions(results: Results) -> dict[str, Confusion]:
-    """The confusion matrix of each task, summed over its runs.
+    """The confusion matrix of each task, summed over its runs; not of tasks without classes.
 
     Raises `UserError` if one is malformed.
     """
-    tasks = {run.task for run in results}
-    return {
-        task: _sum({run: of for run, of in results.items() if run.task == task})
-        for task in TASKS
-        if task in tasks
-    }
+    of_tasks = {task: {run: results[run] for run in results if run.task == task} for task in TASKS}
+    summed = {task: _sum(of_task) for task, of_task in of_tasks.items() if of_task}
+    return {task: confusion for task, confusion in summed.items() if confusion[0]}
 
 
 def _sum(results: Results) -> Confusion:

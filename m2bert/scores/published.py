@@ -1,10 +1,7 @@
 """The published scores of the benchmark (docs/METHOD.md, "Published results").
 
-From the README of the original code, https://github.com/york135/M2BERT, where the rows of "rc" and
-"nochroma" were added after the paper (https://arxiv.org/abs/2507.04776): three 12-layer models,
-pre-trained on the reduced set of five corpora with different objectives, and fine-tuned on the
-whole of each task's data. Scores are means over the seeds in `tasks.TASKS`. The models themselves
-are not published: the published checkpoint is of a fourth one, pre-trained on all six corpora.
+They are means over the seeds in `tasks.TASKS`. The models are not published; the published
+checkpoint is of another one, pre-trained on all six corpora.
 """
 
 # fmt: off
@@ -12,7 +9,7 @@ BENCHMARK_TASKS = (
     "genre", "beat", "downbeat", "chordroot", "localkey", "melody",
     "velocity", "texture", "composer", "emotion", "violin_all", "mnid",
 )
-"""The tasks of SMCBenchmark; others in `tasks.TASKS` are a user's own."""
+"""The tasks of SMCBenchmark; `tasks.TASKS` may also have a user's own."""
 
 _SCORES = {
     "rc":       (.404, .867, .779, .838, .791, .983, .534, .707, .740, .658, .511, .719),
@@ -24,6 +21,5 @@ _SCORES = {
 PUBLISHED = {
     model: dict(zip(BENCHMARK_TASKS, scores, strict=True)) for model, scores in _SCORES.items()
 }
-"""Score by model and task. The models differ in what they were pre-trained to predict: "rc", token
-correction alone; "nochroma", also the pianoroll without its chroma bins; "proposed", also the
-pianoroll."""
+"""Score by model and task. "rc": pre-trained by token correction alone; "nochroma": also by the
+pianoroll without its chroma bins; "proposed": also by the pianoroll."""

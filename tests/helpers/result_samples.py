@@ -1,4 +1,4 @@
-"""Results of fine-tuning that look like those of real runs, for tests."""
+"""Made-up results of fine-tuning, for tests."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.finetuning.result import RESULT_FILE, RESULT_FORMAT, folder_of_run
+from m2bert.scores.results import runs_of_seed
 from m2bert.tasks import TASKS, Task
 
 SETTINGS = {
@@ -19,7 +20,10 @@ SETTINGS = {
 
 
 def sample_result(task: Task, seed: int, fold: int | None, score: float, **changes) -> dict:
-    """The result of one run with this test score; `changes` replace whole parts of it."""
+    """The result of one run with this test score; `changes` replace its entries."""
+    labels = range(0 if task.level == "piece" else 1, len(task.classes))
+    correct = round(1000 * score)
+    wrong = [[k, k - 1, 1000 - correct] for k in labels[1:]]  # one class too low
     result = {
         "format_version": RESULT_FORMAT,
         "task": task.name,
@@ -37,24 +41,16 @@ def sample_result(task: Task, seed: int, fold: int | None, score: float, **chang
         "test_score": score,
         "clean_test_score": score - 0.01 if task.metric == "grid_accuracy" else None,
         "commonest_class": {"label": 1, "name": task.classes[1], "test_score": score / 2},
-        **sample_confusion(task, score),
+        "confusion": [[k, k, correct] for k in labels] + wrong,
+        "per_class": [{"label": k, "name": task.classes[k]} for k in labels],
         "checkpoint": {"path": "runs/base/model_best", "epoch": 3},
         "seconds": 1.0,
     }
     return result | changes
 
 
-def sample_confusion(task: Task, score: float) -> dict:
-    """A thousand answers of each class: `score` of them right, the others one class too low."""
-    labels = range(0 if task.level == "piece" else 1, len(task.classes))
-    right = round(1000 * score)
-    cells = [[k, k, right] for k in labels] + [[k, k - 1, 1000 - right] for k in labels[1:]]
-    names = [{"label": k, "name": task.classes[k]} for k in labels]
-    return {"confusion": cells, "per_class": names}
-
-
 def write_result(folder: Path, task: str, seed: int, fold: int | None, score: float, **changes):
-    """Write a result where it belongs below `folder`; returns its path."""
+    """Write a result to the folder of its run below `folder`; returns its path."""
     path = folder_of_run(folder, task, seed, fold) / RESULT_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(sample_result(TASKS[task], seed, fold, score, **changes)))
@@ -62,10 +58,8 @@ def write_result(folder: Path, task: str, seed: int, fold: int | None, score: fl
 
 
 def write_policy(folder: Path, scores: dict[str, float], rng: np.random.Generator, **changes):
-    """Write all runs that the policy asks for; `scores` are by task, spread a little by run."""
+    """Write all runs of the policy; `scores` are by task, with some noise for each run."""
     for name, score in scores.items():
-        task = TASKS[name]
-        for seed in task.seeds:
-            for fold in range(task.folds) if task.folds else [None]:
-                spread = round(score + rng.normal(0, 0.03 if task.folds else 0.004), 4)
-                write_result(folder, name, seed, fold, spread, **changes)
+        for run in (run for seed in TASKS[name].seeds for run in runs_of_seed(TASKS[name], seed)):
+            noise = rng.normal(0, 0.004 if run.fold is None else 0.03)
+            write_result(folder, *run, round(score + noise, 4), **changes)
