@@ -1,8 +1,8 @@
-"""The card of a model: what it is, what it was trained on and how, how good it is, how to use it.
+"""The card of a model, made of the other files of its folder: what it is, what it was trained on
+and how, its scores, how to use it. Markdown, with the front matter that model hubs read."""
 
-Markdown, with the front matter in which model hubs look for licence, tags and scores. A card is
-made of what the model's folder holds; of the rest it says that it was not recorded.
-"""
+from textwrap import shorten
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -13,16 +13,18 @@ from m2bert.tasks import METRIC_TITLES, TASKS
 LIBRARY = "m2bert"
 TAGS = ["music", "symbolic-music", "midi", "compound-word"]
 NOT_RECORDED = "This was not recorded."
-MOST_CLASSES = 40
-"""Classes of a task that a card names."""
 
 TEXT = """\
+---
+{front}
+---
+
 # {title}
 
 {what}
 
-It reads music as Compound-Word notes (Bar, Position, Pitch, Duration) with a ModernBERT encoder of
-{layers} layers of width {width}, as in J.-Y. Wang and L. Su, *Improving BERT for symbolic music
+It reads Compound Word notes (Bar, Position, Pitch, Duration) with a ModernBERT encoder of {layers}
+layers of width {width}, as in J.-Y. Wang and L. Su, *Improving BERT for symbolic music
 understanding using token denoising and pianoroll prediction*, ISMIR 2025
 ([arXiv 2507.04776](https://arxiv.org/abs/2507.04776)).
 
@@ -41,6 +43,9 @@ understanding using token denoising and pianoroll prediction*, ISMIR 2025
 ## Use
 
 ```python
+from m2bert import {reader}
+
+model = {reader}.from_pretrained("path/to/this/folder")
 {use}
 ```
 
@@ -54,162 +59,143 @@ The code is under the MIT licence. {licence}
 """
 
 FACTS = ("licence", "trained_on", "attribution", "limits")
-"""What the record of a model that is passed on tells besides: the licence of its weights, as hubs
-name it; the data, who made it, and where the model fails, in sentences."""
+"""Entries of the record of a published model: the licence of its weights, as hubs name it; its
+data, who made the data, and where the model fails, in sentences."""
 
 UNKNOWN_LICENCE = """\
-The weights were learnt from the data named above: they may be used as the licences of that data
-allow (some of the usual corpora are for research only; `docs/prepare.md` of the code lists
-them)."""
+The weights may be used as the licences of the training data allow (some of the usual corpora are
+for research only; `docs/prepare.md` of the code lists them)."""
 
-USE_ENCODER = """\
-from m2bert import M2BertModel
-
-model = M2BertModel.from_pretrained("path/to/this/folder")
+_EMBED = """\
 vector = model.embed("song.mid")  # (hidden_size,)
 vectors = model.embed("song.mid", level="bar")  # or "note": (bars or notes, hidden_size)"""
 
 USES = {
-    "M2BertModel": USE_ENCODER,
-    "M2BertForPreTraining": USE_ENCODER,
+    "M2BertModel": _EMBED,
+    "M2BertForPreTraining": _EMBED,
     "NoteClassifier": """\
-from m2bert import NoteClassifier
-
-model = NoteClassifier.from_pretrained("path/to/this/folder")
 found = model.predict("song.mid")
-names = found.names  # of each note's label, None for notes that are not read: drums
+names = found.names  # the label of each note, None for drums
 probabilities = found.probability""",
     "PieceClassifier": """\
-from m2bert import PieceClassifier
-
-model = PieceClassifier.from_pretrained("path/to/this/folder")
-found = model.predict("song.mid")  # None if every note is shorter than a 64th
+found = model.predict("song.mid")  # None if all notes are shorter than a 64th
 if found:
     probabilities = dict(zip(found.classes, found.probabilities))""",
 }
 """An example for each of `folder.ARCHITECTURES`."""
 
-HUB_TASKS = {"note": "token-classification", "piece": "sequence-classification"}
-
 
 def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> str:
     """The text of a card.
 
-    architecture, entries: what `config.json` says of the model.
-    record: how it was trained, as `folder.read_record` gives it; may lack anything.
+    architecture, entries: those of `config.json`.
+    record: how the model was trained, as `folder.read_record` returns it; may lack anything.
     sha256: of the file of weights, in hexadecimal digits.
     """
-    describe = _describe_classifier if "id2label" in entries else _describe_encoder
-    title, what, data, tags, scores = describe(entries, record)
+    about = (_classifier if "id2label" in entries else _encoder)(entries, record)
+    scores = {of: value for of, value in about["scores"].items() if value is not None}
     facts = {name: record[name] for name in FACTS if name in record}
-    licence = UNKNOWN_LICENCE
+    licence, data = UNKNOWN_LICENCE, " ".join(about["data"]) or NOT_RECORDED
     if facts:
-        data = f"{data} {facts['trained_on']}\n\nWhere it fails: {facts['limits']}"
-        licence = f"That of the weights is `{facts['licence']}`: {facts['attribution']}"
+        licence = f"The licence of the weights is `{facts['licence']}`: {facts['attribution']}"
+        data += f" {facts['trained_on']}\n\nLimits: {facts['limits']}"
+    results = [
+        EvalResult(
+            task_type=about["task_type"],
+            task_name=about["task"],
+            dataset_type=about["dataset"],
+            dataset_name=about["dataset"],
+            dataset_split=split,
+            metric_type=about["metric"],
+            metric_name=name,
+            metric_value=value,
+        )
+        for (name, split), value in scores.items()
+    ]
     front = ModelCardData(
         license=facts.get("licence", "other"),
         license_name=None if facts else "that-of-the-training-data",
         library_name=LIBRARY,
-        tags=[*TAGS, *tags],
-        metrics=sorted({score.metric_type for score in scores}),
-        model_name=title,
-        eval_results=scores or None,
+        tags=TAGS + about["tags"],
+        metrics=[about["metric"]] * bool(scores),
+        model_name=about["title"],
+        eval_results=results or None,
     )
-    unit = entries.get("level")  # note or piece
-    score_rows = {f"{s.metric_name}, {s.dataset_split}": s.metric_value for s in scores}
-    score_rows |= {
-        f"the commonest class of each {unit}, test": record.get("commonest_class_score"),
+    rows = {f"{name}, {split}": value for (name, split), value in scores.items()} | {
+        "majority class, test": record.get("commonest_class_score"),
         "the paper's model of 62 million parameters, test": record.get("published_score"),
     }
-    text = TEXT.format(
-        title=title,
-        what=what,
+    return TEXT.format(
+        front=front.to_yaml(),
+        title=about["title"],
+        what=about["what"],
         layers=entries["num_hidden_layers"],
         width=entries["hidden_size"],
-        data=data or NOT_RECORDED,
-        licence=licence,
-        training=_table("recorded", flat({n: v for n, v in record.items() if n not in facts}))
-        or NOT_RECORDED,
-        scores=_table("score", score_rows) or NOT_RECORDED,
+        data=data,
+        training=_table({n: v for n, v in flat(record).items() if n not in facts}),
+        scores=_table(rows),
+        reader=architecture.replace("ForPreTraining", "Model"),
         use=USES[architecture],
+        licence=licence,
         sha256=sha256,
     )
-    return f"---\n{front.to_yaml()}\n---\n\n{text}"
 
 
-Description = tuple[str, str, str, list[str], list[EvalResult]]
-"""Title, what the model is, its data (may be empty), tags and scores."""
-
-
-def _describe_encoder(entries: dict, record: dict) -> Description:
-    settings = record.get("training", {})
+def _encoder(entries: dict, record: dict) -> dict[str, Any]:
+    """The part of a card that encoders have of their own; scores by name and split."""
+    settings, data = record.get("training", {}), []
     corpora = ", ".join(settings.get("datasets", []))
-    data = ""
     if corpora:
-        data = (
-            f"{settings['songs']:,} songs with {settings['notes']:,} notes: {corpora}. "
-            "Some of the songs were held out for validation."
-        )
+        data += [f"{settings['songs']:,} songs with {settings['notes']:,} notes: {corpora}."]
+        data += ["Some of the songs were held out for validation."]
     elif source := record.get("converted_from"):
-        data = f"The weights are from the checkpoint `{source}`. The data was not recorded."
-    scores = [
-        EvalResult(
-            task_type="fill-mask",
-            task_name="pre-training",
-            dataset_type="midi",
-            dataset_name=corpora or "not recorded",
-            dataset_split="validation",
-            metric_type="accuracy",
-            metric_name=f"accuracy of {field} at changed notes",
-            metric_value=value,
-        )
-        for field, value in zip(FIELDS, record.get("valid_acc", []), strict=False)
-    ]
-    title = f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT"
-    what = "An encoder of symbolic music, to be fine-tuned or to turn music into vectors."
-    return title, what, data, ["pre-trained"] * bool(corpora), scores
+        data += [f"The weights are from the checkpoint `{source}`, without a record of the data."]
+    accuracies = zip(FIELDS, record.get("valid_acc", []), strict=False)
+    return dict(
+        title=f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT",
+        what="An encoder of symbolic music, for fine-tuning and for embeddings.",
+        data=data,
+        task_type="fill-mask",
+        task="pre-training",
+        dataset=corpora or "not recorded",
+        metric="accuracy",
+        scores={(f"accuracy of {f} at corrupted notes", "validation"): v for f, v in accuracies},
+        tags=["pre-trained"] * bool(corpora),
+    )
 
 
-def _describe_classifier(entries: dict, record: dict) -> Description:
-    classes, level = list(entries["id2label"].values()), entries["level"]
-    task = TASKS.get(entries["task"])
-    title = task.title if task else entries["task"] or "a task of one's own"
-    corpus = task.corpus if task else "not recorded"
-    parts = []
+def _classifier(entries: dict, record: dict) -> dict[str, Any]:
+    """The same part for classifiers."""
+    classes, name, level = list(entries["id2label"].values()), entries["task"], entries["level"]
+    named = shorten(", ".join(classes), 500, placeholder=" ...")
+    task = TASKS.get(name)
+    title = task.title if task else name or "own task"
+    data = []
     if train := record.get("data", {}).get("train"):
-        parts += [f"{train['segments']:,} labelled segments with {train['notes']:,} notes."]
-        parts += [f"They are of the corpus {corpus}."] * bool(task)
+        data += [f"{train['segments']:,} labelled segments with {train['notes']:,} notes."]
+        data += [f"They are from the corpus {task.corpus}."] if task else []
     if corpora := record.get("pretraining", {}).get("datasets"):
-        parts += [f"The encoder was pre-trained on {', '.join(corpora)}."]
+        data += [f"The encoder was pre-trained on {', '.join(corpora)}."]
     metric = record.get("metric", "")
-    metric_title = METRIC_TITLES.get(metric, "score")
-    kinds = {
-        "valid_score": ("validation", metric_title),
-        "test_score": ("test", metric_title),
-        "clean_test_score": ("test", f"{metric_title} without its dependence on batches"),
-    }
-    scores = [
-        EvalResult(
-            task_type=HUB_TASKS[level],
-            task_name=title,
-            dataset_type=corpus,
-            dataset_name=corpus,
-            dataset_split=split,
-            metric_type="f1" if metric == "f1" else "accuracy",
-            metric_name=name,
-            metric_value=record[key],
-        )
-        for key, (split, name) in kinds.items()
-        if record.get(key) is not None
-    ]
-    named = ", ".join(classes[:MOST_CLASSES])
-    more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
-    what = f"A class for every {level}, of {len(classes)}: {named}{more}."
-    tags = ["fine-tuned", *[entries["task"]] * bool(entries["task"])]
-    return f"M2BERT, fine-tuned: {title}", what, " ".join(parts), tags, scores
+    score = METRIC_TITLES.get(metric, "score")
+    return dict(
+        title=f"M2BERT, fine-tuned: {title}",
+        what=f"A classifier of {level}s with {len(classes)} classes: {named}.",
+        data=data,
+        task_type="token-classification" if level == "note" else "sequence-classification",
+        task=title,
+        dataset=task.corpus if task else "not recorded",
+        metric="f1" if metric == "f1" else "accuracy",
+        scores={
+            (score, "validation"): record.get("valid_score"),
+            (score, "test"): record.get("test_score"),
+            (f"{score}, independent of batches", "test"): record.get("clean_test_score"),
+        },
+        tags=["fine-tuned", *([name] if name else [])],
+    )
 
 
-def _table(head: str, rows: dict) -> str:
-    """A table of what is known; empty without any."""
+def _table(rows: dict) -> str:
+    """A table of what was recorded."""
     lines = [f"| {name} | {value} |" for name, value in rows.items() if value is not None]
-    return "\n".join([f"| {head} | |", "|---|---|", *lines]) if lines else ""
+    return "\n".join(["| | |", "|---|---|", *lines]) if lines else NOT_RECORDED
