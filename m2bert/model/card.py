@@ -1,22 +1,20 @@
 """The card of a model, made of the other files of its folder: what it is, what it was trained on
-and how, its scores, how to use it. Markdown, with the front matter that model hubs read."""
+and how, its scores, how to use it. Markdown, with the metadata that model hubs read."""
 
 from textwrap import shorten
-from typing import Any
-
-from huggingface_hub import EvalResult, ModelCardData
 
 from m2bert.base.settings import flat
 from m2bert.notes.cp import FIELDS
 from m2bert.tasks import METRIC_TITLES, TASKS
 
 LIBRARY = "m2bert"
-TAGS = ["music", "symbolic-music", "midi", "compound-word"]
 NOT_RECORDED = "This was not recorded."
 
 TEXT = """\
 ---
-{front}
+library_name: m2bert
+license: {licence_name}
+tags: [music, symbolic-music, midi, compound-word]
 ---
 
 # {title}
@@ -92,48 +90,22 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     record: how the model was trained, as `folder.read_record` returns it; may lack anything.
     sha256: of the file of weights, in hexadecimal digits.
     """
-    about = (_classifier if "id2label" in entries else _encoder)(entries, record)
-    scores = {of: value for of, value in about["scores"].items() if value is not None}
+    describe = _describe_classifier if "id2label" in entries else _describe_encoder
+    title, what, sentences, scores = describe(entries, record)
     facts = {name: record[name] for name in FACTS if name in record}
-    licence, data = UNKNOWN_LICENCE, " ".join(about["data"]) or NOT_RECORDED
+    data, licence = " ".join(sentences) or NOT_RECORDED, UNKNOWN_LICENCE
     if facts:
-        licence = f"The licence of the weights is `{facts['licence']}`: {facts['attribution']}"
         data += f" {facts['trained_on']}\n\nLimits: {facts['limits']}"
-    results = [
-        EvalResult(
-            task_type=about["task_type"],
-            task_name=about["task"],
-            dataset_type=about["dataset"],
-            dataset_name=about["dataset"],
-            dataset_split=split,
-            metric_type=about["metric"],
-            metric_name=name,
-            metric_value=value,
-        )
-        for (name, split), value in scores.items()
-    ]
-    front = ModelCardData(
-        license=facts.get("licence", "other"),
-        license_name=None if facts else "that-of-the-training-data",
-        library_name=LIBRARY,
-        tags=TAGS + about["tags"],
-        metrics=[about["metric"]] * bool(scores),
-        model_name=about["title"],
-        eval_results=results or None,
-    )
-    rows = {f"{name}, {split}": value for (name, split), value in scores.items()} | {
-        "majority class, test": record.get("commonest_class_score"),
-        "the paper's model of 62 million parameters, test": record.get("published_score"),
-    }
+        licence = f"The licence of the weights is `{facts['licence']}`: {facts['attribution']}"
     return TEXT.format(
-        front=front.to_yaml(),
-        title=about["title"],
-        what=about["what"],
+        licence_name=facts.get("licence", "other\nlicense_name: that-of-the-training-data"),
+        title=title,
+        what=what,
         layers=entries["num_hidden_layers"],
         width=entries["hidden_size"],
         data=data,
         training=_table({n: v for n, v in flat(record).items() if n not in facts}),
-        scores=_table(rows),
+        scores=_table(scores),
         reader=architecture.replace("ForPreTraining", "Model"),
         use=USES[architecture],
         licence=licence,
@@ -141,8 +113,11 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     )
 
 
-def _encoder(entries: dict, record: dict) -> dict[str, Any]:
-    """The part of a card that encoders have of their own; scores by name and split."""
+Description = tuple[str, str, list[str], dict]
+"""Title, what the model is, sentences on its data, scores."""
+
+
+def _describe_encoder(entries: dict, record: dict) -> Description:
     settings, data = record.get("training", {}), []
     corpora = ", ".join(settings.get("datasets", []))
     if corpora:
@@ -150,49 +125,33 @@ def _encoder(entries: dict, record: dict) -> dict[str, Any]:
         data += ["Some of the songs were held out for validation."]
     elif source := record.get("converted_from"):
         data += [f"The weights are from the checkpoint `{source}`, without a record of the data."]
+    title = f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT"
+    what = "An encoder of symbolic music, for fine-tuning and for embeddings."
     accuracies = zip(FIELDS, record.get("valid_acc", []), strict=False)
-    return dict(
-        title=f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT",
-        what="An encoder of symbolic music, for fine-tuning and for embeddings.",
-        data=data,
-        task_type="fill-mask",
-        task="pre-training",
-        dataset=corpora or "not recorded",
-        metric="accuracy",
-        scores={(f"accuracy of {f} at corrupted notes", "validation"): v for f, v in accuracies},
-        tags=["pre-trained"] * bool(corpora),
-    )
+    scores = {f"accuracy of {f} at corrupted notes, validation": value for f, value in accuracies}
+    return title, what, data, scores
 
 
-def _classifier(entries: dict, record: dict) -> dict[str, Any]:
-    """The same part for classifiers."""
-    classes, name, level = list(entries["id2label"].values()), entries["task"], entries["level"]
-    named = shorten(", ".join(classes), 500, placeholder=" ...")
+def _describe_classifier(entries: dict, record: dict) -> Description:
+    classes, name, data = entries["id2label"].values(), entries["task"], []
     task = TASKS.get(name)
-    title = task.title if task else name or "own task"
-    data = []
     if train := record.get("data", {}).get("train"):
         data += [f"{train['segments']:,} labelled segments with {train['notes']:,} notes."]
         data += [f"They are from the corpus {task.corpus}."] if task else []
     if corpora := record.get("pretraining", {}).get("datasets"):
         data += [f"The encoder was pre-trained on {', '.join(corpora)}."]
-    metric = record.get("metric", "")
-    score = METRIC_TITLES.get(metric, "score")
-    return dict(
-        title=f"M2BERT, fine-tuned: {title}",
-        what=f"A classifier of {level}s with {len(classes)} classes: {named}.",
-        data=data,
-        task_type="token-classification" if level == "note" else "sequence-classification",
-        task=title,
-        dataset=task.corpus if task else "not recorded",
-        metric="f1" if metric == "f1" else "accuracy",
-        scores={
-            (score, "validation"): record.get("valid_score"),
-            (score, "test"): record.get("test_score"),
-            (f"{score}, independent of batches", "test"): record.get("clean_test_score"),
-        },
-        tags=["fine-tuned", *([name] if name else [])],
-    )
+    title = f"M2BERT, fine-tuned: {task.title if task else name or 'own task'}"
+    named = shorten(", ".join(classes), 500, placeholder=" ...")
+    what = f"A classifier of {entries['level']}s with {len(classes)} classes: {named}."
+    metric = METRIC_TITLES.get(record.get("metric", ""), "score")
+    scores = {
+        f"{metric}, validation": record.get("valid_score"),
+        f"{metric}, test": record.get("test_score"),
+        f"{metric}, independent of batches, test": record.get("clean_test_score"),
+        "majority class, test": record.get("commonest_class_score"),
+        "the paper's model of 62 million parameters, test": record.get("published_score"),
+    }
+    return title, what, data, scores
 
 
 def _table(rows: dict) -> str:
