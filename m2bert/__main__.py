@@ -7,9 +7,9 @@ COMMANDS = {
     "pretrain": "pre-train a model on corpora of CP notes",
     "finetune": "fine-tune a model on labelled notes and pieces",
     "results": "print the table of fine-tuned models, or compare two",
-    "annotate": "label the notes of a MIDI file, and the piece",
-    "embed": "turn MIDI files into vectors",
-    "checkpoint": "convert checkpoints of the original code, either way",
+    "annotate": "label the notes of a MIDI file or score, and the piece",
+    "embed": "compute embeddings of MIDI files and scores",
+    "checkpoint": "convert models to and from checkpoints of the original code",
 }
 
 
@@ -20,7 +20,7 @@ def usage() -> str:
 
 
 def main() -> None:
-    """Run the command that the first argument names. Nothing else is imported before."""
+    """Run the command that the first argument names; only its modules are imported."""
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in ("-h", "--help"):
         print(usage())

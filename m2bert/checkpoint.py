@@ -3,7 +3,7 @@
 python -m m2bert.checkpoint FOLDER OUT.ckpt      writes a checkpoint for the original's code
 python -m m2bert.checkpoint IN.ckpt FOLDER       writes such a checkpoint as a model folder
 python -m m2bert.checkpoint FOLDER OTHER --facts FACTS.json
-                                                 writes a copy of half the size, to be passed on
+                                                 writes a copy of half the size, to publish
 """
 
 import argparse
@@ -15,8 +15,8 @@ from m2bert.base.files import read_json
 from m2bert.base.outputs import output_files
 from m2bert.model.card import FACTS
 from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.folder import CONFIG_FILE, MODEL_FILES, read_record, save_half
-from m2bert.model.original import convert_published, save_published
+from m2bert.model.folder import MODEL_FILES, read_record, save_half, write_card
+from m2bert.model.original import load_published, save_published
 from m2bert.model.pretrained import find_checkpoint
 from m2bert.scores.published import PUBLISHED
 
@@ -33,9 +33,10 @@ def write_published(folder: Path, out: Path, overwrite: bool) -> None:
 
 def write_folder(source: Path, folder: Path, attention_heads: int | None, overwrite: bool) -> None:
     """Write a `.ckpt` as a model folder."""
-    model, figures = convert_published(source, attention_heads)
+    model, record = load_published(source, attention_heads)
     with output_files(folder, MODEL_FILES, overwrite) as temporary:
-        model.save_pretrained(temporary, figures | {"converted_from": source.name})
+        model.save_pretrained(temporary, record | {"converted_from": source.name})
+        write_card(temporary)
     config = model.config
     print(
         f"wrote {folder}: {config.num_hidden_layers} layers of width {config.hidden_size}, "
@@ -44,13 +45,14 @@ def write_folder(source: Path, folder: Path, attention_heads: int | None, overwr
 
 
 def write_half(source: Path, folder: Path, facts_file: Path, overwrite: bool) -> None:
-    """Write a copy of a model in bfloat16, with what the file of facts says of its name."""
+    """Write a copy of a model in bfloat16, with the facts that `facts_file` has for its name."""
     facts = read_json(facts_file).get(folder.name)
     if not isinstance(facts, dict) or facts.keys() != set(FACTS):
-        raise UserError(f"{facts_file} does not tell {', '.join(FACTS)} of {folder.name}")
+        raise UserError(f"{facts_file} lacks {', '.join(FACTS)} of {folder.name}")
     score = PUBLISHED["proposed"].get(read_record(source).get("task", ""))
     with output_files(folder, MODEL_FILES, overwrite) as temporary:
         save_half(source, temporary, facts | ({"published_score": score} if score else {}))
+        write_card(temporary)
     print(f"wrote {folder} ({sum(file.stat().st_size for file in folder.iterdir()):,} bytes)")
 
 
@@ -64,20 +66,19 @@ def main() -> None:
     add("source", type=Path, help="a model folder, e.g. SAVE_DIR/model_best, or a .ckpt")
     add("out", type=Path, help="the .ckpt to write, or of a .ckpt the model folder")
     add("--facts", type=Path, help="JSON: licence and limits of models; out is a folder then")
-    add("--num_attention_heads", type=count, help="of a .ckpt (that of the preset of its size)")
+    add("--num_attention_heads", type=count, help="of a .ckpt (one per 64 units of its width)")
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()
     source = find_checkpoint(args.source)
-    if source.is_dir():
-        if args.num_attention_heads:
-            parser.error(f"--num_attention_heads is for a .ckpt: {CONFIG_FILE} says it here")
-        if args.facts:
-            write_half(source, args.out, args.facts, args.overwrite)
-        else:
-            write_published(source, args.out, args.overwrite)
+    if source.is_dir() and args.num_attention_heads:
+        parser.error("--num_attention_heads is for a .ckpt: a model folder has it")
+    if args.facts and not source.is_dir():
+        parser.error("--facts is for a model folder: convert the .ckpt first")
+    if args.facts:
+        write_half(source, args.out, args.facts, args.overwrite)
+    elif source.is_dir():
+        write_published(source, args.out, args.overwrite)
     else:
-        if args.facts:
-            parser.error("--facts is for a model folder: make one of the .ckpt first")
         write_folder(source, args.out, args.num_attention_heads, args.overwrite)
 
 

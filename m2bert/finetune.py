@@ -39,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
     add("--seed", type=seed, nargs="+", help="seeds (those of each task)")
-    add("--preset", choices=PRESETS, help="size of a .ckpt or of random weights (base)")
+    add("--preset", choices=PRESETS, help="size of a model with random weights (base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
     add("--batch_size", type=count, help="segments of a training batch (6, of pieces 12)")
     add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")

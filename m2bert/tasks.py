@@ -1,7 +1,6 @@
 """The 12 tasks of SMCBenchmark as data (docs/METHOD.md, "Tasks").
 
-Adding a task is adding a row to `_ROWS` and arrays of notes and labels
-(docs/own_task.md).
+A new task is a row in `_ROWS` and arrays of notes and labels (docs/own_task.md).
 """
 
 import re
@@ -15,10 +14,10 @@ SEGMENT_LENGTHS = {"note": 1024, "piece": 512}
 HIGH_RESOURCE = (2021,)
 MID_RESOURCE = (2021, 2022)
 LOW_RESOURCE = (2021, 2022, 2023, 2024)
-"""Seeds of a task; a task with less data has more of them."""
+"""Seeds of a task: more of them for less data."""
 
 # The names of chord roots and keys in the order of their classes, which begin at 1. Sharps are `#`,
-# flats `-`; minor keys are in small letters.
+# flats `-`; minor keys are in lower case.
 # fmt: off
 CHORD_ROOTS = (
     "C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B",
@@ -41,47 +40,46 @@ ROLES = (
 # fmt: on
 
 METRIC_TITLES = {
-    # the share of right notes; a note whose label is 0 counts, too
+    # fraction of correct notes, those with label 0 included
     "note_accuracy": "accuracy",
-    # of class 2 (beat, downbeat, motif) against class 1; notes that are labelled or predicted as
-    # another class do not count
+    # of class 2 (beat, downbeat, motif) against class 1, without notes labelled or predicted as
+    # another class
     "f1": "F1",
-    # the share of right 16ths of a bar, each with the label of the last note before it; 16ths whose
-    # true label is 0 do not count
+    # fraction of correct 16ths, each with the label of the last note before it, without 16ths whose
+    # true label is 0
     "grid_accuracy": "16th-grid accuracy",
-    # the share of right notes among those that are the first of a bar and have a label other than
-    # 0: what is labelled is the bar, so that only its first note counts
+    # fraction of correct first notes of bars, as bars are labelled, without those labelled 0
     "bar_start_accuracy": "bar-start accuracy",
-    # the share of right segments; a piece is cut into several
+    # fraction of correct segments; a piece is cut into several
     "piece_accuracy": "accuracy",
 }
-"""What each score measures, and its name in tables; `finetuning.metrics` computes it."""
+"""Names of the metrics in tables; `finetuning.metrics` computes them."""
 
 PADDING = "padding"
-"""Name of class 0 in tasks whose labels of notes begin at 1: there 0 stands for padding."""
+"""Name of class 0 in tasks whose labels of notes begin at 1."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task: which files it is trained and tested on, how it is scored, how often it is run.
+    """A task: its files, its metric, its runs.
 
     Attributes:
         acronym: its name in tables.
         title: its name in words.
         corpus: name of the data set; files are `CORPUS_SPLIT.npy` and `CORPUS_SPLIT_NAMEans.npy`.
-        name: its name everywhere else, also in the names of its files of labels.
-        level: "note" (a label a note) or "piece" (a label a segment, that of its piece).
+        name: its name everywhere else, also in the names of its label files.
+        level: "note" (one label per note) or "piece" (one per segment, that of its piece).
         classes: names of the classes, from label 0.
         metric: a key of `METRIC_TITLES`.
-        seeds: the runs that the benchmark's policy asks for.
+        seeds: one run each, by the benchmark's policy.
         folds: parts of a cross-validation; 0 for a task with training, validation and test files.
-        loss_on: the notes that a note task is trained on: "notes" (all that are no padding) or
-            "labelled" (those whose label is not 0).
+        loss_on: the notes that a note task is trained on: "notes" (all but padding) or "labelled"
+            (those whose label is not 0).
         moved_to_validation: how many segments at the end of the training file are used for
             validation instead (at most a quarter of them, if the data is small).
-        by_track: whether an item of its data is one instrument, not the whole piece.
-        names_pitches: whether its classes are names of pitches or keys, which move with the music.
-        at_pitch: whether its labels would be wrong at another pitch.
+        by_track: whether an item of its data is one instrument, not the full piece.
+        names_pitches: whether its classes are names of pitches or keys, which transpose.
+        at_pitch: whether transposition would make its labels wrong.
     """
 
     acronym: str
@@ -111,7 +109,7 @@ class Task:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of the data, as they stand in file names."""
+        """The parts of the data, as in file names."""
         return tuple(f"fold_{k}" for k in range(self.folds)) or SPLITS
 
     def file_names(self, part: str) -> tuple[str, str]:

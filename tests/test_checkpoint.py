@@ -9,11 +9,11 @@ from m2bert import checkpoint
 from m2bert.base.errors import UserError
 from m2bert.model.config import M2BertConfig, preset
 from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.original import FINAL_NORM, convert_published, save_published
+from m2bert.model.original import FINAL_NORM, load_published, save_published
 from m2bert.model.pretrained import load_backbone, load_initial_weights
 from tests.helpers.shared import GOLDEN, GOLDEN_CONFIG, golden_model, same_as_original
 
-CONFIG = M2BertConfig(32, 48, 2, 2)
+CONFIG = M2BertConfig(64, 48, 2, 1)
 RECORD = {"epoch": 3, "score": 0.5, "valid_acc": [1.0, 0.5, 0.25, 0.125], "valid_loss": 1.25}
 
 
@@ -34,15 +34,13 @@ def convert(monkeypatch, *words: object) -> None:
 
 
 @same_as_original
-def test_the_originals_checkpoint_becomes_a_folder_and_again_a_checkpoint(tmp_path, monkeypatch):
+def test_checkpoint_converts_the_originals_file_to_a_folder_and_back(tmp_path, monkeypatch):
     source, folder, again = GOLDEN / "tiny_reference.ckpt", tmp_path / "model", tmp_path / "a.ckpt"
-    with pytest.raises(UserError, match=r"4 layers of width 64.*--num_attention_heads"):
-        convert(monkeypatch, source, folder)
-    assert not folder.exists()
     convert(monkeypatch, source, folder, "--num_attention_heads", 4)
     model = M2BertForPreTraining.from_pretrained(folder)
     assert model.config == GOLDEN_CONFIG
     assert_same_weights(model, golden_model())
+    assert "from the checkpoint `tiny_reference.ckpt`" in (folder / "README.md").read_text()
     convert(monkeypatch, folder, again)
     before, after = (torch.load(path, weights_only=True) for path in (source, again))
     assert before.keys() == after.keys()
@@ -55,54 +53,49 @@ def test_the_originals_checkpoint_becomes_a_folder_and_again_a_checkpoint(tmp_pa
         assert after[part] == before[part]
 
 
-def test_a_place_of_another_kind_is_not_written_over(tmp_path, monkeypatch):
-    model = make_model(1, preset("tiny"))
-    save_published(tmp_path / "tiny.ckpt", model, RECORD)
-    model.save_pretrained(tmp_path / "model")
-    before = (tmp_path / "tiny.ckpt").read_bytes()
-    with pytest.raises(UserError, match=r"tiny\.ckpt is a file"):
-        convert(monkeypatch, tmp_path / "tiny.ckpt", tmp_path / "tiny.ckpt")
-    with pytest.raises(UserError, match="model is a folder"):
-        convert(monkeypatch, tmp_path / "model", tmp_path / "model")
-    assert (tmp_path / "tiny.ckpt").read_bytes() == before
+def test_checkpoint_rejects_places_of_another_kind(tmp_path, monkeypatch):
+    model, ckpt, folder = make_model(1), tmp_path / "a.ckpt", tmp_path / "model"
+    save_published(ckpt, model, RECORD)
+    model.save_pretrained(folder)
+    before = ckpt.read_bytes()
+    for words, message in {
+        (ckpt, ckpt): r"a\.ckpt is a file",
+        (folder, folder): "model is a folder",
+        (folder / "model.safetensors", ckpt): f"not a model folder: give its folder, {folder}$",
+        (tmp_path / "none", ckpt): "there is no checkpoint .*none",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            convert(monkeypatch, *words)
+    assert ckpt.read_bytes() == before
 
 
 @pytest.mark.parametrize("pianoroll", ["full", "nochroma", "none"])
-def test_size_and_pianoroll_are_told_by_the_tensors(tmp_path, pianoroll):
-    model, path = make_model(1, preset("tiny", pianoroll)), tmp_path / "tiny.ckpt"
-    save_published(path, model, RECORD)
-    stored = torch.load(path, weights_only=True)
-    assert (stored["epoch"], stored["best_acc"]) == (3, 0.5)
-    assert torch.equal(stored["state_dict"][FINAL_NORM], torch.ones(128))
-    converted, record = convert_published(path)
-    assert converted.config == model.config
-    assert_same_weights(converted, model)
+@pytest.mark.parametrize("config", [preset("tiny"), CONFIG])
+def test_load_published_deduces_size_and_pianoroll(tmp_path, config, pianoroll):
+    model, path = make_model(1, M2BertConfig(**vars(config) | {"pianoroll": pianoroll})), tmp_path
+    save_published(path / "a.ckpt", model, RECORD)
+    found, record = load_published(path / "a.ckpt")
+    assert found.config == model.config
+    assert_same_weights(found, model)
     assert {name: record[name] for name in RECORD} == RECORD
-    with pytest.raises(UserError, match="no multiple of twice the 3 attention heads"):
-        convert_published(path, attention_heads=3)
-
-
-def convert_here(path) -> None:
-    convert_published(path, attention_heads=2)
-
-
-def load_here(path) -> None:
-    load_initial_weights(path, make_model(1))
+    with pytest.raises(UserError, match="not a multiple of twice the 3 attention heads"):
+        load_published(path / "a.ckpt", attention_heads=3)
 
 
 @pytest.mark.parametrize(
-    ("read", "part", "entry", "value", "message"),
+    ("part", "entry", "value", "message"),
     [
-        (convert_here, "state_dict", "in_linear.weight", None, "do not tell the model's size"),
-        (convert_here, "mask_lm", "proj.4.bias", torch.ones(9), "of 9 outputs"),
-        (convert_here, None, "valid_acc", "none", "figures that are no numbers"),
-        (convert_here, "state_dict", "in_linear.bias", None, r"in_linear\.bias is missing"),
-        (load_here, "mask_lm", "extra", torch.ones(1), r"mask_lm\.extra is unknown"),
-        (load_here, "state_dict", "in_linear.bias", torch.ones(9), r"bias is \(9,\) where \(32,\)"),
-        (load_here, None, "mask_lm", None, "lacks the keys"),
+        ("state_dict", "in_linear.weight", None, "or is incomplete"),
+        ("state_dict", "in_linear.weight", torch.ones(100, 1024), "width of 100.*attention_heads"),
+        ("mask_lm", "proj.4.bias", torch.ones(9), "or is incomplete"),
+        ("mask_lm", "extra", torch.ones(1), r"mask_lm\.extra is \(1,\), not part of it"),
+        ("state_dict", "in_linear.bias", None, r"in_linear\.bias is missing, not \(64,\)"),
+        (None, "valid_acc", "none", "or is incomplete"),
+        (None, "mask_lm", None, "or is incomplete"),
+        (None, "state_dict", 3, "or is incomplete"),
     ],
 )
-def test_a_checkpoint_that_cannot_be_used_is_refused(tmp_path, read, part, entry, value, message):
+def test_load_published_rejects_incomplete_checkpoints(tmp_path, part, entry, value, message):
     path = tmp_path / "changed.ckpt"
     save_published(path, make_model(1), RECORD)
     stored = torch.load(path, weights_only=True)
@@ -112,22 +105,25 @@ def test_a_checkpoint_that_cannot_be_used_is_refused(tmp_path, read, part, entry
         changed[entry] = value
     torch.save(stored, path)
     with pytest.raises(UserError, match=message):
-        read(path)
+        load_published(path)
 
 
-def test_the_folders_of_runs_have_a_backbone(tmp_path):
+def test_load_backbone_prefers_the_model_folder_of_a_run(tmp_path):
     model, other = make_model(1), make_model(2)
     save_published(tmp_path / "model_best.ckpt", other, RECORD)
-    weights = load_backbone(tmp_path, CONFIG).tensors["in_linear.weight"]
-    assert torch.equal(weights, other.backbone.in_linear.weight)
-    model.save_pretrained(tmp_path / "model_best", {"epoch": 7})  # goes before a .ckpt beside it
+    assert_same_weights(make_backbone(tmp_path), other.backbone)
+    model.save_pretrained(tmp_path / "model_best", {"epoch": 7})
     model.backbone.save_pretrained(tmp_path / "encoder")
     for folder, epoch in ((tmp_path, 7), (tmp_path / "encoder", None)):
-        backbone = load_backbone(folder, preset("tiny"))
+        backbone = load_backbone(folder)
         assert (backbone.config, backbone.epoch) == (CONFIG, epoch)
-        wanted = model.backbone.state_dict()
-        assert backbone.tensors.keys() == wanted.keys()
-        assert all(torch.equal(t, wanted[name]) for name, t in backbone.tensors.items())
+        assert_same_weights(make_backbone(folder), model.backbone)
+
+
+def make_backbone(path):
+    backbone = make_model(0).backbone
+    backbone.load_state_dict(load_backbone(path).tensors)
+    return backbone
 
 
 class RunsCode:
@@ -135,7 +131,7 @@ class RunsCode:
         return os.system, ("touch was_run",)
 
 
-def test_a_checkpoint_that_holds_code_is_refused(tmp_path, monkeypatch):
+def test_checkpoints_with_code_are_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": RunsCode(), "mask_lm": {}}, "bomb.ckpt")
     (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(RunsCode(), protocol=2))
@@ -145,8 +141,7 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path, monkeypatch):
     for name, words in {
         "bomb.ckpt": "could run code",
         "plain.ckpt": "could run code",
-        "text.ckpt": "",
-        "missing.ckpt": "",
+        "text.ckpt": "not a checkpoint",
         "page.ckpt": "a web page",
         "pointer.ckpt": "a Git LFS pointer",
     }.items():

@@ -329,7 +329,7 @@ def test_the_originals_checkpoint_gives_what_the_model_folder_gives(
         ("--index_layer 9", r"--index_layer 9 is not in 10\.\.12"),
         ("--ckpt {tmp}/nothing", r"there is no checkpoint .*nothing"),
         ("--preset tiny", r"--preset tiny is not what .*model_best was built from"),
-        ("--ckpt {tmp}/narrow.ckpt --preset tiny", r"narrow\.ckpt does not fit .*--preset"),
+        ("--ckpt {tmp}/narrow.ckpt --preset tiny", r"--preset tiny is not what .*narrow\.ckpt was"),
         ("--lr 1", r"begun with other settings \(lr was 2e-05 and is now 1\.0\)"),
         ("--nopretrain", r"begun with other settings .*pretrained was True and is now False"),
         ("--warmup_steps 5", r"other settings .*warmup_steps was None and is now 5"),

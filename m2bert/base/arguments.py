@@ -7,25 +7,24 @@ from collections.abc import Callable
 PRECISIONS = ("fp32", "bf16", "auto")
 """Choices of `--precision`. With "auto", `devices.choose_precision` decides."""
 
-OVERWRITE = "replace files that no command wrote, or that were changed since"
+OVERWRITE = "replace files that no command wrote or that were changed since"
 """The help of `--overwrite`."""
 
-
 MOST = 10**9
-"""The greatest whole number that a flag takes, unless it has a limit of its own."""
+"""The greatest whole number of flags without a limit of their own."""
 
 
 def whole(text: str, most: int = MOST) -> int:
-    """A whole number from 0."""
+    """A whole number of at least 0."""
     if not (text.isdecimal() and text.isascii()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    if len(text) > 30 or int(text) > most:
+    if len(text) > 30 or int(text) > most:  # int() itself rejects thousands of digits
         raise argparse.ArgumentTypeError(f"{text} is too large: at most {most}")
     return int(text)
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
+    """A whole number of at least 1."""
     if whole(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is too few: at least 1 is needed")
     return int(text)
@@ -44,10 +43,8 @@ def share(text: str) -> float:
 
 
 def checked(check: Callable[[int], int]) -> Callable[[str], int]:
-    """A function that converts a text to a whole number and returns what `check` makes of it.
-
-    `check` raises `ValueError` for a bad number; the user sees its sentence.
-    """
+    """A converter of whole numbers that returns `check(number)`. For a bad number `check` raises
+    `ValueError` with a sentence for the user."""
 
     def convert(text: str) -> int:
         number = whole(text)
@@ -60,21 +57,21 @@ def checked(check: Callable[[int], int]) -> Callable[[str], int]:
 
 
 def not_negative(text: str) -> float:
-    """A finite number from 0."""
+    """A finite number of at least 0."""
     if not 0 <= (number := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return number
 
 
 def positive(text: str) -> float:
-    """A number greater than 0."""
+    """A finite number greater than 0."""
     if not 0 < (number := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
     return number
 
 
 def _number(text: str) -> float:
-    """The number, or NaN, which no comparison holds for."""
+    """The number, or NaN, for which no comparison holds."""
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`UserError`, the exception for what the user can correct, and how commands print it."""
+"""`UserError`, the exception for what the user can correct, and the ends of commands."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from io import TextIOWrapper
 
 
 class UserError(Exception):
-    """Bad input or a bad setting: one sentence that says what is wrong, where, and what to do."""
+    """Bad input or a bad setting. One sentence: what is wrong, in which file, what to do."""
 
 
 class Told(UserError):
@@ -23,8 +23,8 @@ def tell(error: UserError | OSError) -> None:
 
 
 def show_lines_at_once(escape: bool = False) -> None:
-    """Write out each line of the standard output at once. In a file that takes both the output and
-    the errors, an error then follows the line that was printed before it.
+    """Flush the standard output after each line, so that it is in order with the errors in a file
+    of both.
 
     escape: whether to escape characters that the terminal cannot show, such as ♯ and ♭, or file
         names in another encoding; otherwise they raise `UnicodeEncodeError`.
@@ -34,8 +34,7 @@ def show_lines_at_once(escape: bool = False) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print what a command has to say at its end. If nobody reads on (`| head -1`), that is no
-    error."""
+    """Print the result of a command. A reader that stops (`| head -1`) is not an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:  # Python would try again when it exits
@@ -43,12 +42,12 @@ def print_result(text: str) -> None:
 
 
 def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
-    """Run a command's `main` and exit with the status that it returns.
+    """Run a command's `main` and exit with its status.
 
-    goes_on: whether the same command, started again, continues where it was interrupted.
+    goes_on: whether the same command resumes after an interruption.
 
-    A `UserError`, an `OSError` (a full disk, a folder without permission to write) and Ctrl-C print
-    one sentence on the standard error and exit with a non-zero status; so does a lack of memory.
+    A `UserError`, an `OSError` (a full disk, a folder without permission to write), a lack of
+    memory and Ctrl-C print one sentence on the standard error and exit with a non-zero status.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -64,6 +63,6 @@ def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
         tell(UserError("there is not enough memory: choose a smaller model or smaller batches"))
         sys.exit(1)
     except KeyboardInterrupt:
-        kept = ": what was finished is kept; the same command goes on" if goes_on else ""
+        kept = ": finished work is kept; the same command resumes" if goes_on else ""
         print(f"\ninterrupted{kept}", file=sys.stderr)
         sys.exit(130)

@@ -1,72 +1,66 @@
-"""Files that a command writes for its user. A file that no command wrote, or that was changed
-since, is not replaced unless the user says so."""
+"""Output files of commands. A file that no command wrote, or that was changed since, is replaced
+only with --overwrite."""
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import flush_to_disk, refuse_folder, try_lock
+from m2bert.base.files import refuse_folder, try_lock
 
 RECORD = ".m2bert_files"
-"""The file of a folder that lists what commands wrote there: lines of SHA-256 and name, as
-`sha256sum -c` reads them."""
+"""The list of the files in a folder that commands wrote: lines of SHA-256 and name, as for
+`sha256sum -c`."""
+
+_PREFIX, _LOCK = ".m2bert_tmp_", ".lock"
 
 
 @contextmanager
 def output_files(
     folder: Path, names: Iterable[str] = (), overwrite: bool = False
 ) -> Iterator[Path]:
-    """Yield an empty folder within `folder`, which is made if it is missing; the files written
-    there are moved to `folder` at the end. If the block raises, none of them is.
+    """Yield an empty folder within `folder`, which is created if it is missing; at the end the
+    files written there are moved to `folder`, or none of them if the block raises.
 
-    names: files that are to be written, as far as they are known before: what is wrong with them
-    shows before the work, not after it.
+    names: of the files, as far as they are known before the block: they are checked first.
 
     Raises `UserError` for a file that may not be replaced, `OSError` if the folder cannot be
-    written or a name is too long for it.
+    written or a name is too long.
     """
     if folder.is_file():
         raise UserError(f"{folder} is a file: name a folder")
-    _refuse([folder / name for name in names], folder, overwrite)
+    _check_replaceable([folder / name for name in names], folder, overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
-        temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+        made = TemporaryDirectory(prefix=_PREFIX, dir=folder, ignore_cleanup_errors=True)
     except OSError as error:
         raise OSError(f"{folder} could not be written: {error.strerror or error}") from error
-    lock = FileLock(temporary / _LOCK)
-    try:
-        with lock:
-            for name in names:
-                _check_name(temporary, folder, name)
-            yield temporary
-            written = [p.relative_to(temporary) for p in sorted(temporary.rglob("*"))]
-            files = [p for p in written if (temporary / p).is_file() and p.name != _LOCK]
-            _refuse([folder / file for file in files], folder, overwrite)
-            _note(folder, temporary, files)  # before they are moved: a killed command knows its own
-            for file in files:
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (temporary / file).replace(folder / file)
-            flush_to_disk(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with made, FileLock(Path(made.name) / _LOCK):
+        temporary = Path(made.name)
+        for name in names:
+            _check_name(temporary, folder, name)
+        yield temporary
+        written = [p.relative_to(temporary) for p in sorted(temporary.rglob("*"))]
+        files = [p for p in written if (temporary / p).is_file() and p.name != _LOCK]
+        _check_replaceable([folder / file for file in files], folder, overwrite)
+        _record(folder, temporary, files)  # before the moves, in which it may be killed
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / file).replace(folder / file)
 
 
-_PREFIX, _LOCK = ".m2bert_tmp_", ".lock"
-
-
-def _refuse(paths: list[Path], folder: Path, overwrite: bool) -> None:
+def _check_replaceable(paths: list[Path], folder: Path, overwrite: bool) -> None:
     for path in paths:
         refuse_folder(path)
     if overwrite:
         return
-    known = _noted(folder)
+    known = _recorded(folder)
     for path in paths:
         name = path.relative_to(folder).as_posix()
         if path.exists() and f"{sha256(path)}  {name}" not in known:
@@ -86,23 +80,23 @@ def _check_name(temporary: Path, folder: Path, name: str) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders of killed commands; those that are at work hold their lock."""
+    """Remove the temporary folders of killed commands; running ones hold a lock."""
     for leftover in folder.glob(f"{_PREFIX}*"):
         if lock := try_lock(leftover / _LOCK):
             shutil.rmtree(leftover, ignore_errors=True)
             lock.release()
 
 
-def _noted(folder: Path) -> set[str]:
+def _recorded(folder: Path) -> set[str]:
     record = folder / RECORD
     if not record.exists():
         return set()
     return set(record.read_text(encoding="utf-8", errors="surrogateescape").splitlines())
 
 
-def _note(folder: Path, temporary: Path, files: list[Path]) -> None:
-    """Add files to the record. Earlier lines stay: they are right until the files are moved."""
-    known = _noted(folder)
+def _record(folder: Path, temporary: Path, files: list[Path]) -> None:
+    """Add files to the record. Earlier lines stay valid until the files are moved."""
+    known = _recorded(folder)
     lines = [f"{sha256(temporary / file)}  {file.as_posix()}" for file in files]
     with (folder / RECORD).open("a", encoding="utf-8", errors="surrogateescape") as record:
         record.writelines(f"{line}\n" for line in lines if line not in known)

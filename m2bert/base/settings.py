@@ -20,8 +20,10 @@ def refuse_other_settings(folder: Path, settings: dict, flag: str) -> None:
     path = folder / SETTINGS_FILE
     if not path.exists():
         return
-    differing = differences(read_json(path), json.loads(json.dumps(settings)))
-    if differing:
+    before, now = read_json(path), json.loads(json.dumps(settings))
+    if 2 * len(before.keys() & now.keys()) < len(before.keys() | now.keys()):
+        raise UserError(f"{folder} holds a run of another kind: use another {flag}")
+    if differing := differences(before, now):
         changes = "; ".join(
             f"{name} was {old!r} and is now {new!r}" for name, old, new in differing
         )

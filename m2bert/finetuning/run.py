@@ -35,6 +35,7 @@ from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import RESULT_FORMAT
 from m2bert.finetuning.transposition import refuse_fixed
 from m2bert.model import attention
+from m2bert.model.folder import write_card
 from m2bert.model.tensors import (
     MOST_TIME_SAVING,
     WEIGHT,
@@ -243,6 +244,7 @@ class FinetuningRun:
             model = self.trainer.model
             model.load_state_dict(with_prefix(self.best, WEIGHT))
             model.save_pretrained(self.folder / MODEL_FOLDER, model_record(result))
+            write_card(self.folder / MODEL_FOLDER)
         (self.folder / STATE_FILE).unlink(missing_ok=True)
         print(
             f"{self.run.name}: best epoch {result['best_epoch']}, validation "

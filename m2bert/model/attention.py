@@ -1,11 +1,11 @@
 """Attention of the encoder on torch's own kernels, local layers in blocks.
 
-A local layer lets a note see the notes at most `reach` away. Masked full attention would compute
-every pair of notes and throw most away; here the queries of a block of notes meet the keys of that
-block and of its two neighbours alone. Dropout, padding and gradients are those of the full form.
+In a local layer a note attends to the notes at most `reach` away. Here the queries of a block of
+notes meet only the keys of that block and of its two neighbours, where masked full attention would
+compute all pairs. Dropout, padding and gradients are those of the full form.
 
-On a GPU in bfloat16 FlashAttention has local layers of its own. They are off until they have been
-compared with the blocks on a card (`scripts/check_gpu.sh`); M2BERT_LOCAL_ATTENTION=flash in the
+On a GPU in bfloat16, FlashAttention has local layers too. They are off until they have been
+compared with the blocks on a GPU (`scripts/check_gpu.sh`); M2BERT_LOCAL_ATTENTION=flash in the
 environment turns them on.
 """
 
@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface
 
 NAME = "m2bert_blocks"
-"""The name under which transformers knows this attention."""
+"""Its name in transformers."""
 
 HEAD_WIDTH = 64
 """Of the heads of every preset."""
@@ -36,18 +36,16 @@ def uses_flash(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def attention_masks(like: Tensor, real: Tensor | None, reach: int) -> dict:
-    """The masks of global and local layers, as the kernels add them to the scores: 0 where
-    attention is allowed, -inf elsewhere.
+    """The masks of global and local layers, which the kernels add to the scores: 0 where attention
+    is allowed, -inf elsewhere.
 
-    like: (batch, notes, width), of the dtype that attention is computed in, on its device; real:
-    (batch, notes) bool, the notes that may be attended to, None means all; reach: how far a local
-    layer sees to either side.
+    like: (batch, notes, width), of the dtype and on the device of attention; real: (batch, notes)
+    bool, the notes that may be attended to, None means all; reach: of local layers.
 
-    They are made here because transformers' own would ask the device whether there is any padding,
-    which makes the host wait at every step. Every note may attend to itself: padding far from any
-    real note would have no key otherwise, and its result, which nothing reads, would be NaN. Where
-    blocks save work the local mask is that of `block_attention`; for FlashAttention it is
-    `sequence_bounds`.
+    transformers' own masks ask the device whether there is any padding, which makes the host wait
+    at every step. Every note attends to itself: padding far from any real note would have no key
+    otherwise, and NaN as result. The local mask is that of `block_attention` where blocks save
+    work; for FlashAttention it is `sequence_bounds`.
     """
     batch, length = like.shape[:2]
     keys = None if real is None else additive(real[:, None, None, :], like.dtype)
@@ -63,8 +61,7 @@ def attention_masks(like: Tensor, real: Tensor | None, reach: int) -> dict:
 
 def kernels(device: torch.device, precision: str) -> dict[str, str]:
     """The names of the kernels that compute attention on a device in a `precision` ("fp32" or
-    "bf16"): of global layers without and with padding, and of local layers. For results, as figures
-    may differ between kernels in the last digits."""
+    "bf16"), for the record: results may differ between kernels in the last digits."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     notes, reach = 256, 64
     like = torch.zeros(2, notes, HEAD_WIDTH, device=device, dtype=dtype)
@@ -89,7 +86,7 @@ def kernels(device: torch.device, precision: str) -> dict[str, str]:
 
 
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """The same mask as numbers: kernels would convert one of bools in every layer."""
+    """The mask as numbers: kernels would convert one of bools in every layer."""
     return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, -torch.inf)
 
 
@@ -127,8 +124,8 @@ def attend(
     sliding_window: int | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """What transformers calls in every layer: (batch, heads, notes, width) each -> (batch, notes,
-    heads, width). A mask of five dimensions asks for blocks, one of one for FlashAttention."""
+    """Called by transformers in every layer: (batch, heads, notes, width) each -> (batch, notes,
+    heads, width). A mask of five dimensions is for blocks, one of one for FlashAttention."""
     if attention_mask is not None and attention_mask.ndim == 5:
         attended = block_attention(query, key, value, attention_mask, dropout, scaling)
     elif attention_mask is not None and attention_mask.ndim == 1:
@@ -168,8 +165,8 @@ def _three_blocks(x: Tensor, reach: int) -> Tensor:
 
 
 def sequence_bounds(like: Tensor, real: Tensor | None) -> Tensor:
-    """Where sequences begin and end for `flash_attention`, int32, among the (batch * notes) notes:
-    in each row its real notes, then its padding, which so is no key of a real note."""
+    """The bounds of sequences for `flash_attention`, int32, among the (batch * notes) notes: each
+    row has two, its real notes and its padding."""
     batch, notes = like.shape[:2]
     row = torch.arange(batch + 1, dtype=torch.int32, device=like.device) * notes
     if real is None:
@@ -202,11 +199,3 @@ def flash_attention(
 
 
 AttentionInterface.register(NAME, attend)
-
-
-def _no_mask_of_transformers(*_: object, **__: object) -> None:
-    raise RuntimeError("masks are made by m2bert.model.attention.attention_masks")
-
-
-# Without an entry transformers would drop a padding mask in silence where it makes one itself.
-AttentionMaskInterface.register(NAME, _no_mask_of_transformers)

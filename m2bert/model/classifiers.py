@@ -31,16 +31,13 @@ ATTENTION_WIDTH, ASPECTS = 128, 4
 class Classifier(SavedModel):
     """An encoder and a head, which turns the states of one of its layers into logits.
 
-    The layers above that one are not trained.
-
     classes: names of the classes, from label 0.
-    index_layer: the layer whose states are read; `LAST_LAYER` is the encoder's last, 11 the one
-        before it.
-    task: its name, if it is one of `TASKS` or of the user's own.
+    index_layer: the layer whose states are read (`LAST_LAYER`); those above it are not trained.
+    task: its name; None for a task without one.
     """
 
     level: ClassVar[str]
-    """Which tasks it is for: those with this `tasks.Task.level`."""
+    """The `tasks.Task.level` of its tasks."""
 
     def __init__(
         self,
@@ -65,11 +62,6 @@ class Classifier(SavedModel):
     def from_entries(cls, entries: dict) -> Self:
         names, task = entries["id2label"], entries["task"]
         classes = [names[str(label)] for label in range(len(names))]
-        for name in (*classes, *([] if task is None else [task])):
-            if not isinstance(name, str):
-                raise TypeError(f"{name!r} is no name of a class or task")
-        if task in TASKS and TASKS[task].level != cls.level:
-            raise ValueError(f"{task} is no task of the level {cls.level}")
         return cls(config_from(entries), classes, entries["index_layer"], task)
 
     def entries(self) -> dict:
@@ -85,33 +77,30 @@ class Classifier(SavedModel):
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> NoteLabels | PieceLabels | None:
-        """What the model says of a song or a MIDI file, read in windows of a segment's length.
+        """Label a song or a music file, read in windows of a segment's length.
 
         stride: notes from one window to the next, by default half a window. precision: "fp32" or
         "bf16", by default that of fine-tuning (`devices.choose_precision`).
         Raises `UserError` for a file that cannot be used, `ValueError` for a stride that would
-        leave notes out.
+        skip notes.
         """
         raise NotImplementedError
 
     def states(self, notes: Tensor, padded: bool = True) -> Tensor:
-        """States of the chosen layer, (batch, notes, hidden_size), of CP notes (batch, notes, 4).
+        """CP notes (batch, notes, 4) -> states of the chosen layer, (batch, notes, hidden_size).
 
-        padded: False if the caller knows that there is no padding; then no mask is made.
+        padded: False if there is no padding; then no mask is made.
         """
         has_mask = padded and self.level == "note"  # models of pieces attend to padding as well
         real = real_notes(notes) if has_mask else None
         return self.backbone.layer_states(notes, real, self.index_layer)
 
     def head(self, states: Tensor) -> Tensor:
-        """States -> logits, (batch, notes, classes); of a model of pieces (batch, classes)."""
+        """States -> logits, (batch, notes, classes); of a classifier of pieces (batch, classes)."""
         raise NotImplementedError
 
     def forward(self, notes: Tensor, padded: bool = True, states: Tensor | None = None) -> Tensor:
-        """CP notes (batch, notes, 4) -> logits, as `head` gives them.
-
-        states: what `states` gave for these notes, if it is known already.
-        """
+        """CP notes (batch, notes, 4) -> logits of `head`. states: those of the notes, if known."""
         return self.head(self.states(notes, padded) if states is None else states)
 
 
@@ -126,7 +115,7 @@ class NoteClassifier(Classifier):
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> NoteLabels:
-        """Label every note but drums; a task of single instruments reads each track for itself."""
+        """Label every note but drums; tasks on single instruments read each track separately."""
         song = _read(song)
         by_track = self.task in TASKS and TASKS[self.task].by_track
         probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
@@ -169,8 +158,7 @@ class PieceClassifier(Classifier):
     def predict(
         self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
     ) -> PieceLabels | None:
-        """Label the piece, by the mean over its windows; None if every note is too short to be
-        read."""
+        """Label the piece, by the mean over its windows; None if all notes are too short."""
         notes, length = _read(song).notes, SEGMENT_LENGTHS["piece"]
         cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
         if not len(cp):
@@ -191,19 +179,18 @@ CLASSIFIERS = {kind.level: kind for kind in (NoteClassifier, PieceClassifier)}
 
 
 def load_classifier(folder: Path | str) -> Classifier:
-    """Read a fine-tuned model of either class, as its own `from_pretrained` does."""
+    """Read a fine-tuned model of either class."""
     return classifier_in(folder).from_pretrained(folder)
 
 
 def classifier_in(folder: Path | str) -> type[Classifier]:
     """The class of the fine-tuned model in a folder, or in that of its run."""
     classes = {kind.__name__: kind for kind in CLASSIFIERS.values()}
-    architecture, _ = read_config(find_model(folder), classes)
-    return classes[architecture]
+    return classes[read_config(find_model(folder), classes)[0]]
 
 
 def _read(song: "Song | Path | str") -> "Song":
-    # here, as they need libraries that training does without
+    # imported here: they need libraries that training does not need
     from m2bert.notes.reader import read_song
     from m2bert.notes.song import Song
 

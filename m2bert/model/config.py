@@ -17,7 +17,7 @@ PIANOROLL_BINS = {"full": CHROMA_BINS + PITCHES, "nochroma": PITCHES, "none": 0}
 class M2BertConfig:
     """What a model is built from; the defaults are the paper's (`--preset base`).
 
-    Every `global_attn_every_n_layers`-th layer is global, from layer 0 on (layers 0, 3, 6 and 9 of
+    Every `global_attn_every_n_layers`-th layer is global, from layer 0 (layers 0, 3, 6 and 9 of
     the paper's 12): there a note attends to all notes of its segment. In the other layers, which
     are local, it attends to `local_attention` / 2 notes to either side: a window of 128 is 64
     before the note and 64 after it.
@@ -33,17 +33,9 @@ class M2BertConfig:
     pianoroll: str = "full"
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
-            if not isinstance(value, kind):
-                raise TypeError(f"{field.name} is {value!r}, not of the type {kind.__name__}")
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{field.name} is {value}, not at least 1")
-        if self.pianoroll not in PIANOROLL_BINS:
-            raise ValueError(f"pianoroll {self.pianoroll!r} is none of {', '.join(PIANOROLL_BINS)}")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
-                f"hidden_size {self.hidden_size} is no multiple of twice the "
+                f"hidden_size {self.hidden_size} is not a multiple of twice the "
                 f"{self.num_attention_heads} attention heads"
             )
 
@@ -79,7 +71,7 @@ PRESETS = {
 
 
 def config_from(entries: dict) -> M2BertConfig:
-    """The configuration among the entries of a `config.json`, which must all be there."""
+    """The configuration among the entries of a `config.json`, with all of its fields."""
     return M2BertConfig(**{field.name: entries[field.name] for field in fields(M2BertConfig)})
 
 
@@ -89,7 +81,7 @@ def preset(name: str, pianoroll: str = "full") -> M2BertConfig:
 
 
 def with_dropout(config: M2BertConfig, dropout: float | None) -> M2BertConfig:
-    """The configuration with another dropout; None leaves it as it is."""
+    """The configuration with another dropout; None leaves it unchanged."""
     return config if dropout is None else replace(config, dropout=dropout)
 
 

@@ -18,7 +18,7 @@ from m2bert.model.vectors import embed_songs
 from m2bert.notes.cp import VOCABULARY_SIZES
 
 BACKBONE_PREFIX = "backbone."
-"""What the names of the encoder's tensors begin with in models that have heads."""
+"""Prefix of the encoder's tensors in models with heads."""
 
 # The first multi-threaded cos/sin of a process is off by up to 1.5e-4 on some of torch's CPU
 # builds, and the first one in a run would be the rotary table. A throw-away call takes its place.
@@ -26,11 +26,8 @@ torch.linspace(0, 300, 64).cos()
 
 
 class M2BertModel(SavedModel):
-    """CP embedding and ModernBERT encoder.
-
-    Submodules carry the names of the published checkpoint's keys: `word_emb.{0..3}.lut`,
-    `in_linear`, `note_bert1`.
-    """
+    """CP embedding and ModernBERT encoder. Submodules have the names of the published checkpoint's
+    keys: `word_emb.{0..3}.lut`, `in_linear`, `note_bert1`."""
 
     def __init__(self, config: M2BertConfig):
         super().__init__(config)
@@ -46,7 +43,7 @@ class M2BertModel(SavedModel):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str = ENCODER) -> Self:
-        """As that of the other models; without a folder the encoder that comes with the code."""
+        """As for the other models; without a folder, the bundled encoder."""
         return super().from_pretrained(folder)
 
     @classmethod
@@ -57,15 +54,15 @@ class M2BertModel(SavedModel):
     def embed_tokens(self, notes: Tensor) -> Tensor:
         """CP notes (batch, notes, 4), any integer dtype -> (batch, notes, hidden_size)."""
         ids = notes.long()
-        # what is in a ModuleDict or ModuleList is to torch's types a Module, whatever it is
+        # to torch's types everything in a ModuleDict or ModuleList is a Module
         fields = [table["lut"](ids[..., i]) for i, table in enumerate(self.word_emb)]  # type: ignore[index]
         return self.in_linear(torch.cat(fields, dim=-1) * math.sqrt(EMBEDDING_WIDTH))
 
     def hidden_states(self, notes: Tensor, real: Tensor | None = None) -> Sequence[Tensor]:
         """All hidden states, each (batch, notes, hidden_size): the embeddings after their norm,
-        then one a layer; the last is the residual stream before any final norm.
+        then one per layer; the last is the residual stream before any final norm.
 
-        `real` (batch, notes) bool marks the notes that may be attended to; None means all.
+        real: (batch, notes) bool, the notes that may be attended to; None means all.
         """
         return self._encode(notes, real, output_hidden_states=True).hidden_states
 
@@ -76,7 +73,7 @@ class M2BertModel(SavedModel):
     def layer_states(
         self, notes: Tensor, real: Tensor | None = None, index_layer: int = LAST_LAYER
     ) -> Tensor:
-        """The hidden states of one layer, which is counted as `LAST_LAYER` says."""
+        """The hidden states of one layer, numbered as for `LAST_LAYER`."""
         if index_layer == LAST_LAYER:
             return self(notes, real)
         return self.hidden_states(notes, real)[index_layer - LAST_LAYER - 1]
@@ -88,7 +85,7 @@ class M2BertModel(SavedModel):
         "piece", (bars, hidden_size) for each "bar", (notes, hidden_size) for each "note".
 
         song: the path of a MIDI file or score, or CP notes (notes, 4).
-        Raises `UserError` for a file that is not there or is of no use, `ValueError` for CP notes,
+        Raises `UserError` for a file that is missing or cannot be used, `ValueError` for CP notes,
         a level or a layer that do not exist.
         """
         # here, as files of music need libraries that training does without
@@ -107,10 +104,8 @@ class M2BertModel(SavedModel):
 
 
 class M2BertForPreTraining(SavedModel):
-    """The encoder with one linear head a CP field and one for the pianoroll.
-
-    `mask_lm.proj` is the published checkpoint's name for the heads.
-    """
+    """The encoder with one linear head per CP field and one for the pianoroll. `mask_lm.proj` is
+    the published checkpoint's name for the heads."""
 
     def __init__(self, config: M2BertConfig):
         super().__init__(config)
@@ -119,14 +114,14 @@ class M2BertForPreTraining(SavedModel):
         self.mask_lm = nn.ModuleDict({"proj": nn.ModuleList(heads)})
 
     def forward(self, notes: Tensor, real: Tensor | None = None) -> list[Tensor]:
-        """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor a head."""
+        """CP notes (batch, notes, 4) -> one (batch, notes, outputs) tensor per head."""
         hidden = self.backbone(notes, real)
         return [head(hidden) for head in self.mask_lm["proj"]]  # type: ignore[attr-defined]  # as above
 
 
 def encoder_config(config: M2BertConfig) -> ModernBertConfig:
-    """transformers' configuration of the encoder, built here: nothing is looked up on a hub."""
-    ours = {"dropout", "pianoroll"}  # the other entries have the names that transformers gives them
+    """transformers' configuration of the encoder, built without a hub."""
+    ours = {"dropout", "pianoroll"}  # the other entries have transformers' names
     return ModernBertConfig(  # type: ignore[call-arg]  # what it takes by **kwargs
         **{name: value for name, value in asdict(config).items() if name not in ours},
         vocab_size=10,
@@ -151,7 +146,7 @@ def encoder_config(config: M2BertConfig) -> ModernBertConfig:
 
 
 def published_parameter_count(model: M2BertForPreTraining) -> int:
-    """Parameters as the original counts them, with the final norm that ours leaves out."""
+    """Parameters as the original counts them, with the final norm that ours lacks."""
     return sum(p.numel() for p in model.parameters()) + model.config.hidden_size
 
 

@@ -1,10 +1,9 @@
-"""Model folders: `config.json`, `model.safetensors` and a model card, `README.md`.
+"""Model folders: `config.json`, `model.safetensors` and, for people, a card (`README.md`).
 
-Reading them runs no code of theirs: they are JSON and safetensors. docs/METHOD.md, "Model folders",
-has the formats.
+No code in them can run: they are JSON and safetensors (docs/METHOD.md, "Model folders").
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -15,13 +14,12 @@ import m2bert
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json, write_json, write_text
 from m2bert.base.outputs import sha256
-from m2bert.base.settings import differences
 from m2bert.model.card import LIBRARY, model_card
 from m2bert.model.config import M2BertConfig, config_from
 from m2bert.model.tensors import (
+    check_finite,
     load_strictly,
     load_tensors,
-    refuse_not_finite,
     save_tensors,
     with_prefix,
     without_weights,
@@ -35,13 +33,10 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 MODELS_OF_A_RUN = ("model_best", "model")
 _INSTALLED = Path(m2bert.__file__).with_name("models")
 SHIPPED_MODELS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "models"
-"""The models that come with the code: in an installed package, else beside it in its repository."""
+"""The bundled models: in an installed package, else beside it in its repository."""
 
 ENCODER = SHIPPED_MODELS / "encoder"
 ADVICE = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
-
-MODEL_FORMAT = 1
-MODEL_TYPE = "m2bert"
 
 ARCHITECTURES = {
     "M2BertModel": "an encoder without heads",
@@ -67,23 +62,18 @@ class SavedModel(nn.Module):
 
     @classmethod
     def from_entries(cls, entries: dict) -> Self:
-        """Build the model, with random weights, from what `entries` gave."""
+        """Build the model, with random weights, from its `entries`."""
         return cls(config_from(entries))
 
     @classmethod
     def prefixes(cls) -> dict[str, str]:
-        """The `ARCHITECTURES` whose folders it can be read from, each with what the names of its
-        tensors begin with there."""
+        """The `ARCHITECTURES` that it can be read from, each with its tensors' prefix there."""
         return {cls.__name__: ""}
 
     def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
-        """Write the model's folder.
+        """Write the model to a folder; `write_card` adds the card.
 
-        record: how it was trained (epoch, scores, ...); it is kept with the weights and told by the
-            card.
-
-        The old card is removed first and the new one written last, so that there is never a card
-        with the checksum of other weights.
+        record: how it was trained (epoch, scores, ...), saved with the weights.
         """
         _write(Path(folder), type(self).__name__, self.entries(), self.state_dict(), record or {})
 
@@ -95,7 +85,7 @@ class SavedModel(nn.Module):
         Raises `UserError` if there is no model that this class reads, or a damaged one.
         """
         model = cls.check(folder)
-        refuse_not_finite(model.state_dict(), find_model(folder) / WEIGHTS_FILE)
+        check_finite(model.state_dict(), find_model(folder) / WEIGHTS_FILE)
         return model.float().eval()
 
     @classmethod
@@ -106,11 +96,8 @@ class SavedModel(nn.Module):
         architecture, entries = read_config(folder, cls.prefixes())
         try:
             model = without_weights(lambda: cls.from_entries(entries))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
-            raise UserError(
-                f"{folder / CONFIG_FILE} is no configuration of an M2BERT model ({reason})"
-            ) from error
+        except Exception as error:  # depends on what is wrong with the entries
+            raise UserError(f"{folder / CONFIG_FILE} is damaged: {ADVICE}") from error
         weights = folder / WEIGHTS_FILE
         tensors = with_prefix(load_tensors(weights)[0], cls.prefixes()[architecture])
         load_strictly(model, tensors, weights, ADVICE)
@@ -118,15 +105,15 @@ class SavedModel(nn.Module):
 
 
 def save_half(source: Path, folder: Path, facts: dict) -> None:
-    """Write a copy of the model in `source` (or of the run in it) with weights in bfloat16: half
-    the size, for passing on.
+    """Write a copy of the model in `source` (or of the run in it) with weights in bfloat16, half
+    the size.
 
-    facts: what its record and card say besides (`card.FACTS`).
+    facts: what its record has besides (`card.FACTS`).
     """
     source = find_model(source)
     architecture, entries = read_config(source, ARCHITECTURES)
     tensors, record = load_tensors(source / WEIGHTS_FILE)
-    refuse_not_finite(tensors, source / WEIGHTS_FILE)
+    check_finite(tensors, source / WEIGHTS_FILE)
     half = {name: tensor.bfloat16() for name, tensor in tensors.items()}
     _write(folder, architecture, entries, half, record | facts)
 
@@ -136,27 +123,25 @@ def _write(
 ) -> None:
     if folder.is_file():
         raise UserError(f"{folder} is a file: name a folder for the model")
-    config = {
-        "format_version": MODEL_FORMAT,
-        "model_type": MODEL_TYPE,
-        "architectures": [architecture],
-        "vocabulary": VOCABULARY,
-        **entries,
-    }
-    _remove_card(folder)
-    write_json(folder / CONFIG_FILE, config)
+    if _has_card(folder):  # of the weights that are replaced
+        (folder / CARD_FILE).unlink()
+    write_json(folder / CONFIG_FILE, _header(architecture) | entries)
     save_tensors(folder / WEIGHTS_FILE, tensors, record)
-    checksum = sha256(folder / WEIGHTS_FILE)
-    write_text(folder / CARD_FILE, model_card(architecture, entries, record, checksum))
 
 
-def _remove_card(folder: Path) -> None:
+def _has_card(folder: Path) -> bool:
+    """Whether there is a README, and it is a card and not the user's own text."""
     card = folder / CARD_FILE
-    if not card.exists():
-        return
-    if f"library_name: {LIBRARY}" not in card.read_text(encoding="utf-8", errors="replace"):
-        raise UserError(f"{card} is no card of such a model: save the model in another folder")
-    card.unlink()
+    mark = f"library_name: {LIBRARY}"
+    return card.is_file() and mark in card.read_text(encoding="utf-8", errors="replace")
+
+
+def write_card(folder: Path) -> None:
+    """Write the card of the model in `folder`."""
+    architecture, entries = read_config(folder, ARCHITECTURES)
+    weights = folder / WEIGHTS_FILE
+    card = model_card(architecture, entries, load_tensors(weights)[1], sha256(weights))
+    write_text(folder / CARD_FILE, card)
 
 
 def read_record(folder: Path | str) -> dict:
@@ -171,25 +156,21 @@ def read_record(folder: Path | str) -> dict:
 
 def find_model(path: Path | str) -> Path:
     """The model folder that `path` is, or that of the best (else the last) model of a run, or, if
-    there is no such folder, the model of this name that comes with the code."""
+    there is no such folder, the bundled model of this name."""
     path = Path(path)
-    folder = model_in(path)
-    if folder is not None:
+    if folder := model_in(path):
         return folder
     if path.is_file():
+        raise not_a_folder(path)
+    if path.exists():
         raise UserError(
-            f"{path} is a file, not a model folder: of a checkpoint of the original, "
-            f"`python -m m2bert.checkpoint {path} FOLDER` makes one"
+            f"{path} holds no model: there is no {CONFIG_FILE} in it, nor in its folders "
+            f"{' and '.join(MODELS_OF_A_RUN)} if it is that of a run"
         )
-    if not path.exists():
-        shipped = model_in(SHIPPED_MODELS / path) if len(path.parts) == 1 else None
-        if shipped:
-            return shipped
+    shipped = model_in(SHIPPED_MODELS / path) if len(path.parts) == 1 else None
+    if not shipped:
         raise UserError(f"there is no folder {path}")
-    raise UserError(
-        f"{path} holds no model: there is no {CONFIG_FILE} in it, nor in its folders "
-        f"{' and '.join(MODELS_OF_A_RUN)} if it is that of a run"
-    )
+    return shipped
 
 
 def model_in(path: Path) -> Path | None:
@@ -198,10 +179,31 @@ def model_in(path: Path) -> Path | None:
     return next((folder for folder in places if (folder / CONFIG_FILE).is_file()), None)
 
 
+def not_a_folder(path: Path) -> UserError:
+    """The error for a file in place of a model folder."""
+    if path.suffix == ".ckpt":
+        advice = f"convert it with `python -m m2bert.checkpoint {path} FOLDER`"
+    elif (path.parent / CONFIG_FILE).is_file():
+        advice = f"give its folder, {path.parent}"
+    else:
+        advice = f"give a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+    return UserError(f"{path} is a file, not a model folder: {advice}")
+
+
 # config.json ---------------------------------------------------------------------------------
 
 
-def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict]:
+def _header(architecture: str) -> dict:
+    """The first entries of `config.json`."""
+    return {
+        "format_version": 1,
+        "model_type": "m2bert",
+        "architectures": [architecture],
+        "vocabulary": VOCABULARY,
+    }
+
+
+def read_config(folder: Path, readable: Iterable[str]) -> tuple[str, dict]:
     """Read a folder's `config.json`: the architecture, and the entries that it is built from.
 
     Raises `UserError` if it is damaged, of another format or vocabulary, or not of one of the
@@ -209,35 +211,18 @@ def read_config(folder: Path, readable: Mapping[str, object]) -> tuple[str, dict
     """
     path = folder / CONFIG_FILE
     entries = read_json(path)
-    model_type = entries.pop("model_type", None)
-    if model_type != MODEL_TYPE:
-        raise UserError(
-            f"{path} is of a model of the type {model_type!r}: only {MODEL_TYPE!r} is read here"
-        )
-    version = entries.pop("format_version", None)
-    if version != MODEL_FORMAT:
-        raise UserError(
-            f"{path} has format version {version}, this code reads {MODEL_FORMAT}: "
-            "use the release that wrote it"
-        )
-    vocabulary = {"vocabulary": entries.pop("vocabulary", None)}
-    if differing := differences(vocabulary, {"vocabulary": VOCABULARY}):
-        changes = "; ".join(f"{name} {theirs!r}, not {ours!r}" for name, theirs, ours in differing)
-        raise UserError(
-            f"{path} is of a model of another vocabulary of notes, which cannot be read here "
-            f"({changes})"
-        )
-    named = entries.pop("architectures", None)
-    architecture = next((name for name in ARCHITECTURES if named == [name]), None)
-    if architecture is None:
-        raise UserError(
-            f"{path} names no model that this code knows (architectures must be one of "
-            f"{', '.join(ARCHITECTURES)})"
-        )
+    architecture = (entries.get("architectures") or [""])[0]
+    for name, ours in _header(architecture).items():
+        if (theirs := entries.pop(name, None)) != ours:
+            raise UserError(
+                f"{path} has {name.replace('_', ' ')} {theirs!r}, not {ours!r}: it is not a model "
+                "of this release of M2BERT"
+            )
     if architecture not in readable:
+        what = ARCHITECTURES.get(architecture, "an unknown kind of model")
         wanted = " or ".join(ARCHITECTURES[name] for name in readable)
         raise UserError(
-            f"{folder} holds {ARCHITECTURES[architecture]}, which "
-            f"{architecture}.from_pretrained reads; {wanted} is needed here"
+            f"{folder} holds {what}, which {architecture}.from_pretrained reads; {wanted} is "
+            "needed here"
         )
     return architecture, entries

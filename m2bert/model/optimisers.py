@@ -14,7 +14,7 @@ Tensors = list[Tensor]
 
 
 class Adam(torch.optim.Optimizer):
-    """What both optimisers keep: running averages of every weight's gradient and of its square."""
+    """Running averages of every weight's gradient and of its square."""
 
     betas: ClassVar[tuple[float, float]]
     eps: ClassVar[float]
@@ -47,7 +47,7 @@ class Adam(torch.optim.Optimizer):
             self.update(weights, gradients, averages, squares, group)
 
     def betas_at(self, step: int) -> tuple[float, float]:
-        """How much of each average stays at a step, counted from 1."""
+        """The decay rates of the averages at a step, counted from 1."""
         return self.betas
 
     def update(
@@ -61,7 +61,7 @@ class StableAdamW(Adam):
     """AdamW whose step shrinks, tensor by tensor, when gradients outgrow their running square.
 
     With step t, b' = (b - b^t) / (1 - b^t) for both betas (so that the averages need no further
-    bias correction) and, a tensor at a time,
+    bias correction) and, per tensor,
 
         m = b1' m + (1 - b1') g          v = b2' v + (1 - b2') g^2
         lr' = lr / max(1, sqrt(mean(g^2 / max(v, eps^2))))
@@ -94,8 +94,8 @@ class StableAdamW(Adam):
         torch._foreach_sub_(weights, updates)
 
     def sizes_of(self, weights: Tensors) -> Tensor:
-        """Numbers of each weight, (weights,) int64 on their device. Kept: the host would wait for
-        the device to make it again at every step."""
+        """Numbers of each weight, (weights,) int64 on their device. Cached: creating
+        it makes the host wait for the device."""
         if self.sizes is None or len(self.sizes) != len(weights):
             self.sizes = torch.tensor([w.numel() for w in weights], device=weights[0].device)
         return self.sizes
@@ -118,7 +118,7 @@ class AdamW(Adam):
         w = w - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)
         w = w - lr weight_decay w
 
-    torch's adds eps after the bias correction and decays first, which is not the same.
+    torch's AdamW differs: it adds eps after the bias correction and decays first.
     """
 
     betas, eps = (0.9, 0.999), 1e-6

@@ -1,8 +1,6 @@
-"""The original's checkpoints, read and written. Nothing here can run code: they are read by torch's
-reader of weights."""
+"""The original's checkpoints, read and written. No code in them can run."""
 
 import pickle
-import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,122 +12,102 @@ from m2bert.base.errors import UserError
 from m2bert.base.files import replacing, stand_in
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
-from m2bert.model.tensors import load_strictly, with_prefix, without_weights
+from m2bert.model.tensors import load_strictly, without_weights
 from m2bert.notes.cp import FIELDS
 
-HEADS_PREFIX = "mask_lm."
+PUBLISHED_FILE = "model_best.ckpt"
 FINAL_NORM = "note_bert1.final_norm.weight"
 """A tensor of the original's checkpoints that was never trained and that nothing reads: it is
 dropped on reading and written as ones."""
-PUBLISHED_FILE = "model_best.ckpt"
 
-_FIGURES = {
+_HEADS_PREFIX = "mask_lm."
+_HEAD_WIDTH = 64
+
+_METRICS: dict[str, tuple[str, Any]] = {
     "epoch": ("epoch", 0),
     "best_acc": ("score", 0.0),
     "valid_acc": ("valid_acc", [0.0] * len(FIELDS)),
     "valid_loss": ("valid_loss", 0.0),
     "train_loss": ("train_loss", 0.0),
 }
-"""Figures in the original's checkpoints, what records call them, and what is written for those that
-a record lacks."""
+"""Metrics by their names in the original's checkpoints: their names in records, and what is written
+if a record lacks them."""
 
 
-def convert_published(
+def load_published(
     path: Path | str, attention_heads: int | None = None
 ) -> tuple[M2BertForPreTraining, dict]:
-    """Make a model of a `.ckpt` of the original, of the size and kind that its tensors say.
+    """Read a `.ckpt` of the original's pre-training. Its tensors give the model's size and kind.
 
-    attention_heads: their number, which no tensor says; None takes that of the preset of this size.
-    Returns the model and the figures of `read_published`.
+    attention_heads: their number, which the tensors do not give; by default one per 64 units of
+        width, as in all presets.
+    Returns the model, in evaluation mode, and those of epoch, score, valid_acc, valid_loss and
+    train_loss that the file has.
     """
-    tensors, figures = read_published(path)
-    config = _config_of(tensors, path, attention_heads)
-    model = without_weights(lambda: M2BertForPreTraining(config))
-    load_strictly(model, tensors, path, "it may be incomplete")
-    return model.float().eval(), figures
-
-
-def _config_of(
-    tensors: dict[str, Tensor], path: Path | str, attention_heads: int | None
-) -> M2BertConfig:
-    backbone = with_prefix(tensors, BACKBONE_PREFIX)
-    layers = re.findall(r"note_bert1\.layers\.(\d+)\.", " ".join(backbone))
+    checkpoint = _read(path)
     try:
-        sizes = {
-            "hidden_size": backbone["in_linear.weight"].shape[0],
-            "intermediate_size": backbone["note_bert1.layers.0.mlp.Wo.weight"].shape[1],
-            "num_hidden_layers": 1 + max(map(int, layers)),
-        }
-    except (KeyError, IndexError) as error:
-        raise UserError(
-            f"{path} is no checkpoint of the original: its tensors do not tell the model's size "
-            f"({error})"
-        ) from error
-    # the pianoroll's head comes after those of the fields
-    outputs = len(tensors.get(f"{HEADS_PREFIX}proj.{len(FIELDS)}.bias", ()))
-    kinds = [k for k in PIANOROLL_BINS if M2BertConfig(pianoroll=k).pianoroll_width == outputs]
-    if not kinds:
-        raise UserError(
-            f"{path} has a pianoroll head of {outputs} outputs, which no kind of it has"
-        )
-    alike = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
-    if not alike and attention_heads is None:
-        raise UserError(
-            f"{path} is of no preset's size ({sizes['num_hidden_layers']} layers of width "
-            f"{sizes['hidden_size']}), and its tensors do not tell the number of attention heads: "
-            "give it with --num_attention_heads"
-        )
-    preset = alike[0] if alike else M2BertConfig()
-    attention_heads = attention_heads or preset.num_attention_heads
-    try:
-        return replace(preset, **sizes, pianoroll=kinds[0], num_attention_heads=attention_heads)
-    except ValueError as error:
-        raise UserError(f"{path} is of no such model: {error}") from error
-
-
-def read_published(path: Path | str) -> tuple[dict[str, Tensor], dict]:
-    """Read a `.ckpt` of the original's pre-training with torch's reader for weights, which runs no
-    code.
-
-    Returns the tensors by the names of `M2BertForPreTraining`, and those figures that it has by our
-    names: epoch, score, valid_acc, valid_loss, train_loss. The state of its optimiser is not used:
-    the original does not resume either.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no checkpoint {path}") from error
-    except pickle.UnpicklingError as error:
-        if what := stand_in(path):
-            raise UserError(f"{path} is no checkpoint: {what}") from error
-        raise UserError(
-            f"{path} is no torch checkpoint of weights alone and was not read: what else it holds "
-            "could run code"
-        ) from error
-    except Exception as error:  # the reader raises whatever other bytes lead it to
-        reason = str(error) or type(error).__name__
-        raise UserError(f"{path} is no readable torch checkpoint ({reason})") from error
-    if not (isinstance(checkpoint, dict) and {"state_dict", "mask_lm"} <= checkpoint.keys()):
-        raise UserError(
-            f"{path} is no pre-training checkpoint of the original: "
-            "it lacks the keys state_dict and mask_lm"
-        )
-    for part in ("state_dict", "mask_lm"):
-        weights = checkpoint[part]
-        if not (isinstance(weights, dict) and all(map(torch.is_tensor, weights.values()))):
-            raise UserError(f"{path} is no checkpoint of the original: {part} is not all tensors")
-    tensors = {BACKBONE_PREFIX + name: t for name, t in checkpoint["state_dict"].items()}
-    tensors |= {HEADS_PREFIX + name: t for name, t in checkpoint["mask_lm"].items()}
-    tensors.pop(BACKBONE_PREFIX + FINAL_NORM, None)
-    try:
-        figures: dict[str, Any] = {
+        tensors = {BACKBONE_PREFIX + name: t for name, t in checkpoint["state_dict"].items()}
+        tensors |= {_HEADS_PREFIX + name: t for name, t in checkpoint["mask_lm"].items()}
+        tensors.pop(BACKBONE_PREFIX + FINAL_NORM, None)
+        sizes, pianoroll = _sizes(tensors)
+        record: dict[str, Any] = {
             ours: torch.as_tensor(checkpoint[theirs], dtype=torch.float64).tolist()
-            for theirs, (ours, _) in _FIGURES.items()
+            for theirs, (ours, _) in _METRICS.items()
             if theirs in checkpoint
         }
-        return tensors, figures | {"epoch": int(figures.get("epoch", 0))}
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} has figures that are no numbers ({error})") from error
+        record["epoch"] = int(record.get("epoch", 0))
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a pre-training checkpoint of the original, or is incomplete"
+        ) from error
+    config = _config(path, sizes, pianoroll, attention_heads)
+    model = without_weights(lambda: M2BertForPreTraining(config))
+    load_strictly(model, tensors, path, "it may be incomplete")
+    return model.float().eval(), record
+
+
+def _read(path: Path | str) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = stand_in(path) or "it holds more than weights, which could run code"
+        raise UserError(f"{path} is not a checkpoint and was not read: {reason}") from error
+    except Exception as error:  # depends on the bytes
+        raise UserError(f"{path} is not a checkpoint, or is damaged") from error
+
+
+def _sizes(tensors: dict[str, Tensor]) -> tuple[dict[str, int], str]:
+    """The model's sizes, as `M2BertConfig` names them, and its kind of pianoroll."""
+    encoder = f"{BACKBONE_PREFIX}note_bert1.layers."
+    sizes = {
+        "hidden_size": tensors[f"{BACKBONE_PREFIX}in_linear.weight"].shape[0],
+        "intermediate_size": tensors[f"{encoder}0.mlp.Wo.weight"].shape[1],
+        "num_hidden_layers": sum(name.endswith(".mlp.Wo.weight") for name in tensors),
+    }
+    outputs = len(tensors.get(f"{_HEADS_PREFIX}proj.{len(FIELDS)}.bias", ()))  # after the fields'
+    kinds = {M2BertConfig(pianoroll=kind).pianoroll_width: kind for kind in PIANOROLL_BINS}
+    return sizes, kinds[outputs]
+
+
+def _config(
+    path: Path | str, sizes: dict[str, int], pianoroll: str, attention_heads: int | None
+) -> M2BertConfig:
+    width = sizes["hidden_size"]
+    if not attention_heads and width % _HEAD_WIDTH:
+        raise UserError(
+            f"{path} has a width of {width}, from which the number of attention heads does not "
+            f"follow: give it to `python -m m2bert.checkpoint {path} FOLDER --num_attention_heads`"
+        )
+    of_size = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
+    try:
+        return replace(
+            *(of_size[:1] or [M2BertConfig()]),  # for dropout
+            **sizes,
+            pianoroll=pianoroll,
+            num_attention_heads=attention_heads or width // _HEAD_WIDTH,
+        )
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:
@@ -140,9 +118,9 @@ def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) 
     backbone = dict(model.backbone.state_dict())
     backbone[FINAL_NORM] = torch.ones(model.config.hidden_size)
     heads = {f"proj.{name}": t for name, t in model.mask_lm["proj"].state_dict().items()}
-    figures = {theirs: record.get(ours, lack) for theirs, (ours, lack) in _FIGURES.items()}
+    metrics = {theirs: record.get(ours, default) for theirs, (ours, default) in _METRICS.items()}
     weights = {"state_dict": backbone, "mask_lm": heads}
-    checkpoint = figures | weights | {"optimizer": {"state": {}, "param_groups": []}}
+    checkpoint = metrics | weights | {"optimizer": {"state": {}, "param_groups": []}}
     with replacing(path) as temporary:
         try:
             torch.save(checkpoint, temporary)

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from transformers import ModernBertModel
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import fault, replacing
+from m2bert.base.files import replacing, stand_in
 from m2bert.model.optimisers import Adam
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
 def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> None:
-    """Write tensors and a JSON record as one file, which a reader finds whole or not at all."""
+    """Write tensors and a JSON record as one file, which a reader finds complete or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         temporary.touch()
@@ -34,33 +34,27 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
     """Read what `save_tensors` wrote: the tensors by name, and the record.
 
-    The tensors are memory-mapped: their numbers are read when they are used first. Raises
+    The tensors are memory-mapped: their numbers are read when they are first used. Raises
     `UserError` if the file is missing, damaged or of another kind.
     """
     try:
         with safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {}).get("record", "{}"))
-            if not isinstance(record, dict):
-                raise ValueError("its record is no JSON object")
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
-    except OSError as error:  # its own words name no file
-        raise UserError(f"{path} cannot be read ({error})") from error
-    except (SafetensorError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged or no safetensors file ({fault(path, error)}): restore it, or "
-            "remove it"
-        ) from error
+    except (OSError, SafetensorError, ValueError) as error:
+        reason = stand_in(path) or "it is damaged, or not a safetensors file"
+        raise UserError(f"{path} cannot be read ({reason}): restore it, or remove it") from error
 
 
 # Tensors and models --------------------------------------------------------------------------
 
 
 def without_weights(build: Callable[[], Model]) -> Model:
-    """The model that `build` makes, on torch's "meta" device: its weights have names and shapes but
-    no numbers yet, as drawing random ones takes seconds. Only the tables of rotary angles, which no
-    file holds, are computed."""
+    """The model that `build` makes, on torch's "meta" device: its weights have shapes but no
+    numbers yet, as drawing random ones takes seconds. The tables of rotary angles, which no file
+    holds, are computed."""
     with torch.device("meta"):
         model = build()
     for module in model.modules():
@@ -80,19 +74,16 @@ def load_strictly(
     source: Path | str,
     advice: str = "choose the --preset and --pianoroll that it was trained with",
 ) -> None:
-    """Copy `tensors` into `module`; a module that was built `without_weights` takes them as they
-    are.
+    """Copy `tensors` into `module`; one that was built `without_weights` takes them as they are.
 
-    Raises `UserError` unless names and shapes are exactly the module's. advice: what the user can
-    do about it.
+    Raises `UserError`, with `advice` to the user, unless names and shapes are the module's.
     """
-    wanted = module.state_dict()
-    problems = [f"{name} is missing" for name in sorted(wanted.keys() - tensors.keys())]
-    problems += [f"{name} is unknown" for name in sorted(tensors.keys() - wanted.keys())]
-    problems += [
-        f"{name} is {tuple(tensors[name].shape)} where {tuple(wanted[name].shape)} is needed"
-        for name in sorted(wanted.keys() & tensors.keys())
-        if tensors[name].shape != wanted[name].shape
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    problems = [
+        f"{name} is {found.get(name, 'missing')}, not {wanted.get(name, 'part of it')}"
+        for name in sorted(wanted.keys() | found.keys())
+        if wanted.get(name) != found.get(name)
     ]
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -103,21 +94,20 @@ def load_strictly(
     module.load_state_dict(tensors, assign=without_numbers)
 
 
-def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
+def check_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
     """Raise `UserError` if a tensor holds NaN or infinity."""
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise UserError(
                 f"{source} cannot be used: {name} holds numbers that are not finite; restore the "
-                "file, or train the model anew"
+                "file, or retrain the model"
             )
 
 
 # The state of a training ---------------------------------------------------------------------
 
 MOST_TIME_SAVING = 0.05
-"""Share of a run's time that saving may take: where it would take more at the end of an epoch, the
-state is not saved there."""
+"""The greatest fraction of a run's time that saving its state at the ends of epochs may take."""
 
 WEIGHT = "weight."
 
@@ -143,16 +133,16 @@ def _averages(model: nn.Module, optimiser: Adam) -> dict[str, Tensor]:
 def unpack_state(
     tensors: dict[str, Tensor], model: nn.Module, optimiser: Adam, steps: int, source: Path
 ) -> None:
-    """Put what `pack_state` gave after `steps` steps into model and optimiser.
+    """Put the result of `pack_state` after `steps` steps into model and optimiser.
 
     Raises `UserError` if it is not the state of such a model; `source` is the file it is from.
     """
-    advice = "restore it, or remove it to begin anew"
+    advice = "restore it, or remove it to start over"
     load_strictly(model, with_prefix(tensors, WEIGHT), source, advice)
     try:
         for name, average in _averages(model, optimiser).items():
             average.copy_(tensors[name])
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"{source} is not the state of such a run ({error}): {advice}") from error
+        raise UserError(f"{source} is not the state of such a run: {advice}") from error
     for group in optimiser.param_groups:
         group["step"] = steps

@@ -14,6 +14,7 @@ from m2bert.base.recipes import refuse_long_warmup
 from m2bert.base.stop import Stop
 from m2bert.model.config import preset, with_dropout
 from m2bert.model.encoder import M2BertForPreTraining, published_parameter_count
+from m2bert.model.folder import write_card
 from m2bert.model.pretrained import checksum_of_weights, load_initial_weights
 from m2bert.model.tensors import MOST_TIME_SAVING
 from m2bert.notes.cp import FIELDS
@@ -352,6 +353,7 @@ class PretrainingRun:
         say, folder, history = self.processes.say, self.args.save_dir, self.progress.history
         best = self.progress.best
         assert best is not None  # a finished run has epochs
+        write_card(folder / "model_best")
         drawn = draw_curves(history, folder / "curves.png")
         say(
             f"Finished: {len(history)} epochs, the best was epoch {best['epoch']} "

@@ -1,5 +1,3 @@
-"""Numbers of the command line."""
-
 import argparse
 
 import pytest
@@ -18,7 +16,7 @@ from m2bert.base.arguments import count, not_negative, positive, seed, share, wh
         (positive, {"1e-3": 1e-3}, ["0", "inf", "nan"]),
     ],
 )
-def test_numbers_have_limits(convert, good, bad):
+def test_converters_of_numbers_have_limits(convert, good, bad):
     assert {text: convert(text) for text in good} == good
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError):

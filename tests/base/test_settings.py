@@ -21,6 +21,9 @@ def test_a_folder_is_for_the_settings_that_it_was_begun_with(tmp_path):
             check(folder, other, "--save_dir")
     assert json.loads((folder / "settings.json").read_text())["model"]["layers"] == 2
 
+    with pytest.raises(UserError, match="holds a run of another kind: use another --save_dir"):
+        refuse_other_settings(folder, {"datasets": ["mine"], "songs": 3, "lr": 0.1}, "--save_dir")
+
 
 def test_differences_are_named_with_both_values():
     before = {"same": 1, "gone": 2, "inner": {"a": 3, "b": {"c": 4}}}

@@ -17,7 +17,7 @@ from tests.helpers.task_files import SMALL, write_checkpoint
 @pytest.mark.parametrize("name", ["melody", "composer"])
 def test_a_gpu_gets_the_same_encoder_and_a_head_of_its_own(tmp_path, name):
     """It is built on the CPU in both cases; on a GPU without an encoder of random weights."""
-    backbone = load_backbone(write_checkpoint(tmp_path), SMALL)
+    backbone = load_backbone(write_checkpoint(tmp_path))
     kept = copy.deepcopy(backbone.tensors)
     args = argparse.Namespace(index_layer=12)
     models = []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from m2bert.model import attention
 
 
-def slow_local_attention(query, key, value, real, reach):
+def reference_local_attention(query, key, value, real, reach):
     """A loop over notes: each looks at the real notes within reach, and at itself."""
     out = torch.zeros_like(query)
     for row in range(query.shape[0]):
@@ -25,12 +25,12 @@ def slow_local_attention(query, key, value, real, reach):
     lengths=st.lists(st.integers(1, 40), min_size=2, max_size=2),
     padded=st.booleans(),
 )
-def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded):
+def test_block_attention_equals_the_reference(notes, reach, lengths, padded):
     generator = torch.Generator().manual_seed(notes * 100 + reach)
     query, key, value = torch.randn(3, 2, 2, notes, 4, generator=generator)
     real = torch.arange(notes) < torch.tensor(lengths)[:, None]
     real = real if padded else torch.ones(1, notes, dtype=torch.bool).expand(2, -1)
-    expected = slow_local_attention(query, key, value, real, reach)
+    expected = reference_local_attention(query, key, value, real, reach)
     rows = real if padded else real[:1]
     blocks = attention.block_mask(rows, reach).expand(2, -1, -1, -1, -1)
     for mask in (blocks, attention.band_mask(rows, reach)):
@@ -40,8 +40,7 @@ def test_blocks_give_what_a_loop_over_notes_gives(notes, reach, lengths, padded)
 
 
 @given(notes=st.integers(1, 12), lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4))
-def test_sequences_are_real_notes_and_padding(notes, lengths):
-    """What FlashAttention reads: every note lies in one sequence, with its like in its row."""
+def test_sequence_bounds_separate_notes_and_padding(notes, lengths):
     lengths = torch.tensor(lengths).clamp(max=notes)
     real = torch.arange(notes) < lengths[:, None]
     bounds = attention.sequence_bounds(torch.zeros(len(lengths), notes, 1), real)
@@ -54,25 +53,25 @@ def test_sequences_are_real_notes_and_padding(notes, lengths):
     assert torch.equal(together, kind[:, None] == kind)
 
 
-def test_kernels_are_named():
+def test_kernels_names_three_kernels():
     found = attention.kernels(torch.device("cpu"), "fp32")
     assert found.keys() == {"global", "global, padded", "local"}
     assert not any("cudnn" in name for name in found.values())
 
 
-def test_dropout_falls_on_attention_in_blocks():
+def test_block_attention_has_dropout():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, 256, 8)
     mask = attention.additive(
         attention.block_mask(torch.ones(1, 256, dtype=torch.bool), 64), query.dtype
     )
-    drawn = [attention.block_attention(query, key, value, mask, 0.5, 0.01) for _ in range(200)]
+    drawn = [attention.block_attention(query, key, value, mask, 0.5, 0.01) for _ in range(80)]
     exact = attention.block_attention(query, key, value, mask, 0.0, 0.01)
     assert not torch.allclose(drawn[0], exact, atol=1e-2)
-    torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.06, rtol=0)
+    torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.1, rtol=0)
 
 
 @pytest.mark.parametrize(("notes", "shape"), [(192, (1, 1, 192, 192)), (193, (2, 4, 1, 64, 192))])
-def test_full_attention_is_left_to_short_segments(notes, shape):
+def test_attention_masks_are_in_blocks_for_long_segments(notes, shape):
     masks = attention.attention_masks(torch.zeros(2, notes, 8), None, 64)
     assert masks["sliding_attention"].shape == shape

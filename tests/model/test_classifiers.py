@@ -24,7 +24,7 @@ def numbered(classes: int) -> list[str]:
     return [str(label) for label in range(classes)]
 
 
-# The original's figures ------------------------------------------------------------------------
+# The original's numbers ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def mean_loss(logits, notes, labels, loss_on: str = "notes") -> torch.Tensor:
 
 
 @golden_unpublished
-def test_note_head_its_losses_and_three_optimiser_steps_are_the_originals(golden, heads, expected):
+def test_note_classifier_losses_and_three_steps_equal_the_original(golden, heads, expected):
     classifier = NoteClassifier(GOLDEN_CONFIG, numbered(len(heads["token_bias"])))
     classifier.eval()  # without dropout
     classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
@@ -75,7 +75,7 @@ def test_note_head_its_losses_and_three_optimiser_steps_are_the_originals(golden
 
 
 @golden_unpublished
-def test_piece_head_is_the_originals(heads, expected):
+def test_piece_classifier_equals_the_original(heads, expected):
     classifier = PieceClassifier(GOLDEN_CONFIG, numbered(len(heads["seq_bias"]))).eval()
     classifier.backbone.load_state_dict(golden_model().backbone.state_dict())
     classifier.attention["ws1"].weight.data = heads["seq_ws1"]
@@ -93,7 +93,7 @@ def test_piece_head_is_the_originals(heads, expected):
 
 
 @pytest.mark.parametrize("index_layer", [9, 10, 11, 12])
-def test_a_head_reads_the_chosen_layer(index_layer):
+def test_classifier_reads_the_chosen_layer(index_layer):
     classifier = NoteClassifier(SMALL, numbered(5), index_layer).eval()
     notes = small_segments()
     real = notes[..., 0] != PAD[0]
@@ -102,7 +102,7 @@ def test_a_head_reads_the_chosen_layer(index_layer):
     torch.testing.assert_close(classifier(notes)[real], expected_logits[real])
 
 
-def test_padding_changes_nothing_for_notes_and_something_for_pieces():
+def test_padding_affects_classifiers_of_pieces_only():
     notes = small_segments(count=1)
     notes[:, 12:] = torch.tensor(PAD, dtype=torch.uint8)
     torch.manual_seed(0)
@@ -112,7 +112,7 @@ def test_padding_changes_nothing_for_notes_and_something_for_pieces():
     assert not torch.allclose(by_piece(notes), by_piece(short), atol=1e-4)
 
 
-def test_pooling_is_a_weighted_mean_of_states_for_every_aspect():
+def test_piece_classifier_pools_weighted_means_of_states():
     classifier = PieceClassifier(SMALL, numbered(3)).eval()
     notes = small_segments(count=2)
     states = classifier.backbone(notes)
