@@ -68,6 +68,6 @@ SMCBenchmark
   bash scripts/finetune_modernbert_script.sh runs/mine data/finetune --recipe small
 or label your own song, in seconds and without training
   python -m m2bert.annotate ${1:-your_song.mid}
-The bundled models know pop and classical piano music best. annotated/ then has a page with the
+The bundled models were trained on pop arrangements, scores and piano music. annotated/ then has a page with the
 labels (open annotated/$(basename "${1:-your_song.mid}" | sed 's/\.[^.]*$//').html), a picture, tables and MIDI files.
 END
