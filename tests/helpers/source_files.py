@@ -1,4 +1,4 @@
-"""Sources of the benchmark in miniature, made up, for tests."""
+"""Miniature sources of the benchmark."""
 
 import pickle
 import zipfile
@@ -87,7 +87,7 @@ def write_orch(folder: Path) -> None:
 
 
 def write_augnet(folder: Path) -> None:
-    """A piece a split: a pickup of a quarter, a bar with a tie into the next, a grace note."""
+    """A piece per split: a pickup of a quarter, a tie over a bar line, a grace note."""
     tie = '<tie type="start"/>', '<tie type="stop"/>'
     measures = (
         f'<measure number="0" implicit="yes">{ATTRIBUTES}{note("G", 2)}</measure>'
@@ -109,7 +109,7 @@ def write_augnet(folder: Path) -> None:
 
 
 def write_pm2s(folder: Path) -> None:
-    """A performance a split, with a beat at 0.02 s, too early for the original."""
+    """A performance per split, with a beat at 0.02 s, too early for the original."""
     rows = ["performance_id,piece_id,source,split"]
     notes = np.array(
         [[60, 0.02, 0.5, 64], [64, 0.52, 0.5, 64], [62, 0.52, 0.5, 64], [65, 0.8, 0.5, 1]]
