@@ -23,7 +23,7 @@ BATCH_SIZE, LENGTH = 6, 64
 
 
 def gradients(processes: Processes, data_root: Path, accumulation_steps: int) -> dict[str, Tensor]:
-    """Gradients and metrics of four steps."""
+    """Gradients of four steps, and their metrics."""
     torch.manual_seed(0)
     trainer = Trainer(
         M2BertForPreTraining(preset("tiny")),
