@@ -1,3 +1,3 @@
-"""How fast is ...? One script a question; README.md has the figures."""
+"""Measurements of speed; README.md has the results."""
 
 import m2bert  # noqa: F401  (before torch: it chooses how torch allocates)

@@ -1,8 +1,8 @@
-"""What attention's kernels do on this GPU: which are chosen, whether they are right, how fast.
+"""Check torch's attention kernels on this GPU: which are chosen, their correctness and speed.
 
 python -m benchmarks.gpu_kernels [--out gpu_kernels.json]
 
-Every question is answered for itself; one that fails does not cost the others.
+The questions are independent; an error in one does not affect the others.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.gpu_step import difference
-from m2bert.base.devices import check_device, choose_device, choose_precision
+from m2bert.base.devices import choose_precision
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.files import write_text
 from m2bert.model import attention
@@ -32,26 +32,23 @@ CUDNN, FLASH, EFFICIENT = (
     SDPBackend.EFFICIENT_ATTENTION,
 )
 Answer = tuple[bool | None, str]
-"""Whether all is well (None: a fact, neither good nor bad), and a sentence."""
+"""Whether the check passed (None: a measurement without a verdict), and the result."""
 
 
 def main() -> None:
     show_lines_at_once()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("gpu_kernels.json"))
     args = parser.parse_args()
-    device = choose_device(args.cpu)
-    check_device(device)
+    device = torch.device("cuda")
     answers = []
     for ask in QUESTIONS:
         try:
-            is_well, text = ask(device) if device.type == "cuda" else (None, "needs a GPU")
-        except Exception as error:  # whatever it is, the other questions are asked
-            is_well, text = False, f"{type(error).__name__}: {str(error)[:300]}"
-        title = ask.__doc__.splitlines()[0] if ask.__doc__ else ask.__name__
-        answers.append({"question": title, "is_well": is_well, "answer": text})
-        print(f"{ {True: 'ok', False: 'BAD', None: 'fact'}[is_well]:<5} {title} {text}")
+            passed, text = ask(device)
+        except Exception as error:  # the other questions are asked
+            passed, text = False, f"{type(error).__name__}: {str(error)[:300]}"
+        answers.append({"question": ask.__doc__, "passed": passed, "answer": text})
+        print(f"{ {True: 'ok', False: 'BAD', None: 'fact'}[passed]:<5} {ask.__doc__} {text}")
         write_text(args.out, json.dumps(answers, indent=1) + "\n")
 
 
@@ -60,24 +57,24 @@ def which_kernels(device: torch.device) -> Answer:
     found = attention.kernels(device, choose_precision(None, device))
     with cudnn_allowed():
         otherwise = attention.kernels(device, choose_precision(None, device))
-    is_well = not any("cudnn" in kernel for kernel in found.values())
-    return is_well, f"{found}; with cuDNN {torch.backends.cudnn.version()} allowed: {otherwise}"
+    passed = not any("cudnn" in kernel for kernel in found.values())
+    return passed, f"{found}; with cuDNN {torch.backends.cudnn.version()} allowed: {otherwise}"
 
 
 def dropout_of_kernels(device: torch.device) -> Answer:
-    """Does dropout of 0.1 drop a tenth in every kernel?"""
-    found, is_well = [], True
+    """Does dropout of 0.1 drop 10 % in every kernel?"""
+    found, passed = [], True
     for kernel in (FLASH, EFFICIENT, CUDNN):
         q = torch.zeros(16, HEADS, 256, WIDTH, device=device, dtype=torch.bfloat16)
         v = torch.eye(256, WIDTH, device=device, dtype=q.dtype).expand_as(q)
         with cudnn_allowed(), sdpa_kernel(kernel):
             out = F.scaled_dot_product_attention(q, q, v, dropout_p=0.1)
-        # each of the first keys weighs 1/256 for every query, and is 0 where it was dropped
-        share, mean = (out == 0).float().mean().item(), 256 * out.float().mean().item()
-        right = abs(share - 0.1) < 0.003 and abs(mean - 1) < 0.02
-        is_well &= right or kernel is CUDNN  # which is not used
-        found.append(f"{kernel.name.lower()} drops {share:.4f}, mean of the rest x {mean:.4f}")
-    return is_well, "; ".join(found)
+        # each key has weight 1/256 for every query, and 0 where it was dropped
+        fraction, mean = (out == 0).float().mean().item(), 256 * out.float().mean().item()
+        right = abs(fraction - 0.1) < 0.003 and abs(mean - 1) < 0.02
+        passed &= right or kernel is CUDNN  # which is not used
+        found.append(f"{kernel.name.lower()} drops {fraction:.4f}, mean {mean:.4f}")
+    return passed, "; ".join(found)
 
 
 def gradient_of_masked_blocks(device: torch.device) -> Answer:
@@ -95,7 +92,7 @@ def gradient_of_masked_blocks(device: torch.device) -> Answer:
 
 
 def flash_windows(device: torch.device) -> Answer:
-    """Does FlashAttention with windows give what blocks give (M2BERT_LOCAL_ATTENTION=flash)?"""
+    """Does FlashAttention with windows equal blocks (M2BERT_LOCAL_ATTENTION=flash)?"""
     off: list[float] = []
     for rows, notes, shortest in ((2, 1024, 1024), (3, 1024, 300), (2, 960, 17), (1, 100, 100)):
         real = None
@@ -111,7 +108,7 @@ def flash_windows(device: torch.device) -> Answer:
     text = f"values and gradients within {max(off):.1e}; forward and backward of 12 x 1024 in "
     text += ", ".join(f"{1000 * s:.2f} ms ({way})" for way, s in seconds.items())
     if is_right and seconds["flash"] < seconds["blocks"]:
-        text += "; this turns it on: export M2BERT_LOCAL_ATTENTION=flash"
+        text += "; to use it: export M2BERT_LOCAL_ATTENTION=flash"
     return is_right, text
 
 
@@ -153,10 +150,10 @@ def global_layers(device: torch.device) -> Answer:
 
 
 def peak(device: torch.device) -> Answer:
-    """How fast are large matrix products, at once and when the clocks are up?"""
+    """How fast are large matrix products, at first and after warming up?"""
     found = [measure_peak(device, choose_precision(None, device)) for _ in range(3)]
     if None in found:
-        return None, "there is no room for them"
+        return None, "not enough memory"
     return found[0] > 0.9 * found[-1], ", ".join(f"{f / 1e12:.0f} TFLOP/s" for f in found)
 
 

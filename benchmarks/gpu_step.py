@@ -1,16 +1,14 @@
-"""How fast is the pre-training step on this GPU, and what does each part of it bring?
+"""Measure the pre-training step in all its forms.
 
 python -m benchmarks.gpu_step [--preset base] [--batch_sizes 12 24 48] [--steps 30]
 
-First compares the losses and gradients of every form of the step with those of the plain form on
-the CPU, then measures the forms that agree: a table is printed and, after every row, written as
-JSON.
+Losses and gradients of each form are first compared with those of the plain form on the CPU; only
+forms that agree are measured. Results are printed and, after every row, written as JSON.
 """
 
 import argparse
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,12 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from benchmarks import original_step
-from benchmarks.made_up_corpus import write_corpus
-from benchmarks.objectives import full_batch
-from m2bert.base.arguments import count
+from benchmarks.made_up_corpus import full_batch, made_up_songs
+from benchmarks.original_step import original_step
 from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import write_text
@@ -35,23 +30,18 @@ from m2bert.base.processes import Processes
 from m2bert.model import attention
 from m2bert.model.config import PRESETS, M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
-from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.figures import measure_peak
 from m2bert.pretraining.objectives import Objective
-from m2bert.pretraining.segments import Batches, Songs, draw_segments, load_batches
+from m2bert.pretraining.segments import Batches, Songs, draw_segments
 from m2bert.pretraining.step import Trainer
 
-LENGTH, SONGS, SONG_NOTES = 1024, 200, 3000
-WARM_UP = 5
-LARGEST_DIFFERENCE = {"fp32": 1e-4, "bf16": 3e-2}
-"""Of losses and gradients, relative to their norm: more is no rounding."""
+LENGTH, SONGS, WARM_UP = 1024, 200, 5
+TOLERANCE = {"fp32": 1e-4, "bf16": 3e-2}
+"""The greatest difference of losses and gradients, relative to their norm, that is rounding."""
 
 
 class Form(NamedTuple):
-    """How the step is computed: local attention in blocks, by FlashAttention, or over all pairs of
-    notes; and the mode of torch.compile, None without."""
-
-    local: str = "blocks"
+    local: str = "blocks"  # local attention: "blocks", "flash" or "all pairs"
     compile_mode: str | None = None
 
 
@@ -64,8 +54,8 @@ FORMS = {
     "flash, compiled": Form("flash", "default"),
 }
 
-SMALL = replace(PRESETS["tiny"], num_hidden_layers=2, dropout=0.0)
-"""What is compared: one global and one local layer."""
+COMPARED_MODEL = replace(PRESETS["tiny"], num_hidden_layers=2, dropout=0.0)
+"""With one global and one local layer."""
 
 CASES = {
     "2 x 1024": (2, 1024, False),
@@ -74,47 +64,64 @@ CASES = {
     "2 x 100, padded": (2, 100, True),
     "1 x 1024": (1, 1024, False),
 }
-"""Segments, notes of a segment, and whether the last one is padded."""
+"""Segments, notes per segment, and whether the last segment is padded."""
 
 
 def main() -> None:
     show_lines_at_once()
-    args = parse_arguments()
-    device = choose_device(args.cpu)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", choices=PRESETS, default="base")
+    parser.add_argument("--batch_sizes", type=int, nargs="+", default=[12, 24, 48])
+    parser.add_argument("--steps", type=int, default=30, help="measured steps")
+    parser.add_argument("--precision", choices=("fp32", "bf16"))
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("gpu_step.json"))
+    args = parser.parse_args()
+
+    device, config, songs = choose_device(args.cpu), PRESETS[args.preset], made_up_songs(SONGS)
     precision = choose_precision(args.precision, device)
-    songs = made_up_songs()
+    forms, cases = FORMS, CASES
+    if device.type == "cpu":  # compiling would take minutes
+        forms = {name: FORMS[name] for name in ("blocks", "all pairs")}
+        cases = {name: CASES[name] for name in ("2 x 100, padded",)}
     record: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "kernels": attention.kernels(device, precision),
         "preset": args.preset,
         "precision": precision,
+        "peak_flops": measure_peak(device, precision),
         "differences": {},
         "rows": [],
         "failed": [],
     }
-    on_cpu = {"blocks", "all pairs"}  # a check of this script; compiling would take minutes
-    forms = {n: f for n, f in FORMS.items() if device.type == "cuda" or n in on_cpu}
-    record["peak_flops"] = measure_peak(device, precision)
-    write = partial(write_record, args.out, record)
-    expected = {name: outcome(plain_trainer(), batch_of(songs, *of)) for name, of in CASES.items()}
-    setting = Setting(PRESETS[args.preset], songs, device, precision)
-    batches = [full_batch(songs, size) for size in args.batch_sizes]
+    batches = {name: batch_of(songs, *case) for name, case in cases.items()}
+    plain = new_trainer(COMPARED_MODEL, torch.device("cpu"), "fp32", Form(), lr=0.0)
+    expected = {name: outcome(plain, batch) for name, batch in batches.items()}
+    steps: list[tuple[str, Form, Callable]] = []
     for name, form in forms.items():
-        record["differences"][name] = found = compare(form, songs, device, expected)
-        print(verdict(name, found))
-        write()
-        if all(map(is_rounding, found.items())):
-            for batch in batches:
-                add_rows(record, steps_of(name, form, setting, batch), setting, batch, args.steps)
-                write()
-    for batch in batches:
-        add_rows(record, original_steps(setting, batch), setting, batch, args.steps)
-        write()
-    print(f"written to {args.out}")
-    wrong = [n for n, of in record["differences"].items() if not all(map(is_rounding, of.items()))]
+        record["differences"][name] = found = compare(form, device, batches, expected)
+        print(f"{name:<18}{verdict(found)}")
+        if not wrong_cases(found):
+            make = partial(new_trainer, config, device, precision, form)
+            steps.append((name, form, lambda batch, make=make: partial(take_step, make(), batch)))
+        write_record(args.out, record)
+    steps.append(("the original's step", Form(), partial(original_step, config, device=device)))
+    for size in args.batch_sizes:
+        batch = full_batch(songs, size, LENGTH)
+        for name, form, make_step in steps:
+            try:
+                with local_attention(form):
+                    row = {"step": name, **measure(make_step(batch), size, args.steps, device)}
+                record["rows"].append(row)
+                print(line(row, config, record["peak_flops"]))
+            except Exception as error:  # out of memory, for example; the other steps are measured
+                record["failed"].append(f"{size} x {LENGTH}, {name}: {describe(error)}")
+                print(record["failed"][-1])
+            write_record(args.out, record)
+    wrong = [name for name, found in record["differences"].items() if wrong_cases(found)]
     if wrong:
-        raise UserError(f"not measured, as they compute something else: {', '.join(wrong)}")
+        raise UserError(f"not measured, as the results differ: {', '.join(wrong)}")
     if record["failed"]:
         raise UserError(f"{len(record['failed'])} steps could not be measured")
 
@@ -123,74 +130,52 @@ def write_record(path: Path, record: dict) -> None:
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=PRESETS, default="base")
-    parser.add_argument("--batch_sizes", type=count, nargs="+", default=[12, 24, 48])
-    parser.add_argument("--steps", type=count, default=30, help="steps that are timed")
-    parser.add_argument("--precision", choices=("fp32", "bf16"))
-    parser.add_argument("--cpu", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("gpu_step.json"))
-    return parser.parse_args()
-
-
-def made_up_songs() -> Songs:
-    """A corpus of random notes; its files are gone when they have been mapped."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_corpus(Path(folder), "made_up", np.full(SONGS, SONG_NOTES))
-        return Songs([open_corpus(folder, "made_up")])
-
-
 # Comparing -----------------------------------------------------------------------------------
 
 
 def compare(
-    form: Form, songs: Songs, device: torch.device, expected: dict[str, list[Tensor]]
+    form: Form, device: torch.device, batches: dict[str, dict], expected: dict[str, list[Tensor]]
 ) -> dict[str, float | str]:
-    """The differences between a form and what is expected in every case, by case and precision, or
-    the error that it ends with."""
+    """The difference from `expected`, or the error, for each case and precision."""
     found: dict[str, float | str] = {}
-    # compiling takes long, so compiled forms are compared in the precision that training has alone
+    # training uses the compiled forms and FlashAttention in bf16 only
     precisions = ["fp32", "bf16"] if form in (FORMS["blocks"], FORMS["all pairs"]) else ["bf16"]
     for precision in precisions:
-        trainer = new_trainer(SMALL, device, precision, form, lr=0.0)
-        for name, case in CASES.items():
+        trainer = new_trainer(COMPARED_MODEL, device, precision, form, lr=0.0)
+        for name, batch in batches.items():
             try:
                 with local_attention(form):
-                    mine = outcome(trainer, batch_of(songs, *case), bool(form.compile_mode))
+                    mine = outcome(trainer, batch)
                 off = [difference(*pair) for pair in zip(mine, expected[name], strict=True)]
-                # a NaN would get lost in the greatest
+                # max() could lose a NaN
                 found[f"{name}, {precision}"] = max(off) if np.isfinite(off).all() else np.nan
-            except Exception as error:  # whatever it is, the other cases and forms go on
-                found[f"{name}, {precision}"] = described(error)
+            except Exception as error:  # the other cases are compared
+                found[f"{name}, {precision}"] = describe(error)
     return found
 
 
-def plain_trainer() -> Trainer:
-    """What the forms are compared with; `outcome` does not change it."""
-    return new_trainer(SMALL, torch.device("cpu"), "fp32", Form(), lr=0.0)
-
-
-def described(error: Exception) -> str:
+def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error)[:200]}"
 
 
-def verdict(name: str, found: dict[str, float | str]) -> str:
-    wrong = [f"{case}: {value}" for case, value in found.items() if not is_rounding((case, value))]
+def wrong_cases(found: dict[str, float | str]) -> list[str]:
+    return [
+        f"{case}: {value}"
+        for case, value in found.items()
+        # a NaN is not less
+        if isinstance(value, str) or not value < TOLERANCE[case.split()[-1]]
+    ]
+
+
+def verdict(found: dict[str, float | str]) -> str:
+    wrong = wrong_cases(found)
     if wrong:
-        return f"{name:<16} computes something else: {'; '.join(wrong)}"
-    greatest = max(value for value in found.values() if isinstance(value, float))
-    return f"{name:<16} equals the plain form on the CPU: within {greatest:.1e}"
-
-
-def is_rounding(found: tuple[str, float | str]) -> bool:
-    case, value = found
-    # a NaN is not less
-    return isinstance(value, float) and value < LARGEST_DIFFERENCE[case.split()[-1]]
+        return f"differs from the plain form on the CPU: {'; '.join(wrong)}"
+    return f"equals the plain form on the CPU (within {max(found.values()):.1e})"
 
 
 def batch_of(songs: Songs, rows: int, length: int, padded: bool) -> dict:
-    """A batch of the first notes of some songs; a padded one has a last segment of half the
+    """A batch of the first notes of some songs; of a padded one the last segment has half the
     length."""
     draws = draw_segments(np.arange(rows), songs.lengths[:rows], length, 0, epoch=1, shuffle=False)
     draws = draws[np.unique(draws["song"], return_index=True)[1]]
@@ -199,13 +184,12 @@ def batch_of(songs: Songs, rows: int, length: int, padded: bool) -> dict:
     return Batches(songs, draws, rows, length, mask_percent=0.3)[0]
 
 
-def outcome(trainer: Trainer, batch: dict, is_compiled: bool = False) -> list[Tensor]:
-    """Figures, and gradients of matrices, of a step that changes nothing, on the CPU. Of a graph
-    the first step is a warm-up, the second is recorded, and the third replays it. (The gradients of
-    norms are sums of what cancels out, and say little in bf16.)"""
-    for _ in range(3 if is_compiled else 1):
-        figures = take_step(trainer, batch)
-    return [figures.cpu(), *(w.grad.cpu() for w in trainer.weights if w.ndim > 1)]
+def outcome(trainer: Trainer, batch: dict) -> list[Tensor]:
+    """Metrics and gradients of a step with learning rate 0, on the CPU. Gradients of norms are
+    excluded: they are sums of terms that cancel, and imprecise in bf16."""
+    for _ in range(3 if trainer.is_compiled else 1):  # CUDA graphs: warm-up, capture, replay
+        metrics = take_step(trainer, batch)
+    return [metrics.cpu(), *(w.grad.cpu() for w in trainer.weights if w.ndim > 1)]
 
 
 def difference(found: Tensor, expected: Tensor) -> float:
@@ -228,60 +212,11 @@ def local_attention(form: Form) -> Iterator[None]:
 # Measuring -----------------------------------------------------------------------------------
 
 
-class Setting(NamedTuple):
-    config: M2BertConfig
-    songs: Songs
-    device: torch.device
-    precision: str
-
-
-Step = Callable[[], object]
-Steps = dict[str, tuple[Form, Callable[[], Step]]]
-"""By the row's name: how local layers are computed, and a function that makes the step."""
-
-
-def add_rows(record: dict, steps: Steps, setting: Setting, batch: dict, repeats: int) -> None:
-    """Measure some steps; one that fails (it needs more memory, say) does not cost the others."""
-    size = len(batch["notes"])
-    for name, (form, prepare) in steps.items():
-        try:
-            with local_attention(form):
-                row = measure(name, size, prepare(), repeats, setting.device)
-            record["rows"].append(row)
-            print(line(row, setting.config, record["peak_flops"]))
-        except Exception as error:
-            record["failed"].append(f"{size} x {LENGTH}, {name}: {described(error)}")
-            print(record["failed"][-1])
-
-
-def steps_of(name: str, form: Form, setting: Setting, batch: dict) -> Steps:
-    make = partial(new_trainer, setting.config, setting.device, setting.precision, form)
-    steps: Steps = {name: (form, lambda: partial(take_step, make(), batch))}
-    if name == "compiled":
-        prepare = partial(loading_step, make, setting.songs, batch)
-        steps["compiled, with its loader"] = (form, prepare)
-    return steps
-
-
-def original_steps(setting: Setting, batch: dict) -> Steps:
-    prepare = partial(original, setting.config, batch, setting.device)
-    return {
-        "the original's step": (Form(), partial(prepare, paced=False)),
-        "the original's step, its loader": (Form(), partial(prepare, paced=True)),
-    }
-
-
-def loading_step(make: Callable[[], Trainer], songs: Songs, batch: dict) -> Callable[[], object]:
-    trainer = make()
-    loaded = endless(songs, len(batch["notes"]), trainer.device)
-    return lambda: take_step(trainer, next(loaded))
-
-
 def new_trainer(
     config: M2BertConfig, device: torch.device, precision: str, form: Form, lr: float = 2e-5
 ) -> Trainer:
     torch.manual_seed(0)
-    torch.compiler.reset()  # else what was compiled for another batch would be made to fit this one
+    torch.compiler.reset()  # else graphs of earlier shapes would be generalised to this one
     return Trainer(
         M2BertForPreTraining(config),
         Objective(),
@@ -298,64 +233,37 @@ def take_step(trainer: Trainer, batch: dict) -> Tensor:
     return trainer.train_step(batch, step=0)
 
 
-def original(config: M2BertConfig, batch: dict, device: torch.device, paced: bool) -> Callable:
-    """The original computes in fp32, with tf32 products where a GPU has them."""
-    torch.manual_seed(0)
-    model = M2BertForPreTraining(config).to(device).train()
-    optimisers = original_step.optimisers_of(model)
-    prepared = original_step.prepare(batch)
-    loader = original_step.PacedLoader(prepared)
-
-    def step() -> None:
-        torch.set_float32_matmul_precision("medium")
-        original_step.train_step(model, optimisers, loader.next() if paced else prepared)
-        torch.set_float32_matmul_precision("highest")
-
-    return step
-
-
-def endless(songs: Songs, batch_size: int, device: torch.device):
-    """Batches through the real loader, epoch after epoch."""
-    epoch = 0
-    while True:
-        epoch += 1
-        draws = draw_segments(np.arange(SONGS), songs.lengths, LENGTH, 0, epoch, shuffle=True)
-        batches = Batches(songs, draws, batch_size, LENGTH, mask_percent=0.3)
-        yield from load_batches(batches, 0, workers=0, pin_memory=device.type == "cuda")
-
-
-def measure(name: str, batch_size: int, step: Callable, repeats: int, device: torch.device) -> dict:
-    """Seconds of a step, and the device's memory at its fullest."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    if device.type == "cuda":
+def measure(step: Callable, batch_size: int, repeats: int, device: torch.device) -> dict:
+    """Seconds of a step, and the peak of the GPU's memory."""
+    on_gpu = device.type == "cuda"
+    wait = torch.cuda.synchronize if on_gpu else lambda: None
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    for _ in range(min(WARM_UP, repeats)):
+    for _ in range(min(WARM_UP, repeats - 1)):
         step()
     wait()
     begin = perf_counter()
-    for _ in tqdm(range(repeats), name, leave=False, disable=None, ncols=80):
+    for _ in range(repeats):
         step()
-    issued = perf_counter() - begin  # until the host has nothing more to ask for
+    issued = perf_counter() - begin  # until the host has submitted all work
     wait()
     seconds = (perf_counter() - begin) / repeats
-    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
     return {
-        "step": name,
         "batch_size": batch_size,
         "seconds": seconds,
         "host_seconds": issued / repeats,
         "notes_per_second": batch_size * LENGTH / seconds,
-        "device_gigabytes": memory / 1e9,
+        "device_gigabytes": torch.cuda.max_memory_allocated() / 1e9 if on_gpu else 0.0,
     }
 
 
 def line(row: dict, config: M2BertConfig, peak: float | None) -> str:
-    text = f"{row['batch_size']:>3} x {LENGTH}  {row['step']:<32}"
+    text = f"{row['batch_size']:>3} x {LENGTH}  {row['step']:<22}"
     text += f"{1000 * row['seconds']:9.1f} ms  host {1000 * row['host_seconds']:9.1f} ms"
     text += f"{row['notes_per_second']:12,.0f} notes/s"
     if peak:
-        share = row["notes_per_second"] * training_flops_per_note(config, LENGTH) / peak
-        text += f"  {share:6.1%} of peak  {row['device_gigabytes']:6.1f} GB"
+        fraction = row["notes_per_second"] * training_flops_per_note(config, LENGTH) / peak
+        text += f"  {fraction:6.1%} of peak  {row['device_gigabytes']:6.1f} GB"
     return text
 
 

@@ -1,31 +1,39 @@
-"""Corpora of random notes, for benchmarks that need no music."""
+"""Corpora of random notes, for benchmarks without data."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from m2bert.notes.cp import ORDINARY_SIZES
+from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.corpus_writer import CorpusWriter
+from m2bert.pretraining.segments import Batches, Songs, draw_segments
 
-NOTES_PER_BAR = 12
-
-
-def song_lengths(songs: int, notes: int) -> np.ndarray:
-    """Notes of each song, (songs,) int64, in all `notes`: widely spread, as those of real music."""
-    weights = np.random.default_rng(0).lognormal(0, 0.8, songs)
-    ends = np.rint(np.cumsum(weights) / weights.sum() * (notes - songs)).astype(np.int64)
-    return np.diff(ends, prepend=0) + 1
+SONG_NOTES, NOTES_PER_BAR = 3000, 12
 
 
-def write_corpus(folder: Path, name: str, lengths: np.ndarray) -> None:
-    """Write songs of so many random notes each, in bars of twelve; what was interrupted goes on."""
+def write_corpus(folder: Path, name: str, songs: int) -> None:
     with CorpusWriter(folder, name, "random notes") as writer:
-        todo = range(writer.done, len(lengths))
-        for song in tqdm(todo, f"writing {name}", unit=" songs", leave=False, disable=None):
+        for song in range(songs):
             random = np.random.default_rng(song)
-            notes = random.integers(0, ORDINARY_SIZES, (lengths[song], 4), np.uint8)
-            place = np.arange(len(notes)) % NOTES_PER_BAR
+            notes = random.integers(0, ORDINARY_SIZES, (SONG_NOTES, 4), np.uint8)
+            place = np.arange(SONG_NOTES) % NOTES_PER_BAR
             notes[:, 0], notes[:, 1] = place > 0, place
             writer.add(f"{song:06}.mid", notes)
         writer.finish()
+
+
+def made_up_songs(songs: int) -> Songs:
+    """A corpus in memory-mapped files that are already deleted."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(Path(folder), "made_up", songs)
+        return Songs([open_corpus(folder, "made_up")])
+
+
+def full_batch(songs: Songs, segments: int, length: int) -> dict:
+    """A batch without padding."""
+    draws = draw_segments(
+        np.arange(len(songs)), songs.lengths, length, seed=0, epoch=1, shuffle=True
+    )
+    return Batches(songs, draws, segments, length, mask_percent=0.3)[0]

@@ -1,9 +1,9 @@
-"""How good are the models that come with the code, and what does bfloat16 cost?
+"""Score the bundled models, or other folders of models.
 
 python -m benchmarks.shipped_models --data_root data/finetune [--model models]
 
-Scores each model below `--model` on the whole test set of its task (of emotion: on fold 0, which it
-was not trained on), as fine-tuning does; two folders of models can be compared by running it twice.
+Each model below `--model` is scored as in fine-tuning, on the whole test set of its task (emotion:
+on fold 0, which the bundled model was not trained on).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How the benchmarks take times."""
+"""How the benchmarks measure time."""
 
 from collections.abc import Callable
 from statistics import median
@@ -9,10 +9,8 @@ RUNS = 3
 
 
 def median_seconds(step: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """The median over `RUNS` runs of how long a step takes, after one that does not count.
-
-    Returns seconds of one of the `repeats` of a run, and the step's last result.
-    """
+    """The median duration of a step over `RUNS` runs of `repeats` steps each, after one step for
+    warming up, and the result of the last step."""
     result = step()
     seconds = []
     for _ in range(RUNS):

@@ -1,5 +1,5 @@
-# Sourced by the scripts: which Python they run, where it finds the packages, and how arguments are
-# read. The folder that the user is in stays as it is, so that relative paths mean what they say.
+# Sourced by the scripts: chooses Python, sets its path, and reads arguments. The current folder is
+# not changed, so relative paths stay valid.
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PYTHONPATH="$repository${PYTHONPATH:+:$PYTHONPATH}"
 if [[ -x "$repository/.venv/bin/python" ]]; then
@@ -8,7 +8,7 @@ else
     PYTHON=python3
 fi
 
-# Not in setup.sh, which installs the packages.
+# setup.sh installs the packages.
 if [[ -z ${setting_up:-} ]] && ! "$PYTHON" - <<'END'
 import sys
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ then
     exit 1
 fi
 
-# split_arguments N ARGUMENT...: sets `folders` to at most N leading arguments that are no flags,
+# split_arguments N ARGUMENT...: sets `folders` to at most N leading arguments that are not flags,
 # and `flags` to the rest.
 split_arguments() {
     local most=$1
@@ -29,5 +29,5 @@ split_arguments() {
         folders+=("$1")
         shift
     done
-    flags=("$@") # expanded as ${flags[@]+"${flags[@]}"}, since old versions of bash take none as unset
+    flags=("$@") # expand as ${flags[@]+"${flags[@]}"}: in old versions of bash an empty array is unset
 }

@@ -1,18 +1,16 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/quickstart.sh [song.mid]
 #
-# With a MIDI file of your own it is annotated first, by the models that come with the code.
-#
-# Sets up .venv (once), then does the main job on synthetic music with the ordinary scripts: MIDI
-# files -> corpora -> a pre-trained tiny model -> the benchmark's twelve tasks, with and without
-# pre-training -> tables and an annotated song. Six minutes or so on two CPU cores; a GPU is used
-# when there is one. Everything goes to quickstart/ in the repository; a second run reuses what is
-# there.
+# Labels your MIDI file or score, if you name one, with the bundled models. Then runs all steps on
+# synthetic music with the ordinary scripts: MIDI files -> corpora -> a pre-trained tiny model -> the
+# benchmark's twelve tasks, with and without pre-training -> tables and a labelled song. About six
+# minutes on two CPU cores; a GPU is used if there is one. Everything goes to quickstart/ in the
+# repository; a second run reuses it. .venv is created once.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements.txt
 
 if [[ $# -gt 0 ]]; then
-    echo "== your song, annotated by the models of models/ -> $repository/annotated"
+    echo "== your song, labelled with the bundled models -> $repository/annotated"
     "$PYTHON" -m m2bert.annotate "$1" --out "$repository/annotated"
 fi
 
@@ -26,15 +24,14 @@ echo "== 2 of 7: MIDI -> corpora of CP notes -> $work/corpora"
 bash scripts/prepare_pretrain_data.sh "$work/midi" "$work/midi/lmd_matched" "$work/corpora"
 
 echo "== 3 of 7: pre-training of the tiny preset -> $work/pretrain"
-# Epochs of a few steps are not worth a process that reads ahead (--num_workers).
+# A background process (--num_workers) does not pay for epochs of a few steps.
 bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 50 \
     --max_seq_len 256 --lr 1e-3 --num_workers 0 --log_steps 110
 
-
-echo "== 4 of 7: labelled notes of the twelve tasks -> $work/finetune_data"
+echo "== 4 of 7: data of the twelve tasks -> $work/finetune_data"
 bash scripts/prepare_smc_benckmark.sh "$work/midi/smc" "$work/finetune_data"
 
-# One seed and few, small steps: enough to see the tasks being learnt.
+# One seed and few, small steps: enough to learn something.
 fine_tune() {
     bash scripts/finetune_modernbert_script.sh "$work/pretrain" "$work/finetune_data" \
         "$work/finetune_data" --seed 2021 --epochs 3 --batch_size 2 --lr 1e-3 "$@"
@@ -44,10 +41,10 @@ fine_tune --save_root "$work/finetune" --save_ckpt
 echo "== 6 of 7: the same from random weights -> $work/finetune_scratch"
 fine_tune --save_root "$work/finetune_scratch" --nopretrain
 
-echo "== What pre-training brought"
+echo "== The effect of pre-training"
 "$PYTHON" -m m2bert.results --compare "$work/finetune_scratch" "$work/finetune" --plot
 
-echo "== 7 of 7: a song annotated by these models -> $work/annotated"
+echo "== 7 of 7: a song labelled with these models -> $work/annotated"
 song=006
 "$PYTHON" -m m2bert.annotate "$work/midi/pop909_processed/test/$song.mid" \
     --model "$work/finetune" --out "$work/annotated"
@@ -56,18 +53,21 @@ cat <<END
 
 Made in $repository/$work:
   midi/               synthetic piano music in the published layouts; midi/smc/ has the labels
-  corpora/            the same as CP notes, 4 bytes a note
+  corpora/            the same as CP notes, 4 bytes per note
   pretrain/           the run: model_best/, log, metrics.jsonl, curves.png
   finetune_data/      segments and labels of the twelve tasks
-  finetune/           a result a run, results.md, comparison.md, plots/comparison.png
+  finetune/           one result per run, results.md, comparison.md, plots/comparison.png
   finetune_scratch/   the same without pre-training
   annotated/          a song with labels: open annotated/$song.html in a browser
-Next, with your own folder of MIDI files:
-  source .venv/bin/activate
+
+Next, after \`source .venv/bin/activate\` in $repository: pre-train on your music and fine-tune on
+SMCBenchmark
   python -m data_creation.prepare_pretrain --dataset mine --dataset_dir FOLDER --output_dir data/pretrain
   bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny --recipe small
-  python -m m2bert.annotate SONG.mid
-and with SMCBenchmark's files:
   bash scripts/prepare_smc_benckmark.sh SMC data/finetune
-  bash scripts/finetune_modernbert_script.sh runs/mine data/finetune
+  bash scripts/finetune_modernbert_script.sh runs/mine data/finetune --recipe small
+or label your own song, in seconds and without training
+  python -m m2bert.annotate ${1:-your_song.mid}
+The bundled models were trained on pop arrangements, scores and piano music. annotated/ then has a page with the
+labels (open annotated/$(basename "${1:-your_song.mid}" | sed 's/\.[^.]*$//').html), a picture, tables and MIDI files.
 END

@@ -1,7 +1,7 @@
 # Usage: source scripts/setup.sh REQUIREMENTS_FILE
 #
-# Sourced by quickstart.sh and test.sh: makes .venv in the repository and installs what
-# REQUIREMENTS_FILE pins, unless that has been done. Sets PYTHON and `repository`.
+# Sourced by quickstart.sh and test.sh: creates .venv in the repository and installs the versions of
+# REQUIREMENTS_FILE once. Sets PYTHON and `repository`.
 setting_up=1 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 recent_python() {
@@ -12,14 +12,14 @@ recent_python() {
             return
         fi
     done
-    echo "error: Python 3.11 or newer is needed and none was found on the PATH" >&2
+    echo "error: Python 3.11 or newer was not found on the PATH" >&2
     return 1
 }
 
 install_requirements() {
     local requirements="$repository/$1" venv="$repository/.venv"
     local installed="$venv/$1.installed"
-    # requirements-dev.txt names requirements.txt, so both are compared
+    # requirements-dev.txt includes requirements.txt
     if cat "$repository"/requirements*.txt | cmp -s - "$installed"; then
         return
     fi
@@ -27,7 +27,7 @@ install_requirements() {
     python=$(recent_python)
     echo "Installing $1 into $venv (once; torch alone can be several GB to download)"
     if ! "$python" -m venv "$venv"; then
-        echo "error: $python cannot make a virtual environment (Debian: apt install python3-venv)" >&2
+        echo "error: $python cannot create a virtual environment (Debian: apt install python3-venv)" >&2
         return 1
     fi
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"

@@ -8,22 +8,21 @@ from hypothesis import HealthCheck, settings
 
 from data_creation.demo.write import write_demo
 
-# The tensors of these tests are so small that threads only wait for each other.
+# The tensors of the tests are too small for threads.
 torch.set_num_threads(1)
 
-# A busy machine is no failure, and a fixture's folder may serve all examples of a test.
+# Tests may be slow on a busy machine, and examples of a test may share a fixture's folder.
 shared_fixtures = [HealthCheck.function_scoped_fixture]
 settings.register_profile("patient", deadline=None, suppress_health_check=shared_fixtures)
 settings.load_profile("patient")
 
-# A shell starts what it runs in the background with Ctrl-C ignored, which the programs that the
-# tests start and interrupt would inherit.
+# Background jobs of a shell ignore Ctrl-C; the programs that tests interrupt would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
-    """Say below everything else how much of the original this run compared with."""
+    """Print the number of comparisons with the original."""
     yield
     compared, skipped = (
         sum("same_as_original" in report.keywords for report in reports)
@@ -34,13 +33,13 @@ def pytest_terminal_summary(terminalreporter):
     )
     if compared or skipped:
         terminalreporter.write_line(
-            f"comparisons with the original's figures: {compared} made, {skipped} skipped"
+            f"comparisons with the original: {compared} made, {skipped} skipped"
         )
 
 
 @pytest.fixture(scope="session")
 def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demo of the default settings; no test may change it."""
+    """A demo with default settings; tests must not change it."""
     folder = tmp_path_factory.mktemp("demo") / "data"
     write_demo(folder)
     return folder
@@ -54,7 +53,7 @@ def demo(demo_dir: Path) -> dict:
 @pytest.fixture(scope="module")
 def finetuning_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a pre-trained model and the data of three tasks."""
-    from tests.helpers.task_files import write_checkpoint, write_task  # here, as they take seconds
+    from tests.helpers.task_files import write_checkpoint, write_task  # slow imports
 
     folder = tmp_path_factory.mktemp("finetuning_inputs")
     write_checkpoint(folder / "pretrained")

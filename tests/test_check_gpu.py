@@ -1,42 +1,55 @@
-"""The report on a GPU, tried on a CPU."""
+"""The report on a GPU, run on a CPU."""
 
 import json
+import time
 
+import pytest
+import torch
+
+from benchmarks import check_gpu, gpu_kernels
+from m2bert.base.errors import UserError
 from tests.helpers.commands import ENVIRONMENT, call
 
 
-def test_dry_run_reports_every_part(tmp_path):
+def test_check_gpu_dry_run_reports_every_part(tmp_path):
     environment = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    script, out = "scripts/check_gpu.sh", tmp_path / "report"
-    refused = call("bash", script, out, env=environment)
-    assert refused.returncode == 1
-    assert "error: torch sees no GPU" in refused.stderr
-    assert not out.exists()
-    done = call("bash", script, out, "--dry_run", env=environment)
-    assert done.returncode == 0, done.stdout + (out / "gpu_report.md").read_text()
-    parts = {part["name"]: part for part in json.loads((out / "gpu_report.json").read_text())}
+    done = call("bash", "scripts/check_gpu.sh", tmp_path, "--dry_run", env=environment)
+    report = (tmp_path / "gpu_report.md").read_text()
+    assert done.returncode == 0, done.stdout + report
+    parts = {part["name"]: part for part in json.loads((tmp_path / "gpu_report.json").read_text())}
     assert list(parts) == ["machine", "tests", "kernels", "pretraining", "finetuning", "steps"]
-    assert "killed, resumed, stopped (status 143), ended" in parts["pretraining"]["line"]
-    assert [row["step"] for row in parts["steps"]["figures"]["rows"]][:2] == ["blocks", "all pairs"]
-    assert "| pretraining | ok |" in (out / "gpu_report.md").read_text()
+    assert "killed, resumed, stopped (status 143)" in parts["pretraining"]["summary"]
+    rows = [row["step"] for row in parts["steps"]["values"]["rows"]]
+    assert rows == ["blocks", "all pairs", "the original's step"]
+    assert "| pretraining | ok |" in report
 
 
-def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch, capsys):
-    from benchmarks import check_gpu
+def test_check_gpu_requires_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["check_gpu", str(tmp_path / "report")])
+    with pytest.raises(UserError, match="torch finds no GPU"):
+        check_gpu.main()
+    assert not (tmp_path / "report").exists()
 
-    def fail(check, part):
-        check.start(part.name, "benchmarks.no_such_command").wait()
+
+def test_check_gpu_continues_after_a_failed_part(tmp_path):
+    def fail(check):
+        check.start("tests", "benchmarks.no_such_command").wait()
         raise ValueError("it has failed")
 
-    def work(check, part):
-        part.is_well, part.line = True, "it works"
-
-    monkeypatch.setattr(check_gpu, "PARTS", {"tests": fail, "kernels": work})
-    monkeypatch.setattr("sys.argv", ["check_gpu", str(tmp_path), "--dry_run"])
-    monkeypatch.setattr(check_gpu, "show_lines_at_once", lambda: None)
-    assert check_gpu.main() == 1
+    parts = {"tests": fail, "kernels": lambda check: check_gpu.Result(True, "it works")}
+    check = check_gpu.Check(tmp_path, tmp_path, True, False, time.monotonic())
+    assert not check_gpu.run_parts(parts, check)
     report = (tmp_path / "gpu_report.md").read_text()
     assert "| tests | **failed** | 0 | ValueError: it has failed |" in report
     assert "No module named benchmarks.no_such_command" in report
     assert "| kernels | ok | 0 | it works |" in report
-    assert "**failed**" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_gpu_kernels_continues_after_a_failed_question(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["gpu_kernels", "--out", str(tmp_path / "kernels.json")])
+    gpu_kernels.main()
+    answers = json.loads((tmp_path / "kernels.json").read_text())
+    assert len(answers) == len(gpu_kernels.QUESTIONS)
+    assert not any(answer["passed"] for answer in answers)

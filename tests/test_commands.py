@@ -1,4 +1,4 @@
-"""What users type: the commands, their flags, and what they need to have installed."""
+"""The commands, their flags, and the libraries that they need."""
 
 import argparse
 import importlib
@@ -8,7 +8,7 @@ import pytest
 from m2bert.__main__ import COMMANDS
 from tests.helpers.commands import run, run_well
 
-# A new flag is a decision: it is added here as well. Names in brackets are accepted and ignored.
+# A new flag is also added here. Names in brackets are accepted and ignored.
 FLAGS = {
     "m2bert.pretrain": "save_dir data_root datasets exclude_songs preset init_ckpt pianoroll "
     "corruption rc_range mask_percent max_seq_len batch_size accumulation_steps max_steps "
@@ -33,7 +33,7 @@ FLAGS = {
 
 
 class Parsed(Exception):
-    """Raised where a command would read its arguments."""
+    """Raised when a command reads its arguments."""
 
 
 def parser_of(module: str, monkeypatch) -> argparse.ArgumentParser:
@@ -54,17 +54,17 @@ def name_of(action: argparse.Action) -> str:
 
 
 @pytest.mark.parametrize("module", FLAGS)
-def test_flags_of_each_command(module, monkeypatch):
+def test_command_has_these_flags(module, monkeypatch):
     actions = parser_of(module, monkeypatch)._actions
     assert [name_of(action) for action in actions[1:]] == FLAGS[module].split()
 
 
-def test_the_commands_of_m2bert_are_its_entries():
+def test_m2bert_lists_all_commands():
     entries = {name.removesuffix(".__main__") for name in FLAGS if "m2bert." in name}
     assert {f"m2bert.{name}" for name in COMMANDS} == entries
 
 
-def test_help_is_said_before_anything_is_imported():
+def test_m2bert_help_imports_no_libraries():
     script = (
         "import sys; sys.modules.update(torch=None, numpy=None); sys.argv = ['m2bert', '--help']; "
         "from m2bert.__main__ import main; main()"
@@ -74,7 +74,7 @@ def test_help_is_said_before_anything_is_imported():
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
 
 
-def test_a_command_is_passed_its_arguments_and_an_unknown_one_refused():
+def test_m2bert_passes_arguments_and_rejects_unknown_commands():
     done = run("-m", "m2bert", "checkpoint", "no_such_file", "x.ckpt")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: there is no checkpoint no_such_file\n"
@@ -98,6 +98,6 @@ READING_NEEDS_NO = ["torch", "transformers"]
         ("data_creation.build_from_sources", READING_NEEDS_NO),
     ],
 )
-def test_a_command_starts_without_the_libraries_that_it_does_not_need(module, libraries):
+def test_command_starts_without_libraries(module, libraries):
     script = f"import runpy, sys; sys.modules.update(dict.fromkeys({libraries})); "
     run_well("-c", f"{script}sys.argv = [{module!r}]; runpy.run_module({module!r}, run_name='x')")

@@ -20,7 +20,7 @@ SMOOTHED_TASK = "localkey"
 KEY_CHANGE = 8.0
 """What a change of key costs there, as the logarithm of a ratio of probabilities. With 8 there are
 as many changes a piece as annotators hear in the benchmark's validation set, 6.5 and 6.4, and more
-notes are right than without (`python -m benchmarks.key_spans`)."""
+notes are right than without (benchmarks/LOG.md)."""
 
 UNSURE_BELOW = 0.5
 """Labels of a mean probability below this are called unsure. Of 20 pieces of each task's validation

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.benchmark_conversion import published_edges
 from data_creation.benchmark.items import (
     cp_notes_of_piece,
     cut_labels,
@@ -21,6 +20,7 @@ from m2bert.notes.object_arrays import read_items, read_note_lists
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
+from tests.reference.conversion import published_edges
 
 
 @pytest.mark.parametrize("ticks_per_beat", [96, 220, 384, 480, 1000])

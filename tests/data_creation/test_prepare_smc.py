@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.benchmark_conversion import notes_by_loops, published_edges
 from data_creation import prepare_smc
 from data_creation.benchmark.items import cp_notes_of_piece, cut_notes
 from data_creation.benchmark.parts import convert_part
@@ -21,6 +20,7 @@ from m2bert.tasks import SEGMENT_LENGTHS, TASKS
 from tests.helpers.benchmark_files import random_item, random_labels, write_data_set, write_part
 from tests.helpers.commands import call, contents, run
 from tests.helpers.pickles import Bomb, object_array
+from tests.reference.conversion import notes_by_loops, published_edges
 
 PAD = (2, 16, 86, 64)
 MOTIF, VIOLIN = DATA_SETS["bps_motif"], DATA_SETS["tnua"]

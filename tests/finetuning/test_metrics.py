@@ -10,8 +10,8 @@ from m2bert.finetuning.metrics import METRICS, clean_grid_accuracy, grid_accurac
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.shared import GOLDEN, same_as_original
-from tests.helpers.slow_grid import slow_grid_accuracy
 from tests.helpers.synthetic import random_segments
+from tests.reference.grid import slow_grid_accuracy
 
 CASES = 250
 

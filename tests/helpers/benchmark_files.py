@@ -20,7 +20,7 @@ def random_item(rng: np.random.Generator, notes: int) -> list[list]:
 
 
 def random_labels(data_set: DataSet, items: list) -> list[list]:
-    """Labels of the items for each task, as they stand in its label file."""
+    """Random labels of the items for each task, as in its label file."""
     rng, sizes = np.random.default_rng(0), [len(task.classes) for task in data_set.tasks]
     if data_set.level == "piece":
         return [rng.integers(0, size, len(items)).tolist() for size in sizes]
@@ -28,7 +28,7 @@ def random_labels(data_set: DataSet, items: list) -> list[list]:
 
 
 def write_part(smc_dir: Path, data_set: DataSet, part: str, items: list, labels: list) -> None:
-    """Write a part's files as published, of items that share no list."""
+    """Write a part's files as published; items are copied."""
     folder = smc_dir / data_set.folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in zip(data_set.files(part), (items, *labels), strict=True):

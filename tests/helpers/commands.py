@@ -1,4 +1,4 @@
-"""Calling a command, and what it leaves."""
+"""Running commands."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def run(*words: object, **options) -> subprocess.CompletedProcess:
 
 
 def run_well(*words: object, **options) -> str:
-    """Run what must succeed; returns what it prints."""
+    """Run a command that must succeed; returns its output."""
     done = run(*words, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Calling the fine-tuning command, and what its runs leave."""
+"""Running the fine-tuning command."""
 
 import contextlib
 import sys
@@ -32,7 +32,7 @@ def wait_until(happens: Callable[[], bool]) -> None:
 
 
 def figures(save_root: Path) -> dict:
-    """All results without what is measured anew in each run."""
+    """All results without measured times."""
 
     def without(value):
         if isinstance(value, dict):

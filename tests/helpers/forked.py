@@ -1,4 +1,4 @@
-"""Commands in processes of their own that start at once, as forks of one that has imported all."""
+"""Commands in processes that start fast, as forks of a process that has imported everything."""
 
 import multiprocessing
 import sys

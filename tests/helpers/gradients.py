@@ -1,4 +1,4 @@
-"""Run by torchrun: train some steps without dropout and keep the gradients.
+"""Run by torchrun: train some steps without dropout and save the gradients.
 
 python tests/helpers/gradients.py DATA_ROOT ACCUMULATION_STEPS OUT
 """
@@ -23,7 +23,7 @@ BATCH_SIZE, LENGTH = 6, 64
 
 
 def gradients(processes: Processes, data_root: Path, accumulation_steps: int) -> dict[str, Tensor]:
-    """Gradients of four steps, and their figures."""
+    """Gradients of four steps, and their metrics."""
     torch.manual_seed(0)
     trainer = Trainer(
         M2BertForPreTraining(preset("tiny")),
@@ -39,7 +39,7 @@ def gradients(processes: Processes, data_root: Path, accumulation_steps: int) ->
     mine = processes.share(np.arange(BATCH_SIZE))
     batches = Batches(songs, draws, BATCH_SIZE, LENGTH, 0.3, mine)
     kept, figures = {}, []
-    # the last batch is not full, so that one process has rows that do not count
+    # the last batch is not full: one process has rows that do not count
     for step in (0, 1, 2, len(batches) - 1):
         figures.append(trainer.train_step(batches[step], step))
         kept[f"gradient_{step}"] = torch.cat([w.grad.flatten() for w in trainer.weights])

@@ -1,4 +1,4 @@
-"""Odd MIDI files, and legal ones with the same music."""
+"""Malformed MIDI files, and well-formed ones with the same music."""
 
 from m2bert.notes.legal_midi import (
     BEFORE_HEADER,
@@ -25,19 +25,19 @@ def with_event(event):
 
 
 def with_length(data, difference):
-    """The last track's length is said to be so many bytes more."""
+    """Change the length field of the last track."""
     at = data.rindex(b"MTrk") + 4
     size = int.from_bytes(data[at : at + 4], "big") + difference
     return data[:at] + size.to_bytes(4, "big") + data[at + 4 :]
 
 
-# What is odd, the legal file with the same music, and how the oddity is called.
+# Name: the malformed file, the well-formed file with the same music, and the reported kind.
 ODD = {
     "18 flats": (with_event(b"\xff\x59\2\xee\1"), PLAIN, IMPOSSIBLE),
     "a key of no bytes": (with_event(b"\xff\x59\0"), PLAIN, IMPOSSIBLE),
-    "a metre of two bytes": (with_event(b"\xff\x58\2\3\2"), PLAIN, IMPOSSIBLE),
-    "a metre of 0 beats": (with_event(b"\xff\x58\4\0\2\x18\x08"), PLAIN, IMPOSSIBLE),
-    "a metre over 2**34": (with_event(b"\xff\x58\4\4\x22\x18\x08"), PLAIN, IMPOSSIBLE),
+    "a time signature of two bytes": (with_event(b"\xff\x58\2\3\2"), PLAIN, IMPOSSIBLE),
+    "a time signature of 0 beats": (with_event(b"\xff\x58\4\0\2\x18\x08"), PLAIN, IMPOSSIBLE),
+    "a time signature over 2**34": (with_event(b"\xff\x58\4\4\x22\x18\x08"), PLAIN, IMPOSSIBLE),
     "a tempo of 0": (with_event(b"\xff\x51\3\0\0\0"), PLAIN, IMPOSSIBLE),
     "a time code of 255 hours": (with_event(b"\xff\x54\5\xff\xff\xff\xff\xff"), PLAIN, IMPOSSIBLE),
     "a system message of high bytes": (with_event(b"\xf0\3\x7e\xff\xf7"), PLAIN, IMPOSSIBLE),
@@ -79,7 +79,7 @@ ODD = {
     "padding": (midi_bytes(SONG + b"\0" * 8), PLAIN, None),
     "format 3": (midi_bytes(SONG, form=3), PLAIN, None),
     "one sequence of format 2": (midi_bytes(SONG, form=2), PLAIN, None),
-    "events behind the end": (midi_bytes(FOUR_FOUR + END + NOTES + END), PLAIN, None),
+    "events after the end": (midi_bytes(FOUR_FOUR + END + NOTES + END), PLAIN, None),
     "running status over a message": (
         midi_bytes(FOUR_FOUR + on(0, 60) + b"\0\xf0\2\x7e\xf7" + b"\x60\x3c\0" + END),
         midi_bytes(FOUR_FOUR + on(0, 60) + b"\0\xf0\2\x7e\xf7" + b"\x60\x90\x3c\0" + END),

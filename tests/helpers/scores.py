@@ -1,4 +1,4 @@
-"""Scores that tests write themselves."""
+"""Scores for tests."""
 
 import zipfile
 from io import BytesIO
@@ -88,8 +88,8 @@ WALTZ_NOTES = {
     (-1, 1, 67), (0, 2, 72), (0, 2, 76), (2, 3, 74), (5, 1, 72),
     (0, 1, 48), (1, 1, 52), (2, 1, 52), (3, 3, 48),
 }  # fmt: skip
-"""Onset from the first downbeat, duration (quarters) and pitch of its notes, the grace note left
-out."""
+"""Onset from the first downbeat, duration (quarters) and pitch of its notes, the grace note
+omitted."""
 
 KERN = b"""**kern\t**kern
 *M3/4\t*M3/4

@@ -1,7 +1,5 @@
-"""Where the original's figures lie, and the tests that compare with them.
-
-`tests/golden/README.md` says what they are. The tests take the folder of the figures as `golden`.
-"""
+"""The folders with the original's results (`tests/golden/README.md`), and marks for the tests that
+compare with them and take the folder as `golden`."""
 
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from m2bert.model.pretrained import load_initial_weights
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests" / "golden"
 SHARED = REPOSITORY.parent / "shared"
-# Figures of other people's music, which may not be passed on, beside some of those in GOLDEN.
+# Results on music that may not be redistributed.
 UNPUBLISHED = SHARED / "golden"
 
 same_as_original = pytest.mark.same_as_original
@@ -26,7 +24,7 @@ _unpublished = pytest.param(
     marks=[
         same_as_original,
         pytest.mark.skipif(
-            not UNPUBLISHED.is_dir(), reason="figures of music that may not be passed on"
+            not UNPUBLISHED.is_dir(), reason="needs music that may not be redistributed"
         ),
     ],
 )
@@ -39,7 +37,7 @@ GOLDEN_CONFIG = M2BertConfig(
 
 
 def golden_model() -> M2BertForPreTraining:
-    """The small model whose outputs and training the original's figures are of."""
+    """The small model that the original's results are of."""
     model = M2BertForPreTraining(GOLDEN_CONFIG)
     load_initial_weights(GOLDEN / "tiny_reference.ckpt", model)
     return model

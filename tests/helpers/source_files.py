@@ -1,4 +1,4 @@
-"""Sources of the benchmark in miniature, made up, for tests."""
+"""Miniature sources of the benchmark."""
 
 import pickle
 import zipfile
@@ -10,19 +10,7 @@ from openpyxl import Workbook
 
 from data_creation.benchmark.sources import tnua
 from tests.helpers.midi_files import write_midi
-
-SCORE = """<?xml version="1.0"?>
-<score-partwise version="3.1"><part-list><score-part id="P1"><part-name>x</part-name></score-part>
-</part-list><part id="P1">{measures}</part></score-partwise>"""
-ATTRIBUTES = """<attributes><divisions>2</divisions><time><beats>3</beats><beat-type>4</beat-type>
-</time></attributes>"""
-
-
-def note(step: str, duration: int, more: str = "") -> str:
-    length = "" if "<grace/>" in more else f"<duration>{duration}</duration>"
-    grace, rest = ("<grace/>", "") if "<grace/>" in more else ("", more)
-    pitch = f"<pitch><step>{step}</step><octave>4</octave></pitch>"
-    return f"<note>{grace}{pitch}{length}{rest}<voice>1</voice></note>"
+from tests.helpers.scores import attributes, musicxml, note
 
 
 def write(path: Path, text: str) -> Path:
@@ -34,8 +22,8 @@ def write(path: Path, text: str) -> Path:
 def write_bps_motif(folder: Path) -> None:
     """32 movements in 3/4 with a pickup; the first note of each is of a motif."""
     for number in range(1, 33):
-        rows = ["onset,midi_number,morphetic_number,duration,staff_number,measure,type"]
-        rows += [
+        rows = [
+            "onset,midi_number,morphetic_number,duration,staff_number,measure,type",
             "-1.0,60,60,1.0,0,0,a",
             "0.0,62,61,1.5,0,1,",
             "4.5,64,62,3.0,0,2,",
@@ -68,18 +56,15 @@ def write_orch(folder: Path) -> None:
     """11 movements of two instruments and two bars of 3/4; the second instrument has a melody in
     the second bar."""
     rows = ["midi,annot_npy"]
+    (folder / "midi").mkdir(parents=True, exist_ok=True)
+    roles = np.zeros((2, 2, 3), bool)
+    roles[1, 1, 0] = True
+    midi = MidiFile(ticks_per_beat=480)
+    midi.instruments = [Instrument(track, False, f"i{track}") for track in range(2)]
+    for instrument in midi.instruments:
+        instrument.notes = [Note(64, 60, 0, 480), Note(64, 62, 1440, 2880)]
     for number in range(11):
-        instruments = []
-        for track in range(2):
-            instrument = Instrument(track, False, f"i{track}")
-            instrument.notes = [Note(64, 60, 0, 480), Note(64, 62, 1440, 2880)]
-            instruments.append(instrument)
-        midi = MidiFile(ticks_per_beat=480)
-        midi.instruments = instruments
-        (folder / "midi").mkdir(parents=True, exist_ok=True)
         midi.dump(folder / f"midi/p{number}.mid")
-        roles = np.zeros((2, 2, 3), bool)
-        roles[1, 1, 0] = True
         np.save(folder / f"midi/p{number}.npy", roles)
         write(folder / f"dbeats/p{number}.csv", "onset\n0.0\n3.0\n")
         rows.append(f"./midi/p{number}.mid,./midi/p{number}.npy")
@@ -87,18 +72,20 @@ def write_orch(folder: Path) -> None:
 
 
 def write_augnet(folder: Path) -> None:
-    """A piece a split: a pickup of a quarter, a bar with a tie into the next, a grace note."""
-    tie = '<tie type="start"/>', '<tie type="stop"/>'
-    measures = (
-        f'<measure number="0" implicit="yes">{ATTRIBUTES}{note("G", 2)}</measure>'
-        f'<measure number="1">{note("C", 2)}{note("D", 4, tie[0])}</measure>'
-        f'<measure number="2">{note("D", 2, tie[1])}{note("A", 0, "<grace/>")}{note("E", 4)}'
-        "</measure>"
+    """A piece per split: a pickup of a quarter, a tie over a bar line, a grace note."""
+    start, stop = '<tie type="start"/>', '<tie type="stop"/>'
+    score = musicxml(
+        [
+            attributes(beats=3) + note("G", 4, 2),
+            note("C", 4, 2) + note("D", 4, 4, start),
+            note("D", 4, 2, stop) + note("A", 4, 0, "grace") + note("E", 4, 4),
+        ],
+        first=0,
     )
     rows = ["\tfile\tannotation\tscore\tcollection\tsplit"]
     for index, split in enumerate(("training", "validation", "test")):
         rows.append(f"{index}\tp{index}\tx\traw/p{index}.musicxml\tc\t{split}")
-        write(folder / f"scores/raw/p{index}.musicxml", SCORE.format(measures=measures))
+        write(folder / f"scores/raw/p{index}.musicxml", score.decode())
         table = ["j_offset\ts_measure\ta_root\ta_localKey"]
         for eighth in range(14):
             offset = eighth / 2
@@ -109,7 +96,7 @@ def write_augnet(folder: Path) -> None:
 
 
 def write_pm2s(folder: Path) -> None:
-    """A performance a split, with a beat at 0.02 s, too early for the original."""
+    """A performance per split, with a beat at 0.02 s, too early for the original."""
     rows = ["performance_id,piece_id,source,split"]
     notes = np.array(
         [[60, 0.02, 0.5, 64], [64, 0.52, 0.5, 64], [62, 0.52, 0.5, 64], [65, 0.8, 0.5, 1]]

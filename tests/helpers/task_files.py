@@ -1,4 +1,4 @@
-"""Synthetic data of tasks in the form that fine-tuning reads, and a small pre-trained model."""
+"""Synthetic fine-tuning data, and a small pre-trained model."""
 
 from pathlib import Path
 
@@ -17,8 +17,7 @@ SMALL = M2BertConfig(
 
 
 def labels_for(task: Task, notes: np.ndarray) -> np.ndarray:
-    """Labels that a model can learn: three classes (if the task has so many), of low, middle and
-    high pitches."""
+    """Labels that a model can learn: up to three classes, of low, middle and high pitches."""
     lowest = 0 if task.level == "piece" else 1
     by_note = lowest + notes[..., 2].astype(np.int64) * 3 // 87
     by_note = np.minimum(by_note, len(task.classes) - 1)
@@ -34,7 +33,7 @@ def write_task(folder: Path, name: str, segments: int = 8, length: int = 24) -> 
     for number, part in enumerate(task.parts):
         rng = np.random.default_rng(number)
         notes = random_segments(rng, segments, length, shortest=length // 2)
-        if task.level == "piece":  # one pitch a piece, so that there is something to tell
+        if task.level == "piece":  # one pitch per piece, which can be learnt
             pitch = rng.integers(0, 86, (segments, 1))
             notes[..., 2] = np.where(notes[..., 0] == PAD[0], PAD[2], pitch)
         notes_file, labels_file = task.file_names(part)
@@ -43,8 +42,8 @@ def write_task(folder: Path, name: str, segments: int = 8, length: int = 24) -> 
 
 
 def write_unscorable_grid(folder: Path, part: str) -> None:
-    """Change a part of the local keys: all notes of a segment share a 16th, and only the first has
-    a label, so that none of the labels lasts."""
+    """Change local keys so that the score is 0/0: all notes of a segment share a 16th, and only the
+    first has a label."""
     notes_file, labels_file = TASKS["localkey"].file_names(part)
     notes, labels = np.load(folder / notes_file), np.load(folder / labels_file)
     real = notes[..., 0] != PAD[0]
@@ -55,7 +54,7 @@ def write_unscorable_grid(folder: Path, part: str) -> None:
 
 
 def write_checkpoint(folder: Path, config: M2BertConfig = SMALL, seed: int = 0) -> Path:
-    """Write a model as pre-training leaves it in the folder of a run."""
+    """Write a model as pre-training does."""
     torch.manual_seed(seed)
     M2BertForPreTraining(config).save_pretrained(folder / "model_best", {"epoch": 3})
     return folder

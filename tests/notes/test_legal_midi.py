@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.midi_readers import difference
 from m2bert.notes.legal_midi import LAST_TICK, LONGEST_DELTA, NOT_COUNTED, is_legal, legal_midi
 from m2bert.notes.midi import READERS, read_with_miditoolkit
 from m2bert.notes.music_files import music_files_below
@@ -18,6 +17,7 @@ from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import SEVERAL_PIECES, RejectedSong
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, time_bytes, write_midi
 from tests.helpers.odd_midi import BOTH, NOTES, ODD, OTHER, PLAIN, SONG, with_event
+from tests.helpers.readings import difference
 
 
 def notes_or_reason(read, data):

@@ -6,7 +6,6 @@ import tarfile
 
 import pytest
 
-from benchmarks.midi_readers import difference, read_or_reason
 from data_creation.prepare_pretrain import fingerprint
 from m2bert.notes import midi
 from m2bert.notes.midi import READERS, SYMUSIC
@@ -17,6 +16,7 @@ from m2bert.pretraining.corpus_writer import CorpusWriter
 from tests.helpers.commands import run
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.odd_midi import ODD
+from tests.helpers.readings import difference, read_or_reason
 from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED
 
 needs_symusic = pytest.mark.skipif(
@@ -153,7 +153,7 @@ def test_demo_music_and_files_of_unusual_and_broken_kinds(demo_dir, demo):
 @needs_symusic
 @pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=f"there is no {SHARED / 'data'}")
 def test_a_sample_of_real_files(written):
-    """Some small files of each archive; `benchmarks/midi_readers.py` compares whole folders."""
+    """Some small files of each archive (all files: benchmarks/README.md)."""
     compared = 0
     for archive in sorted((SHARED / "data").glob("*.tar.gz")):
         contents = [content for content in midi_members(archive) if len(content) <= LARGEST]
