@@ -39,8 +39,8 @@ def npy_of(array: np.ndarray) -> bytes:
 
 def assert_plain(value):
     """Only what the reader may build, nowhere a trace of what the file named."""
-    assert isinstance(value, int | float | bool | str | None | list | tuple)
-    if isinstance(value, list | tuple):
+    assert isinstance(value, int | float | bool | str | None | list | tuple | dict)
+    if isinstance(value, list | tuple | dict):
         for part in value:
             assert_plain(part)
 
@@ -166,18 +166,18 @@ def test_lists_nested_a_hundred_thousand_deep_are_refused(written, read):
             list(read(written(b"\x80\x04" + nested + b".")))
 
 
-def test_lists_that_double_by_reference_or_hold_themselves_are_refused(written):
-    value = [0] * 8
-    for _ in range(10):
-        value = [value, value]
-    long = [0] * 1000
+def test_lists_that_refer_to_each_other_without_end_are_rejected(written):
+    doubled = [0] * 8
+    for _ in range(40):
+        doubled = [doubled, doubled]
+    long = [[0.0, 1.0, 60]] * 1000
     endless: list = [[1], [2]]
     endless.append(endless)
-    growing = b"\x80\x04](]q\x00(K\x01e" + b"h\x00(" + b"K\x01" * 99 + b"e" + b"h\x00" * 99 + b"e."
-    for items in ([value], [long, long], [np.arange(1000)] * 2, endless, [endless, [3]]):
-        with pytest.raises(UserError, match="referred to again"):
-            read_items(written(pickle.dumps(items)))
-    assert sum(map(len, read_items(written(growing)))) < len(growing)
+    for items in ([doubled], [long] * 1000, endless, [endless, [3]]):
+        path = written(pickle.dumps(items))
+        for read in (read_items, read_note_lists, read_labels):
+            with pytest.raises(UserError):
+                list(read(path))
 
 
 # ---- code
@@ -215,7 +215,6 @@ def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, read):
         (b"Pname\n", "PERSID"),
         (b"K\x01Q", "BINPERSID"),
         (b"K\x012", "DUP"),
-        (b"}", "EMPTY_DICT"),
         (b"\x8f", "EMPTY_SET"),
         (b"I5\n", "INT"),
         (b"\x97", "NEXT_BUFFER"),
@@ -269,7 +268,7 @@ def assert_error_or_plain(path):
     path.unlink()
 
 
-@settings(max_examples=1000)
+@settings(max_examples=200)
 @given(data=st.data(), kind=st.sampled_from(sorted(SMALL)))
 def test_a_damaged_file_gives_plain_values_or_an_error(written, data, kind):
     content = bytearray(SMALL[kind])
@@ -292,7 +291,7 @@ PIECES += [
 PIECES += [b"K\x05", b"q\x00", b"h\x00"]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=200)
 @given(pieces=st.lists(st.sampled_from(PIECES)))
 def test_any_program_gives_plain_values_or_an_error(written, pieces):
     program = b"](" + b"".join(pieces) + b"e."
@@ -312,7 +311,7 @@ def test_a_header_whose_shape_is_not_the_datas_is_an_error(written, shape):
                 list(read(written(content)))
 
 
-@pytest.mark.parametrize("value", [{}, {1}, bytearray(b"a"), 1j, object(), np.str_("a")])
+@pytest.mark.parametrize("value", [{1}, bytearray(b"a"), 1j, object(), np.str_("a")])
 def test_other_kinds_of_objects_are_refused(written, value):
     for payload in ([value, value], [[[value]]], [(1, value)], value):
         with pytest.raises(UserError):
