@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.notes.cp import ORDINARY_SIZES
-from m2bert.pretraining.corpus_writer import CorpusWriter
+from m2bert.pretraining import corpus_writer
 
 NOTES_PER_BAR = 12
 
@@ -19,13 +19,12 @@ def song_lengths(songs: int, notes: int) -> np.ndarray:
 
 
 def write_corpus(folder: Path, name: str, lengths: np.ndarray) -> None:
-    """Write songs of so many random notes each, in bars of twelve; what was interrupted goes on."""
-    with CorpusWriter(folder, name, "random notes") as writer:
-        todo = range(writer.done, len(lengths))
-        for song in tqdm(todo, f"writing {name}", unit=" songs", leave=False, disable=None):
+    """Write songs of so many random notes each, in bars of twelve."""
+    with corpus_writer.write_corpus(folder, name, "random notes", overwrite=True) as writer:
+        songs = range(len(lengths))
+        for song in tqdm(songs, f"writing {name}", unit=" songs", leave=False, disable=None):
             random = np.random.default_rng(song)
             notes = random.integers(0, ORDINARY_SIZES, (lengths[song], 4), np.uint8)
             place = np.arange(len(notes)) % NOTES_PER_BAR
             notes[:, 0], notes[:, 1] = place > 0, place
             writer.add(f"{song:06}.mid", notes)
-        writer.finish()

@@ -1,22 +1,18 @@
-"""Many small MIDI files become a corpus: how fast, in how much memory, and how after a kill?
+"""Many small MIDI files become a corpus: how fast, and in how much memory?
 
 python -m benchmarks.many_files [--files 20000] [--num_workers 2] [--midi_reader symusic]
 
-Makes a folder of files from the demo's music and tokenises it through the command line, once in one
-go and once with a SIGKILL half-way and the same command again.
+Makes a folder of files from the demo's music and tokenises it through the command line.
 """
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
-import numpy as np
 from tqdm import tqdm
 
 from data_creation.demo.write import write_demo
@@ -25,8 +21,7 @@ from m2bert.base.errors import UserError, run_command
 from m2bert.notes.midi import READERS, check_reader
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Notes
-from m2bert.pretraining.corpus import PARTS, open_corpus
-from m2bert.pretraining.corpus_writer import HEADER_BYTES, SECONDS_BETWEEN_CHECKPOINTS
+from m2bert.pretraining.corpus import open_corpus
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on
 
 NAME = "many"
@@ -47,22 +42,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder, args.files)
-        start = partial(start_command, folder / "midi", args.num_workers, args.midi_reader)
-
         begin = monotonic()
-        samples = sample_memory(start(folder / "whole"))
+        process = start_command(folder, args.num_workers, args.midi_reader)
+        samples = sample_memory(process)
         seconds = monotonic() - begin
-        notes = len(open_corpus(folder / "whole", NAME).notes)
+        notes = len(open_corpus(folder / "corpora", NAME).notes)
         print(f"{args.files:,} files, {notes:,} notes, {args.midi_reader}, ", end="")
         print(f"{args.num_workers} workers: {seconds:.1f} s, {args.files / seconds:,.0f} files/s")
         print_memory(samples)
-
-        recorded, written = kill_half_way(start(folder / "killed"), folder / "killed", args.files)
-        sample_memory(start(folder / "killed"))
-        offsets = open_corpus(folder / "killed", NAME).offsets
-        again = np.searchsorted(offsets, written, "right") - 1 - recorded
-        print(f"killed with {recorded:,} files recorded: {again:,} files were done a second time")
-        compare(folder / "whole", folder / "killed")
 
 
 def write_files(folder: Path, files: int) -> None:
@@ -93,8 +80,9 @@ def excerpt(notes: Notes, first_bar: int, transposition: int) -> bytes:
     return midi_bytes(FOUR_FOUR + b"".join(events) + END, division=notes.ticks_per_beat)
 
 
-def start_command(folder: Path, workers: int, reader: str, output: Path) -> subprocess.Popen:
-    flags = ["--dataset", NAME, "--dataset_dir", folder, "--output_dir", output]
+def start_command(folder: Path, workers: int, reader: str) -> subprocess.Popen:
+    places = ["--dataset_dir", folder / "midi", "--output_dir", folder / "corpora"]
+    flags = ["--dataset", NAME, *places]
     flags += ["--num_workers", workers, "--midi_reader", reader]
     command = [sys.executable, "-m", "data_creation.prepare_pretrain", *map(str, flags)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
@@ -132,36 +120,6 @@ def print_memory(samples: list[tuple[float, float]]) -> None:
         print(f"{f'after {share:.0%}':<16}{parent:10.0f}{worker:18.0f}")
     parent, worker = (max(column) for column in zip(*samples, strict=True))
     print(f"{'at most':<16}{parent:10.0f}{worker:18.0f}")
-
-
-def kill_half_way(process: subprocess.Popen, output: Path, files: int) -> tuple[int, int]:
-    """Kill a run between two of its records.
-
-    Returns how many files it had recorded, and how many notes it had written.
-    """
-    journal = output / f".{NAME}.partial.jsonl"
-    while recorded_files(journal) < files // 2 and process.poll() is None:
-        sleep(0.01)
-    sleep(SECONDS_BETWEEN_CHECKPOINTS / 2)
-    process.kill()
-    if process.wait() == 0:
-        raise UserError("the run ended before it could be killed: give more --files")
-    notes_bytes = (output / f".{NAME}.partial.npy").stat().st_size - HEADER_BYTES
-    return recorded_files(journal), notes_bytes // 4
-
-
-def recorded_files(journal: Path) -> int:
-    return journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
-
-
-def compare(whole: Path, killed: Path) -> None:
-    digests = [
-        [hashlib.sha256((folder / f"{NAME}{part}").read_bytes()).hexdigest() for part in PARTS]
-        for folder in (whole, killed)
-    ]
-    if digests[0] != digests[1]:
-        raise UserError("the interrupted corpus differs from the uninterrupted one")
-    print(f"the corpus is the same as without the kill (sha256 of the notes: {digests[0][0]})")
 
 
 if __name__ == "__main__":

@@ -25,17 +25,24 @@ def replacing(path: Path | str) -> Iterator[Path]:
     # no longer than the longest name that a file can have, 255 bytes
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        flush_to_disk(temporary)
-        temporary.replace(path)
-        flush_to_disk(path.parent)
-    except OSError as error:  # by itself a full disk's error names no file, others a temporary one
-        reason = str(error).replace(temporary.name, path.name)
-        raise OSError(f"{path} could not be written: {reason}") from error
+        with write_errors_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            flush_to_disk(temporary)
+            temporary.replace(path)
+            flush_to_disk(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def write_errors_of(path: Path) -> Iterator[None]:
+    """Let an `OSError` of the block name `path`: that of a full disk names no file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
 
 
 def refuse_folder(path: Path) -> None:

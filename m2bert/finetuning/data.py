@@ -204,7 +204,8 @@ def _find(name: str, data_roots: Sequence[Path]) -> Path:
             return root / name
     folders = " or ".join(map(str, dict.fromkeys(data_roots)))
     raise UserError(
-        f"there is no {name} in {folders}: make it with scripts/prepare_smc_benckmark.sh"
+        f"there is no {name} in {folders}; docs/finetune.md has the data of the benchmark's tasks, "
+        "docs/own_task.md that of others"
     )
 
 

@@ -121,8 +121,7 @@ def _without_library_errors(path: Path, read: Callable[[], Any]) -> Any:
 
 
 _MOST_PER_BYTE = 16
-"""Values that a file may have for each of its bytes; arrays of bytes, as lists of lists of one value
-each, have some."""
+"""Values and lists that a file may have for each of its bytes: arrays of bytes give several."""
 
 _TOO_MANY_REFERENCES = "is damaged: its lists refer to each other too often"
 
@@ -212,7 +211,8 @@ _OF_FIXED_SIZE = re.compile(
         _MEMO_PUT,
         _MEMO_PUT,
         b"|".join(
-            b"[%s].{%d}" % (re.escape(b"".join(c for c, n in _ARGUMENTS.items() if n == size)), size)
+            b"[%s].{%d}"
+            % (re.escape(b"".join(c for c, n in _ARGUMENTS.items() if n == size)), size)
             for size in (1, 0, 8, 4, 2)
         ),
     ),

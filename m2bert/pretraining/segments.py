@@ -17,7 +17,7 @@ from m2bert.base.errors import UserError
 from m2bert.base.stop import SIGNALS
 from m2bert.base.workers import end_with_parent
 from m2bert.notes.cp import BAR_NEW, PAD
-from m2bert.pretraining.corpus import Corpus, check_notes
+from m2bert.pretraining.corpus import PAPERS_CORPORA, Corpus, check_notes
 
 TRAIN_SHARE = 0.85
 NOTES_PER_DRAW = 512
@@ -31,9 +31,6 @@ SONGS_READ_AT_ONCE = 256
 DRAW = np.dtype([(name, np.int64) for name in ("song", "start", "length", "key")])
 """A segment: a song (index into `Songs`), its notes start .. start + length - 1, and the segment's
 own random key, from which it is corrupted."""
-
-PAPERS_CORPORA = {"pop909", "emopia", "pianist8", "pop1k7", "ASAP", "lmd"}
-"""Their songs stay on the side of the published split; copies are only reported."""
 
 ROUNDED_TO = 64
 """Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""

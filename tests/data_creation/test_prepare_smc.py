@@ -235,7 +235,7 @@ def test_a_data_set_without_the_labels_of_one_task_is_made_for_the_others(tmp_pa
     wanted = {
         name for part in DATA_SETS["pop909"].parts for name in TASKS["melody"].file_names(part)
     }
-    assert contents(tmp_path / "out").keys() == {"pop909.json"} | wanted
+    assert contents(tmp_path / "out").keys() == {"pop909.json", ".m2bert_files"} | wanted
     assert prepare(smc, tmp_path / "out", "--dataset", "pop909").returncode == 0
     assert (tmp_path / "out/pop909_valid_velocityans.npy").exists()
 
@@ -257,12 +257,12 @@ def test_a_complete_data_set_is_left_alone_until_overwrite(tmp_path, smc):
     assert "tnua: complete" in again.stdout
     other_way = prepare(smc, tmp_path, "--dataset", "tnua", "--as_published")
     assert other_way.returncode == 1
-    assert "was made without --as_published" in other_way.stderr
+    assert "was made with another --as_published" in other_way.stderr
     assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == times
 
     prepare_smc.make_data_set(VIOLIN, smc, tmp_path, as_published=True, overwrite=True)
     assert contents(tmp_path) != first
-    with pytest.raises(UserError, match="was made with --as_published"):
+    with pytest.raises(UserError, match="was made with another --as_published"):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
 
 
@@ -281,14 +281,14 @@ def test_of_a_part_only_the_items_that_are_named_are_used(tmp_path, smc):
         first, last = part[0], part[-1]
         assert (first == of_whole[0]).all()
         assert any((last == segment).all() for segment in of_whole)
-    with pytest.raises(UserError, match="made with other --items"):
+    with pytest.raises(UserError, match="made with another --items"):
         prepare_smc.make_data_set(VIOLIN, smc, out)
     with pytest.raises(UserError, match="--items names 99"):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "new", {"tnua_train": [0, 99]})
     for wrong, complaint in (
-        ("[2, 0]", "that rise"),
-        ("[]", "that rise"),
-        ('"all"', "no list of whole numbers"),
+        ("[2, 0]", "rising numbers"),
+        ("[]", "rising numbers"),
+        ('"all"', "not a list of whole numbers"),
     ):
         items.write_text(f'{{"tnua_train": {wrong}}}')
         with pytest.raises(UserError, match=complaint):
@@ -320,30 +320,26 @@ def test_only_training_items_are_copied_with_other_times(tmp_path, smc):
     assert record["stretch"] == [0.8, 1.25]
     assert record["parts"]["train"]["items"] == 3 * whole["train"]["items"]
     assert [record["parts"][part] == whole[part] for part in VIOLIN.parts] == [False, True, True]
-    with pytest.raises(UserError, match="made with other --stretch"):
+    with pytest.raises(UserError, match="made with another --stretch"):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "out")
     refused = prepare(smc, tmp_path / "out", "--stretch", "0")
     assert refused.returncode == 2
     assert "not a number from 0.1 to 10" in refused.stderr
 
 
-@pytest.mark.parametrize("damage", ["tnua.json", "tnua_test.npy", "other shape"])
-def test_what_is_not_whole_is_made_again(tmp_path, smc, damage, capsys):
-    """As after an interruption: the record is written last."""
+@pytest.mark.parametrize("missing", ["tnua.json", "tnua_test.npy"])
+def test_make_data_set_completes_what_is_missing(tmp_path, smc, missing, capsys):
     prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
     whole = contents(tmp_path)
-    if damage == "other shape":
-        np.save(tmp_path / "tnua_test.npy", np.zeros((9, 1024, 4), np.uint8))
-    else:
-        (tmp_path / damage).unlink()
+    (tmp_path / missing).unlink()
     prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
     assert contents(tmp_path) == whole
     assert "complete" not in capsys.readouterr().out
 
 
 def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path, smc):
-    np.save(tmp_path / "tnua_valid.npy", np.zeros((9, 1024, 4), np.int64))  # as others publish it
-    with pytest.raises(UserError, match=r"tnua_valid\.npy is there, but was not made here"):
+    np.save(tmp_path / "tnua_valid.npy", np.zeros((9, 1024, 4), np.int64))
+    with pytest.raises(UserError, match=r"tnua_valid\.npy was not written by this program"):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
     prepare_smc.make_data_set(VIOLIN, smc, tmp_path, overwrite=True)
 
