@@ -25,7 +25,6 @@ from m2bert.pretraining.corpus import open_corpus
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on
 
 NAME = "many"
-DEMO_SONGS = 100
 BARS_OF_A_FILE = 8
 SECONDS_BETWEEN_SAMPLES = 0.5
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -54,7 +53,7 @@ def main() -> None:
 
 def write_files(folder: Path, files: int) -> None:
     """Write excerpts of the demo's songs to `folder/midi`, each file with other notes."""
-    songs = write_demo(folder / "demo", DEMO_SONGS)["songs"]
+    songs = write_demo(folder / "demo")["songs"]
     notes = [read_song(folder / "demo" / song["path"]).notes for song in songs]
     (folder / "midi").mkdir()
     for index in tqdm(range(files), "writing", unit=" files", disable=None):

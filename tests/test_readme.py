@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from data_creation.demo.write import FEWEST_SONGS, write_demo
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run, read_result
 from m2bert.model.config import preset
 from m2bert.model.encoder import M2BertForPreTraining
@@ -136,12 +135,15 @@ def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
     assert int(width) == 128
 
 
-def test_nearest_neighbours_of_a_demo_song(tmp_path):
+def test_nearest_neighbours_of_a_demo_song(tmp_path, demo_dir):
     embed, find = examples("embed.md")
-    write_demo(tmp_path / "quickstart/midi", FEWEST_SONGS)
+    for number, song in enumerate(sorted(demo_dir.rglob("*/Bethel/*.mid"))):
+        target = tmp_path / "quickstart/midi" / song.relative_to(demo_dir)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(song, target)
     model = M2BertForPreTraining(preset("tiny"))
     model.save_pretrained(tmp_path / "quickstart/pretrain/model_best")
-    assert f"{FEWEST_SONGS} vectors of width 128" in run(tmp_path, "bash", "-euc", embed)
+    assert f"{number + 1} vectors of width 128" in run(tmp_path, "bash", "-euc", embed)
     nearest = [line.split() for line in run(tmp_path, "python", "-c", find).splitlines()]
     assert nearest[0][0] == "1.000"
     assert nearest[0][1].endswith("Bethel_Demo_1.mid")
