@@ -18,7 +18,7 @@ from m2bert.embedding.pipeline import tokenise_file
 from m2bert.model.config import PRESETS
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.vectors import embed_songs
-from m2bert.notes.music_files import collect_music_files
+from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.tokens import TokenisedSong
 from m2bert.notes.windows import STRIDE, WINDOW, window_starts
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from data_creation.demo.write import write_demo
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command
-from m2bert.notes.midi import READERS, check_reader
+from m2bert.notes.midi_reader import READERS, check_reader
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Notes
 from m2bert.pretraining.corpus import open_corpus

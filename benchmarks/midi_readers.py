@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from data_creation.corpora import find_files
 from m2bert.base.errors import run_command
-from m2bert.notes.midi import READERS, check_reader
+from m2bert.notes.midi_reader import READERS, check_reader
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import RejectedSong
 from m2bert.notes.song import Notes

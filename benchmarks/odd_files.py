@@ -24,8 +24,8 @@ from tqdm import tqdm
 from benchmarks.midi_readers import difference, read_or_reason
 from m2bert.base.errors import run_command
 from m2bert.base.workers import WorkerFailure, map_in_processes
-from m2bert.notes.midi import READERS
-from m2bert.notes.music_files import MIDI_SUFFIXES, music_files_below
+from m2bert.notes.file_search import MIDI_SUFFIXES, music_files_below
+from m2bert.notes.midi_reader import READERS
 
 LARGEST = 20_000  # bytes of a file; mido takes seconds for the largest ones
 SECONDS_PER_MUTANT = 10

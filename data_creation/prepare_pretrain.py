@@ -26,7 +26,7 @@ from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import read_json
 from m2bert.base.workers import map_in_processes
-from m2bert.notes.midi import READERS, SYMUSIC, check_reader
+from m2bert.notes.midi_reader import READERS, SYMUSIC, check_reader
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import RejectedSong, Tallies, print_counts, print_first, print_oddities
 from m2bert.notes.tokens import check_four_four, cp_notes_of
@@ -124,7 +124,7 @@ def make_corpus(
 ) -> None:
     """Make one corpus in `output_dir`, or keep it if it is complete.
 
-    `midi_reader` is one of `m2bert.notes.midi.READERS`. Files that give no song are skipped,
+    `midi_reader` is one of `m2bert.notes.midi_reader.READERS`. Files that give no song are skipped,
     counted and listed with the reason in `NAME.json`. Raises `UserError` if there are no files or
     no usable ones, or if a complete corpus was made from other files or by another rule for time
     signatures.

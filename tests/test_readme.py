@@ -137,13 +137,14 @@ def test_a_task_of_ones_own_is_a_row_and_two_arrays_a_part(tmp_path):
 
 def test_nearest_neighbours_of_a_demo_song(tmp_path, demo_dir):
     embed, find = examples("embed.md")
-    for number, song in enumerate(sorted(demo_dir.rglob("*/Bethel/*.mid"))):
+    songs = sorted(demo_dir.rglob("*/Bethel/*.mid"))
+    for song in songs:
         target = tmp_path / "quickstart/midi" / song.relative_to(demo_dir)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(song, target)
     model = M2BertForPreTraining(preset("tiny"))
     model.save_pretrained(tmp_path / "quickstart/pretrain/model_best")
-    assert f"{number + 1} vectors of width 128" in run(tmp_path, "bash", "-euc", embed)
+    assert f"{len(songs)} vectors of width 128" in run(tmp_path, "bash", "-euc", embed)
     nearest = [line.split() for line in run(tmp_path, "python", "-c", find).splitlines()]
     assert nearest[0][0] == "1.000"
     assert nearest[0][1].endswith("Bethel_Demo_1.mid")

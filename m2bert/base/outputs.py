@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import flush_to_disk, refuse_folder, try_lock
+from m2bert.base.files import check_not_folder, flush_to_disk, try_lock
 
 RECORD = ".m2bert_files"
 """The file of a folder that lists what commands wrote there: lines of SHA-256 and name, as
@@ -63,7 +63,7 @@ _PREFIX, _LOCK = ".m2bert_tmp_", ".lock"
 
 def _refuse(paths: list[Path], folder: Path, overwrite: bool) -> None:
     for path in paths:
-        refuse_folder(path)
+        check_not_folder(path)
     if overwrite:
         return
     known = _noted(folder)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import replacing, stand_in
+from m2bert.base.files import placeholder_at, replacing
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
 from m2bert.model.tensors import load_strictly, with_prefix, without_weights
@@ -100,7 +100,7 @@ def read_published(path: Path | str) -> tuple[dict[str, Tensor], dict]:
     except FileNotFoundError as error:
         raise UserError(f"there is no checkpoint {path}") from error
     except pickle.UnpicklingError as error:
-        if what := stand_in(path):
+        if what := placeholder_at(path):
             raise UserError(f"{path} is no checkpoint: {what}") from error
         raise UserError(
             f"{path} is no torch checkpoint of weights alone and was not read: what else it holds "

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import ModernBertModel
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import fault, replacing
+from m2bert.base.files import replacing, why_unreadable
 from m2bert.model.optimisers import Adam
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -49,7 +49,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
         raise UserError(f"{path} cannot be read ({error})") from error
     except (SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged or no safetensors file ({fault(path, error)}): restore it, or "
+            f"{path} is damaged or no safetensors file ({why_unreadable(path, error)}): restore it, or "
             "remove it"
         ) from error
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import stand_in
+from m2bert.base.files import placeholder_at
 
 
 def read_items(path: Path | str) -> list:
@@ -81,7 +81,7 @@ def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.d
             return np.lib.format.read_array_header_1_0(file)
     except Exception:  # numpy parses the header as Python and raises whatever that raises
         pass
-    why = stand_in(path)
+    why = placeholder_at(path)
     raise UserError(f"{path} is not a .npy file or its header is damaged{why and f' ({why})'}")
 
 
@@ -113,7 +113,7 @@ def _without_library_errors(path: Path, read: Callable[[], Any]) -> Any:
     except UserError:
         raise
     except Exception as error:  # whatever a damaged file raises in pickle or numpy
-        why = stand_in(path)
+        why = placeholder_at(path)
         raise UserError(
             f"{path} is cut short or damaged, or holds something other than lists of numbers and "
             f"text{why and f' ({why})'}"

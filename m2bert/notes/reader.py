@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from m2bert.notes.midi import read_midi
-from m2bert.notes.score_files import score_in
+from m2bert.notes.midi_reader import read_midi
+from m2bert.notes.score_formats import score_in
 from m2bert.notes.skipped import UNREADABLE, RejectedSong
 from m2bert.notes.song import Song
 
@@ -22,7 +22,7 @@ def read_song(path: Path | str, midi_reader: str = "mido", as_published: bool = 
     try:
         data = _read_bytes(path)
         if (score := score_in(data)) is not None:
-            from m2bert.notes.score import read_score  # which needs an optional library
+            from m2bert.notes.score_reader import read_score  # which needs an optional library
 
             return read_score(path, score)
         return read_midi(path, data, midi_reader, as_published)

@@ -18,8 +18,8 @@ Tallies = dict[str, int]
 # Why a file gives no song: a few reasons, so that files can be counted. Another one is its metre.
 UNREADABLE = "unreadable"
 SEVERAL_PIECES = "several pieces in a file"
-NO_METRE = "no time signature"
-SEVERAL_METRES = "more than one time signature"
+NO_TIME_SIGNATURE = "no time signature"
+SEVERAL_TIME_SIGNATURES = "more than one time signature"
 NO_USABLE_NOTES = "no usable notes"
 NOT_INSTALLED = "a library is not installed"
 
@@ -56,7 +56,7 @@ def print_first(skipped: Sequence[Entry]) -> None:
         print(f"    and {len(skipped) - SHOWN:,} more")
 
 
-def told(tallies: Tallies) -> str:
+def in_words(tallies: Tallies) -> str:
     """Tallies for a sentence."""
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 
@@ -69,4 +69,4 @@ def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
 def print_oddities(odd: Iterable[Tallies]) -> None:
     """One line: in how many files each oddity is, if there are any."""
     if counts := count_files_by_oddity(odd):
-        print(f"  odd, but read: {told(counts)}")
+        print(f"  odd, but read: {in_words(counts)}")

@@ -33,7 +33,7 @@ def cut_windows(notes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarra
     return padded[starts[:, None] + np.arange(length)]
 
 
-def window_shares(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
+def window_weights(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
     """How much each window counts for each of its notes, (windows, length) float64.
 
     The shares of all windows that hold a note sum to 1. The nearer the note is to a window's edge,
@@ -49,10 +49,10 @@ def window_shares(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
 def merge_windows(values: np.ndarray, starts: np.ndarray, notes: int) -> np.ndarray:
     """Values of the windows' notes (windows, length, n) -> of the piece's, (notes, n) float32.
 
-    The mean over the windows that hold a note, weighted by `window_shares`.
+    The mean over the windows that hold a note, weighted by `window_weights`.
     """
     length = values.shape[1]
-    shares = window_shares(starts, length, notes)
+    shares = window_weights(starts, length, notes)
     merged = np.zeros((starts[-1] + length, values.shape[2]))
     for start, share, window in zip(starts, shares, values, strict=True):
         merged[start : start + length] += share[:, None] * window

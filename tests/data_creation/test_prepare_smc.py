@@ -158,12 +158,12 @@ GOOD = [[0.0, 1.0, 60], [1.0, 2.0, 62]]
         (GOOD, [1, 1.5], "neither a whole number nor a list"),
         (GOOD, 1, "is a number; labels of mnid are lists"),
         ([[float("nan"), 1.0, 60]], [1], r"note 0, \[nan, 1.0, 60.0\], has an onset"),
-        ([*GOOD, [1.0, float("inf"), 60]], [1, 1, 1], "note 2, .* no time in beats"),
-        ([[1e300, 1e301, 60]], [1], "no time in beats"),
+        ([*GOOD, [1.0, float("inf"), 60]], [1, 1, 1], "note 2, .* not a time in beats"),
+        ([[1e300, 1e301, 60]], [1], "not a time in beats"),
         ([*GOOD, [3.0, 2.5, 60]], [1, 1, 1], "note 2, .* ends before it begins"),
-        ([[0.0, 1.0, 128]], [1], r"no whole number from 0 to 127"),
-        ([[0.0, 1.0, -1]], [1], r"no whole number from 0 to 127"),
-        ([[0.0, 1.0, 60.5]], [1], r"no whole number from 0 to 127"),
+        ([[0.0, 1.0, 128]], [1], r"not a whole number from 0 to 127"),
+        ([[0.0, 1.0, -1]], [1], r"not a whole number from 0 to 127"),
+        ([[0.0, 1.0, 60.5]], [1], r"not a whole number from 0 to 127"),
         ([[0.0, 1.0]], [1], "not a list of notes"),
     ],
 )
@@ -188,11 +188,11 @@ def test_only_the_published_way_cuts_labels(tmp_path):
     ("name", "items", "labels", "words"),
     [
         ("emopia", [GOOD], [4], "has the label 4; those of emotion are 0 to 3"),
-        ("emopia", [[[0.0, 0.01, 60]]], [1], "no note lasts as long as a 64th"),
-        ("emopia", [GOOD], object_array([[1]]), "labels of emotion are one number a piece"),
+        ("emopia", [[[0.0, 0.01, 60]]], [1], "no note is as long as a 64th"),
+        ("emopia", [GOOD], object_array([[1]]), "labels of emotion are one number per piece"),
         ("bps_motif", [GOOD, GOOD], [[1, 1]], "bps_motif_fold_0_mnidans.npy ends after 1"),
         ("bps_motif", [GOOD], [[1, 1], [1, 1]], "bps_motif_fold_0.npy ends after 1"),
-        ("bps_motif", [], [], "bps_motif_fold_0.npy holds no items"),
+        ("bps_motif", [], [], "bps_motif_fold_0.npy contains no items"),
     ],
 )
 def test_a_bad_part_is_one_sentence(tmp_path, name, items, labels, words):

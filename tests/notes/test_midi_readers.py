@@ -7,8 +7,8 @@ import tarfile
 import pytest
 
 from benchmarks.midi_readers import difference, read_or_reason
-from m2bert.notes import midi
-from m2bert.notes.midi import READERS, SYMUSIC
+from m2bert.notes import midi_reader
+from m2bert.notes.midi_reader import READERS, SYMUSIC
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import UNREADABLE
 from tests.helpers.commands import run
@@ -38,7 +38,7 @@ def by_symusic_alone(monkeypatch):
     def fail(*_):
         raise AssertionError("left to mido")
 
-    monkeypatch.setattr(midi, "read_with_mido", fail)
+    monkeypatch.setattr(midi_reader, "read_with_mido", fail)
 
 
 # Files byte by byte

@@ -22,9 +22,9 @@ from miditoolkit import MidiFile
 from m2bert.base.errors import UserError
 from m2bert.notes.drums import drum_instruments
 from m2bert.notes.events import note_events, played_events
-from m2bert.notes.legal_midi import LAST_TICK, NOT_COUNTED, legal_midi
+from m2bert.notes.midi_repair import LAST_TICK, NOT_COUNTED, legal_midi
 from m2bert.notes.midi_symusic import read_with_symusic
-from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong, told
+from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong, in_words
 from m2bert.notes.song import Notes, Song, Track, in_order, one_line
 
 SYMUSIC = "symusic==0.6.0"  # an optional install
@@ -112,7 +112,7 @@ def read_midi(path: Path, data: bytes, reader: str, as_published: bool) -> Song:
     except RejectedSong as rejection:
         if rejection.reason != UNREADABLE or not legal.oddities:
             raise
-        detail = f"{rejection.detail}: {told(legal.oddities)}"
+        detail = f"{rejection.detail}: {in_words(legal.oddities)}"
         raise RejectedSong(UNREADABLE, detail) from rejection
     counted = {kind: n for kind, n in legal.oddities.items() if kind == NOT_COUNTED}
     return replace(song, oddities=counted)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
-from m2bert.base.files import not_the_file_itself
+from m2bert.base.files import placeholder_in
 from m2bert.notes.skipped import SEVERAL_PIECES, UNREADABLE, RejectedSong, Tallies
 
 # What is odd about a file that is read all the same; a file counts how often it has each.
@@ -103,7 +103,7 @@ def legal_midi(data: bytes) -> LegalMidi:
     header = data[begin + 8 : begin + _HEADER_BYTES]
     if begin < 0 or len(header) < 6:
         raise RejectedSong(
-            UNREADABLE, not_the_file_itself(data) or "it is neither a MIDI file nor a score"
+            UNREADABLE, placeholder_in(data) or "it is neither a MIDI file nor a score"
         )
     if begin > 0:
         tallies[BEFORE_HEADER] += 1
