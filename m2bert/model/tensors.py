@@ -49,7 +49,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
         raise UserError(f"{path} cannot be read ({error})") from error
     except (SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged or no safetensors file ({why_unreadable(path, error)}): restore it, or "
+            f"{path} is not a safetensors file ({why_unreadable(path, error)}): restore it, or "
             "remove it"
         ) from error
 

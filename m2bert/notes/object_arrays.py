@@ -40,7 +40,8 @@ def read_pickle(path: Path | str) -> Any:
     """The value of a pickle (protocol 2 to 5) of tuples, lists, dicts, arrays, numbers and text,
     otherwise as `read_items`."""
     path = Path(path)
-    value = _without_library_errors(path, lambda: _unpickled(path, path.read_bytes()))
+    data = path.read_bytes()
+    value = _without_library_errors(path, lambda: _unpickled(path, data))
     _check_size(path, value)
     return value
 
@@ -48,7 +49,7 @@ def read_pickle(path: Path | str) -> Any:
 def read_note_lists(path: Path | str) -> list[np.ndarray]:
     """The items of a benchmark's note file, each (notes, 3) float64.
 
-    The file holds an object array of items, each a list of [onset, offset, pitch]
+    The file contains an object array of items, each a list of [onset, offset, pitch]
     (`docs/METHOD.md`, "Benchmark data"). Whether the numbers make sense is not checked here.
 
     Raises `UserError` as `read_items`, and for an item that is not a list of rows of three numbers.
@@ -59,7 +60,7 @@ def read_note_lists(path: Path | str) -> list[np.ndarray]:
 def read_labels(path: Path | str) -> list[np.ndarray]:
     """The items of a benchmark's label file as int64, (labels,) for a list, () for a number.
 
-    The file holds an object array of lists of whole numbers, one label per note, or an array of
+    The file contains an object array of lists of whole numbers, one label per note, or an array of
     whole numbers, one label per piece. Whether there is such a class is not checked here.
 
     Raises `UserError` as `read_items`, and for an item that is neither.
@@ -68,7 +69,7 @@ def read_labels(path: Path | str) -> list[np.ndarray]:
 
 
 def is_pickled(path: Path | str) -> bool:
-    """Whether the `.npy` file at `path` holds pickled objects, by its header."""
+    """Whether the `.npy` file at `path` contains pickled objects, by its header."""
     with open(path, "rb") as file:
         return read_header(Path(path), file)[2].hasobject
 
@@ -101,9 +102,11 @@ def _load(path: Path) -> list:
             return array
         items = _without_library_errors(path, lambda: _unpickled(path, rest))
     if type(items) not in (list, _Array):
-        raise UserError(f"{path} holds no list of items")
+        raise UserError(f"{path} contains no list of items")
     if shape is not None and shape != getattr(items, "shape", None):
-        raise UserError(f"{path} is damaged: it holds no array of the shape {shape} of its header")
+        raise UserError(
+            f"{path} is damaged: it contains no array of the shape {shape} of its header"
+        )
     return items
 
 
@@ -115,8 +118,8 @@ def _without_library_errors(path: Path, read: Callable[[], Any]) -> Any:
     except Exception as error:  # whatever a damaged file raises in pickle or numpy
         why = placeholder_at(path)
         raise UserError(
-            f"{path} is cut short or damaged, or holds something other than lists of numbers and "
-            f"text{why and f' ({why})'}"
+            f"{path} is cut short or damaged, or contains something other than lists of numbers "
+            f"and text{why and f' ({why})'}"
         ) from error
 
 

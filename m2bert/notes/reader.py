@@ -1,4 +1,4 @@
-"""A file -> song: the one way in, whatever the format."""
+"""A file -> song: the only reader, for all formats."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from m2bert.notes.song import Song
 
 
 def read_song(path: Path | str, midi_reader: str = "mido", as_published: bool = False) -> Song:
-    """Read a MIDI file or a score (MusicXML, Humdrum kern, MEI), which its content tells apart.
+    """Read a MIDI file or a score (MusicXML, Humdrum kern, MEI), recognised by its content.
 
     midi_reader: one of `midi.READERS`.
     as_published: whether a malformed MIDI file is read as the original reads it: by miditoolkit as

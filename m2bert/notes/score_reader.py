@@ -53,7 +53,7 @@ def read_score(path: Path, score: ScoreText) -> Song:
             return _song(path, read(score.data, Path(folder) / "score"))
         except RejectedSong:
             raise
-        except Exception as error:  # partitura raises whatever a damaged file leads it to
+        except Exception as error:  # partitura raises errors of any kind for damaged files
             detail = f"it is damaged, or {name} of a kind that is not supported"
             raise RejectedSong(UNREADABLE, detail) from error
 

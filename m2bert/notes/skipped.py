@@ -15,7 +15,7 @@ Entry = dict[str, str]
 Tallies = dict[str, int]
 """What is odd about a file (`legal_midi`), and how often."""
 
-# Why a file gives no song: a few reasons, so that files can be counted. Another one is its metre.
+# Why a file gives no song: a few reasons, so that files can be counted. Another one is its time signature.
 UNREADABLE = "unreadable"
 SEVERAL_PIECES = "several pieces in a file"
 NO_TIME_SIGNATURE = "no time signature"
@@ -38,7 +38,7 @@ class RejectedSong(UserError):
 
 
 def count_by_reason(skipped: Sequence[Entry]) -> dict[str, int]:
-    """Reason -> number of files, the commonest first."""
+    """Reason -> number of files, the most frequent first."""
     return dict(Counter(entry["reason"] for entry in skipped).most_common())
 
 
@@ -49,7 +49,7 @@ def print_counts(skipped: Sequence[Entry]) -> None:
 
 
 def print_first(skipped: Sequence[Entry]) -> None:
-    """The first of them, a line each."""
+    """The first of them, one per line."""
     for entry in skipped[:SHOWN]:
         print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
     if len(skipped) > SHOWN:
@@ -57,7 +57,7 @@ def print_first(skipped: Sequence[Entry]) -> None:
 
 
 def in_words(tallies: Tallies) -> str:
-    """Tallies for a sentence."""
+    """Tallies as text."""
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 
 
