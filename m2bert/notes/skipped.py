@@ -15,7 +15,7 @@ Entry = dict[str, str]
 Tallies = dict[str, int]
 """What is odd about a file (`legal_midi`), and how often."""
 
-# Why a file gives no song: a few reasons, so that files can be counted. Another one is its time signature.
+# Why a file gives no song: a few reasons, by which files are counted; also its time signature.
 UNREADABLE = "unreadable"
 SEVERAL_PIECES = "several pieces in a file"
 NO_TIME_SIGNATURE = "no time signature"

@@ -63,7 +63,7 @@ class Songs:
         return described
 
     def excluded(self, names: set[str]) -> np.ndarray:
-        """Mark the songs in `names`, each FILE or CORPUS/FILE as in the corpus's JSON: (songs,) bool.
+        """Mark the songs in `names`, each FILE or CORPUS/FILE as in a corpus's JSON: (songs,) bool.
 
         Raises `UserError` for a name of no song or of several.
         """
