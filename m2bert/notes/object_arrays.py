@@ -31,18 +31,23 @@ def read_items(path: Path | str) -> list:
     Raises `UserError` for a file of another kind, a damaged one, one that names code, and one whose
     lists refer to each other so often that their values cannot all be in the file.
     """
-    items = _load(Path(path))
-    _check_size(Path(path), items)
+    items = read_pickle(path)
+    _check_list(Path(path), items)
     return items
 
 
 def read_pickle(path: Path | str) -> Any:
-    """The value of a pickle (protocol 2 to 5) of tuples, lists, dicts, arrays, numbers and text,
-    otherwise as `read_items`."""
-    path = Path(path)
-    data = path.read_bytes()
-    value = _without_library_errors(path, lambda: _unpickled(path, data))
-    _check_size(path, value)
+    """The value of a pickle of tuples, lists, dicts, arrays, numbers and text; otherwise as
+    `read_items`."""
+    value = _load(Path(path))
+    values, most = [value], _most_values(Path(path))
+    while values:
+        found = values.pop()
+        if isinstance(found, list | tuple | dict):
+            most -= len(found)
+            if most < 0:
+                raise UserError(f"{path} {_TOO_MANY_REFERENCES}")
+            values += found.values() if isinstance(found, dict) else found
     return value
 
 
@@ -86,36 +91,25 @@ def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.d
     raise UserError(f"{path} is not a .npy file or its header is damaged{why and f' ({why})'}")
 
 
-def _load(path: Path) -> list:
-    data = path.read_bytes()
-    if data.startswith(pickle.PROTO):  # with which every pickle begins
-        shape, items = None, _without_library_errors(path, lambda: _unpickled(path, data))
-    else:
+def _load(path: Path) -> Any:
+    data, shape = path.read_bytes(), None
+    if not data.startswith(pickle.PROTO):  # with which every pickle begins
         file = io.BytesIO(data)
         shape, fortran, dtype = read_header(path, file)
-        rest = file.read()
-        if not dtype.hasobject:
-            array = _Array()
-            _without_library_errors(
-                path, lambda: array.fill(shape, _Dtype(dtype.str), fortran, rest)
-            )
-            return array
-        items = _without_library_errors(path, lambda: _unpickled(path, rest))
-    if type(items) not in (list, _Array):
-        raise UserError(f"{path} contains no list of items")
-    if shape is not None and shape != getattr(items, "shape", None):
-        raise UserError(
-            f"{path} is damaged: it contains no array of the shape {shape} of its header"
-        )
-    return items
-
-
-def _without_library_errors(path: Path, read: Callable[[], Any]) -> Any:
+        data = file.read()
     try:
-        return read()
+        if shape is not None and not dtype.hasobject:
+            array = _Array()
+            array.fill(shape, _Dtype(dtype.str), fortran, data)
+            return array
+        _check_instructions(path, data)
+        value = _Unpickler(path, data).load()
+        if shape is not None and shape != getattr(value, "shape", None):
+            raise ValueError(f"no array of the shape {shape} that its header gives")
+        return value
     except UserError:
         raise
-    except Exception as error:  # whatever a damaged file raises in pickle or numpy
+    except Exception as error:  # of any kind in pickle and numpy, for damaged files
         why = placeholder_at(path)
         raise UserError(
             f"{path} is cut short or damaged, or contains something other than lists of numbers "
@@ -123,32 +117,28 @@ def _without_library_errors(path: Path, read: Callable[[], Any]) -> Any:
         ) from error
 
 
-_MOST_PER_BYTE = 16
-"""Values and lists that a file may have for each of its bytes: arrays of bytes give several."""
+def _check_list(path: Path, items: Any) -> None:
+    if type(items) not in (list, _Array):
+        raise UserError(f"{path} contains no list of items")
+
+
+def _most_values(path: Path) -> int:
+    """Of values and lists: arrays of bytes give several for each byte."""
+    return 16 * path.stat().st_size
+
 
 _TOO_MANY_REFERENCES = "is damaged: its lists refer to each other too often"
 
 
-def _check_size(path: Path, value: Any) -> None:
-    """Raise `UserError` if nested lists hold too many values for the file, as lists that refer to
-    others many times, or to themselves."""
-    values, most = [value], _MOST_PER_BYTE * path.stat().st_size
-    while values:
-        found = values.pop()
-        if isinstance(found, list | tuple | dict):
-            most -= len(found)
-            if most < 0:
-                raise UserError(f"{path} {_TOO_MANY_REFERENCES}")
-            values += found.values() if isinstance(found, dict) else found
-
-
 def _converted(path: Path, convert: Callable[[Any], np.ndarray], message: str) -> list[np.ndarray]:
     arrays: list[np.ndarray] = []
-    most = _MOST_PER_BYTE * path.stat().st_size
+    most = _most_values(path)
     collects = gc.isenabled()
     gc.disable()  # which would visit millions of new lists again and again
     try:
-        for item in _load(path):
+        items = _load(path)
+        _check_list(path, items)
+        for item in items:
             arrays.append(convert(item))
             most -= arrays[-1].size
             if most < 0:
@@ -177,48 +167,42 @@ def _numbers(values: Any, types: set[type], dtype: type) -> np.ndarray:
     return np.fromiter(values, dtype, len(values))
 
 
-# Loading
+# Instructions
 
-
-def _unpickled(path: Path, data: bytes) -> Any:
-    _check_instructions(path, data)
-    return _Unpickler(path, data).load()
-
-
-_INSTRUCTIONS = re.findall(
+_ALLOWED = re.findall(
     r"\w+",
     """
-    PROTO FRAME NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINFLOAT LONG1
-    SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8
-    MARK EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
-    EMPTY_DICT SETITEM SETITEMS BINPUT MEMOIZE BINGET LONG_BINGET
-    GLOBAL STACK_GLOBAL REDUCE BUILD""",
+    PROTO FRAME NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINFLOAT LONG1 SHORT_BINUNICODE
+    BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 MARK EMPTY_LIST APPEND APPENDS
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT SETITEM SETITEMS BINPUT MEMOIZE BINGET
+    LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""",
 )
 INSTRUCTION_NAMES = {ord(instruction.code): instruction.name for instruction in pickletools.opcodes}
-_ARGUMENTS = {
+_ARGUMENT_BYTES = {
     instruction.code.encode("latin-1"): instruction.arg.n if instruction.arg else 0
     for instruction in pickletools.opcodes
-    if instruction.name in _INSTRUCTIONS
+    if instruction.name in _ALLOWED
 }
+"""Bytes of the argument of each instruction; a negative number if they vary."""
+
 _LENGTH_BYTES = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
     pickletools.TAKEN_FROM_ARGUMENT4: 4,
     pickletools.TAKEN_FROM_ARGUMENT4U: 4,
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
-# LONG_BINPUT makes room for all places up to its own: at most 2^24.
+
+
+def _with_arguments_of(size: int) -> bytes:
+    codes = b"".join(code for code, its in _ARGUMENT_BYTES.items() if its == size)
+    return b"[%s].{%d}" % (re.escape(codes), size)
+
+
+# LONG_BINPUT makes room for all places of the memo up to its own: at most 2^24 here.
 _MEMO_PUT = rb"(?:\x94|q.|r.{3}\0)"
 _OF_FIXED_SIZE = re.compile(
-    rb"(?:\]%s\((?:G.{8}|K.)*+e|%s|%s)*+"  # first a row of numbers, which is faster
-    % (
-        _MEMO_PUT,
-        _MEMO_PUT,
-        b"|".join(
-            b"[%s].{%d}"
-            % (re.escape(b"".join(c for c, n in _ARGUMENTS.items() if n == size)), size)
-            for size in (1, 0, 8, 4, 2)
-        ),
-    ),
+    rb"(?:\]%s\((?:G.{8}|K.)*+e|%s|%s)*+"  # first a row of numbers, for speed
+    % (_MEMO_PUT, _MEMO_PUT, b"|".join(map(_with_arguments_of, (1, 0, 8, 4, 2)))),
     re.DOTALL,
 )
 
@@ -226,26 +210,24 @@ _OF_FIXED_SIZE = re.compile(
 def _check_instructions(path: Path, data: bytes) -> None:
     """Raise an error unless all instructions are allowed and lie within `data`."""
     at = 0
-    while True:
-        instructions = _OF_FIXED_SIZE.match(data, at)
-        assert instructions is not None  # it may match no instruction
+    while (instructions := _OF_FIXED_SIZE.match(data, at)) is not None:
         at = instructions.end()
         code = data[at : at + 1]
         if code in (pickle.STOP, b""):
             return
-        if code not in _ARGUMENTS:
+        size = _ARGUMENT_BYTES.get(code)
+        if size is None:
             name = INSTRUCTION_NAMES.get(code[0], "which is unknown")
             raise UserError(
                 f"{path} is damaged or contains the pickle instruction {name}, which lists of "
                 "numbers do not need; files that name code are not read"
             )
-        size = _ARGUMENTS[code]
         if size == pickletools.UP_TO_NEWLINE:  # GLOBAL: two lines
             at = data.index(b"\n", data.index(b"\n", at) + 1) + 1
-        elif size < 0:
+        else:
             begin = at + 1 + _LENGTH_BYTES[size]
             at = begin + int.from_bytes(data[at + 1 : begin], "little")
-        if size >= 0 or at > len(data):
+        if at > len(data):
             raise ValueError("cut short")
 
 
@@ -255,21 +237,19 @@ class _Unpickler(pickle.Unpickler):
         self.path = path
 
     def find_class(self, module: str, name: str) -> Any:
-        match f"{module}.{name}":
-            case "numpy.ndarray":
-                return _Array
-            case "numpy.dtype":
-                return _Dtype
-            case "numpy.core.multiarray._reconstruct" | "numpy._core.multiarray._reconstruct":
-                return _Array
-            case "numpy.core.multiarray.scalar" | "numpy._core.multiarray.scalar":
-                return self.scalar
-            case "_codecs.encode":  # how protocol 2, which has no bytes, writes them
-                return self.encode
-            case other:
-                raise UserError(
-                    f"{self.path} refers to {other[:100]}; files that name code are not read"
-                )
+        named = f"{module}.{name}".replace("numpy._core.", "numpy.core.")
+        allowed = {
+            "numpy.ndarray": _Array,
+            "numpy.dtype": _Dtype,
+            "numpy.core.multiarray._reconstruct": _Array,
+            "numpy.core.multiarray.scalar": self.scalar,
+            "_codecs.encode": self.encode,  # how protocol 2, which has no bytes, writes them
+        }
+        if named not in allowed:
+            raise UserError(
+                f"{self.path} refers to {named[:100]}; files that name code are not read"
+            )
+        return allowed[named]
 
     # Methods, since a pickle cannot set their attributes.
     def scalar(self, dtype: "_Dtype", data: bytes) -> int | float:
