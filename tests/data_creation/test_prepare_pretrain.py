@@ -30,7 +30,7 @@ def write_scale(path, transposition=0):
     return write_midi(path, [(start, end, pitch + transposition) for start, end, pitch in SCALE])
 
 
-def test_good_files_become_songs_and_bad_ones_are_listed_by_any_number_of_workers(tmp_path):
+def test_prepare_pretrain_lists_songs_and_bad_files_with_any_number_of_workers(tmp_path):
     folder = tmp_path / "midi"
     write_scale(folder / "b" / "good.MID", 5)
     write_scale(folder / "a good one.midi")
@@ -62,7 +62,7 @@ def test_good_files_become_songs_and_bad_ones_are_listed_by_any_number_of_worker
     assert "skipped 5 files: 3/4 2, unreadable 2, no usable notes 1" in done
 
 
-def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_anew(tmp_path):
+def test_prepare_pretrain_keeps_a_complete_corpus_until_overwrite(tmp_path):
     write_scale(tmp_path / "midi" / "one.mid")
     arguments = ["--dataset", "mine", "--dataset_dir", "midi", "--output_dir", "out"]
     prepare_well(*arguments, cwd=tmp_path)
@@ -86,7 +86,7 @@ def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_
     assert len(open_corpus(tmp_path / "out", "mine")) == 2
 
 
-def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
+def test_prepare_pretrain_keeps_files_of_a_user(tmp_path):
     write_scale(tmp_path / "one.mid")
     np.save(tmp_path / "mine.npy", np.arange(3))
     arguments = ("--dataset", "mine", "--dataset_dir", tmp_path, "--output_dir", tmp_path)
@@ -182,7 +182,7 @@ def test_prepare_pretrain_names_an_output_that_cannot_be_written(tmp_path):
         ["--num_workers", "many"],
     ],
 )
-def test_wrong_flags_are_refused(flags):
+def test_prepare_pretrain_rejects_wrong_flags(flags):
     done = prepare(*flags)
     assert done.returncode == 2
     assert flags[1] in done.stderr
@@ -296,7 +296,7 @@ def stumble(folder, reader, as_published, any_time_signature, file):
     return read_cp_notes(folder / file, reader, as_published), {}
 
 
-def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):
+def test_make_corpus_skips_files_at_which_workers_die_or_hang(tmp_path, monkeypatch):
     for index in range(6):
         write_scale(tmp_path / f"{index}.mid", index)
     monkeypatch.setattr(prepare_pretrain, "read_file", stumble)

@@ -240,7 +240,7 @@ def test_a_data_set_without_the_labels_of_one_task_is_made_for_the_others(tmp_pa
     assert (tmp_path / "out/pop909_valid_velocityans.npy").exists()
 
 
-def test_a_complete_data_set_is_left_alone_until_overwrite(tmp_path, smc):
+def test_prepare_smc_keeps_a_complete_data_set_until_overwrite(tmp_path, smc):
     done = prepare(smc, tmp_path, "--dataset", "tnua")
     assert done.returncode == 0, done.stderr
     assert "notes/s" in done.stdout
@@ -337,7 +337,7 @@ def test_make_data_set_completes_what_is_missing(tmp_path, smc, missing, capsys)
     assert "complete in" not in capsys.readouterr().out
 
 
-def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path, smc):
+def test_make_data_set_keeps_files_of_a_user(tmp_path, smc):
     np.save(tmp_path / "tnua_valid.npy", np.zeros((9, 1024, 4), np.int64))
     with pytest.raises(UserError, match=r"tnua_valid\.npy was not written by this program"):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
