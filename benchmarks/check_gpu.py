@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.made_up_corpus import write_corpus
+from benchmarks.made_up_corpus import write_random_songs
 from m2bert.base.devices import choose_device
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import write_text
@@ -152,7 +152,7 @@ def kernels(check: Check) -> Result:
 
 def pretraining(check: Check) -> Result:
     """Kill a run, resume it, and stop it."""
-    write_corpus(check.work, "made_up", songs=10 if check.dry_run else 300)
+    write_random_songs(check.work, "made_up", songs=10 if check.dry_run else 300)
     folder, seconds = check.work / "pretrain", 1 if check.dry_run else 50
     words = ["m2bert.pretrain", "--save_dir", folder, "--data_root", check.work]
     words += ["--datasets", "made_up", "--preset", check.preset, "--epochs", 20]

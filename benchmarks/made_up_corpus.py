@@ -7,27 +7,26 @@ import numpy as np
 
 from m2bert.notes.cp import ORDINARY_SIZES
 from m2bert.pretraining.corpus import open_corpus
-from m2bert.pretraining.corpus_writer import CorpusWriter
+from m2bert.pretraining.corpus_writer import write_corpus
 from m2bert.pretraining.segments import Batches, Songs, draw_segments
 
 SONG_NOTES, NOTES_PER_BAR = 3000, 12
 
 
-def write_corpus(folder: Path, name: str, songs: int) -> None:
-    with CorpusWriter(folder, name, "random notes") as writer:
+def write_random_songs(folder: Path, name: str, songs: int) -> None:
+    with write_corpus(folder, name, "random notes", overwrite=True) as writer:
         for song in range(songs):
             random = np.random.default_rng(song)
             notes = random.integers(0, ORDINARY_SIZES, (SONG_NOTES, 4), np.uint8)
             place = np.arange(SONG_NOTES) % NOTES_PER_BAR
             notes[:, 0], notes[:, 1] = place > 0, place
             writer.add(f"{song:06}.mid", notes)
-        writer.finish()
 
 
 def made_up_songs(songs: int) -> Songs:
     """A corpus in memory-mapped files that are already deleted."""
     with tempfile.TemporaryDirectory() as folder:
-        write_corpus(Path(folder), "made_up", songs)
+        write_random_songs(Path(folder), "made_up", songs)
         return Songs([open_corpus(folder, "made_up")])
 
 

@@ -4,13 +4,12 @@
     python -m data_creation.build_from_sources --sources_dir sources --smc_dir SMC
 
 The first makes `dataset_dir/pop909_processed`, the second the data sets of all tasks whose sources
-are there (`docs/sources.md`). Beside the files, NAME.json then has the versions of the libraries,
-and for each part the files that it was made of with their SHA-256, the pieces in the order of the
-items, counts, and what was left out and why. Killed at any time, the same command goes on.
+exist (`docs/sources.md`). NAME.json beside the files has the versions of the libraries, and for
+each part its source files with their SHA-256, the pieces in the order of the items, counts, and
+which pieces were omitted and why. The same command continues after an interruption.
 """
 
 import argparse
-import hashlib
 import os
 import platform
 from collections.abc import Callable
@@ -28,10 +27,11 @@ from data_creation.benchmark.sources.table import SOURCES
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
 from m2bert.base.files import read_json, write_json
+from m2bert.base.outputs import output_files, sha256
 from m2bert.base.workers import WorkerFailure, map_in_processes
 from m2bert.notes.skipped import SHOWN, RejectedSong
 
-SECONDS_PER_PIECE = 600  # far above what the longest score takes
+SECONDS_PER_PIECE = 600  # far more than the longest score takes
 
 
 def main() -> None:
@@ -53,8 +53,8 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.build_from_sources",
-        description="Align POP909, and make SMCBenchmark's arrays, from their sources. What was "
-        "made of the same files before is left alone; a bad piece is named and left out.",
+        description="Align POP909, and make SMCBenchmark's arrays, from their sources. Parts made "
+        "of the same files before are kept; a bad piece is named and omitted.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, names = parser.add_argument, [n for n in SOURCES if SOURCES[n].target[0] == "smc_dir"]
@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
         add(flag, type=Path, default=Path(default), help=help)
     add("--num_workers", type=count, default=os.cpu_count(), help="processes")
     add("--strict", action="store_true", help="a piece that cannot be used is an error")
-    add("--overwrite", action="store_true", help="make everything anew, whoever made it")
+    add("--overwrite", action="store_true", help="rebuild everything")
     return parser.parse_args()
 
 
@@ -77,13 +77,14 @@ def build(
 ) -> None:
     """Make the files of a row of `SOURCES` in `output_dir` from the source in `folder`.
 
-    A part that was made of the same files before is left alone; a piece that cannot be used is
-    named with the reason and left out. Raises `UserError` if the source or its library is missing,
-    a part has no items, files were not made here, or, with `strict`, a piece is left out.
+    A part that was made of the same files before is kept; a piece that cannot be used is named with
+    the reason and omitted. Raises `UserError` if the source or its library is missing, a part has
+    no items, files in the way were not written by this program, or, with `strict`, a piece is
+    omitted.
     """
     source, path = SOURCES[name], output_dir / f"{name}.json"
     pieces = _find_pieces(name, folder)
-    made = {} if overwrite else _made_before(path)
+    made = {} if overwrite or not path.exists() else read_json(path).get("made", {})
     libraries = ("numpy", "miditoolkit", *source.libraries)
     versions = {"python": platform.python_version()} | {x: metadata.version(x) for x in libraries}
     record = {"versions": versions, "made": made}
@@ -95,23 +96,27 @@ def build(
         files = chain(source.listing, *(piece.files for piece in its))
         sources[part] = {file: _checksum(folder / file) for file in files}
         earlier = made.pop(part, {"sources": None})
-        is_whole = all((output_dir / file).exists() for file in earlier.get("files", ()))
-        if earlier["sources"] != sources[part] or not is_whole or (strict and earlier["left_out"]):
+        is_complete = all((output_dir / file).exists() for file in earlier.get("files", ()))
+        if (
+            earlier["sources"] != sources[part]
+            or not is_complete
+            or (strict and earlier["left_out"])
+        ):
             todo += its
         else:
             made[part] = earlier
-            print(f"  {part}: made before of the same files; --overwrite makes it anew")
-    write_json(path, record)
+            print(f"  {part}: made before of the same files; --overwrite rebuilds it")
 
     read, workers = partial(_attempt, partial(source.read, folder)), min(num_workers, len(todo))
     with closing(map_in_processes(read, todo, workers, SECONDS_PER_PIECE)) as results:
         bar = tqdm(results, name, len(todo), unit=" pieces", disable=None)
         for part, group in groupby(zip(todo, bar, strict=True), lambda pair: pair[0].part):
-            names, items, left_out = _without_left_out(part, list(group), strict)
-            written, counts = source.write(part, items, output_dir)
+            names, items, omitted = _without_omitted(part, list(group), strict)
+            with output_files(output_dir, overwrite=overwrite) as temporary:
+                written, counts = source.write(part, items, temporary)
             print(f"  {part}:", ", ".join(f"{n:,} {what}" for what, n in counts.items() if n))
             made[part] = {"files": written, "counts": counts, "pieces": names}
-            made[part] |= {"left_out": left_out, "sources": sources[part]}
+            made[part] |= {"left_out": omitted, "sources": sources[part]}
             write_json(path, record)
     if absent := [part for part in source.parts if part not in made]:
         raise UserError(f"{name}: there are no pieces of {', '.join(absent)}")
@@ -131,24 +136,12 @@ def _find_pieces(name: str, folder: Path) -> list[Piece]:
     return pieces
 
 
-def _made_before(path: Path) -> dict[str, Any]:
-    """What the record at `path` says that was made; nothing if there is none."""
-    if path.exists():
-        return read_json(path).get("made", {})
-    for foreign in chain(path.parent.glob(f"{path.stem}_*.npy"), path.parent.glob("*/*.mid")):
-        raise UserError(
-            f"{foreign} is there, but was not made here (no {path.name} beside it); choose another "
-            "folder, or replace it with --overwrite"
-        )
-    return {}
-
-
 def _checksum(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return sha256(path) if path.is_file() else None
 
 
 def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """`function(argument)`, or in its place the `UserError` that says why there is none."""
+    """`function(argument)`, or the `UserError` that it raised or might have raised."""
     try:
         return function(argument)
     except RejectedSong as rejection:
@@ -158,25 +151,25 @@ def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
         return error
     except FileNotFoundError as error:
         return UserError(f"there is no {Path(error.filename).name}")
-    except Exception as error:  # whatever a file that is not as expected leads a reader to
+    except Exception as error:  # whatever unexpected files make a reader raise
         files = " or ".join(getattr(argument, "files", ()))
         return UserError(f"{files} is damaged or of another kind ({type(error).__name__})")
 
 
-def _without_left_out(
+def _without_omitted(
     part: str, read: list[tuple[Piece, Any]], strict: bool
 ) -> tuple[list[str], list, dict[str, str]]:
-    """For each item its piece's name; the items; and why pieces are left out, the first printed."""
+    """The name of each item's piece; the items; and why pieces are omitted."""
     failed = UserError | WorkerFailure
-    left_out = {p.name: str(getattr(x, "reason", x)) for p, x in read if isinstance(x, failed)}
-    reasons = [f"    {name}: {why}" for name, why in left_out.items()]
-    if left_out:
-        count = f"  {part}: {len(left_out):,} of {len(read):,} pieces are left out, the first ones:"
-        print("\n".join([count, *reasons[:SHOWN]]))
-    if left_out and (strict or len(left_out) == len(read)):
-        raise UserError(f"{part} is not made: {len(left_out)} of its pieces cannot be used")
-    used = [(p.name, item) for p, its in read if p.name not in left_out for item in its]
-    return [name for name, _ in used], [item for _, item in used], left_out
+    omitted = {p.name: str(getattr(x, "reason", x)) for p, x in read if isinstance(x, failed)}
+    if omitted:
+        print(f"  {part}: {len(omitted):,} of {len(read):,} pieces are omitted, the first ones:")
+        for name, reason in list(omitted.items())[:SHOWN]:
+            print(f"    {name}: {reason}")
+    if omitted and (strict or len(omitted) == len(read)):
+        raise UserError(f"{part} is not made: {len(omitted)} of its pieces cannot be used")
+    used = [(p.name, item) for p, its in read if p.name not in omitted for item in its]
+    return [name for name, _ in used], [item for _, item in used], omitted
 
 
 if __name__ == "__main__":

@@ -1,25 +1,23 @@
 """Where the files of a pre-training corpus are: the published ones, and any folder of music."""
 
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from m2bert.base.errors import UserError
-from m2bert.notes.music_files import SUFFIXES_TOLD, music_files_below
+from m2bert.notes.file_search import SUFFIX_LIST, music_files_below
 from m2bert.notes.object_arrays import read_items
 
 
-@dataclass(frozen=True)
-class CorpusSource:
+class CorpusSource(NamedTuple):
     """A published corpus: files below `folder`, by pattern or by a list.
 
     `folder` and `listing` are relative to the data sets' folder. `listing` is a pickled list of
-    paths relative to `folder`. `is_papers`: one of the paper's, whose files are read as published.
+    paths relative to `folder`.
     """
 
     folder: str
     patterns: tuple[str, ...] = ()
     listing: str | None = None
-    is_papers: bool = True
 
 
 # Adding a corpus is adding a row (`docs/METHOD.md`, "Corpora").
@@ -32,21 +30,20 @@ CORPORA = {
     "ASAP": CorpusSource("asap-dataset", listing="ASAP_song.pkl"),
     "emopia": CorpusSource("EMOPIA_1.0", ("train/*.mid", "valid/*.mid", "test/*.mid")),
     "lmd": CorpusSource("lmd_matched", ("*/*/*/*/*.mid",)),
-    "openscore_lieder": CorpusSource("openscore_lieder", ("*/*/*/*.mxl",), is_papers=False),
-    "openscore_quartets": CorpusSource("openscore_quartets", ("*/*/*.mxl",), is_papers=False),
+    "openscore_lieder": CorpusSource("openscore_lieder", ("*/*/*/*.mxl",)),
+    "openscore_quartets": CorpusSource("openscore_quartets", ("*/*/*.mxl",)),
 }
-OWN = CorpusSource("", is_papers=False)
-"""Any other name: the files of music below the data sets' folder itself."""
+_OWN = CorpusSource("")
 
 
 def find_files(name: str, dataset_dir: Path, lmd_dir: Path | None = None) -> tuple[Path, list[str]]:
     """The folder of corpus `name` and its files, sorted, relative to that folder.
 
-    For one of `CORPORA` the folder lies below `dataset_dir` (`lmd_dir` replaces LMD's); for any
-    other name it is `dataset_dir` itself, with every MIDI file and score below it. Raises
-    `UserError` if there is no such folder, list, or file.
+    The folders of `CORPORA` are below `dataset_dir` (`lmd_dir` replaces LMD's); any other name
+    stands for every MIDI file and score below `dataset_dir` itself. Raises `UserError` if there is
+    no such folder, list, or file.
     """
-    corpus = CORPORA.get(name, OWN)
+    corpus = CORPORA.get(name, _OWN)
     folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder
     if not folder.is_dir():
         raise UserError(f"{name}: there is no folder {folder}")
@@ -58,7 +55,7 @@ def find_files(name: str, dataset_dir: Path, lmd_dir: Path | None = None) -> tup
     else:
         files = music_files_below(folder)
     if not files:
-        wanted = corpus.listing or ", ".join(corpus.patterns) or f"every {SUFFIXES_TOLD}"
+        wanted = corpus.listing or ", ".join(corpus.patterns) or f"every {SUFFIX_LIST}"
         raise UserError(f"{name}: no files in {folder} (looked for {wanted})")
     return folder, sorted(files)
 

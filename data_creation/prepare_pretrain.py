@@ -2,9 +2,9 @@
 
     python -m data_creation.prepare_pretrain --dataset_dir dataset_dir --output_dir data/pretrain
 
-makes the paper's six corpora, and those of OpenScore where their folders are there; with `--dataset
-NAME` only those named. Any name other than these takes every MIDI file and score below
-`--dataset_dir`. Killed at any time, the same command continues.
+makes the paper's six corpora, and those of OpenScore where their folders are there; `--dataset
+NAME` only those named. Any other name reads every MIDI file and score below `--dataset_dir`. A
+corpus appears when it is complete; the same command keeps those that are there.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -20,45 +21,36 @@ from time import monotonic
 import numpy as np
 from tqdm import tqdm
 
-from data_creation.corpora import CORPORA, OWN, find_files
+from data_creation.corpora import CORPORA, find_files
 from m2bert.base.arguments import count
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import read_json
 from m2bert.base.workers import map_in_processes
-from m2bert.notes.midi import READERS, SYMUSIC, check_reader
+from m2bert.notes.midi_reader import READERS, SYMUSIC, check_reader
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import RejectedSong, Tallies, print_counts, print_first, print_oddities
 from m2bert.notes.tokens import check_four_four, cp_notes_of
-from m2bert.pretraining.corpus import Corpus, open_flat
-from m2bert.pretraining.corpus_writer import CorpusWriter, finish_replacement
+from m2bert.pretraining.corpus import PAPERS_CORPORA, open_flat
+from m2bert.pretraining.corpus_writer import CorpusWriter, write_corpus
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 ANY_TIME_SIGNATURE = "any_time_signature"
-"""What `inputs` in the record of a corpus says beside the files, if it holds such pieces."""
+"""Part of `inputs` in the JSON of a corpus of such pieces."""
 
 
 def main() -> int:
-    arguments = parse_arguments()
+    arguments = vars(parse_arguments())
     show_lines_at_once(escape=True)
-    check_reader(arguments.midi_reader)
-    missing = []
-    for name in arguments.dataset:
+    check_reader(arguments["midi_reader"])
+    names, missing = arguments.pop("dataset"), []
+    for name in names:
         try:
-            make_corpus(
-                name,
-                arguments.dataset_dir,
-                arguments.output_dir,
-                workers=arguments.num_workers,
-                overwrite=arguments.overwrite,
-                lmd_dir=arguments.lmd_dir,
-                reader=arguments.midi_reader,
-                any_time_signature=arguments.any_time_signature,
-            )
+            make_corpus(name, **arguments)
         except UserError as error:
             missing.append(name)
             print(f"error: {error}", file=sys.stderr)
-    if missing and len(arguments.dataset) > 1:
+    if missing and len(names) > 1:
         print(f"not made: {', '.join(missing)} (see above)", file=sys.stderr)
     return 1 if missing else 0
 
@@ -66,8 +58,8 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_pretrain",
-        description="Turn folders of MIDI files and scores into corpora for pre-training. A corpus "
-        "that is complete stays as it is; one that was interrupted is resumed.",
+        description="Turn folders of MIDI files and scores into corpora for pre-training. Complete "
+        "corpora are kept.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -92,7 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--any_time_signature", action="store_true", help=what)
     what = f"the library that parses MIDI files; symusic is faster (pip install {SYMUSIC})"
     add("--midi_reader", choices=READERS, default="mido", help=what)
-    what = "rebuild complete corpora; the old one stays until the new one is complete"
+    what = "rebuild corpora; the old one stays until the new one is complete"
     add("--overwrite", action="store_true", help=what)
     arguments = parser.parse_args()
     if "dataset" not in arguments:
@@ -105,14 +97,14 @@ def default_corpora(dataset_dir: Path) -> list[str]:
     return [
         name
         for name, source in CORPORA.items()
-        if source.is_papers or (dataset_dir / source.folder).is_dir()
+        if name in PAPERS_CORPORA or (dataset_dir / source.folder).is_dir()
     ]
 
 
 def corpus_name(text: str) -> str:
     """Check a corpus's name, which becomes a file name."""
     if not re.fullmatch(r"\w[\w-]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} has signs other than letters, digits, _ and -")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name of letters, digits, _ and -")
     for known in CORPORA:
         if text.lower() == known.lower() and text != known:
             raise argparse.ArgumentTypeError(f"{text!r} is not a corpus; did you mean {known}?")
@@ -124,21 +116,22 @@ def make_corpus(
     dataset_dir: Path,
     output_dir: Path,
     *,
-    workers: int,
+    num_workers: int,
     overwrite: bool = False,
     lmd_dir: Path | None = None,
-    reader: str = "mido",
+    midi_reader: str = "mido",
     any_time_signature: bool = False,
 ) -> None:
-    """Make one corpus below `output_dir`, continue it, or keep it if it is complete.
+    """Make one corpus in `output_dir`, or keep it if it is complete.
 
-    `reader` is one of `m2bert.notes.midi.READERS`. What was begun with other arguments is not
-    continued. Files that give no song are skipped, counted and listed with the reason in
-    `NAME.json`. Raises `UserError` if it finds no files, or no usable one among them, or if a
-    complete corpus was made from other files or by another rule for time signatures.
+    `midi_reader` is one of `m2bert.notes.midi_reader.READERS`. Files that give no song are skipped,
+    counted and listed with the reason in `NAME.json`. Raises `UserError` if there are no files or
+    no usable ones, or if a complete corpus was made from other files or by another rule for time
+    signatures.
     """
-    if not overwrite and (corpus := complete_corpus(output_dir, name)) is not None:
-        refuse_other_inputs(output_dir, name, dataset_dir, lmd_dir, any_time_signature)
+    if not overwrite and is_complete(output_dir, name):
+        check_same_inputs(output_dir, name, dataset_dir, lmd_dir, any_time_signature)
+        corpus = open_flat(output_dir, name)
         print(
             f"{name}: complete in {output_dir} ({len(corpus):,} songs, {len(corpus.notes):,} "
             "notes); --overwrite rebuilds it"
@@ -147,43 +140,30 @@ def make_corpus(
     folder, files = find_files(name, dataset_dir, lmd_dir)
     print(f"{name}: {len(files):,} files in {folder}")
     begin = monotonic()
-    inputs = fingerprint(folder, files, reader, any_time_signature)
-    with CorpusWriter(output_dir, name, inputs) as writer:
-        already_done = writer.done
-        if already_done:
-            print(f"  continuing: {already_done:,} of them were done before")
-        tokenise_files(folder, files, writer, workers, reader, any_time_signature)
-        print_summary(writer, len(files) - already_done, monotonic() - begin)
-        if writer.songs == 0:
+    inputs = fingerprint(folder, files, midi_reader, any_time_signature)
+    read = partial(read_file, folder, midi_reader, name in PAPERS_CORPORA, any_time_signature)
+    with write_corpus(output_dir, name, inputs, overwrite) as writer:
+        read_files(read, files, writer, num_workers, name)
+        print_summary(writer, len(files), monotonic() - begin)
+        if not writer.files:
             print_first(writer.skipped)
-            writer.discard()
             raise UserError(f"{name}: none of the {len(files)} files in {folder} is usable")
-        writer.finish()
     print(f"  written to {output_dir / name}.npy, .offsets.npy and .json (songs, skipped files)")
 
 
-def complete_corpus(output_dir: Path, name: str) -> Corpus | None:
-    """The corpus if it is there and whole; if it is damaged, a line about that is printed.
-
-    Raises `UserError` if a file that is not ours has its place.
-    """
-    finish_replacement(output_dir, name)
-    path = output_dir / f"{name}.npy"
+def is_complete(output_dir: Path, name: str) -> bool:
+    """Whether the corpus is there; if it is damaged, a line about that is printed."""
     if not (output_dir / f"{name}.json").exists():
-        if path.exists():
-            raise UserError(
-                f"{path} is there, but was not made here (no {name}.json beside it); "
-                "choose another --output_dir, or replace it with --overwrite"
-            )
-        return None
+        return False
     try:
-        return open_flat(output_dir, name)
+        open_flat(output_dir, name)
     except UserError as error:
-        print(f"{name}: making it anew, as it is damaged: {error}")
-        return None
+        print(f"{name}: damaged, made again: {error}")
+        return False
+    return True
 
 
-def refuse_other_inputs(
+def check_same_inputs(
     output_dir: Path, name: str, dataset_dir: Path, lmd_dir: Path | None, any_time_signature: bool
 ) -> None:
     """Raise `UserError` if a complete corpus was made from other files than those there now, or by
@@ -223,22 +203,14 @@ def fingerprint(
     return " ".join([*settings, digest.hexdigest()])
 
 
-def tokenise_files(
-    folder: Path,
-    files: list[str],
-    writer: CorpusWriter,
-    workers: int,
-    reader: str,
-    any_time_signature: bool,
+def read_files(
+    read: Callable, files: list[str], writer: CorpusWriter, workers: int, name: str
 ) -> None:
-    """Tokenise what `writer` does not have yet, in parallel, and hand it over in order."""
-    bar = tqdm(total=len(files), initial=writer.done, desc=writer.name, unit=" files", disable=None)
-    todo = files[writer.done :]
-    as_published = CORPORA.get(writer.name, OWN).is_papers
-    read = partial(tokenise_file, folder, reader, as_published, any_time_signature)
-    songs = map_in_processes(read, todo, workers, SECONDS_PER_FILE)
+    """Add the songs of files to a corpus, in their order; several processes read them."""
+    bar = tqdm(total=len(files), desc=name, unit=" files", disable=None)
+    songs = map_in_processes(read, files, workers, SECONDS_PER_FILE)
     with bar, closing(songs):
-        for file, song in zip(todo, songs, strict=True):
+        for file, song in zip(files, songs, strict=True):
             if isinstance(song, tuple):
                 writer.add(file, *song)
             else:
@@ -247,10 +219,10 @@ def tokenise_files(
             bar.set_postfix(notes=writer.notes, skipped=len(writer.skipped), refresh=False)
 
 
-def tokenise_file(
+def read_file(
     folder: Path, reader: str, as_published: bool, any_time_signature: bool, file: str
 ) -> tuple[np.ndarray, Tallies] | RejectedSong:
-    """One file -> CP notes and its oddities, or why there are none."""
+    """CP notes of a file and its oddities, or why it gives none."""
     try:
         song = read_song(folder / file, reader, as_published)
         if not any_time_signature:
@@ -262,8 +234,8 @@ def tokenise_file(
 
 def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
     print(
-        f"  {writer.songs:,} songs, {writer.notes:,} notes; {files:,} files in {seconds:.1f} s "
-        f"({files / max(seconds, 1e-9):.0f} files/s)"
+        f"  {len(writer.files):,} songs, {writer.notes:,} notes; {files:,} files in "
+        f"{seconds:.1f} s ({files / max(seconds, 1e-9):.0f} files/s)"
     )
     print_oddities(writer.odd.values())
     print_counts(writer.skipped)

@@ -2,8 +2,8 @@
 
     python -m data_creation.prepare_smc --smc_dir SMC --output_dir data/finetune
 
-makes the data sets of all tasks; with `--dataset NAME` only those named, and with `--items FILE` of
-some parts only the items that FILE names, as {"augnet_train": [0, 3, ...]}. `--stretch 0.8 1.25`
+makes the data sets of all tasks; `--dataset NAME` only those named, and `--items FILE` of some
+parts only the items that FILE lists, as {"augnet_train": [0, 3, ...]}. `--stretch 0.8 1.25`
 adds copies of the training items that are played faster and slower. For each part of a data set
 (train, valid, test, or fold_0 to fold_4) there is then
 
@@ -11,8 +11,8 @@ adds copies of the training items that are played faster and slower. For each pa
     NAME_PART_LABELSans.npy   labels, uint8 (segments, 1024), of piece tasks (segments,)
 
 and NAME.json, which counts the items, notes and segments of each part, and what the original's
-conversion would lose and mix up in it. NAME.json is written last: where it is, the data set is
-complete. After an interruption at any time, the same command makes the data sets that are missing.
+conversion would lose and mix up in it. A data set appears when it is complete; the same command
+keeps those that are there.
 """
 
 import argparse
@@ -29,7 +29,8 @@ from tqdm import tqdm
 from data_creation.benchmark.parts import Converted, convert_part, missing_files
 from data_creation.benchmark.sets import DATA_SETS, DataSet
 from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
-from m2bert.base.files import read_json, replacing, write_json
+from m2bert.base.files import read_json, write_errors_of, write_json
+from m2bert.base.outputs import output_files
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
 
@@ -65,8 +66,7 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_smc",
-        description="Turn SMCBenchmark's arrays into fine-tuning data. A data set that is complete "
-        "is left alone; one that was interrupted is made again.",
+        description="Turn SMCBenchmark's arrays into fine-tuning data; complete ones are kept.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, names = parser.add_argument, sorted({TASKS[name].corpus for name in BENCHMARK_TASKS})
@@ -80,7 +80,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--items", type=Path, help="JSON: the items to be used of some parts")
     what = "add copies of the training items with their times multiplied by these factors"
     add("--stretch", type=stretch_factor, nargs="+", default=[], metavar="FACTOR", help=what)
-    what = "make complete data sets anew; the old files stay until the new ones are converted"
+    what = "rebuild data sets; the old files stay until the new ones are converted"
     add("--overwrite", action="store_true", help=what)
     return parser.parse_args()
 
@@ -102,15 +102,15 @@ def make_data_set(
     as_published: bool = False,
     overwrite: bool = False,
 ) -> dict:
-    """Make one data set in `output_dir`, or leave it alone if it is complete.
+    """Make one data set in `output_dir`, or keep it if it is complete.
 
-    A task that a user has added to the benchmark's is left out if its labels are not there. If
-    labels of the benchmark's own tasks are missing, the data set is made for the others, and then
-    the error is raised. Of parts in `chosen` (as "augnet_train") only those items are converted,
-    counted from 0; of the part "train" also copies with times multiplied by the factors `stretch`.
+    A user's own task is omitted if its labels are missing. If labels of the benchmark's own tasks
+    are missing, the data set is made for the others, and then the error is raised. Of parts in
+    `chosen` (as "augnet_train") only those items are converted, counted from 0; of the part "train"
+    also copies with times multiplied by the factors `stretch`.
 
     Returns the content of its NAME.json. Raises `UserError` if a file is missing or bad, and if
-    files that this would replace were not made here or were made in another way.
+    files that this would replace were not written by this program or were made in another way.
     """
     missing = {t: missing_files(replace(data_set, tasks=(t,)), smc_dir) for t in data_set.tasks}
     labelled = tuple(task for task in missing if not missing[task])
@@ -144,21 +144,23 @@ def make_data_set(
 
     begin = monotonic()
     parts = tqdm(data_set.parts, desc=data_set.name, unit=" parts", disable=None, leave=False)
-    converted = {
-        part: convert_part(
-            data_set, part, smc_dir, as_published, of_parts.get(part), copies.get(part, [])
-        )
-        for part in parts
-    }
-    # Old files are touched from here on, when nothing can fail any more but the disk.
-    record_path = output_dir / f"{data_set.name}.json"
-    record_path.unlink(missing_ok=True)
-    written = {
-        part: write_part(output_dir, data_set.files(part), content)
-        for part, content in converted.items()
-    }
-    record = {"data_set": data_set.name, **way, "parts": written}
-    write_json(record_path, record)
+    record_name = f"{data_set.name}.json"
+    files = [record_name, *(path.name for path in data_set.paths(output_dir))]
+    with output_files(output_dir, files, overwrite) as temporary:
+        converted = {
+            part: convert_part(
+                data_set, part, smc_dir, as_published, of_parts.get(part), copies.get(part, [])
+            )
+            for part in parts
+        }
+        written = {
+            part: write_part(temporary, data_set.files(part), content)
+            for part, content in converted.items()
+        }
+        record = {"data_set": data_set.name, **way, "parts": written}
+        write_json(temporary / record_name, record)
+        # without it, a command that is killed while files are moved leaves no mixture
+        (output_dir / record_name).unlink(missing_ok=True)
 
     notes = sum(content.counts["notes"] for content in converted.values())
     seconds = monotonic() - begin
@@ -171,9 +173,9 @@ def read_chosen(path: Path) -> dict[str, list[int]]:
     chosen = read_json(path)
     for part, items in chosen.items():
         if not (isinstance(items, list) and all(type(item) is int for item in items)):
-            raise UserError(f"{path}: {part} is no list of whole numbers")
+            raise UserError(f"{path}: {part} is not a list of whole numbers")
         if not items or items[0] < 0 or items != sorted(set(items)):
-            raise UserError(f"{path}: the items of {part} must be numbers from 0 on that rise")
+            raise UserError(f"{path}: the items of {part} must be rising numbers from 0")
     return chosen
 
 
@@ -182,63 +184,39 @@ def kept_record(
 ) -> dict | None:
     """The record of the data set if it is complete and is to be kept; None if it is to be made.
 
-    Raises `UserError` if a file in the way was not made here, or was made in another way.
+    Raises `UserError` if it was made in another way, or its name is that of a corpus.
     """
     record_path = output_dir / f"{data_set.name}.json"
-    record = read_json(record_path) if record_path.exists() else None
-    if record is not None and not {"as_published", "parts"} <= record.keys():
+    if not record_path.exists():
+        return None
+    record = read_json(record_path)
+    if not {"as_published", "parts"} <= record.keys():
         raise UserError(
             f"{record_path} is of something other than fine-tuning data: give another folder"
         )
     if overwrite:
         return None
-    if record is None:
-        for path in data_set.paths(output_dir):
-            if path.exists() and shape_of(path) is None:
-                raise UserError(
-                    f"{path} is there, but was not made here; choose another --output_dir, or "
-                    "replace it with --overwrite"
-                )
-        return None
-    if record["as_published"] is not way["as_published"]:
-        was = "without" if way["as_published"] else "with"
-        give = "leave it out" if way["as_published"] else "give it as well"
-        raise UserError(
-            f"{data_set.name} in {output_dir} was made {was} --as_published: {give}, choose "
-            "another --output_dir, or replace it with --overwrite"
-        )
-    for setting in ("items", "stretch"):
+    for setting in ("as_published", "items", "stretch"):
         if record.get(setting) != way.get(setting):
             raise UserError(
-                f"{data_set.name} in {output_dir} was made with other --{setting}: choose another "
-                "--output_dir, or replace it with --overwrite"
+                f"{data_set.name} in {output_dir} was made with another --{setting}: choose "
+                "another --output_dir, or replace it with --overwrite"
             )
-    shapes = {
-        part: {name: shape_of(output_dir / name) for name in data_set.files(part)}
-        for part in data_set.parts
-    }
-    if {part: entry["files"] for part, entry in record["parts"].items()} != shapes:
-        print(f"{data_set.name}: making it anew, as files in {output_dir} are missing or changed")
+    made = [name for part in record["parts"].values() for name in part["files"]]
+    wanted = [path.name for path in data_set.paths(output_dir)]
+    if made != wanted or not all((output_dir / name).exists() for name in made):
+        print(f"{data_set.name}: rebuilt, as files in {output_dir} are missing")
         return None
-    print(f"{data_set.name}: complete in {output_dir}; --overwrite makes it anew")
+    print(f"{data_set.name}: complete in {output_dir}; --overwrite rebuilds it")
     return record
 
 
-def shape_of(path: Path) -> list[int] | None:
-    """The shape of an array of uint8, as this command writes them; None for any other file."""
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")  # never unpickles: refuses objects
-    except (OSError, ValueError, EOFError):
-        return None
-    return list(array.shape) if array.dtype == np.uint8 else None
-
-
-def write_part(output_dir: Path, names: list[str], content: Converted) -> dict:
-    """Write the arrays of a part; returns what the record says about it."""
+def write_part(folder: Path, names: list[str], content: Converted) -> dict:
+    """Write the arrays of a part; returns its entry in the record."""
     files = {}
     for name, array in zip(names, (content.notes, *content.labels), strict=True):
-        with replacing(output_dir / name) as temporary, temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+        with write_errors_of(folder / name):
+            np.save(folder / name, array, allow_pickle=False)
         files[name] = list(array.shape)
     return {**content.counts, "published_way": content.published, "files": files}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, count
 from m2bert.base.errors import run_command
 from m2bert.model.config import LAST_LAYER, PRESETS
+from m2bert.notes.file_search import SUFFIX_LIST
 from m2bert.notes.levels import LEVELS
-from m2bert.notes.music_files import SUFFIXES_TOLD
 from m2bert.notes.windows import STRIDE, check_stride
 
 
@@ -23,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
         description="Turn MIDI files and scores into vectors: one for each piece, bar or note.",
     )
     add = parser.add_argument
-    what = f"MIDI files and scores, and folders: every {SUFFIXES_TOLD} below them"
+    what = f"MIDI files and scores, and folders: every {SUFFIX_LIST} below them"
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "pre-trained model: run, model folder or .ckpt (the encoder that comes with the code)"
     add("--ckpt", type=Path, help=what)

@@ -2,12 +2,12 @@
 # Usage: bash scripts/prepare_pretrain_data.sh [dataset_dir] [lmd_dir] [output_data_root] [flags]
 #
 # Makes the corpora for pre-training from the published folder layouts:
-#   dataset_dir       holds pop909_processed, EMOPIA_1.0, ... (default: dataset_dir), and possibly
-#                     openscore_lieder and openscore_quartets, which are prepared if they are there
+#   dataset_dir       contains pop909_processed, EMOPIA_1.0, ... (default: dataset_dir), and
+#                     optionally openscore_lieder and openscore_quartets
 #   lmd_dir           LMD's folder (default: lmd_matched)
 #   output_data_root  where the corpora go (default: data/pretrain)
-# Further flags go to `python -m data_creation.prepare_pretrain` (--help lists them). A data set
-# that is not there is named, the others are made, and the exit status is 1.
+# Further flags go to `python -m data_creation.prepare_pretrain` (--help lists them). A missing
+# data set is named, the others are made, and the exit status is 1.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 split_arguments 3 "$@"

@@ -2,7 +2,7 @@
 # Usage: bash scripts/preprocess_pop909.sh [POP909_dir] [dataset_dir] [flags]
 #
 # Aligns the songs of POP909 to their beats:
-#   POP909_dir   holds the folders 001 to 909 (default: POP909)
+#   POP909_dir   contains the folders 001 to 909 (default: POP909)
 #   dataset_dir  where the folder pop909_processed goes (default: dataset_dir)
 # Further flags go to `python -m data_creation.build_from_sources` (--help lists them).
 set -euo pipefail

@@ -28,7 +28,7 @@ FLAGS = {
     "data_creation.build_from_sources": "dataset pop909_dir sources_dir dataset_dir smc_dir "
     "num_workers strict overwrite",
     "data_creation.prepare_smc": "smc_dir output_dir dataset as_published items stretch overwrite",
-    "data_creation.demo.__main__": "output_dir songs seed",
+    "data_creation.demo.__main__": "output_dir",
 }
 
 

@@ -14,7 +14,7 @@ from m2bert.base.outputs import RECORD
 from m2bert.embed import main
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.original import save_published
-from m2bert.notes.music_files import collect_music_files
+from m2bert.notes.file_search import collect_music_files
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL

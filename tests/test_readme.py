@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from data_creation.demo.write import FEWEST_SONGS, write_demo
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run, read_result
 from m2bert.model.config import preset
 from m2bert.model.encoder import M2BertForPreTraining
@@ -135,12 +134,16 @@ def test_own_task_example(tmp_path):
     assert int(width) == 128
 
 
-def test_embed_example(tmp_path):
+def test_embed_example(tmp_path, demo_dir):
     embed, find = examples("embed.md")
-    write_demo(tmp_path / "quickstart/midi", FEWEST_SONGS)
+    songs = sorted(demo_dir.rglob("*/Bethel/*.mid"))
+    for song in songs:
+        target = tmp_path / "quickstart/midi" / song.relative_to(demo_dir)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(song, target)
     model = M2BertForPreTraining(preset("tiny"))
     model.save_pretrained(tmp_path / "quickstart/pretrain/model_best")
-    assert f"{FEWEST_SONGS} vectors of width 128" in run(tmp_path, "bash", "-euc", embed)
+    assert f"{len(songs)} vectors of width 128" in run(tmp_path, "bash", "-euc", embed)
     nearest = [line.split() for line in run(tmp_path, "python", "-c", find).splitlines()]
     assert nearest[0][0] == "1.000"
     assert nearest[0][1].endswith("Bethel_Demo_1.mid")

@@ -24,7 +24,7 @@ from m2bert.tasks import Task
 LATEST_BEAT = 1e9  # far beyond any piece; up to here float64 keeps every tick apart
 
 
-class Item(NamedTuple):
+class CheckedItem(NamedTuple):
     """A piece and its labels, checked. `where` names it in errors; `notes` are (notes, 3) float64,
     [onset, offset, pitch] rows with times in beats; `labels` has an array of unsigned integers for
     each task, (notes,) of a note task, () of a piece task."""
@@ -76,7 +76,7 @@ def convert_part(
         UserError: a file cannot be read; the files have different numbers of items, or notes and
             labels differ in number; an item has no notes; a note or a label is out of range.
     """
-    items: Iterable[Item] = _read_part(data_set, part, smc_dir, as_published)
+    items: Iterable[CheckedItem] = _read_part(data_set, part, smc_dir, as_published)
     if chosen is not None:
         all_items = list(items)
         if chosen[-1] >= len(all_items):
@@ -106,7 +106,7 @@ def missing_files(data_set: DataSet, smc_dir: Path) -> list[Path]:
 # Converting
 
 
-def _convert_note_item(data_set: DataSet, item: Item, as_published: bool) -> Converted:
+def _convert_note_item(data_set: DataSet, item: CheckedItem, as_published: bool) -> Converted:
     beats = global_beats(item.notes) if data_set.beats_in_bars else item.notes
     order, published_order = order_by_onset(beats), order_as_published(item.notes)
     before = int((item.notes[:, 0] < 0).sum())
@@ -133,10 +133,10 @@ def _convert_note_item(data_set: DataSet, item: Item, as_published: bool) -> Con
     return _segments(data_set, cp_notes_of_beats(beats[order]), kept_labels, published)
 
 
-def _convert_piece_item(data_set: DataSet, item: Item, _as_published: bool) -> Converted:
+def _convert_piece_item(data_set: DataSet, item: CheckedItem, _as_published: bool) -> Converted:
     notes = cp_notes_of_piece(item.notes)
     if not len(notes):
-        raise UserError(f"{item.where}: no note lasts as long as a 64th")
+        raise UserError(f"{item.where}: no note is as long as a 64th")
     return _segments(data_set, notes, item.labels, {})
 
 
@@ -150,14 +150,14 @@ def _segments(
     return Converted(segments, cut, counts, published)
 
 
-def _with_copies(items: Iterable[Item], stretch: Sequence[float]) -> Iterator[Item]:
+def _with_copies(items: Iterable[CheckedItem], stretch: Sequence[float]) -> Iterator[CheckedItem]:
     for item in items:
         yield item
         for factor in stretch:
             yield item._replace(notes=item.notes * [factor, factor, 1])
 
 
-def _first_of_each_class(items: Iterable[Item], most: int) -> Iterator[Item]:
+def _first_of_each_class(items: Iterable[CheckedItem], most: int) -> Iterator[CheckedItem]:
     seen: Counter[int] = Counter()
     for item in items:
         label = int(item.labels[0])
@@ -173,9 +173,11 @@ def _sum(counts: list[dict[str, int]]) -> dict[str, int]:
 # Reading
 
 
-def _read_part(data_set: DataSet, part: str, smc_dir: Path, as_published: bool) -> Iterator[Item]:
+def _read_part(
+    data_set: DataSet, part: str, smc_dir: Path, as_published: bool
+) -> Iterator[CheckedItem]:
     paths = [smc_dir / data_set.folder / name for name in data_set.files(part)]
-    columns = [list(read_note_lists(paths[0])), *(list(read_labels(path)) for path in paths[1:])]
+    columns = [read_note_lists(paths[0]), *map(read_labels, paths[1:])]
     sizes = [len(column) for column in columns]
     shortest = min(sizes)
     if max(sizes) > shortest:
@@ -184,13 +186,15 @@ def _read_part(data_set: DataSet, part: str, smc_dir: Path, as_published: bool) 
             f"of {data_set.name} {part}: they do not belong together"
         )
     if not shortest:
-        raise UserError(f"{paths[0]} holds no items")
+        raise UserError(f"{paths[0]} contains no items")
     for index, (notes, *labels) in enumerate(zip(*columns, strict=True)):
         where, *wheres = (f"item {index} (counted from 0) of {path}" for path in paths)
         _check_notes(notes, where)
         count = len(notes) if data_set.level == "note" else None
         sources = zip(labels, data_set.tasks, wheres, strict=True)
-        yield Item(where, notes, [_check_labels(*each, count, as_published) for each in sources])
+        yield CheckedItem(
+            where, notes, [_check_labels(*each, count, as_published) for each in sources]
+        )
 
 
 def _check_notes(notes: np.ndarray, where: str) -> None:
@@ -199,14 +203,14 @@ def _check_notes(notes: np.ndarray, where: str) -> None:
     onset, offset, pitch = notes.T
     is_time = (np.abs(onset) <= LATEST_BEAT) & (np.abs(offset) <= LATEST_BEAT)
     is_pitch = (pitch >= 0) & (pitch <= 127) & (pitch % 1 == 0)
-    for fault, wrong in {
-        "has an onset or offset that is no time in beats": ~is_time,
+    for message, wrong in {
+        "has an onset or offset that is not a time in beats": ~is_time,
         "ends before it begins": offset < onset,
-        "has a pitch that is no whole number from 0 to 127": ~is_pitch,
+        "has a pitch that is not a whole number from 0 to 127": ~is_pitch,
     }.items():
         if wrong.any():
             note = int(wrong.argmax())
-            raise UserError(f"{where}: note {note}, {notes[note].tolist()}, {fault}")
+            raise UserError(f"{where}: note {note}, {notes[note].tolist()}, {message}")
 
 
 def _check_labels(
@@ -215,10 +219,10 @@ def _check_labels(
     """Check the labels of an item and return them as unsigned integers: (notes,) for a note task,
     () for a piece task, where `notes` is None."""
     if notes is None and labels.shape:
-        raise UserError(f"{where} is a list; labels of {task.name} are one number a piece")
+        raise UserError(f"{where} is a list; labels of {task.name} are one number per piece")
     if notes is not None:
         if not labels.shape:
-            raise UserError(f"{where} is a number; labels of {task.name} are lists, one a note")
+            raise UserError(f"{where} is a number; labels of {task.name} are lists, one per note")
         if len(labels) < notes or (len(labels) > notes and not as_published):
             raise UserError(f"{where} has {len(labels)} labels for {notes} notes")
         labels = labels[:notes]

@@ -1,6 +1,6 @@
 """Labels of the demo music for the twelve tasks, in the layout in which SMCBenchmark is published.
 
-Below the demo's folder, every part of every data set of `SOURCES` is a file of notes and a file of
+Below the demo's folder, every part of every data set of `SONGS_OF` is a file of notes and a file of
 labels for every task (`m2bert.tasks.Task.file_names`):
 
     smc/downstream_note/pop909_train.npy  pop909_train_melodyans.npy  pop909_train_velocityans.npy
@@ -49,7 +49,7 @@ def _violin(notes: np.ndarray) -> list[np.ndarray]:
     return [violin]
 
 
-SOURCES: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], list[np.ndarray]]]] = {
+SONGS_OF: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], list[np.ndarray]]]] = {
     "tagatraum": (("pop909", "pop1k7", "lmd"), _whole),
     "pm2s": (("pop1k7", "emopia"), _whole),
     "augnet": (("pop909", "ASAP", "lmd"), _whole),
@@ -106,7 +106,7 @@ def write_benchmark(output_dir: Path, songs: list[dict], notes: list[np.ndarray]
         item's song, in the order of the items.
     """
     benchmark: dict[str, dict[str, dict]] = {}
-    for name, (corpora, items_of) in SOURCES.items():
+    for name, (corpora, items_of) in SONGS_OF.items():
         benchmark[name] = {}
         for part in DATA_SETS[name].parts:
             items = [

@@ -12,8 +12,8 @@ from m2bert.annotation.names import readable_name, table_name
 from m2bert.base.files import replacing
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.events import is_beginning
-from m2bert.notes.legal_midi import LONGEST_DELTA
-from m2bert.notes.midi import decoded
+from m2bert.notes.midi_reader import decoded
+from m2bert.notes.midi_repair import LONGEST_DELTA
 from m2bert.notes.song import Song
 from m2bert.tasks import PADDING
 

@@ -8,7 +8,7 @@ from m2bert.annotation.names import counted
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
 from m2bert.notes.drums import is_named_drums
 from m2bert.notes.grid import fraction_on_grid
-from m2bert.notes.skipped import told
+from m2bert.notes.skipped import in_words
 from m2bert.notes.song import Song, Track, other_metres
 from m2bert.tasks import TASKS
 
@@ -105,7 +105,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
             else f"{_notes_are(short)} shorter than a 64th note: left out by {whole}"
         )
     if oddities := song.oddities:
-        found.append(f"the file is odd, but was read as far as it goes: {told(oddities)}")
+        found.append(f"the file is odd, but was read as far as it goes: {in_words(oddities)}")
     if not song.tempos:
         found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found

@@ -17,28 +17,35 @@ from m2bert.base.errors import UserError
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; the file written there replaces `path` at the end.
 
-    The temporary file is flushed to the disk before it is renamed. If the block raises (a full
-    disk, Ctrl-C), the temporary file is removed and `path` stays as it was.
+    If the block raises (a full disk, Ctrl-C), the temporary file is removed and `path` stays as it
+    was.
     """
     path = Path(path)
-    refuse_folder(path)
+    check_not_folder(path)
     # no longer than the longest name that a file can have, 255 bytes
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        flush_to_disk(temporary)
-        temporary.replace(path)
-        flush_to_disk(path.parent)
-    except OSError as error:  # by itself a full disk's error names no file, others a temporary one
-        reason = str(error).replace(temporary.name, path.name)
-        raise OSError(f"{path} could not be written: {reason}") from error
+        with write_errors_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            flush_to_disk(temporary)
+            temporary.replace(path)
+            flush_to_disk(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def refuse_folder(path: Path) -> None:
+@contextmanager
+def write_errors_of(path: Path) -> Iterator[None]:
+    """Let an `OSError` of the block name `path`: that of a full disk names no file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
+
+
+def check_not_folder(path: Path) -> None:
     """Raise `UserError` if the file `path`, which is to be written, is a folder."""
     if path.is_dir():
         raise UserError(f"{path} could not be written: there is a folder of that name")
@@ -52,11 +59,11 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """Lock the file at `path`, which is made; None if it is locked, by another process or this one.
+    """Lock the file at `path`, which is created; None if it is locked, by any process.
 
-    The lock holds until its `release`, or until this process ends, however it ends; processes that
-    it started do not keep it. The empty file stays: had it been removed while a third process was
-    opening it, two processes could hold locks of one name.
+    The lock is held until its `release` or the end of this process; child processes do not keep it.
+    The empty file stays: if it were removed while a third process opens it, two processes could
+    hold locks of one name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -70,7 +77,7 @@ def try_lock(path: Path) -> FileLock | None:
 def flush_to_disk(path: Path) -> None:
     """Return once the file or folder at `path` would survive a power cut.
 
-    Windows can do that for files only, and only through a descriptor that may write.
+    Windows cannot do that for folders.
     """
     is_folder = path.is_dir()
     if is_folder and not hasattr(os, "O_DIRECTORY"):
@@ -91,7 +98,7 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write a JSON file with `replacing`."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)  # the text, which may be long, is not held in memory
+        json.dump(value, file, indent=1)
         file.write("\n")
 
 
@@ -100,32 +107,30 @@ def read_json(path: Path | str) -> dict[str, Any]:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({fault(path, error)})") from error
+        raise UserError(f"{path} cannot be read ({why_unreadable(path, error)})") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path} holds something other than a JSON object")
+        raise UserError(f"{path} contains something other than a JSON object")
     return value
 
 
-def fault(path: Path | str, error: Exception) -> str:
-    """Why a file could not be read: what stands in its place, or else the first line of `error`."""
-    reason = str(error).partition("\n")[0][:200] or type(error).__name__
-    return stand_in(path) or reason
+def why_unreadable(path: Path | str, error: Exception) -> str:
+    """Why a file could not be read: what is in its place, or else what the system reports."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return placeholder_at(path) or reason or "it is damaged"
 
 
-def stand_in(path: Path | str) -> str:
-    """`not_the_file_itself` for the file at `path`; empty if the file cannot be opened."""
+def placeholder_at(path: Path | str) -> str:
+    """`placeholder_in` for the file at `path`; empty if the file cannot be opened."""
     try:
         with open(path, "rb") as file:
-            return not_the_file_itself(file.read(512))
+            return placeholder_in(file.read(512))
     except OSError:
         return ""
 
 
-def not_the_file_itself(data: bytes) -> str:
-    """What is in place of a file, as after a failed download: "it is ..."; empty for anything else.
-
-    data: the file's first bytes, some hundreds.
-    """
+def placeholder_in(data: bytes) -> str:
+    """What is in place of a file, as after a failed download, by its first bytes: "it is ...";
+    empty for anything else."""
     begin = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not data:
         return "it is empty"

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import refuse_folder, try_lock
+from m2bert.base.files import check_not_folder, try_lock
 
 RECORD = ".m2bert_files"
 """The list of the files in a folder that commands wrote: lines of SHA-256 and name, as for
@@ -57,7 +57,7 @@ def output_files(
 
 def _check_replaceable(paths: list[Path], folder: Path, overwrite: bool) -> None:
     for path in paths:
-        refuse_folder(path)
+        check_not_folder(path)
     if overwrite:
         return
     known = _recorded(folder)

@@ -20,8 +20,8 @@ from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
 from m2bert.model.pretrained import choose_model
 from m2bert.model.vectors import embed_songs
+from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.levels import LEVELS
-from m2bert.notes.music_files import collect_music_files
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import (
     RejectedSong,

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import fault
+from m2bert.base.files import why_unreadable
 from m2bert.finetuning.metrics import METRICS, labelled_notes
 from m2bert.notes.cp import FIELDS, PAD, real_notes
 from m2bert.notes.object_arrays import is_pickled, read_items
@@ -204,7 +204,8 @@ def _find(name: str, data_roots: Sequence[Path]) -> Path:
             return root / name
     folders = " or ".join(map(str, dict.fromkeys(data_roots)))
     raise UserError(
-        f"there is no {name} in {folders}: make it with scripts/prepare_smc_benckmark.sh"
+        f"there is no {name} in {folders}; docs/finetune.md has the data of the benchmark's tasks, "
+        "docs/own_task.md that of others"
     )
 
 
@@ -215,7 +216,9 @@ def _read_array(path: Path) -> np.ndarray:
         else:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array ({fault(path, error)})") from error
+        raise UserError(
+            f"{path} cannot be read as an array ({why_unreadable(path, error)})"
+        ) from error
     if array.dtype.kind not in "iu":
         raise UserError(f"{path} holds {array.dtype} values instead of whole numbers")
     return array

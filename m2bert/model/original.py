@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import replacing, stand_in
+from m2bert.base.files import placeholder_at, replacing
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
 from m2bert.model.tensors import load_strictly, without_weights
@@ -70,7 +70,7 @@ def _read(path: Path | str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = stand_in(path) or "it holds more than weights, which could run code"
+        reason = placeholder_at(path) or "it holds more than weights, which could run code"
         raise UserError(f"{path} is not a checkpoint and was not read: {reason}") from error
     except Exception as error:  # depends on the bytes
         raise UserError(f"{path} is not a checkpoint, or is damaged") from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import ModernBertModel
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import replacing, stand_in
+from m2bert.base.files import placeholder_at, replacing
 from m2bert.model.optimisers import Adam
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -44,7 +44,7 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except (OSError, SafetensorError, ValueError) as error:
-        reason = stand_in(path) or "it is damaged, or not a safetensors file"
+        reason = placeholder_at(path) or "it is damaged, or not a safetensors file"
         raise UserError(f"{path} cannot be read ({reason}): restore it, or remove it") from error
 
 

@@ -1,7 +1,7 @@
 """Songs -> vectors of pieces, bars or notes: means of the states of an encoder's layer.
 
 A song is read in windows of 1024 notes that overlap. If two windows hold a note, the one in which
-it is nearer to the middle counts more (`windows.window_shares`). The vector of a piece or bar is a
+it is nearer to the middle counts more (`windows.window_weights`). The vector of a piece or bar is a
 mean over its notes: a weighted sum of states, which is added up on the device window by window.
 """
 
@@ -21,8 +21,8 @@ from m2bert.notes.windows import (
     WINDOW,
     check_stride,
     cut_windows,
-    window_shares,
     window_starts,
+    window_weights,
 )
 
 if TYPE_CHECKING:  # which imports this module
@@ -113,7 +113,7 @@ def _windows_of(
         count = len(notes)
         starts = window_starts(count, WINDOW, stride)
         place = np.minimum(starts[:, None] + np.arange(WINDOW), count - 1)
-        share = window_shares(starts, WINDOW, count) / np.bincount(unit)[unit][place]
+        share = window_weights(starts, WINDOW, count) / np.bincount(unit)[unit][place]
         lengths = np.minimum(count - starts, WINDOW)
         weight = share.astype(np.float32)
         parts.append((lengths, cut_windows(notes, starts, WINDOW), begin + unit[place], weight))

@@ -1,7 +1,7 @@
 """Compound-Word (CP) notes: the vocabulary, and the way from notes in ticks to ids.
 
 A CP note is four ids, (Bar, Position, Pitch, Duration), so a song is an array (notes, 4) uint8.
-Pure functions on arrays; `docs/METHOD.md`, "Tokens", tells the rules in words.
+Pure functions on arrays; `docs/METHOD.md`, "Tokens", states the rules.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ VOCABULARY_SIZES = (4, 18, 88, 66)
 POSITIONS_PER_BAR, PITCHES = ORDINARY_SIZES[1], ORDINARY_SIZES[2]
 
 BAR_NEW, BAR_CONTINUE = 0, 1
-LOWEST_PITCH, HIGHEST_PITCH = 22, 107  # MIDI numbers; what lies outside is clipped
+LOWEST_PITCH, HIGHEST_PITCH = 22, 107  # MIDI numbers; others are clipped
 
 TICKS_PER_BEAT = 480
 BEATS_PER_BAR = 4
@@ -38,9 +38,9 @@ VOCABULARY = {
     "positions_per_bar": POSITIONS_PER_BAR,
     "durations_per_beat": TICKS_PER_BEAT // TICKS_PER_DURATION,
 }
-"""The vocabulary in JSON's types, as the `config.json` of a model has it."""
+"""The vocabulary as the `config.json` of a model has it."""
 
-# Shorter notes are slips of a transcription. The tolerance keeps 64th notes that were rounded down.
+# Shorter notes are errors of a transcription. The tolerance keeps 64ths that were rounded down.
 SHORTEST_NOTE_BEATS = 1 / 16 - 0.0001
 
 
@@ -55,13 +55,9 @@ def cp_notes(
     """Notes in ticks -> CP notes, (kept notes, 4) uint8, ordered by onset.
 
     `start`, `end` (ticks), `pitch` (MIDI numbers) and `track` (index in file order) are integer
-    arrays of one length, in the file's order; drums are notes like any other. Music is cut in bars
-    of four beats. Too short notes are dropped, so the result can be empty.
-
-    As the original does (`docs/METHOD.md`, "Tokens"): notes of one onset stay in track order, then
-    by pitch; onsets move to the nearest 16th that lies before the last onset, so that the last
-    onset is never on its own 16th; empty bars leave no trace. Unlike in the original, a song
-    whose only onset is tick 0 stays where it is.
+    arrays (notes,), in the file's order. Too short notes are dropped, so the result can be empty.
+    The rules are the original's (`docs/METHOD.md`, "Tokens"), except that a song whose only onset
+    is tick 0 is accepted.
     """
     order = reading_order(start, end, pitch, track, ticks_per_beat)
     if len(order) == 0:
@@ -82,13 +78,13 @@ def cp_notes(
 
 
 def order_by_onset(item: np.ndarray) -> np.ndarray:
-    """The indices of an item's notes by (onset, clipped pitch), equal ones as they stood.
+    """The indices of an item's notes by (onset, clipped pitch), stable.
 
     item: as in `cp_notes_of_beats`.
     """
     onset, pitch = item[:, 0], np.clip(item[:, 2], LOWEST_PITCH, HIGHEST_PITCH)
     rises, stays = onset[1:] > onset[:-1], onset[1:] == onset[:-1]
-    if (rises | stays & (pitch[1:] >= pitch[:-1])).all():  # most items, and sorting takes long
+    if (rises | stays & (pitch[1:] >= pitch[:-1])).all():  # most items, and sorting is slow
         return np.arange(len(item))
     return np.lexsort((pitch, onset))
 

@@ -1,4 +1,4 @@
-"""What a vector can be of: the piece, a bar or a note."""
+"""Levels of vectors: the piece, a bar or a note."""
 
 from collections.abc import Callable
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from m2bert.notes.drums import is_named_drums, may_state_drums
-from m2bert.notes.legal_midi import (
+from m2bert.notes.midi_repair import (
     LAST_TICK,
     channel_bytes,
     has_programs_before_notes,

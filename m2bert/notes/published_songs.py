@@ -1,10 +1,9 @@
 """The published pre-training arrays, streamed.
 
-They are object arrays of songs, pickled: 1.4 GB zipped, and as the standard library's reader makes
-them, lists of lists of numbers, about 42 GB of memory for 300 million notes. Here the instructions
-of the pickle are followed one after another, and none but those that such lists are made of: a note
-is always the same few bytes, so a run of notes is an array with a fixed stride, and memory does not
-grow with the file. Nothing that a file names is looked up.
+They are pickled object arrays of songs: 1.4 GB zipped, and as lists of Python numbers about 42 GB
+of memory for 300 million notes. Here the instructions of the pickle are read one after another, and
+only those of such lists: a note is always the same few bytes, so a run of notes is an array with a
+fixed stride, and memory does not grow with the file. Nothing that a file names is looked up.
 """
 
 import io
@@ -29,7 +28,7 @@ _WORDS = {
 }
 
 # A list is EMPTY_LIST `]`, its place in the memo (MEMOIZE, BINPUT or LONG_BINPUT), then MARK `(`,
-# its values and APPENDS `e` or a sole value and APPEND `a`; a value of 0 to 255 is BININT1 `K`.
+# its values and APPENDS `e` or a single value and APPEND `a`; a value of 0 to 255 is BININT1 `K`.
 _MEMO = (rb"\x94", rb"q.", rb"r.{4}")
 _NOTES = b"|".join(rb"(?:\]%s\((?:K.){4}e)++" % memo for memo in _MEMO)
 _TOKEN = re.compile(
@@ -43,7 +42,7 @@ _NOTE_SIZE = {ord("\x94"): 12, ord("q"): 13, ord("r"): 16}  # by the memo's inst
 def read_songs(path: Path | str) -> Iterator[np.ndarray]:
     """Yield the songs of a published pre-training corpus, each (notes, 4) uint8.
 
-    The file holds an object array of songs, each a list of [bar, position, pitch, duration]
+    The file contains an object array of songs, each a list of [bar, position, pitch, duration]
     (`docs/METHOD.md`, "Tokens"). Whether the ids are in the vocabulary is not checked here.
 
     Raises:
@@ -62,11 +61,13 @@ def read_songs(path: Path | str) -> Iterator[np.ndarray]:
             yield _as_notes(song, f"song {count} (counted from 0) of {path}")
             count += 1
     if count != shape[0]:
-        raise UserError(f"{path} is damaged: its header says {shape[0]} songs, it holds {count}")
+        raise UserError(
+            f"{path} is damaged: its header counts {shape[0]} songs, it contains {count}"
+        )
 
 
 def _go_to_songs(path: Path, file: BinaryIO) -> None:
-    """Move `file` behind the first EMPTY_LIST, the array's list of songs."""
+    """Move `file` to the end of the first EMPTY_LIST, the array's list of songs."""
     start = file.tell()
     preamble = io.BytesIO(file.read(_PREAMBLE))
     try:
@@ -80,11 +81,11 @@ def _go_to_songs(path: Path, file: BinaryIO) -> None:
                 raise UserError(f"{path} refers to {named}; files that name code are not read")
     except ValueError as error:
         raise UserError(f"{path} is cut short or damaged: {str(error)[:200]}") from error
-    raise UserError(f"{path} holds no list of songs")
+    raise UserError(f"{path} contains no list of songs")
 
 
 def _tokens(path: Path, file: BinaryIO) -> Iterator[re.Match]:
-    """The instructions from here to STOP, runs of notes as one; memo and frames left out."""
+    """The instructions from here to STOP, runs of notes as one; without memo and frames."""
     data, place, at_end = b"", 0, False
     while True:
         while len(data) - place < _LONGEST and not at_end:

@@ -1,15 +1,15 @@
-"""A file -> song: the one way in, whatever the format."""
+"""A file -> song: the only reader, for all formats."""
 
 from pathlib import Path
 
-from m2bert.notes.midi import read_midi
-from m2bert.notes.score_files import score_in
+from m2bert.notes.midi_reader import read_midi
+from m2bert.notes.score_formats import score_in
 from m2bert.notes.skipped import UNREADABLE, RejectedSong
 from m2bert.notes.song import Song
 
 
 def read_song(path: Path | str, midi_reader: str = "mido", as_published: bool = False) -> Song:
-    """Read a MIDI file or a score (MusicXML, Humdrum kern, MEI), which its content tells apart.
+    """Read a MIDI file or a score (MusicXML, Humdrum kern, MEI), recognised by its content.
 
     midi_reader: one of `midi.READERS`.
     as_published: whether a malformed MIDI file is read as the original reads it: by miditoolkit as
@@ -22,7 +22,7 @@ def read_song(path: Path | str, midi_reader: str = "mido", as_published: bool = 
     try:
         data = _read_bytes(path)
         if (score := score_in(data)) is not None:
-            from m2bert.notes.score import read_score  # which needs an optional library
+            from m2bert.notes.score_reader import read_score  # which needs an optional library
 
             return read_score(path, score)
         return read_midi(path, data, midi_reader, as_published)

@@ -15,11 +15,11 @@ Entry = dict[str, str]
 Tallies = dict[str, int]
 """What is odd about a file (`legal_midi`), and how often."""
 
-# Why a file gives no song: a few reasons, so that files can be counted. Another one is its metre.
+# Why a file gives no song: a few reasons, by which files are counted; also its time signature.
 UNREADABLE = "unreadable"
 SEVERAL_PIECES = "several pieces in a file"
-NO_METRE = "no time signature"
-SEVERAL_METRES = "more than one time signature"
+NO_TIME_SIGNATURE = "no time signature"
+SEVERAL_TIME_SIGNATURES = "more than one time signature"
 NO_USABLE_NOTES = "no usable notes"
 NOT_INSTALLED = "a library is not installed"
 
@@ -38,7 +38,7 @@ class RejectedSong(UserError):
 
 
 def count_by_reason(skipped: Sequence[Entry]) -> dict[str, int]:
-    """Reason -> number of files, the commonest first."""
+    """Reason -> number of files, the most frequent first."""
     return dict(Counter(entry["reason"] for entry in skipped).most_common())
 
 
@@ -49,15 +49,15 @@ def print_counts(skipped: Sequence[Entry]) -> None:
 
 
 def print_first(skipped: Sequence[Entry]) -> None:
-    """The first of them, a line each."""
+    """The first of them, one per line."""
     for entry in skipped[:SHOWN]:
         print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
     if len(skipped) > SHOWN:
         print(f"    and {len(skipped) - SHOWN:,} more")
 
 
-def told(tallies: Tallies) -> str:
-    """Tallies for a sentence."""
+def in_words(tallies: Tallies) -> str:
+    """Tallies as text."""
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 
 
@@ -69,4 +69,4 @@ def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
 def print_oddities(odd: Iterable[Tallies]) -> None:
     """One line: in how many files each oddity is, if there are any."""
     if counts := count_files_by_oddity(odd):
-        print(f"  odd, but read: {told(counts)}")
+        print(f"  odd, but read: {in_words(counts)}")

@@ -1,6 +1,6 @@
 """A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds.
 
-What every reader makes of a file, whatever its format (`reader.read_song`).
+Every file becomes one, regardless of its format (`reader.read_song`).
 """
 
 import os

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from m2bert.notes.cp import cp_notes, reading_order
-from m2bert.notes.skipped import NO_METRE, NO_USABLE_NOTES, SEVERAL_METRES, RejectedSong, Tallies
+from m2bert.notes.skipped import (
+    NO_TIME_SIGNATURE,
+    NO_USABLE_NOTES,
+    SEVERAL_TIME_SIGNATURES,
+    RejectedSong,
+    Tallies,
+)
 from m2bert.notes.song import Notes, Song, other_metres
 
 
@@ -63,5 +69,11 @@ def check_four_four(notes: Notes, by_default: bool = False) -> None:
     if metres != ["4/4"] and (metres or not by_default):
         more = f" and {len(metres) - 8} more" if len(metres) > 8 else ""
         found = f"{', '.join(metres[:8]) or 'none'}{more}"
-        reason = SEVERAL_METRES if len(metres) > 1 else metres[0] if metres else NO_METRE
+        reason = (
+            SEVERAL_TIME_SIGNATURES
+            if len(metres) > 1
+            else metres[0]
+            if metres
+            else NO_TIME_SIGNATURE
+        )
         raise RejectedSong(reason, f"it has {found}; pre-training takes one time signature, 4/4")

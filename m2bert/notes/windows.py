@@ -1,4 +1,4 @@
-"""Pieces longer than a model reads at a time: overlapping windows, and means over them."""
+"""Pieces longer than the input of a model: overlapping windows, and means over them."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ STRIDE = WINDOW // 2
 
 
 def check_stride(stride: int) -> int:
-    """Return `stride`; raise `ValueError` if windows with this stride would leave notes out."""
+    """Return `stride`; raise `ValueError` if windows with this stride would omit notes."""
     if not 1 <= stride <= WINDOW:
         raise ValueError(f"stride {stride} is not in 1..{WINDOW}, the notes of a window")
     return stride
@@ -26,19 +26,18 @@ def window_starts(notes: int, length: int, stride: int) -> np.ndarray:
 
 
 def cut_windows(notes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """CP notes (notes, 4) -> (windows, length, 4) uint8; what lies behind the end is padding."""
+    """CP notes (notes, 4) -> (windows, length, 4) uint8; padded at the end."""
     padded = np.empty((starts[-1] + length, len(FIELDS)), np.uint8)
     padded[: len(notes)] = notes
     padded[len(notes) :] = PAD
     return padded[starts[:, None] + np.arange(length)]
 
 
-def window_shares(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
-    """How much each window counts for each of its notes, (windows, length) float64.
+def window_weights(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
+    """The weight of each window for each of its notes, (windows, length) float64.
 
-    The shares of all windows that hold a note sum to 1. The nearer the note is to a window's edge,
-    the smaller is that window's share, so that nothing jumps where a window begins or ends. Places
-    behind the last note have the share 0.
+    The weights of a note sum to 1 over all windows. They fall towards the edges of a window, so
+    that values do not jump there; after the last note they are 0.
     """
     weight = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
     place = starts[:, None] + np.arange(length)
@@ -49,11 +48,11 @@ def window_shares(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
 def merge_windows(values: np.ndarray, starts: np.ndarray, notes: int) -> np.ndarray:
     """Values of the windows' notes (windows, length, n) -> of the piece's, (notes, n) float32.
 
-    The mean over the windows that hold a note, weighted by `window_shares`.
+    The mean over the windows of a note, weighted by `window_weights`.
     """
     length = values.shape[1]
-    shares = window_shares(starts, length, notes)
+    weights = window_weights(starts, length, notes)
     merged = np.zeros((starts[-1] + length, values.shape[2]))
-    for start, share, window in zip(starts, shares, values, strict=True):
-        merged[start : start + length] += share[:, None] * window
+    for start, weight, window in zip(starts, weights, values, strict=True):
+        merged[start : start + length] += weight[:, None] * window
     return merged[:notes].astype(np.float32)

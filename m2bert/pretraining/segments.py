@@ -1,7 +1,7 @@
 """Which notes an epoch of pre-training reads: songs -> segments -> batches of uint8 notes.
 
 Everything random is a function of (seed, epoch, place in the epoch): the number of worker
-processes or of GPUs changes nothing, and a run can go on at any step (docs/METHOD.md, "Training").
+processes or of GPUs changes nothing, and a run can resume at any step (docs/METHOD.md, "Training").
 """
 
 import signal
@@ -17,7 +17,7 @@ from m2bert.base.errors import UserError
 from m2bert.base.stop import SIGNALS
 from m2bert.base.workers import end_with_parent
 from m2bert.notes.cp import BAR_NEW, PAD
-from m2bert.pretraining.corpus import Corpus, check_notes
+from m2bert.pretraining.corpus import PAPERS_CORPORA, Corpus, check_notes
 
 TRAIN_SHARE = 0.85
 NOTES_PER_DRAW = 512
@@ -31,9 +31,6 @@ SONGS_READ_AT_ONCE = 256
 DRAW = np.dtype([(name, np.int64) for name in ("song", "start", "length", "key")])
 """A segment: a song (index into `Songs`), its notes start .. start + length - 1, and the segment's
 own random key, from which it is corrupted."""
-
-PAPERS_CORPORA = {"pop909", "emopia", "pianist8", "pop1k7", "ASAP", "lmd"}
-"""Their songs stay on the side of the published split; copies are only reported."""
 
 ROUNDED_TO = 64
 """Lengths of batches and numbers of bars are multiples of this, so that there are few shapes."""
@@ -52,7 +49,7 @@ class Songs:
         return len(self.lengths)
 
     def locate(self, song: int) -> tuple[Corpus, int]:
-        """The corpus that holds `song`, and the song's index there."""
+        """The corpus of `song`, and the song's index there."""
         which = int(np.searchsorted(self._first, song, side="right")) - 1
         return self.corpora[which], int(song - self._first[which])
 
@@ -66,11 +63,9 @@ class Songs:
         return described
 
     def excluded(self, names: set[str]) -> np.ndarray:
-        """Mark the songs that `names` names, as FILE or CORPUS/FILE with a source file as in the
-        corpus's JSON: (songs,) bool.
+        """Mark the songs in `names`, each FILE or CORPUS/FILE as in a corpus's JSON: (songs,) bool.
 
-        Raises `UserError` for a name that no song or more than one has, so that a
-        misspelt name is not overlooked.
+        Raises `UserError` for a name of no song or of several.
         """
         named: dict[str, list[int]] = {name: [] for name in sorted(names)}
         files = ((c.name, file) for c in self.corpora for file in c.song_names())
@@ -86,7 +81,7 @@ class Songs:
         return np.isin(np.arange(len(self)), list(named.values()))
 
     def checksums(self) -> np.ndarray:
-        """A checksum of the notes of each song, (songs,) uint64: that of copies is the same."""
+        """A checksum of the notes of each song, (songs,) uint64."""
         found = bytearray()
         for corpus in self.corpora:
             for index in range(len(corpus)):
@@ -102,7 +97,7 @@ class Songs:
         return np.repeat(papers, [len(corpus) for corpus in self.corpora])
 
     def check(self) -> None:
-        """Look at every note once, so that a damaged corpus stops a run before it starts."""
+        """Check every note, so that a run does not start with a damaged corpus."""
         for corpus in self.corpora:
             for start in range(0, len(corpus.notes), CHECKED_AT_ONCE):
                 notes = corpus.notes[start : start + CHECKED_AT_ONCE]
@@ -111,11 +106,13 @@ class Songs:
 
 
 def read_names(path: Path) -> set[str]:
-    """Read a list of source files, one a line."""
+    """Read a list of source files, one per line."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors leave marks
+        lines = path.read_text(
+            encoding="utf-8-sig"
+        ).splitlines()  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the list of songs {path} cannot be read ({error})") from error
+        raise UserError(f"the list of songs {path} is missing or not UTF-8 text") from error
     return {line.strip() for line in lines if line.strip()}
 
 

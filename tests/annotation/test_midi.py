@@ -12,8 +12,8 @@ from miditoolkit import MidiFile
 
 from m2bert.annotation.midi import LONGEST_DELTA, write_annotation_midi
 from m2bert.model.predictions import NOT_READ
-from m2bert.notes.legal_midi import is_legal
-from m2bert.notes.midi import NEVER_ENDED
+from m2bert.notes.midi_reader import NEVER_ENDED
+from m2bert.notes.midi_repair import is_legal
 from m2bert.notes.reader import read_song
 from tests.helpers.annotation_samples import annotate, made_up_annotation
 from tests.helpers.midi_files import note, save, write_midi

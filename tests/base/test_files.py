@@ -20,7 +20,7 @@ from m2bert.base.files import (
 from tests.helpers.shared import REPOSITORY
 
 
-def test_a_file_is_replaced_at_the_end_or_not_at_all(tmp_path):
+def test_replacing_writes_the_file_at_the_end_or_not_at_all(tmp_path):
     path = tmp_path / "new folder/file"
     write_text(path, "old")
     with replacing(path) as temporary:
@@ -33,13 +33,13 @@ def test_a_file_is_replaced_at_the_end_or_not_at_all(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path):
+def test_write_text_accepts_the_longest_names(tmp_path):
     path = tmp_path / ("楽" * 85)  # 255 bytes
     write_text(path, "text")
     assert path.read_text() == "text"
 
 
-def test_an_error_of_the_disk_names_the_file(tmp_path):
+def test_replacing_names_the_file_in_errors(tmp_path):
     with (
         pytest.raises(OSError, match=r"file could not be written.*full"),
         replacing(tmp_path / "file"),
@@ -49,7 +49,7 @@ def test_an_error_of_the_disk_names_the_file(tmp_path):
         write_text(tmp_path, "text")
 
 
-def test_only_temporary_files_are_removed(tmp_path):
+def test_remove_temporaries_removes_nothing_else(tmp_path):
     kept = {".hidden", "a.tmp", ".a.tmp", ".lock", ".a.7.tmp.json"}
     for name in (*kept, ".state.safetensors.41.tmp"):
         (tmp_path / name).touch()
@@ -62,14 +62,14 @@ def test_only_temporary_files_are_removed(tmp_path):
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS pointer"),
         (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<p>not found", "a web page"),
-        (b"{", "Expecting property name"),
+        (b"{", "it is damaged"),
         (None, "No such file"),
         (b"", ""),
         (b"[1]", ""),
         (b"\xff\xfe", ""),
     ],
 )
-def test_json_comes_back_or_what_stands_in_its_place_is_named(tmp_path, content, words):
+def test_read_json_returns_the_value_or_names_what_is_in_its_place(tmp_path, content, words):
     value = {"name": "Träumerei ♭", "counts": [1, 2.5, None]}
     write_json(tmp_path / "config.json", value)
     assert read_json(tmp_path / "config.json") == value
@@ -93,7 +93,7 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_lock_is_held_once_and_ends_with_its_process_though_a_child_lives_on(tmp_path):
+def test_try_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
     """As the processes that read batches do for some seconds."""
     path = tmp_path / "new folder/.lock"
     line = [sys.executable, "-c", HOLDS_A_LOCK, str(path)]

@@ -38,7 +38,7 @@ def run(items, workers=2, timeout_s=30.0):
     return list(map_in_processes(act, items, workers, timeout_s))
 
 
-def test_results_come_in_the_order_of_the_items():
+def test_map_in_processes_keeps_the_order_of_the_items():
     assert run([]) == []
     assert run(range(300), 3) == [number * number for number in range(300)]
     *results, large = run([*range(40), "large"], 1)
@@ -46,7 +46,7 @@ def test_results_come_in_the_order_of_the_items():
     assert len(large) == 1_000_000
 
 
-def test_a_bad_item_costs_that_item_and_nothing_else():
+def test_map_in_processes_survives_bad_items():
     items = [1, "exit", 2, "kill", "crash", 3, "raise", "hang", 4, 5, "exit", 6]
     outcome = dict(zip(items, run(items, timeout_s=5.0), strict=True))
     failures = {item: outcome.pop(item) for item in set(items) if isinstance(item, str)}
@@ -60,7 +60,7 @@ def test_a_bad_item_costs_that_item_and_nothing_else():
     }
 
 
-def test_a_slow_consumer_is_not_a_slow_worker():
+def test_map_in_processes_does_not_time_a_slow_consumer():
     results = []
     for result in map_in_processes(act, range(6), 1, 2.0):
         results.append(result)
@@ -68,7 +68,7 @@ def test_a_slow_consumer_is_not_a_slow_worker():
     assert results == [0, 1, 4, 9, 16, 25]
 
 
-def test_items_are_taken_only_as_far_ahead_as_needed():
+def test_map_in_processes_takes_few_items_ahead():
     items = iter(range(10_000))
     results = map_in_processes(act, items, 2, 30.0)
     for _ in range(10):
@@ -84,12 +84,12 @@ class CannotStart:
         return os._exit, (7,)
 
 
-def test_workers_that_do_not_start_are_an_error_and_not_a_bad_item():
+def test_map_in_processes_raises_if_workers_do_not_start():
     with pytest.raises(RuntimeError, match="exit status 7"):
         list(map_in_processes(CannotStart(), [1, 2], 2, 30.0))
 
 
-def test_an_interrupt_while_a_worker_starts_is_not_lost(monkeypatch):
+def test_map_in_processes_keeps_an_interrupt_while_a_worker_starts(monkeypatch):
     start = multiprocessing.context.SpawnProcess.start
 
     def interrupted_start(process):

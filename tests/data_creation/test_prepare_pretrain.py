@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from data_creation import prepare_pretrain
-from data_creation.corpora import CORPORA, find_files
+from data_creation.corpora import find_files
 from m2bert.base.errors import UserError
-from m2bert.pretraining.corpus import open_corpus
+from m2bert.pretraining.corpus import PAPERS_CORPORA, open_corpus
 from tests.helpers.commands import call, contents, run, run_well
 from tests.helpers.midi_files import SCALE, read_cp_notes, write_midi
 from tests.helpers.scores import KERN, WALTZ, mxl
@@ -30,7 +30,7 @@ def write_scale(path, transposition=0):
     return write_midi(path, [(start, end, pitch + transposition) for start, end, pitch in SCALE])
 
 
-def test_good_files_become_songs_and_bad_ones_are_listed_by_any_number_of_workers(tmp_path):
+def test_prepare_pretrain_lists_songs_and_bad_files_with_any_number_of_workers(tmp_path):
     folder = tmp_path / "midi"
     write_scale(folder / "b" / "good.MID", 5)
     write_scale(folder / "a good one.midi")
@@ -62,13 +62,15 @@ def test_good_files_become_songs_and_bad_ones_are_listed_by_any_number_of_worker
     assert "skipped 5 files: 3/4 2, unreadable 2, no usable notes 1" in done
 
 
-def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_anew(tmp_path):
+def test_prepare_pretrain_keeps_a_complete_corpus_until_overwrite(tmp_path):
     write_scale(tmp_path / "midi" / "one.mid")
     arguments = ["--dataset", "mine", "--dataset_dir", "midi", "--output_dir", "out"]
     prepare_well(*arguments, cwd=tmp_path)
     first = contents(tmp_path / "out")
     assert "complete" in prepare_well(*arguments, cwd=tmp_path)
     (tmp_path / "out" / "mine.npy").write_bytes(first["mine.npy"][:-1])
+    assert "mine.npy was not written by this program" in prepare(*arguments, cwd=tmp_path).stderr
+    (tmp_path / "out" / "mine.npy").unlink()
     prepare_well(*arguments, cwd=tmp_path)
     assert contents(tmp_path / "out") == first
     write_scale(tmp_path / "midi" / "two.mid")
@@ -84,7 +86,7 @@ def test_a_complete_corpus_is_left_alone_until_overwrite_and_a_damaged_one_made_
     assert len(open_corpus(tmp_path / "out", "mine")) == 2
 
 
-def test_a_file_that_was_not_made_here_is_not_replaced(tmp_path):
+def test_prepare_pretrain_keeps_files_of_a_user(tmp_path):
     write_scale(tmp_path / "one.mid")
     np.save(tmp_path / "mine.npy", np.arange(3))
     arguments = ("--dataset", "mine", "--dataset_dir", tmp_path, "--output_dir", tmp_path)
@@ -141,7 +143,7 @@ def test_a_folder_without_a_usable_file_gives_no_corpus(tmp_path):
     assert "09.mid: unreadable" in done.stdout
     assert "none of the 12 files" in done.stderr
     assert "Traceback" not in done.stderr
-    assert contents(output).keys() == {".x.lock"}
+    assert contents(output) == {}
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -155,6 +157,21 @@ def test_an_empty_or_missing_folder_is_named(tmp_path, is_there):
     assert done.stderr.count("\n") == 1
 
 
+def test_prepare_pretrain_names_an_output_that_cannot_be_written(tmp_path):
+    write_midi(tmp_path / "-song.mid", SCALE * 60)
+    command = [sys.executable, *MODULE, "--dataset", "x", "--dataset_dir", tmp_path, "--output_dir"]
+    command = " ".join(map(str, [*command, tmp_path / "out"]))
+    full = call("bash", "-c", f"ulimit -f 1; {command}")  # as a full disk
+    npy = tmp_path / "out/x.npy"
+    assert (full.returncode, full.stderr) == (
+        1,
+        f"error: {npy} could not be written: File too large\n",
+    )
+    (tmp_path / "out").rmdir()
+    (tmp_path / "out").write_text("text")
+    assert "out is a file: name a folder" in call("bash", "-c", command).stderr
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -165,7 +182,7 @@ def test_an_empty_or_missing_folder_is_named(tmp_path, is_there):
         ["--num_workers", "many"],
     ],
 )
-def test_wrong_flags_are_refused(flags):
+def test_prepare_pretrain_rejects_wrong_flags(flags):
     done = prepare(*flags)
     assert done.returncode == 2
     assert flags[1] in done.stderr
@@ -207,7 +224,7 @@ def test_the_script_makes_all_six(tmp_path):
     write_published_layouts(tmp_path / "sets", tmp_path / "lmd")
     done = run_script("sets", "lmd", "corpora", "--num_workers", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert FILES.keys() == {name for name, corpus in CORPORA.items() if corpus.is_papers}
+    assert FILES.keys() == PAPERS_CORPORA
     for name, files in FILES.items():
         assert open_corpus(tmp_path / "corpora", name).song_names() == files
     asap = json.loads((tmp_path / "corpora/ASAP.json").read_text())
@@ -238,57 +255,36 @@ def test_a_list_cannot_lead_out_of_its_folder(tmp_path, listed):
 
 
 @pytest.mark.parametrize("send", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_is_continued(tmp_path, send):
-    songs = 400
-    scale = write_scale(tmp_path / "midi" / "0000.mid").read_bytes()
-    for index in range(1, songs):
-        (tmp_path / "midi" / f"{index:04}.mid").write_bytes(scale)
-    arguments = ("--dataset", "x", "--dataset_dir", tmp_path / "midi", "--num_workers", 1)
-
-    output = tmp_path / "interrupted"
+def test_prepare_pretrain_keeps_complete_corpora_when_killed(tmp_path, send):
+    write_scale(tmp_path / "EMOPIA_1.0/train/Q1_a.mid")
+    scale = write_scale(tmp_path / "pop909_processed/train/0.mid").read_bytes()
+    for index in range(1, 3000):
+        (tmp_path / f"pop909_processed/train/{index}.mid").write_bytes(scale)
+    output = tmp_path / "out"
+    arguments = ("--dataset", "emopia", "pop909", "--dataset_dir", tmp_path, "--output_dir", output)
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOWED_DOWN, *map(str, arguments), "--output_dir", str(output)],
+        [sys.executable, *MODULE, *map(str, arguments), "--num_workers", "1"],
         cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    journal = output / ".x.partial.jsonl"
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 20:
+    while not any(path.stat().st_size for path in output.glob(".m2bert_tmp_*/pop909.npy")):
         assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, send)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if send == signal.SIGINT else -send)
     assert "Traceback" not in errors
-    assert not (output / "x.npy").exists()
-
-    continued = prepare_well(*arguments, "--output_dir", output)
-    done_before = int(continued.split("continuing: ")[1].split()[0])
-    assert 20 <= done_before + 1 <= songs
-    assert f"{songs - done_before} files in" in continued
-    prepare_well(*arguments, "--output_dir", tmp_path / "whole")
-    assert contents(output) == contents(tmp_path / "whole")
-
-
-# Files so small are done before a test can interrupt them.
-SLOWED_DOWN = """
-import time
-from data_creation import prepare_pretrain
-from m2bert.pretraining import corpus_writer
-from m2bert.base.errors import run_command
-
-def slowly(add):
-    def slow_add(*arguments):
-        time.sleep(0.01)
-        add(*arguments)
-    return slow_add
-
-corpus_writer.SECONDS_BETWEEN_CHECKPOINTS = 0.05
-corpus_writer.CorpusWriter.add = slowly(corpus_writer.CorpusWriter.add)
-run_command(prepare_pretrain.main)
-"""
+    assert len(open_corpus(output, "emopia")) == 1
+    assert not (output / "pop909.npy").exists()
+    for path in (tmp_path / "pop909_processed/train").glob("?*[0-9].mid"):
+        path.unlink()
+    again = prepare_well(*arguments)
+    assert "emopia: complete" in again
+    assert len(open_corpus(output, "pop909")) == 10
+    assert not list(output.glob(".m2bert_tmp_*"))
 
 
 def stumble(folder, reader, as_published, any_time_signature, file):
@@ -300,12 +296,12 @@ def stumble(folder, reader, as_published, any_time_signature, file):
     return read_cp_notes(folder / file, reader, as_published), {}
 
 
-def test_a_worker_that_dies_or_hangs_rejects_its_file_only(tmp_path, monkeypatch):
+def test_make_corpus_skips_files_at_which_workers_die_or_hang(tmp_path, monkeypatch):
     for index in range(6):
         write_scale(tmp_path / f"{index}.mid", index)
-    monkeypatch.setattr(prepare_pretrain, "tokenise_file", stumble)
+    monkeypatch.setattr(prepare_pretrain, "read_file", stumble)
     monkeypatch.setattr(prepare_pretrain, "SECONDS_PER_FILE", 5.0)
-    prepare_pretrain.make_corpus("x", tmp_path, tmp_path / "out", workers=2)
+    prepare_pretrain.make_corpus("x", tmp_path, tmp_path / "out", num_workers=2)
     assert open_corpus(tmp_path / "out", "x").song_names() == [f"{i}.mid" for i in (0, 1, 3, 5)]
     facts = json.loads((tmp_path / "out/x.json").read_text())
     assert facts["skipped_by_reason"] == {"worker died": 1, "took too long": 1}

@@ -456,8 +456,10 @@ def test_arrays_are_made_once_and_read_by_the_next_command(tmp_path, capsys):
     make("pm2s", folder, output_dir)
     assert capsys.readouterr().out.count("made before") == 2
 
-    (output_dir / "pm2s.json").unlink()
-    with pytest.raises(UserError, match="was not made here"):
+    shutil.rmtree(output_dir)
+    output_dir.mkdir()
+    (output_dir / "pm2s_test.npy").write_text("of a user")
+    with pytest.raises(UserError, match=r"pm2s_test\.npy was not written by this program"):
         make("pm2s", folder, output_dir)
 
 
@@ -476,7 +478,7 @@ def test_strict_makes_a_bad_piece_an_error(tmp_path, capsys):
     ]
     with pytest.raises(UserError, match="test is not made: 1 of its pieces cannot be used"):
         make("tagatraum", folder, output_dir, strict=True)
-    assert "1 of 15 pieces are left out" in capsys.readouterr().out
+    assert "1 of 15 pieces are omitted" in capsys.readouterr().out
 
 
 def test_scripts_align_songs_and_make_their_arrays(tmp_path):
@@ -494,7 +496,7 @@ def test_scripts_align_songs_and_make_their_arrays(tmp_path):
     folder = tmp_path / "dataset_dir/pop909_processed"
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
     songs = ("train/001.mid", "test/011.mid", "valid/021.mid", "train_3beat/034.mid")
-    assert names == {*songs, "pop909_processed.json"}
+    assert names == {*songs, "pop909_processed.json", ".m2bert_files"}
     done = run("build_smc_benchmark.sh", "sources", "SMC", "--dataset", "pop909", "pm2s")
     assert done.returncode == 1
     assert "error: pm2s is missing: there is no sources/pm2s\n" in done.stderr

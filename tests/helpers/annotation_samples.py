@@ -9,7 +9,7 @@ from miditoolkit import Instrument, MidiFile, Note, TempoChange
 from m2bert.annotation.labels import Annotation
 from m2bert.annotation.models import ModelFacts
 from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
-from m2bert.notes.midi import read_with_mido
+from m2bert.notes.midi_reader import read_with_mido
 from m2bert.notes.song import Song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS

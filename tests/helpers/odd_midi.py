@@ -1,6 +1,6 @@
 """Malformed MIDI files, and well-formed ones with the same music."""
 
-from m2bert.notes.legal_midi import (
+from m2bert.notes.midi_repair import (
     BEFORE_HEADER,
     CUT_SHORT,
     EMPTY_TRACKS,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.notes.cp import ORDINARY_SIZES, PAD
-from m2bert.pretraining.corpus_writer import CorpusWriter
+from m2bert.pretraining import corpus_writer
 
 
 def random_song(rng: np.random.Generator, notes: int, new_bar: float = 0.2) -> np.ndarray:
@@ -38,9 +38,8 @@ def patterned_song(rng: np.random.Generator, notes: int) -> np.ndarray:
     return np.stack([position > 0, position, pitch, duration], axis=1).astype(np.uint8)
 
 
-def write_corpus(folder: Path, name: str, songs: list[np.ndarray], inputs: str = "inputs") -> None:
-    """Write songs as the corpus `name`, or what is still missing of them."""
-    with CorpusWriter(folder, name, inputs) as writer:
-        for index in range(writer.done, len(songs)):
-            writer.add(f"song_{index}.mid", songs[index])
-        writer.finish()
+def write_corpus(folder: Path, name: str, songs: list[np.ndarray]) -> None:
+    """Write songs as the corpus `name`."""
+    with corpus_writer.write_corpus(folder, name, "inputs", overwrite=True) as writer:
+        for index, song in enumerate(songs):
+            writer.add(f"song_{index}.mid", song)

@@ -6,7 +6,7 @@ import mido
 import pytest
 
 from m2bert.notes.drums import is_named_drums
-from m2bert.notes.midi import READERS
+from m2bert.notes.midi_reader import READERS
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save
 

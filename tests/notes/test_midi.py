@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import NO_METRE, NO_USABLE_NOTES, SEVERAL_METRES, UNREADABLE, RejectedSong
+from m2bert.notes.skipped import (
+    NO_TIME_SIGNATURE,
+    NO_USABLE_NOTES,
+    SEVERAL_TIME_SIGNATURES,
+    UNREADABLE,
+    RejectedSong,
+)
 from m2bert.notes.tokens import cp_notes_of
 from tests.helpers.midi_files import END, SCALE, midi_bytes, on, read_cp_notes, write_midi
 from tests.helpers.shared import golden_all
@@ -74,11 +80,11 @@ def test_files_that_are_no_midi_or_cut_short_anywhere_are_unreadable(tmp_path):
 @pytest.mark.parametrize(
     ("signatures", "reason"),
     [
-        ((), NO_METRE),
+        ((), NO_TIME_SIGNATURE),
         (((3, 4),), "3/4"),
         (((2, 2),), "2/2"),
-        (((4, 4), (4, 4)), SEVERAL_METRES),
-        (((4, 4), (3, 4)), SEVERAL_METRES),
+        (((4, 4), (4, 4)), SEVERAL_TIME_SIGNATURES),
+        (((4, 4), (3, 4)), SEVERAL_TIME_SIGNATURES),
     ],
 )
 def test_pre_training_takes_exactly_one_four_four_signature(tmp_path, signatures, reason):

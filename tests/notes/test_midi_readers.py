@@ -6,13 +6,10 @@ import tarfile
 
 import pytest
 
-from data_creation.prepare_pretrain import fingerprint
-from m2bert.notes import midi
-from m2bert.notes.midi import READERS, SYMUSIC
+from m2bert.notes import midi_reader
+from m2bert.notes.midi_reader import READERS, SYMUSIC
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import UNREADABLE
-from m2bert.pretraining.corpus import open_corpus
-from m2bert.pretraining.corpus_writer import CorpusWriter
 from tests.helpers.commands import run
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.odd_midi import ODD
@@ -41,7 +38,7 @@ def by_symusic_alone(monkeypatch):
     def fail(*_):
         raise AssertionError("left to mido")
 
-    monkeypatch.setattr(midi, "read_with_mido", fail)
+    monkeypatch.setattr(midi_reader, "read_with_mido", fail)
 
 
 # Files byte by byte
@@ -192,20 +189,6 @@ def test_both_make_the_same_corpus(tmp_path):
     texts = [(tmp_path / reader / "x.json").read_text() for reader in READERS]
     assert texts[1].replace('"inputs": "symusic ', '"inputs": "') == texts[0]
     assert texts[1] != texts[0]
-
-
-@needs_symusic
-@pytest.mark.parametrize("reader", READERS)
-def test_what_another_reader_began_is_not_continued(tmp_path, reader):
-    write_midi(tmp_path / "a.mid")
-    write_midi(tmp_path / "b.mid")
-    with CorpusWriter(tmp_path / "out", "x", fingerprint(tmp_path, ["a.mid", "b.mid"])) as writer:
-        writer.skip("a.mid", "begun")
-    place = ("--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")
-    done = prepare(reader, "--dataset", "x", *place)
-    assert done.returncode == 0, done.stderr
-    assert ("continuing" in done.stdout) == (reader == "mido")
-    assert len(open_corpus(tmp_path / "out", "x")) == (1 if reader == "mido" else 2)
 
 
 def test_one_version_is_named_everywhere():

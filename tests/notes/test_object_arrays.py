@@ -1,4 +1,4 @@
-"""Reading what others pickled: every value comes back right, no code runs, damage is one error."""
+"""Reading pickled arrays: every kind of value, no code, one error for damaged files."""
 
 import contextlib
 import os
@@ -39,8 +39,8 @@ def npy_of(array: np.ndarray) -> bytes:
 
 def assert_plain(value):
     """Only what the reader may build, nowhere a trace of what the file named."""
-    assert isinstance(value, int | float | bool | str | None | list | tuple)
-    if isinstance(value, list | tuple):
+    assert isinstance(value, int | float | bool | str | None | list | tuple | dict)
+    if isinstance(value, list | tuple | dict):
         for part in value:
             assert_plain(part)
 
@@ -49,14 +49,14 @@ def assert_plain(value):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_kind_of_value_comes_back_from_an_array_and_from_a_list(written, protocol):
+def test_read_items_returns_every_kind_of_value(written, protocol):
     assert read_items(written(npy_bytes(object_array(ITEMS), protocol))) == ITEMS
     assert read_items(written(pickle.dumps(ITEMS, protocol))) == ITEMS
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 @pytest.mark.parametrize("core", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
-def test_numbers_and_arrays_of_numpy_become_pythons(written, protocol, core):
+def test_read_items_converts_numbers_and_arrays_of_numpy(written, protocol, core):
     kinds = (np.int8, np.uint8, np.int64, np.float32, np.float64, np.dtype(">i4").type)
     items = [kind(value) for value in (1, 100) for kind in kinds]
     items += [np.bool_(True), np.bool_(False), np.float64(0.1)]
@@ -74,7 +74,7 @@ def test_numbers_and_arrays_of_numpy_become_pythons(written, protocol, core):
 
 @pytest.mark.parametrize("dtype", ["O", "<i8", ">i4", "|u1", "<f8", "<f2", "|b1"])
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (2, 600, 4), (4, 1, 1, 1), (0,), (0, 4)])
-def test_arrays_of_any_kind_shape_and_order_give_nested_lists(written, dtype, shape):
+def test_read_items_nests_arrays_of_any_shape_and_order(written, dtype, shape):
     array = (np.arange(np.prod(shape)) % 3).reshape(shape).astype(dtype)
     for ordered in (array, np.asfortranarray(array)):
         path = written(npy_of(ordered))
@@ -84,7 +84,7 @@ def test_arrays_of_any_kind_shape_and_order_give_nested_lists(written, dtype, sh
         assert is_pickled(path) == (dtype == "O")
 
 
-def test_note_lists_of_any_numbers_arrays_and_tuples_are_read(written):
+def test_read_note_lists_accepts_any_numbers_arrays_and_tuples(written):
     rows = [[0.5, 1.0, 60.0], [1.0, 2.5, 62.0]]
     kinds = [[[np.float64(v) for v in row] for row in rows], [tuple(row) for row in rows]]
     kinds += [np.array(rows), [[np.float32(0.5), 1, np.int64(60)], rows[1]]]
@@ -99,7 +99,7 @@ def test_note_lists_of_any_numbers_arrays_and_tuples_are_read(written):
     assert [item.shape for item in read] == [(1503, 3), (0, 3)]
 
 
-def test_labels_are_read_from_every_kind_of_array(written):
+def test_read_labels_accepts_every_kind_of_array(written):
     items = [[1, 2, 300, -9, 2**40], [], 7, 2**62, [np.int64(3), np.uint8(4)], tuple(range(9))]
     read = list(read_labels(written(npy_bytes(object_array(items)))))
     assert [item.tolist() for item in read] == [np.array(item).tolist() for item in items]
@@ -124,7 +124,7 @@ NO_LABELS = ["1", 1.0, True, 2**63, [1.0], ["1"], [None], [True], [[1]]]
         *((read_labels, item, "is neither a whole number nor") for item in (*NO_LABELS, None)),
     ],
 )
-def test_an_item_that_is_something_else_is_an_error_that_names_it(written, read, item, words):
+def test_readers_name_an_item_of_another_kind(written, read, item, words):
     path = written(npy_bytes(object_array([[], item])))
     with pytest.raises(UserError) as caught:
         list(read(path))
@@ -140,7 +140,7 @@ CLAIMS += [code + struct.pack("<Q", 1 << 40) for code in (b"\x8d", b"\x8e", b"\x
 
 
 @pytest.mark.parametrize("claim", [*CLAIMS, b"r\xff\xff\xff\xff"])
-def test_a_claimed_size_is_not_allocated(written, claim):
+def test_read_items_allocates_no_claimed_size(written, claim):
     path = written(b"\x80\x04](" + claim + b"abc")
     tracemalloc.start()
     try:
@@ -153,7 +153,7 @@ def test_a_claimed_size_is_not_allocated(written, claim):
 
 
 @pytest.mark.parametrize("read", [read_note_lists, read_labels])
-def test_lists_nested_a_hundred_thousand_deep_are_refused(written, read):
+def test_readers_reject_deeply_nested_lists(written, read):
     n = 100_000
     for nested in (
         b"](" * n + b"e" * n,
@@ -166,18 +166,18 @@ def test_lists_nested_a_hundred_thousand_deep_are_refused(written, read):
             list(read(written(b"\x80\x04" + nested + b".")))
 
 
-def test_lists_that_double_by_reference_or_hold_themselves_are_refused(written):
-    value = [0] * 8
-    for _ in range(10):
-        value = [value, value]
-    long = [0] * 1000
+def test_readers_reject_lists_that_refer_to_each_other_without_end(written):
+    doubled = [0] * 8
+    for _ in range(40):
+        doubled = [doubled, doubled]
+    long = [[0.0, 1.0, 60]] * 1000
     endless: list = [[1], [2]]
     endless.append(endless)
-    growing = b"\x80\x04](]q\x00(K\x01e" + b"h\x00(" + b"K\x01" * 99 + b"e" + b"h\x00" * 99 + b"e."
-    for items in ([value], [long, long], [np.arange(1000)] * 2, endless, [endless, [3]]):
-        with pytest.raises(UserError, match="referred to again"):
-            read_items(written(pickle.dumps(items)))
-    assert sum(map(len, read_items(written(growing)))) < len(growing)
+    for items in ([doubled], [long] * 1000, endless, [endless, [3]]):
+        path = written(pickle.dumps(items))
+        for read in (read_items, read_note_lists, read_labels):
+            with pytest.raises(UserError):
+                list(read(path))
 
 
 # ---- code
@@ -185,17 +185,17 @@ def test_lists_that_double_by_reference_or_hold_themselves_are_refused(written):
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("read", READERS)
-def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, read):
+def test_readers_run_no_planted_code(written, tmp_path, protocol, read):
     flag = tmp_path / "went_off"
     bomb = Bomb(os.system, f"touch {flag}")
-    refused = "name code|not in the published form|not a .npy file"
+    messages = "name code|not in the published form|not a .npy file"
     if protocol < 2:  # of their instructions, some in text, lists of numbers need few
-        refused += "|the pickle instruction [A-Z]+,"
+        messages += "|the pickle instruction [A-Z]+,"
     for payload in (bomb, [[1], bomb], [[1], [[bomb]]]):
         pickled = pickle.dumps(payload, protocol)
         array = npy_bytes(object_array([[1], payload]), protocol)
         for content in (pickled, array, npy_around(pickled)):
-            with pytest.raises(UserError, match=refused):
+            with pytest.raises(UserError, match=messages):
                 list(read(written(content)))
     assert not flag.exists()
 
@@ -215,7 +215,6 @@ def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, read):
         (b"Pname\n", "PERSID"),
         (b"K\x01Q", "BINPERSID"),
         (b"K\x012", "DUP"),
-        (b"}", "EMPTY_DICT"),
         (b"\x8f", "EMPTY_SET"),
         (b"I5\n", "INT"),
         (b"\x97", "NEXT_BUFFER"),
@@ -227,7 +226,7 @@ def test_a_pickle_bomb_does_not_go_off(written, tmp_path, protocol, read):
         *((name + b"K\x01K\x02\x86b", "damaged") for name in (b"cnumpy\ndtype\n", b"]", b"K\x01")),
     ],
 )
-def test_whatever_could_name_or_build_something_else_is_refused(written, instructions, complaint):
+def test_read_items_rejects_other_instructions_and_names(written, instructions, complaint):
     for content in (
         b"\x80\x04](" + instructions + b"e.",
         b"\x80\x04]" + instructions + b"a.",
@@ -251,7 +250,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_a_file_cut_short_anywhere_is_an_error(written, kind):
+def test_readers_reject_files_cut_short_anywhere(written, kind):
     path = written(b"")
     for length in range(len(SMALL[kind])):
         path.write_bytes(SMALL[kind][:length])
@@ -269,9 +268,9 @@ def assert_error_or_plain(path):
     path.unlink()
 
 
-@settings(max_examples=1000)
+@settings(max_examples=200)
 @given(data=st.data(), kind=st.sampled_from(sorted(SMALL)))
-def test_a_damaged_file_gives_plain_values_or_an_error(written, data, kind):
+def test_readers_give_plain_values_of_damaged_files_or_an_error(written, data, kind):
     content = bytearray(SMALL[kind])
     start = data.draw(st.sampled_from([0, 0x80 if kind != "paths" else 0]))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -292,9 +291,9 @@ PIECES += [
 PIECES += [b"K\x05", b"q\x00", b"h\x00"]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=200)
 @given(pieces=st.lists(st.sampled_from(PIECES)))
-def test_any_program_gives_plain_values_or_an_error(written, pieces):
+def test_readers_give_plain_values_of_any_program_or_an_error(written, pieces):
     program = b"](" + b"".join(pieces) + b"e."
     for start in (b"\x80\x04", SMALL["songs3"].partition(b"]")[0]):
         assert_error_or_plain(written(start + program))
@@ -304,7 +303,7 @@ def test_any_program_gives_plain_values_or_an_error(written, pieces):
     "shape",
     [(2,), (0,), (2**62,), (10**30,), (-1,), (), (1, 2**62), (0, 0), (2**62, 0), (1,) * 200],
 )
-def test_a_header_whose_shape_is_not_the_datas_is_an_error(written, shape):
+def test_readers_reject_a_header_with_another_shape(written, shape):
     pickled = pickle.dumps(object_array([[[1, 2, 3, 4]]]), 4)
     for content in (npy_around(pickled, shape), npy_around(b"\0" * 8, shape, descr="<i8")):
         for read in READERS:
@@ -312,8 +311,8 @@ def test_a_header_whose_shape_is_not_the_datas_is_an_error(written, shape):
                 list(read(written(content)))
 
 
-@pytest.mark.parametrize("value", [{}, {1}, bytearray(b"a"), 1j, object(), np.str_("a")])
-def test_other_kinds_of_objects_are_refused(written, value):
+@pytest.mark.parametrize("value", [{1}, bytearray(b"a"), 1j, object(), np.str_("a")])
+def test_read_items_rejects_other_objects(written, value):
     for payload in ([value, value], [[[value]]], [(1, value)], value):
         with pytest.raises(UserError):
             read_items(written(pickle.dumps(payload, 4)))
@@ -326,7 +325,7 @@ NO_HEADER = [b"\x93NUMPY%s\x00\x10\x00" % v + h for v in (b"\1", b"\2") for h in
 
 
 @pytest.mark.parametrize("content", [*NO_LISTS, *NO_HEADER, b"", b"\x93", b"MThd\0\0\0\6", b"\x80"])
-def test_what_is_no_array_of_lists_and_no_pickle_is_refused(written, content):
+def test_readers_reject_other_files(written, content):
     path = written(content)
     for read in READERS:
         with pytest.raises(UserError) as caught:
@@ -334,6 +333,6 @@ def test_what_is_no_array_of_lists_and_no_pickle_is_refused(written, content):
         assert str(path) in str(caught.value)
 
 
-def test_only_a_npy_file_has_a_header(written):
+def test_is_pickled_rejects_a_pickle(written):
     with pytest.raises(UserError, match=r"not a \.npy file"):
         is_pickled(written(pickle.dumps([1])))

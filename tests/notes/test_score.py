@@ -10,7 +10,7 @@ import mido
 import numpy as np
 import pytest
 
-from m2bert.notes import score_files
+from m2bert.notes import score_formats
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import NO_USABLE_NOTES, RejectedSong
 from m2bert.notes.tokens import check_four_four, tokenise
@@ -260,14 +260,14 @@ def test_bad_scores_are_rejected_with_the_reason(read, content, words):
 
 
 def test_an_archive_that_expands_too_far_is_rejected(read, monkeypatch):
-    monkeypatch.setattr(score_files, "LARGEST", 10_000)
+    monkeypatch.setattr(score_formats, "LARGEST", 10_000)
     with pytest.raises(RejectedSong, match="expands to more than"):
         read(mxl(b"<score-partwise>" + b" " * 20_000))
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "partitura", None)
-    monkeypatch.setattr(score_files.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(score_formats.importlib.util, "find_spec", lambda name: None)
     for content in (WALTZ, mxl(WALTZ), KERN):
         with pytest.raises(RejectedSong, match="pip install partitura=="):
             read(content)

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2bert.notes.midi import read_with_miditoolkit
+from m2bert.notes.midi_reader import read_with_miditoolkit
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.random_midi import wild_messages

@@ -14,7 +14,7 @@ from m2bert.base.errors import UserError
 from m2bert.notes.cp import ORDINARY_SIZES
 from m2bert.pretraining import corpus_writer
 from m2bert.pretraining.corpus import open_corpus
-from m2bert.pretraining.corpus_writer import CorpusWriter
+from tests.helpers.commands import contents
 from tests.helpers.pickles import Bomb, object_array
 from tests.helpers.synthetic import write_corpus
 
@@ -24,18 +24,13 @@ def random_songs(lengths=(3, 1, 700), seed=0):
     return [random.integers(0, ORDINARY_SIZES, (length, 4)).astype(np.uint8) for length in lengths]
 
 
-def contents(folder):
-    """The files of a folder but for the empty ones by which processes lock each other out."""
-    files = (path for path in folder.iterdir() if path.is_file() and path.suffix != ".lock")
-    return {path.name: path.read_bytes() for path in files}
-
-
 @given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=8))
 @settings(max_examples=25)
-def test_what_is_written_is_read(tmp_path_factory, lengths):
+def test_corpus_has_the_songs_that_were_written(tmp_path_factory, lengths):
     folder, songs = tmp_path_factory.mktemp("corpus"), random_songs(lengths)
     write_corpus(folder, "some", songs)
-    assert sorted(contents(folder)) == ["some.json", "some.npy", "some.offsets.npy"]
+    files = ["some.json", "some.npy", "some.offsets.npy"]
+    assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == files
     corpus = open_corpus(folder, "some")
     assert len(corpus) == len(songs)
     for index, song in enumerate(songs):
@@ -44,17 +39,27 @@ def test_what_is_written_is_read(tmp_path_factory, lengths):
     np.testing.assert_array_equal(np.load(folder / "some.npy"), np.concatenate(songs))
 
 
-def test_what_was_skipped_is_told(tmp_path):
-    with CorpusWriter(tmp_path, "some", "inputs") as writer:
+def test_corpus_record_lists_skipped_files(tmp_path):
+    with corpus_writer.write_corpus(tmp_path, "some", "inputs") as writer:
         writer.add("a.mid", random_songs()[0])
         writer.skip("b.mid", "not 4/4", "3/4")
         writer.skip("c.mid", "unreadable", "EOFError")
-        assert (writer.songs, writer.notes, writer.done) == (1, 3, 3)
-        writer.finish()
     facts = json.loads((tmp_path / "some.json").read_text())
     assert (facts["songs"], facts["notes"]) == (1, 3)
     assert facts["skipped_by_reason"] == {"not 4/4": 1, "unreadable": 1}
     assert facts["skipped"][1] == {"file": "c.mid", "reason": "unreadable", "detail": "EOFError"}
+
+
+def test_corpus_stays_as_it_was_if_writing_another_fails(tmp_path):
+    write_corpus(tmp_path, "some", random_songs())
+    before = contents(tmp_path)
+    with (
+        suppress(KeyboardInterrupt),
+        corpus_writer.write_corpus(tmp_path, "some", "other", overwrite=True) as writer,
+    ):
+        writer.add("a.mid", random_songs()[0])
+        raise KeyboardInterrupt
+    assert contents(tmp_path) == before
 
 
 # Damage
@@ -91,7 +96,7 @@ def notes(*shape, dtype=np.uint8):
         ("some.offsets.npy", np.array([]), "some.offsets.npy"),
     ],
 )
-def test_damage_is_named_with_what_to_do(tmp_path, monkeypatch, file, damage, named):
+def test_open_corpus_names_damaged_files(tmp_path, monkeypatch, file, damage, named):
     """A file is cut to so many bytes, removed (None), or replaced by another array."""
     monkeypatch.chdir(tmp_path)
     write_corpus(tmp_path, "some", random_songs())
@@ -108,7 +113,7 @@ def test_damage_is_named_with_what_to_do(tmp_path, monkeypatch, file, damage, na
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"files": ["one"]}'])
-def test_damaged_names_are_an_error_when_they_are_asked_for(tmp_path, content):
+def test_song_names_rejects_a_damaged_record(tmp_path, content):
     write_corpus(tmp_path, "some", random_songs())
     (tmp_path / "some.json").write_text(content)
     corpus = open_corpus(tmp_path, "some")
@@ -124,7 +129,7 @@ def save_published(folder, songs):
     np.save(folder / "some.npy", array, allow_pickle=True)
 
 
-def test_a_published_corpus_is_flattened_once(tmp_path, capsys):
+def test_open_corpus_converts_a_published_corpus_once(tmp_path, capsys):
     songs = random_songs()
     save_published(tmp_path, songs)
     for times_said in (1, 0, 0):
@@ -137,7 +142,7 @@ def test_a_published_corpus_is_flattened_once(tmp_path, capsys):
     assert len(open_corpus(tmp_path, "some")) == 2
 
 
-def test_a_published_corpus_with_foreign_ids_is_refused(tmp_path):
+def test_open_corpus_rejects_ids_outside_the_vocabulary(tmp_path):
     songs = random_songs()
     songs[1][0, 2] = 86
     save_published(tmp_path, songs)
@@ -147,98 +152,3 @@ def test_a_published_corpus_with_foreign_ids_is_refused(tmp_path):
     songs[1][0, 2] = 85
     save_published(tmp_path, songs)
     assert len(open_corpus(tmp_path, "some")) == 3
-
-
-# Interruptions
-
-
-def begin(folder, songs, inputs="inputs"):
-    """Write some songs and leave without finishing, as after Ctrl-C."""
-    with CorpusWriter(folder, "some", inputs) as writer:
-        for index, song in enumerate(songs):
-            writer.add(f"song_{index}.mid", song)
-
-
-def test_a_journal_torn_anywhere_continues_from_its_last_whole_line(tmp_path):
-    songs = random_songs()
-    write_corpus(tmp_path / "whole", "some", songs)
-    begin(tmp_path / "begun", songs[:2])
-    with pytest.raises(UserError):
-        open_corpus(tmp_path / "begun", "some")
-    begun = contents(tmp_path / "begun")
-    journal = begun[".some.partial.jsonl"]
-    for size in (*range(0, len(journal), 3), len(journal)):
-        folder = tmp_path / str(size)
-        folder.mkdir()
-        (folder / ".some.partial.npy").write_bytes(begun[".some.partial.npy"] + b"torn")
-        (folder / ".some.partial.jsonl").write_bytes(journal[:size])
-        with CorpusWriter(folder, "some", "inputs") as writer:
-            assert writer.done == max(0, journal[:size].count(b"\n") - 1)
-        write_corpus(folder, "some", songs)
-        assert contents(folder) == contents(tmp_path / "whole")
-
-
-@pytest.mark.parametrize("size", [0, 128, 140, 143])
-def test_a_journal_ahead_of_the_notes_is_not_believed(tmp_path, size):
-    begin(tmp_path, random_songs())
-    cut(tmp_path / ".some.partial.npy", size)
-    with CorpusWriter(tmp_path, "some", "inputs") as writer:
-        assert writer.done == (size - 128 >= 12) + (size - 128 >= 16)
-
-
-def test_other_inputs_start_anew_and_the_old_corpus_stays_until_the_end(tmp_path):
-    write_corpus(tmp_path, "some", random_songs())
-    old = contents(tmp_path)
-    begin(tmp_path, random_songs([5]), "other inputs")
-    with CorpusWriter(tmp_path, "some", "inputs again") as writer:
-        assert writer.done == 0
-    assert old.items() <= contents(tmp_path).items()
-    assert len(open_corpus(tmp_path, "some")) == 3
-
-
-def test_two_writers_of_one_corpus_do_not_mix(tmp_path):
-    with (
-        CorpusWriter(tmp_path, "some", "inputs"),
-        pytest.raises(UserError, match="another process"),
-    ):
-        CorpusWriter(tmp_path, "some", "inputs")
-
-
-@pytest.mark.parametrize("steps_before_the_kill", range(12))
-def test_killed_while_files_take_their_places(tmp_path, monkeypatch, steps_before_the_kill):
-    write_corpus(tmp_path, "some", random_songs([9, 9]))
-    write_corpus(tmp_path / "new", "some", random_songs(), "new")
-    begin(tmp_path, random_songs(), "new")
-
-    steps = iter(range(steps_before_the_kill))
-
-    def kill_at(function):
-        def wrapped(*arguments, **keywords):
-            if next(steps, None) is None:
-                raise KeyboardInterrupt
-            return function(*arguments, **keywords)
-
-        return wrapped
-
-    done_at_the_end = [
-        (np, "save"),
-        (corpus_writer, "write_json"),
-        (corpus_writer, "flush_to_disk"),
-        (corpus_writer.Path, "replace"),
-        (corpus_writer.Path, "unlink"),
-    ]
-    writer = CorpusWriter(tmp_path, "some", "new")
-    with monkeypatch.context() as patch, suppress(KeyboardInterrupt), writer:
-        for owner, name in done_at_the_end:
-            patch.setattr(owner, name, kill_at(getattr(owner, name)))
-        writer.finish()
-
-    # What a reader sees now is the old corpus, the new one, or a clear refusal.
-    if (tmp_path / ".some.partial.json").exists():
-        with pytest.raises(UserError, match="half-way"):
-            open_corpus(tmp_path, "some")
-    else:
-        expected = 2 if steps_before_the_kill < 5 else 3
-        assert len(open_corpus(tmp_path, "some")) == expected
-    write_corpus(tmp_path, "some", random_songs(), "new")
-    assert contents(tmp_path) == contents(tmp_path / "new")

@@ -7,12 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_creation.corpora import CORPORA
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import FIELDS, PAD
 from m2bert.pretraining.corpus import open_corpus
 from m2bert.pretraining.segments import (
-    PAPERS_CORPORA,
     Batches,
     Songs,
     draw_segments,
@@ -75,10 +73,6 @@ def test_without_copies_the_split_stays(songs):
     before = split_songs(np.arange(7), 3)
     after = join_copies(*before, songs.checksums(), songs.are_papers())
     assert [side.tolist() for side in after] == [side.tolist() for side in before]
-
-
-def test_papers_corpora_are_those_that_are_prepared_as_published():
-    assert {name for name, source in CORPORA.items() if source.is_papers} == PAPERS_CORPORA
 
 
 def test_how_often_a_song_is_drawn():

@@ -8,7 +8,7 @@ import numpy as np
 from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources.pieces import Item, Piece, item_of
 from m2bert.notes.cp import reading_order
-from m2bert.notes.music_files import MIDI_SUFFIXES, music_files_below
+from m2bert.notes.file_search import MIDI_SUFFIXES, music_files_below
 from m2bert.notes.reader import read_song
 from m2bert.tasks import SPLITS, TASKS
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from data_creation.benchmark.sets import DataSet
 from m2bert.base.errors import UserError
-from m2bert.base.files import replacing
+from m2bert.base.files import write_errors_of
 from m2bert.notes.cp import BEATS_PER_BAR
 
 Written = tuple[list[str], dict[str, int]]
@@ -100,8 +100,9 @@ def write_part(data_set: DataSet, part: str, items: Sequence[Item], folder: Path
             dtype = object if data_set.level == "note" else np.int64
             arrays[task.file_names(part)[1]] = np.fromiter(labels, dtype=dtype)
     for name, array in arrays.items():
-        with replacing(folder / name) as temporary, temporary.open("wb") as file:
-            np.save(file, array)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with write_errors_of(folder / name):
+            np.save(folder / name, array)
     mended = sum(item.mended for item in items)
     counts = {"items": len(items), "notes": sum(map(len, notes))}
     return list(arrays), counts | {"labels that the original gets wrong": mended}

@@ -12,7 +12,7 @@ from miditoolkit import Instrument, MidiFile, Note, TempoChange, TimeSignature
 
 from data_creation.benchmark.sources.pieces import Piece, Written
 from m2bert.base.errors import UserError
-from m2bert.base.files import read_json, replacing
+from m2bert.base.files import read_json
 from m2bert.notes.cp import TICKS_PER_BEAT, TICKS_PER_POSITION
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import DEFAULT_TEMPO, Song
@@ -73,8 +73,8 @@ def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
 def write(_part: str, songs: list[tuple[str, MidiFile, int]], folder: Path) -> Written:
     """Write the aligned songs of a part."""
     for file, midi, _ in songs:
-        with replacing(folder / file) as temporary:
-            midi.dump(temporary)
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        midi.dump(folder / file)
     notes = sum(len(track.notes) for _, midi, _ in songs for track in midi.instruments)
     counts = {"songs": len(songs), "notes": notes, "notes dropped": sum(n for *_, n in songs)}
     return [file for file, *_ in songs], counts

@@ -16,9 +16,9 @@ from partitura.score import Tempo, TimeSignature, Transposition
 from partitura.utils.music import to_quarter_tempo
 
 from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT
-from m2bert.notes.legal_midi import LAST_TICK
-from m2bert.notes.score_events import events_of_score
-from m2bert.notes.score_files import ScoreText
+from m2bert.notes.midi_repair import LAST_TICK
+from m2bert.notes.score_as_midi import events_of_score
+from m2bert.notes.score_formats import ScoreText
 from m2bert.notes.score_xml import first_tempo, parse_xml, prepare_musicxml, programs_of
 from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong
 from m2bert.notes.song import Bars, Notes, Song, Track, in_order, one_line
@@ -53,7 +53,7 @@ def read_score(path: Path, score: ScoreText) -> Song:
             return _song(path, read(score.data, Path(folder) / "score"))
         except RejectedSong:
             raise
-        except Exception as error:  # partitura raises whatever a damaged file leads it to
+        except Exception as error:  # partitura raises errors of any kind for damaged files
             detail = f"it is damaged, or {name} of a kind that is not supported"
             raise RejectedSong(UNREADABLE, detail) from error
 

@@ -22,12 +22,12 @@ from miditoolkit import MidiFile
 from m2bert.base.errors import UserError
 from m2bert.notes.drums import drum_instruments
 from m2bert.notes.events import note_events, played_events
-from m2bert.notes.legal_midi import LAST_TICK, NOT_COUNTED, legal_midi
+from m2bert.notes.midi_repair import LAST_TICK, NOT_COUNTED, legal_midi
 from m2bert.notes.midi_symusic import read_with_symusic
-from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong, told
+from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong, in_words
 from m2bert.notes.song import Notes, Song, Track, in_order, one_line
 
-SYMUSIC = "symusic==0.6.0"  # an optional install
+SYMUSIC = "symusic==0.6.0"  # optional
 
 NEVER_ENDED = "begun but never ended in the file"
 
@@ -36,8 +36,8 @@ def read_with_mido(path: Path, data: bytes) -> Song:
     """The song in a legal file. Raises `RejectedSong` if it cannot be read or has no notes."""
     try:
         file = mido.MidiFile(file=BytesIO(data))
-    except Exception as error:  # mido raises whatever a damaged file leads it to
-        raise RejectedSong(UNREADABLE, "it is no legal MIDI") from error
+    except Exception as error:  # of any kind, for damaged files
+        raise RejectedSong(UNREADABLE, "it is not legal MIDI") from error
     events = played_events(file)
     if events[-1].tick > LAST_TICK:
         raise RejectedSong(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
@@ -81,7 +81,7 @@ def _symusic_or_mido(path: Path, data: bytes) -> Song:
     """Read with symusic what it reads as miditoolkit does, the rest with mido."""
     try:
         song = read_with_symusic(path, data)
-    except Exception:  # symusic raises whatever a file leads it to
+    except Exception:  # of any kind
         song = None
     return read_with_mido(path, data) if song is None or not len(song) else song
 
@@ -102,7 +102,7 @@ def check_reader(reader: str) -> None:
 def read_midi(path: Path, data: bytes, reader: str, as_published: bool) -> Song:
     """Read the bytes of a MIDI file; arguments as in `reader.read_song`.
 
-    Raises `RejectedSong` if they cannot be read or hold no notes.
+    Raises `RejectedSong` if they cannot be read or have no notes.
     """
     legal = legal_midi(data)
     if not as_published or legal.data == data:
@@ -112,7 +112,7 @@ def read_midi(path: Path, data: bytes, reader: str, as_published: bool) -> Song:
     except RejectedSong as rejection:
         if rejection.reason != UNREADABLE or not legal.oddities:
             raise
-        detail = f"{rejection.detail}: {told(legal.oddities)}"
+        detail = f"{rejection.detail}: {in_words(legal.oddities)}"
         raise RejectedSong(UNREADABLE, detail) from rejection
     counted = {kind: n for kind, n in legal.oddities.items() if kind == NOT_COUNTED}
     return replace(song, oddities=counted)
@@ -123,7 +123,7 @@ def read_with_miditoolkit(path: Path, data: bytes) -> Song:
     try:
         midi = MidiFile(file=BytesIO(data))
     except Exception as error:  # as above
-        raise RejectedSong(UNREADABLE, "it is no legal MIDI") from error
+        raise RejectedSong(UNREADABLE, "it is not legal MIDI") from error
     if midi.max_tick > LAST_TICK + 1:
         raise RejectedSong(UNREADABLE, f"it lasts longer than {LAST_TICK:,} ticks")
     lengths = [len(instrument.notes) for instrument in midi.instruments]

@@ -85,12 +85,12 @@ def _unpacked(data: bytes) -> bytes:
             names = _root_files(_member(archive, _CONTAINER))
             if len(names) > 1:
                 raise RejectedSong(
-                    SEVERAL_PIECES, f"it holds {len(names)} scores: save each as a file of its own"
+                    SEVERAL_PIECES, f"it has {len(names)} scores: save each as a file of its own"
                 )
             return _member(archive, names[0]) if names else b""
     except RejectedSong:
         raise
-    except Exception as error:  # zipfile raises whatever a damaged archive leads it to
+    except Exception as error:  # zipfile raises errors of any kind for damaged archives
         raise RejectedSong(UNREADABLE, "it is a damaged or encrypted ZIP archive") from error
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.notes.legal_midi import LAST_TICK, LONGEST_DELTA, NOT_COUNTED, is_legal, legal_midi
-from m2bert.notes.midi import READERS, read_with_miditoolkit
-from m2bert.notes.music_files import music_files_below
+from m2bert.notes.file_search import music_files_below
+from m2bert.notes.midi_reader import READERS, read_with_miditoolkit
+from m2bert.notes.midi_repair import LAST_TICK, LONGEST_DELTA, NOT_COUNTED, is_legal, legal_midi
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import SEVERAL_PIECES, RejectedSong
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, time_bytes, write_midi

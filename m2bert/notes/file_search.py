@@ -9,7 +9,7 @@ from m2bert.base.errors import UserError
 MIDI_SUFFIXES = (".mid", ".midi", ".rmi", ".kar", ".smf")
 SCORE_SUFFIXES = (".musicxml", ".xml", ".mxl", ".krn", ".mei")
 SUFFIXES = MIDI_SUFFIXES + SCORE_SUFFIXES
-SUFFIXES_TOLD = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} file"
+SUFFIX_LIST = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]} file"
 
 
 def music_files_below(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
@@ -55,7 +55,7 @@ def collect_music_files(paths: Iterable[Path]) -> list[Path]:
             raise UserError(f"there is no file or folder {path}")
         below = [path / file for file in music_files_below(path)] if path.is_dir() else [path]
         if not below:
-            raise UserError(f"no MIDI files or scores in {path} (looked for every {SUFFIXES_TOLD})")
+            raise UserError(f"no MIDI files or scores in {path} (looked for every {SUFFIX_LIST})")
         found += below
     once: dict[Path, Path] = {}
     for path in found:

@@ -1,8 +1,8 @@
-"""Whether a MIDI file is legal by the standard, and how an odd one becomes legal.
+"""Whether a MIDI file is legal by the standard, and the repair of malformed ones.
 
-Programs write wrong counts and lengths, values that do not exist, and chunks of their own. Parsers
-refuse such a file whole, or each reads it in its own way. Here its bytes are put right, so that a
-parser finds all the music in it (docs/METHOD.md, "Odd files").
+Programs write wrong counts and lengths, values that do not exist, and chunks of their own, which
+parsers reject or read each in its own way. The repaired file has all the music (docs/METHOD.md,
+"Odd files").
 """
 
 import re
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
-from m2bert.base.files import not_the_file_itself
+from m2bert.base.files import placeholder_in
 from m2bert.notes.skipped import SEVERAL_PIECES, UNREADABLE, RejectedSong, Tallies
 
 # What is odd about a file that is read all the same; a file counts how often it has each.
@@ -23,7 +23,7 @@ EMPTY_TRACKS = "tracks without events"
 OVER_127 = "values over 127"
 IMPOSSIBLE = "events that are not allowed or have impossible values"
 CUT_SHORT = "tracks cut short"
-SECOND_FILE = "another MIDI file behind this one"
+SECOND_FILE = "another MIDI file after this one"
 
 LAST_TICK = 2**31 - 1
 """No event may be later, so that times fit in the 32 bits that programs give them."""
@@ -46,7 +46,7 @@ def _channel_events(one_value: bytes, two_values: bytes) -> bytes:
 
 
 _CHANNEL_EVENTS = _channel_events(rb"\xc0-\xdf", rb"\x80-\xbf\xe0-\xef")
-_SHORT_META_EVENTS = (  # sequence number, channel, port, tempo, SMPTE offset, metre, key
+_SHORT_META_EVENTS = (  # sequence number, channel, port, tempo, SMPTE offset, time signature, key
     rb"\xff(?:\x00\x02..|\x20\x01[\x00-\x0f]|\x21\x01.|\x51\x03(?!\0\0\0)..."
     rb"|\x54\x05[\x00-\x7f][\x00-\x3b]{2}[\x00-\x1d][\x00-\x63]"
     rb"|\x58\x04[\x01-\xff][\x00-\x07]..|\x59\x02[\xf9-\xff\x00-\x07][\x00\x01])"
@@ -80,7 +80,7 @@ _PROGRAMS_BEFORE_NOTES = re.compile(
 
 @dataclass(frozen=True)
 class LegalMidi:
-    """The bytes of a legal MIDI file, and what was odd about the one that it was made from."""
+    """The bytes of a legal MIDI file, and what was odd about the original."""
 
     data: bytes
     oddities: Tallies
@@ -89,9 +89,9 @@ class LegalMidi:
 def legal_midi(data: bytes) -> LegalMidi:
     """A legal file with the music of `data`; the same bytes if that is one already.
 
-    All tracks are read, whatever the header counts; wrong lengths are put right; values over 127
-    become 127; events that are cut short or have impossible values, chunks of other kinds and
-    tracks without events are left out.
+    All tracks are read, regardless of the header's count; wrong lengths are corrected; values over
+    127 become 127; events that are cut short or have impossible values, chunks of other kinds and
+    tracks without events are omitted.
 
     Raises `RejectedSong` for what is not a MIDI file, counts time in frames, has a time of more
     than four bytes or beyond `LAST_TICK`, or is several pieces (format 2).
@@ -103,7 +103,7 @@ def legal_midi(data: bytes) -> LegalMidi:
     header = data[begin + 8 : begin + _HEADER_BYTES]
     if begin < 0 or len(header) < 6:
         raise RejectedSong(
-            UNREADABLE, not_the_file_itself(data) or "it is neither a MIDI file nor a score"
+            UNREADABLE, placeholder_in(data) or "it is neither a MIDI file nor a score"
         )
     if begin > 0:
         tallies[BEFORE_HEADER] += 1
@@ -118,7 +118,7 @@ def legal_midi(data: bytes) -> LegalMidi:
     if form == 2 and len(found) > 1:
         raise RejectedSong(
             SEVERAL_PIECES,
-            f"it holds {len(found)} sequences that do not belong together (MIDI format 2): save "
+            f"it has {len(found)} sequences that do not belong together (MIDI format 2): save "
             "each as a file of its own",
         )
     if len(found) != counted:
@@ -132,7 +132,7 @@ def legal_midi(data: bytes) -> LegalMidi:
 
 
 def is_legal(data: bytes) -> bool:
-    """Whether a file is one piece in legal bytes that every parser reads alike."""
+    """Whether a file is one piece in legal bytes, which all parsers read alike."""
     form, counted, division = (_number_at(data, at, 2) for at in (8, 10, 12))
     if data[:8] != b"MThd\0\0\0\6" or form > 1 or not 0 < division < 0x8000:
         return False
@@ -146,8 +146,8 @@ def is_legal(data: bytes) -> bool:
 
 
 def track_chunks(data: bytes) -> list[bytes]:
-    """The chunks of a legal file's tracks, with their names and lengths; of another file those in
-    front of the first other thing."""
+    """The chunks of a legal file's tracks, with their names and lengths; of another file those
+    before the first other thing."""
     chunks, at = [], _HEADER_BYTES
     while data[at : at + 4] == b"MTrk":
         end = at + 8 + _number_at(data, at + 4, 4)
@@ -255,7 +255,7 @@ def _events(
             begin, at = at - 1, _end_of_event(data, at - 1, end)
             event = data[begin:at]
             if event[:2] == _END_OF_TRACK[:2]:
-                # what stands behind it is music of careless programs, padding or the next track
+                # what follows is music of careless programs, padding or the next track
                 rest = data[at:end]
                 if not is_whole or rest[:4] == b"MTrk" or not rest.strip(b"\0"):
                     tallies[WRONG_LENGTHS] += not is_whole or rest[:4] == b"MTrk"
@@ -289,7 +289,7 @@ def _joined(events: Generator[tuple[int, bytes], None, int]) -> tuple[bytes, int
             tick, event = next(events)
         except StopIteration as stop:
             return bytes(track + b"\0" + _END_OF_TRACK), stop.value
-        while tick - now > LONGEST_DELTA:  # where an event between two was left out
+        while tick - now > LONGEST_DELTA:  # where an event between two was omitted
             track += _variable_bytes(LONGEST_DELTA) + _EMPTY_TEXT
             now += LONGEST_DELTA
         track += _variable_bytes(tick - now) + event
