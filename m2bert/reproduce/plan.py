@@ -144,5 +144,5 @@ class Plan:
         """The trainings of a stage of fine-tuning: task, and file of the result, there or not."""
         root, seed = self.finetuning(stage.objective), stage.seed
         for task in stage.tasks:
-            for fold in range(task.folds) if task.folds else [None]:
+            for fold in task.test_folds:
                 yield task, folder_of_run(root, task.name, seed, fold) / RESULT_FILE

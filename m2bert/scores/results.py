@@ -54,7 +54,7 @@ def _misfit(save_root: Path, path: Path, result: dict) -> str | None:
             f"is of the task {result['task']!r}, which is not in m2bert/tasks.py: "
             "add its row there, or move the result elsewhere"
         )
-    if fold not in (range(task.folds) if task.folds else (None,)):
+    if fold not in task.test_folds:
         folds = f"{task.name} {task.folds or 'no'} folds"
         return f"is of fold {fold}, but m2bert/tasks.py gives {folds}"
     if metric != task.metric:
@@ -89,7 +89,7 @@ def name_runs(runs: Collection[RunKey]) -> str:
         folds: dict[int, list] = {}
         for run in sorted(run for run in runs if run.task == task.name):
             folds.setdefault(run.seed, []).append(run.fold)
-        whole = [seed for seed in folds if len(folds[seed]) == max(task.folds, 1)]
+        whole = [seed for seed in folds if len(folds[seed]) == len(task.test_folds)]
         if whole:
             names.append(f"{task.name} {_numbered('seed', whole)}")
         names += [

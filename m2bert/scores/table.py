@@ -106,7 +106,7 @@ def _seeds_begun(task: Task, results: Results) -> list[int]:
 
 def _runs_of_seed(task: Task, seed: int) -> list[RunKey]:
     """The trainings that a seed of a task asks for: one, or one a fold."""
-    return [RunKey(task.name, seed, fold) for fold in (range(task.folds) if task.folds else [None])]
+    return [RunKey(task.name, seed, fold) for fold in task.test_folds]
 
 
 def _over_seeds(seeds: list[list[dict]], score: Callable[[dict], Any]) -> list[float]:

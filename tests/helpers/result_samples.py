@@ -66,6 +66,6 @@ def write_policy(folder: Path, scores: dict[str, float], rng: np.random.Generato
     for name, score in scores.items():
         task = TASKS[name]
         for seed in task.seeds:
-            for fold in range(task.folds) if task.folds else [None]:
+            for fold in task.test_folds:
                 spread = round(score + rng.normal(0, 0.03 if task.folds else 0.004), 4)
                 write_result(folder, name, seed, fold, spread, **changes)
