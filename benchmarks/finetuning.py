@@ -6,14 +6,12 @@ python -m benchmarks.finetuning [--preset tiny] [--precision bf16] [--steps 10]
 import argparse
 from functools import partial
 
-import numpy as np
 import torch
 
 from benchmarks.timing import RUNS, median_seconds
 from m2bert.base.arguments import count
 from m2bert.base.devices import choose_device, choose_precision
 from m2bert.base.errors import run_command
-from m2bert.base.processes import Processes
 from m2bert.base.recipes import FINETUNING
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
@@ -39,7 +37,7 @@ def main() -> None:
         data = made_up_segments(task, args.steps * task.batch_size).each(lambda t: t.to(device))
         trainer = new_trainer(task, args.preset, device, precision)
         train_s, _ = median_seconds(partial(train_first_epoch, trainer, data))
-        predict_s, _ = median_seconds(partial(trainer.evaluate, data, "", all_batches))
+        predict_s, _ = median_seconds(partial(trainer.evaluate, data))
         notes = data.lengths.sum()
         batch = f"{task.batch_size} x {task.segment_length}"
         print(f"{name:<12}{batch:>10}{notes / train_s:18,.0f}{notes / predict_s:20,.0f}")
@@ -54,18 +52,13 @@ def new_trainer(task: Task, preset: str, device: torch.device, precision: str) -
         batch_size=task.batch_size,
         recipe=FINETUNING["paper"],
         seed=0,
-        processes=Processes(device),
+        device=device,
         precision=precision,
     )
 
 
 def train_first_epoch(trainer: ClassifierTrainer, data: LabelledSegments) -> None:
-    trainer.steps = 0
-    trainer.train_epoch(data, 1, all_batches)
-
-
-def all_batches(batches: list[np.ndarray], title: str) -> list[np.ndarray]:
-    return batches
+    trainer.train_epoch(data, 1)
 
 
 def made_up_segments(task: Task, segments: int) -> LabelledSegments:

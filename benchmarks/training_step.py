@@ -14,7 +14,7 @@ from m2bert.base.processes import Processes
 from m2bert.model.config import PRESETS, preset
 from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
 from m2bert.pretraining.corpus import open_corpus
-from m2bert.pretraining.figures import measure_peak
+from m2bert.pretraining.metrics import measure_peak
 from m2bert.pretraining.objectives import Objective
 from m2bert.pretraining.segments import Batches, Songs, draw_segments
 from m2bert.pretraining.step import Trainer

@@ -115,10 +115,6 @@ def refuse_not_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
 
 # The state of a training ---------------------------------------------------------------------
 
-MOST_TIME_SAVING = 0.05
-"""Share of a run's time that saving may take: where it would take more at the end of an epoch, the
-state is not saved there."""
-
 WEIGHT = "weight."
 
 

@@ -1,4 +1,4 @@
-"""Models that runs start from."""
+"""Initial models of runs."""
 
 import argparse
 import copy
@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from m2bert.base.processes import Processes
 from m2bert.finetuning.plan import Setup
 from m2bert.model.pretrained import load_backbone
 from m2bert.tasks import TASKS
@@ -15,14 +14,13 @@ from tests.helpers.task_files import SMALL, write_checkpoint
 
 
 @pytest.mark.parametrize("name", ["melody", "composer"])
-def test_a_gpu_gets_the_same_encoder_and_a_head_of_its_own(tmp_path, name):
-    """It is built on the CPU in both cases; on a GPU without an encoder of random weights."""
+def test_new_model_has_the_same_encoder_on_cpu_and_gpu(tmp_path, name):
     backbone = load_backbone(write_checkpoint(tmp_path), SMALL)
     kept = copy.deepcopy(backbone.tensors)
     args = argparse.Namespace(index_layer=12)
     models = []
     for device in ("cpu", "cuda"):
-        setup = Setup(args, Processes(torch.device(device)), replace(SMALL), backbone, {})
+        setup = Setup(args, torch.device(device), replace(SMALL), backbone, {})
         torch.manual_seed(0)
         models.append(setup.new_model(TASKS[name]))
     for (key, mine), other in zip(

@@ -1,6 +1,8 @@
 """Commands in processes of their own that start at once, as forks of one that has imported all."""
 
 import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -8,7 +10,7 @@ from multiprocessing.context import ForkServerProcess
 import torch
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["m2bert.reproduce.__main__", "m2bert.finetune", "tests.conftest"])
+CONTEXT.set_forkserver_preload(["m2bert.pretrain", "m2bert.finetune", "tests.conftest"])
 
 
 def start(main: Callable, *words: object, prepare: Callable[[], object] = int) -> ForkServerProcess:
@@ -18,8 +20,10 @@ def start(main: Callable, *words: object, prepare: Callable[[], object] = int) -
     return process
 
 
-def kill(process: ForkServerProcess) -> None:
-    process.kill()
+def kill(process: ForkServerProcess, number: int = signal.SIGKILL) -> None:
+    """Send a signal, and wait for the end of the process."""
+    if process.is_alive():
+        os.kill(process.pid, number)
     process.join()
 
 

@@ -10,7 +10,7 @@ from m2bert.model.config import PRESETS, M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import real_notes
-from m2bert.pretraining.figures import epoch_record
+from m2bert.pretraining.metrics import epoch_record
 from m2bert.pretraining.objectives import (
     Objective,
     loss_sums,
