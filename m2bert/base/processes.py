@@ -32,19 +32,13 @@ def start_processes(cpu: bool) -> "Processes":
 
     cpu: whether to use the CPU even where there is a GPU.
 
-    Raises `UserError` if a variable is missing, for a GPU that does not compute, and if there are
-    more processes on this machine than GPUs.
+    Raises `UserError` for a GPU that does not compute, and if there are more processes on this
+    machine than GPUs.
     """
     device = choose_device(cpu, warn=os.environ.get("RANK", "0") == "0")
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         check_device(device)
         return Processes(device)
-    missing = [n for n in ("RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ]
-    if missing:
-        raise UserError(
-            f"WORLD_SIZE is set, but {', '.join(missing)} are not: start several processes with "
-            "torchrun, or unset WORLD_SIZE"
-        )
     if device.type == "cuda":
         device = torch.device("cuda", own_gpu(torch.cuda.device_count()))
         torch.cuda.set_device(device)
@@ -99,10 +93,6 @@ class Processes:
         gathered = torch.tensor(int(value))
         distributed.all_reduce(gathered, distributed.ReduceOp.MAX, group=self._group)
         return int(gathered)
-
-    def agree(self, value: int) -> bool:
-        """Whether all processes' values are the same."""
-        return self.greatest(value) == -self.greatest(-value)
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:

@@ -107,6 +107,10 @@ def make_trainer(args: argparse.Namespace, processes: Processes) -> Trainer:
     )
 
 
+class _Halted(Exception):
+    """The run stops before its end, by a signal or --max_steps."""
+
+
 class PretrainingRun:
     """A run in its folder: the loop over epochs and steps."""
 
@@ -141,10 +145,7 @@ class PretrainingRun:
                 load_initial_weights(args.init_ckpt, model)
             self.progress, running = self.folder.load_state(model, optimiser)
         self.running = self.zeros() if running is None else running.to(processes.device)
-        is_shared = processes.agree(self.progress.steps)
         with processes.fail_together():
-            if not is_shared:
-                raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
             if self.is_main:
                 self.folder.begin(self.progress)
         peak = measure_peak(processes.device, args.precision)
@@ -159,10 +160,10 @@ class PretrainingRun:
         with Stop() as stop:
             while not self.finished:
                 train = self.batches(self.train_songs, self.progress.epoch)
-                if not self.train_epoch(train, stop):
-                    return self.halt(stop)
-                means = self.validate(valid, stop)
-                if means is None:
+                try:
+                    self.train_epoch(train, stop)
+                    means = self.validate(valid, stop)
+                except _Halted:
                     return self.halt(stop)
                 self.end_epoch(self.running / len(train), means)
         if self.is_main:
@@ -178,11 +179,11 @@ class PretrainingRun:
     def at_max_steps(self) -> bool:
         return self.args.max_steps is not None and self.progress.steps >= self.args.max_steps
 
-    def train_epoch(self, train: Batches, stop: Stop) -> bool:
-        """Do the remaining steps of an epoch; False if the run is to stop before its end."""
+    def train_epoch(self, train: Batches, stop: Stop) -> None:
+        """Do the remaining steps of an epoch; raises `_Halted` to stop before its end."""
         progress, recipe = self.progress, self.args.recipe
         if self.at_max_steps:
-            return False
+            raise _Halted
         self.speedometer.restart()
         for batch in self.load(train, progress.epoch_step, f"epoch {progress.epoch}"):
             factor = recipe.factor(progress.steps, recipe.epochs * len(train))
@@ -194,17 +195,16 @@ class PretrainingRun:
             if progress.steps == 1 or progress.steps % self.args.log_steps == 0:
                 self.log_steps(train)
             self.save_if_due(60 * self.args.save_minutes)
-            if self.is_stopped(stop) or (self.at_max_steps and progress.epoch_step < len(train)):
-                return False
-        return True
+            self.halt_if_asked(stop)
+            if self.at_max_steps and progress.epoch_step < len(train):
+                raise _Halted
 
-    def validate(self, valid: Batches, stop: Stop) -> Tensor | None:
-        """Mean metrics of the validation batches; None if the run is to stop before their end."""
+    def validate(self, valid: Batches, stop: Stop) -> Tensor:
+        """Mean metrics of the validation batches; raises `_Halted` to stop before their end."""
         summed = self.zeros()
         for batch in self.load(valid, 0, "validation"):
             summed += self.trainer.valid_step(batch)
-            if self.is_stopped(stop):
-                return None
+            self.halt_if_asked(stop)
         return summed / len(valid)
 
     def end_epoch(self, train: Tensor, valid: Tensor) -> None:
@@ -224,12 +224,11 @@ class PretrainingRun:
             self.folder.log_epoch(progress)
         self.processes.say(log_line(record) + (" (best so far)" if is_best else ""))
 
-    def is_stopped(self, stop: Stop) -> bool:
-        """Whether any process was asked to stop: all must leave after the same step."""
-        asked = self.processes.greatest(stop.signal)
-        if asked:  # else a signal of this instant would be overwritten
+    def halt_if_asked(self, stop: Stop) -> None:
+        """Raise `_Halted` if any process got a signal: all must leave after the same step."""
+        if asked := self.processes.greatest(stop.signal):
             stop.signal = asked
-        return asked > 0
+            raise _Halted
 
     # Reading ---------------------------------------------------------------------------------
 
@@ -277,15 +276,10 @@ class PretrainingRun:
         step = int(self.trainer.first_bad_step)
         if step < 0:
             return
-        train = self.batches(self.train_songs, self.progress.epoch)
-        draws = train.draws_of(step - (self.progress.steps - self.progress.epoch_step))
         with self.processes.fail_together():
-            if self.is_main:
-                self.folder.save_bad_batch(step, self.songs.describe(draws))
             raise UserError(
-                f"loss or gradient was not finite at step {step}: the songs and offsets of its "
-                f"batch are in {self.folder.bad_batch}; the state saved before it is kept. "
-                "Use a lower --lr or --precision fp32 in another --save_dir"
+                f"loss or gradient was not finite at step {step}; the state saved before it is "
+                "kept. Use a lower --lr or --precision fp32 in another --save_dir"
             )
 
     def halt(self, stop: Stop) -> int:

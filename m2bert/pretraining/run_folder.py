@@ -5,7 +5,6 @@ state.safetensors   weights, optimiser and progress: the run resumes from here
 model/, model_best/ the model after the last epoch and after the best one, with their metrics
 metrics.jsonl       one line per epoch and one every --log_steps steps
 log, curves.png     the epochs of metrics.jsonl, in the original's format and as a picture
-bad_batch.json      if a loss was not finite: the songs and offsets of its batch
 tensorboard/        where tensorboard is installed
 """
 
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
@@ -66,8 +64,8 @@ class RunFolder:
     def __init__(self, path: Path, settings: dict):
         """Raises `UserError` if the folder has a run with other settings."""
         self.path, self.settings = path, settings
-        self.bad_batch, self.curves = path / "bad_batch.json", path / "curves.png"
         self._state, self._metrics = path / "state.safetensors", path / METRICS_FILE
+        self.curves = path / "curves.png"
         self._tensorboard: SummaryWriter | None = None
         if self.has_state and not (path / SETTINGS_FILE).exists():
             raise UserError(f"{self._state} has no {SETTINGS_FILE} beside it")
@@ -139,11 +137,6 @@ class RunFolder:
         names = ("epoch", "epoch_step", "steps")  # the history is in metrics.jsonl
         record = {name: getattr(progress, name) for name in names}
         save_tensors(self._state, pack_state(model, optimiser) | {RUNNING: running}, record)
-
-    def save_bad_batch(self, step: int, segments: list[dict]) -> None:
-        """Write which songs and offsets made up the batch of `step`."""
-        record = {"step": step, "torch": torch.__version__, "segments": segments}
-        write_json(self.bad_batch, record)
 
     def save_models(self, model: M2BertForPreTraining, record: dict, is_best: bool) -> None:
         """Write the model of an epoch; the best one also under its own name."""
