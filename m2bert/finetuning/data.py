@@ -143,16 +143,15 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
 def _why_without_score(task: Task, name: str, part: LabelledSegments) -> str | None:
     """Why a set has no loss or a score of 0/0; None if it has both."""
     notes, labels, metric = part.notes, part.labels, METRICS[task.metric]
-    if not metric.counted(notes, labels).any():
-        return f"none of their notes counts for {METRIC_TITLES[task.metric]}"
+    score = (name == "train" and metric.training_score) or metric.score
+    is_0_of_0 = score(notes, labels, labels, task.batch_size).isnan()
+    if is_0_of_0 or not metric.counted(notes, labels).any():
+        return (
+            f"none of their notes counts for {METRIC_TITLES[task.metric]} (notes without a label, "
+            "and in 16ths those that a later note of the same 16th overwrites, do not)"
+        )
     if task.loss_on == "labelled" and not labelled_notes(notes, labels).any():
         return "none of their notes has a label"
-    score = (name == "train" and metric.training_score) or metric.score
-    if score(notes, labels, labels, task.batch_size).isnan():
-        return (
-            f"none of their notes counts for {METRIC_TITLES[task.metric]}, since each note with a "
-            "label has its 16th overwritten by a later note"
-        )
     return None
 
 
@@ -233,17 +232,11 @@ def _check_range(path: Path, values: np.ndarray, greatest: np.ndarray, word: str
 
 def _check_padding(path: Path, notes: np.ndarray) -> None:
     padding = notes == np.array(PAD)
-    mixed = padding.any(2) & ~padding.all(2)
-    if mixed.any():
-        segment, note = np.argwhere(mixed)[0].tolist()
+    length = (~padding[..., 0]).sum(1)
+    at_end = np.arange(notes.shape[1]) >= length[:, None]
+    wrong = (padding != at_end[..., None]).any((1, 2)) | (length == 0)
+    if wrong.any():
         raise UserError(
-            f"{path}: note {note} of segment {segment} is {notes[segment, note].tolist()}, neither "
-            f"a note nor padding {list(PAD)}"
-        )
-    real = ~padding[..., 0]
-    broken = (real[:, 1:] & ~real[:, :-1]).any(1) | ~real[:, 0]
-    if broken.any():
-        raise UserError(
-            f"{path}: segment {int(np.argmax(broken))} begins with padding or has notes after it; "
-            "padding must be at the end"
+            f"{path}: in segment {int(np.argmax(wrong))} padding {list(PAD)} is elsewhere than in "
+            "whole notes after all others"
         )

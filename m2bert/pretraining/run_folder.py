@@ -67,8 +67,6 @@ class RunFolder:
         self._state, self._metrics = path / "state.safetensors", path / METRICS_FILE
         self.curves = path / "curves.png"
         self._tensorboard: SummaryWriter | None = None
-        if self.has_state and not (path / SETTINGS_FILE).exists():
-            raise UserError(f"{self._state} has no {SETTINGS_FILE} beside it")
         check_settings(path, settings, "--save_dir")
 
     def lock(self) -> None:
@@ -97,17 +95,10 @@ class RunFolder:
                 )
             return Progress(), None
         tensors, record = load_tensors(self._state)
-        try:
-            progress = Progress(record["epoch"], record["epoch_step"], record["steps"])
-            running = tensors[RUNNING]
-        except KeyError as error:
-            raise UserError(
-                f"{self._state} is not the state of such a run ({error} is missing): restore it, "
-                "or choose another --save_dir"
-            ) from error
+        progress = Progress(record["epoch"], record["epoch_step"], record["steps"])
         unpack_state(tensors, model, optimiser, progress.steps, self._state)
         progress.history = self._finished(history, progress.epoch - 1)
-        return progress, running
+        return progress, tensors[RUNNING]
 
     def _finished(self, history: list[dict], epochs: int) -> list[dict]:
         """The records of the first `epochs` epochs. A run that was killed after an epoch's state
