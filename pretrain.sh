@@ -2,10 +2,10 @@
 # Usage: bash pretrain.sh [save_dir] [data_root] [flags]
 #
 # Pre-trains on the paper's reduced set of corpora: 150 epochs, batches of 12 segments of 1024
-# notes. Run again, it goes on where it stopped.
+# notes. The same command resumes a run.
 #   save_dir   the folder of the run (default: runs/pretrain)
 #   data_root  the corpora made by scripts/prepare_pretrain_data.sh (default: data/pretrain)
-# Further flags go to `python -m m2bert.pretrain` (--help lists them).
+# Other flags go to `python -m m2bert.pretrain` (--help lists them).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/environment.sh"
 split_arguments 2 "$@"

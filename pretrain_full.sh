@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: bash pretrain_full.sh [save_dir] [data_root] [flags]
 #
-# As pretrain.sh, on all six corpora: the reduced set and the Lakh MIDI data set.
+# Like pretrain.sh, on all six corpora: the reduced set and the Lakh MIDI data set.
 #   save_dir   the folder of the run (default: runs/pretrain_full)
 #   data_root  the corpora made by scripts/prepare_pretrain_data.sh (default: data/pretrain)
-# Further flags go to `python -m m2bert.pretrain` (--help lists them).
+# Other flags go to `python -m m2bert.pretrain` (--help lists them).
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 source "$here/scripts/environment.sh"

@@ -23,7 +23,7 @@ from m2bert.base.devices import choose_precision
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.files import write_text
 from m2bert.model import attention
-from m2bert.pretraining.figures import measure_peak
+from m2bert.pretraining.metrics import measure_peak
 
 HEADS, WIDTH, REACH = 12, 64, 64
 CUDNN, FLASH, EFFICIENT = (

@@ -30,7 +30,7 @@ from m2bert.base.processes import Processes
 from m2bert.model import attention
 from m2bert.model.config import PRESETS, M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining, training_flops_per_note
-from m2bert.pretraining.figures import measure_peak
+from m2bert.pretraining.metrics import measure_peak
 from m2bert.pretraining.objectives import Objective
 from m2bert.pretraining.segments import Batches, Songs, draw_segments
 from m2bert.pretraining.step import Trainer

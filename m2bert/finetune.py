@@ -3,17 +3,16 @@
 
     python -m m2bert.finetune --ckpt runs/pretrain --data_root data/finetune --task melody
 
-A run is a task, a seed and, in a cross-validation, a fold. The same command again keeps the runs
-that have finished and goes on with the others. Several commands at a time share the runs; several
-processes of one command (`torchrun`) train the same batches together.
+A run is a task, a seed and, in a cross-validation, a fold. The same command keeps finished runs and
+continues with the others. Several commands at a time divide the runs among themselves.
 """
 
 import argparse
 from pathlib import Path
 
 from m2bert.base.arguments import PRECISIONS, count, positive, seed, whole
+from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import run_command, show_lines_at_once
-from m2bert.base.processes import start_processes
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
 from m2bert.finetuning.plan import plan_runs, set_up
 from m2bert.finetuning.queue import fine_tune, introduce
@@ -25,7 +24,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.finetune",
         description="Fine-tune a pre-trained model on tasks of SMCBenchmark. The same command "
-        "again keeps finished runs and goes on with the others.",
+        "keeps finished runs and continues with the others.",
         allow_abbrev=False,  # the script looks for --save_root
     )
     add = parser.add_argument
@@ -35,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
     add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
     add("--freeze", action="store_true", help="train the head alone: a quick probe of a checkpoint")
-    add("--transpose", type=whole, default=0, help="move segments by at most so many semitones (0)")
+    add("--transpose", type=whole, default=0, help="move segments by at most N semitones (0)")
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
     add("--seed", type=seed, nargs="+", help="seeds (those of each task)")
@@ -65,15 +64,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     show_lines_at_once()
     args = parse_arguments()
-    processes = start_processes(args.cpu)
-    args.precision = processes.choose_precision(args.precision)
-    with processes.as_one():
-        setup = set_up(args, processes)
-        runs = plan_runs(args)
+    device = choose_device(args.cpu)
+    check_device(device)
+    args.precision = choose_precision(args.precision, device)
+    setup = set_up(args, device)
+    runs = plan_runs(args)
     introduce(setup, runs)
-    status = fine_tune(runs, setup)
-    processes.end()
-    return status
+    return fine_tune(runs, setup)
 
 
 if __name__ == "__main__":

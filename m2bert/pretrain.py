@@ -2,16 +2,15 @@
 
     python -m m2bert.pretrain --save_dir runs/base --data_root data/pretrain
 
-The same command again goes on where the run was stopped. Several processes, started by
-`torchrun`, train the same global batches together.
+The same command resumes the run where it was stopped. Several processes, started by `torchrun`,
+divide the same global batches among themselves.
 """
 
 import argparse
 from pathlib import Path
 
-import torch
-
 from m2bert.base.arguments import PRECISIONS, count, not_negative, seed, whole
+from m2bert.base.devices import choose_precision, enough_memory
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.processes import start_processes
 from m2bert.base.recipes import PRETRAINING, add_flags, chosen
@@ -26,14 +25,14 @@ REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.pretrain",
-        description="Pre-train M2BERT; the same command again continues a run.",
+        description="Pre-train M2BERT; the same command resumes a run.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--save_dir", type=Path, required=True, help="folder of the run")
     add("--data_root", type=Path, required=True, help="folder of the corpora (NAME.npy)")
     add("--datasets", nargs="+", default=REDUCED, help="names of the corpora")
-    add("--exclude_songs", type=Path, help="file naming songs to leave out, one a line")
+    add("--exclude_songs", type=Path, help="file that lists songs to leave out")
     add("--preset", choices=PRESETS, default="base", help="size of the model")
     add("--init_ckpt", type=Path, help="model folder or .ckpt of the original to start from")
     of = Objective()  # the paper's
@@ -44,32 +43,27 @@ def parse_arguments() -> argparse.Namespace:
         type=count,
         nargs=3,
         default=list(of.rc_range),
-        help="greatest moves of position, pitch and duration under rc",
+        help="greatest changes of position, pitch and duration under rc",
     )
     add(
         "--mask_percent",
         type=float,
         default=of.mask_percent,
-        help="share of the notes that is corrupted",
+        help="fraction of the notes that is corrupted",
     )
     add("--max_seq_len", type=count, default=WINDOW, help="notes of a segment")
     add("--batch_size", type=count, default=12, help="segments of a step, all processes together")
     add("--accumulation_steps", type=count, default=1, help="parts that a step is computed in")
-    add("--max_steps", type=count, help="stop after so many steps in all, to go on later")
+    add("--max_steps", type=count, help="stop after so many steps in total")
     add("--seed", type=seed, default=2021, help="seed of everything random")
     add("--precision", choices=PRECISIONS, help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     what = "processes that read batches ahead (1; 0 on a GPU, where a step hides the reading)"
     add("--num_workers", type=whole, help=what)
-    add("--log_steps", type=count, default=50, help="steps between two lines of figures")
-    add(
-        "--save_minutes",
-        type=not_negative,
-        default=10,
-        help="minutes between two savings of the state",
-    )
-    add_flags(parser, PRETRAINING, without="encoder_lr")
+    add("--log_steps", type=count, default=50, help="steps between two lines of metrics")
+    add("--save_minutes", type=not_negative, default=10, help="minutes between two saved states")
+    add_flags(parser, PRETRAINING)
     args = parser.parse_args()
     args.recipe = chosen(args, PRETRAINING)
     if not 0 < args.mask_percent <= 1:
@@ -82,24 +76,21 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     args = parse_arguments()
     processes = start_processes(args.cpu)
-    args.precision = processes.choose_precision(args.precision)
-    parts = processes.count * args.accumulation_steps
-    with processes.as_one():
+    args.precision = choose_precision(args.precision, processes.device)
+    parts = processes.world_size * args.accumulation_steps
+    with processes.fail_together():
         if args.batch_size % parts:
             raise UserError(
                 f"--batch_size {args.batch_size} cannot be split evenly over {parts} parts "
-                f"({processes.count} processes times --accumulation_steps)"
+                f"({processes.world_size} processes times --accumulation_steps)"
             )
     if args.num_workers is None:
         args.num_workers = 1 if processes.device.type == "cpu" else 0
-    try:
+    with enough_memory(
+        "--accumulation_steps computes a step in parts, and smaller presets need less"
+    ):
         run = PretrainingRun(args, processes)
         status = run.go()
-    except torch.OutOfMemoryError as error:
-        raise processes.failure(
-            "the GPU's memory is too small for this step: --accumulation_steps computes it in "
-            "parts, and smaller presets need less"
-        ) from error
     run.folder.close()
     processes.end()
     return status

@@ -112,6 +112,11 @@ class Task:
         """The parts of the data, as in file names."""
         return tuple(f"fold_{k}" for k in range(self.folds)) or SPLITS
 
+    @property
+    def test_folds(self) -> tuple[int | None, ...]:
+        """The test folds that a seed is trained for; a single None without a cross-validation."""
+        return tuple(range(self.folds)) or (None,)
+
     def file_names(self, part: str) -> tuple[str, str]:
         """Names of a part's files: of its notes and of its labels."""
         stem = f"{self.corpus}_{part}"

@@ -2,13 +2,13 @@
 # Usage: bash scripts/finetune_modernbert_script.sh [ckpt_dir] [note_data_root] [seq_data_root] [flags]
 #
 # Fine-tunes a pre-trained model on every task of SMCBenchmark whose data is there, with the seeds
-# of the benchmark's policy (47 trainings with all data), and ends with the table of results. Run
-# again, it keeps the finished trainings and goes on with the others.
+# of the benchmark's policy (47 trainings with all data), and prints the table of results. The same
+# command keeps the finished trainings and continues with the others.
 #   ckpt_dir        a pre-training run, a model folder, or a folder with the original's
 #                   model_best.ckpt (default: runs/pretrain)
 #   note_data_root  files of the tasks that label notes (default: data/finetune)
 #   seq_data_root   files of the tasks that label pieces (default: note_data_root)
-# JOBS=4 in front of it does so many trainings at a time, on all GPUs in turn. Further flags go to
+# JOBS=4 before the command runs four trainings at a time, on all GPUs in turn. Other flags go to
 # `python -m m2bert.finetune` (--help lists them); results go to --save_root (runs/finetune).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -26,13 +26,13 @@ for ((i = 0; i < ${#flags[@]}; i++)); do
     case ${flags[i]} in
         --save_root) save_root=${flags[i + 1]:-} ;;
         --save_root=*) save_root=${flags[i]#*=} ;;
-        --nopretrain) # a model that is there still says how large the random one is to be
+        --nopretrain) # the random model has the size of the checkpoint, if there is one
             if [[ ! -e ${folders[0]:-} ]]; then checkpoint=(); fi ;;
         -h | --help) exec "$PYTHON" -m m2bert.finetune --help ;;
     esac
 done
 
-fine_tune() { # in a subshell of its own, which becomes the training process
+fine_tune() { # in a subshell, which becomes the training process
     exec "$PYTHON" -m m2bert.finetune \
         ${checkpoint[@]+"${checkpoint[@]}"} \
         --data_root "$note_data_root" "${folders[2]:-$note_data_root}" \
@@ -48,7 +48,7 @@ status=0
 if [[ $jobs == 1 ]]; then
     (fine_tune) || status=$?
 else
-    # The processes share the trainings among themselves, and the CPU's cores.
+    # The processes divide the trainings and the CPU's cores among themselves.
     cores=$(getconf _NPROCESSORS_ONLN)
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(((cores + jobs - 1) / jobs))} TQDM_DISABLE=1
     # Each has one of the GPUs, if there are any.

@@ -16,7 +16,7 @@ FLAGS = {
     "warmup_steps weight_decay dropout",
     "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze transpose "
     "last_class_weight seed preset index_layer batch_size save_ckpt precision cpu (class_num) "
-    "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout encoder_lr",
+    "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout",
     "m2bert.results": "RESULTS compare save_dir plot overwrite",
     "m2bert.annotate": "SONG model tasks out which stride key_change precision cpu overwrite",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "

@@ -102,12 +102,12 @@ def test_classifier_equals_cpu():
             batch_size=6,
             recipe=FINETUNING["paper"],
             seed=0,
-            processes=Processes(device),
+            device=device,
             precision="fp32",
         )
         data = LabelledSegments(notes, labels).each(lambda t, device=device: t.to(device))
-        trainer.train_epoch(data, 1, lambda batches, _: iter(batches))
-        scores.append(trainer.evaluate(data, "test", lambda batches, _: iter(batches)))
+        trainer.train_epoch(data, 1)
+        scores.append(trainer.evaluate(data))
     assert scores[0].loss == pytest.approx(scores[1].loss, abs=2e-3)
     assert (scores[0].predictions != scores[1].predictions.cpu()).float().mean() < 0.01
 

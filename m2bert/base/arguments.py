@@ -4,8 +4,8 @@ import argparse
 import math
 from collections.abc import Callable
 
-PRECISIONS = ("fp32", "bf16", "auto")
-"""Choices of `--precision`. With "auto", `devices.choose_precision` decides."""
+PRECISIONS = ("fp32", "bf16")
+"""Choices of `--precision`; `devices.choose_precision` has the default."""
 
 OVERWRITE = "replace files that no command wrote or that were changed since"
 """The help of `--overwrite`."""

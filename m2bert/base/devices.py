@@ -1,33 +1,28 @@
 """The device that models run on, a CUDA GPU or the CPU, and their precision there."""
 
-import timeit
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from m2bert.base.errors import UserError
 
-LEAST_GAIN = 1.2
-"""On a CPU "auto" chooses bf16 only if it is at least this many times as fast as fp32, which is
-more exact."""
 
-
-def choose_device(cpu: bool, say: Callable[[str], object] = print) -> torch.device:
+def choose_device(cpu: bool, warn: bool = True) -> torch.device:
     """The GPU, if there is one and `cpu` is false; else the CPU. Apple's GPUs are not used.
 
-    say: gets a warning if there is a GPU that torch cannot use.
+    warn: whether to print a warning if there is a GPU that torch cannot use.
     """
     if cpu:
         return torch.device("cpu")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         has_gpu = torch.cuda.is_available()
-    if caught and not has_gpu:
+    if caught and not has_gpu and warn:
         is_old = any("too old" in str(warning.message) for warning in caught)
         why = "its driver is too old for this torch" if is_old else "its driver gives an error"
-        say(
+        print(
             f"warning: the GPU cannot be used ({why}), so the CPU computes: update the driver, or "
             "install a torch that fits it"
         )
@@ -60,41 +55,14 @@ def enough_memory(advice: str) -> Iterator[None]:
         raise UserError(f"the GPU's memory is too small: {advice}") from error
 
 
-def choose_precision(
-    wanted: str | None, device: torch.device, say: Callable[[str], object] = print
-) -> str:
-    """The precision to compute in, "fp32" or "bf16".
-
-    wanted: "fp32" or "bf16" is returned as it is. None is the default: bf16 on a GPU that supports
-        it in hardware, else fp32; on a CPU fp32, whose results are the same in every run. "auto"
-        differs from None on a CPU only, where it chooses the faster one by a measurement.
-    say: gets a line about the choice of "auto", or a warning if the wanted bf16 is slower here.
-    """
-    if device.type != "cpu":
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        if wanted == "bf16" and not has_bf16:
-            say("warning: this GPU has no bf16 and emulates it slowly: leave out --precision bf16")
-        return wanted if wanted in ("fp32", "bf16") else "bf16" if has_bf16 else "fp32"
-    if wanted in (None, "fp32"):
-        return "fp32"
-    gain = bf16_gain()
-    times = f"{gain:.1f} times quicker" if gain >= 1 else f"{1 / gain:.1f} times slower"
-    if wanted == "bf16":
-        if gain < 1:
-            say(f"warning: on this CPU bf16 is {times} than fp32: leave out --precision bf16")
-        return "bf16"
-    chosen = "bf16" if gain >= LEAST_GAIN else "fp32"
-    say(f"precision: {chosen} (a matrix product in bf16 is {times} on this CPU)")
-    return chosen
-
-
-def bf16_gain(size: int = 512, repeats: int = 3) -> float:
-    """How many times faster the CPU multiplies matrices in bfloat16 than in float32."""
-    seconds = []
-    for dtype in (torch.float32, torch.bfloat16):
-        a = torch.ones(size, size, dtype=dtype)
-        seconds.append(min(timeit.repeat("a @ a", globals={"a": a}, number=1, repeat=repeats)))
-    return seconds[0] / seconds[1]
+def choose_precision(wanted: str | None, device: torch.device) -> str:
+    """The precision to compute in: "fp32" or "bf16" if it is given; by default bf16 on a GPU that
+    supports it in hardware, else fp32."""
+    if wanted:
+        return wanted
+    is_gpu = device.type != "cpu"
+    has_bf16 = is_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_bf16 else "fp32"
 
 
 def usual_batch_size(device: torch.device) -> int:

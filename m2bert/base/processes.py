@@ -1,17 +1,15 @@
-"""The processes of one training: a single process, or those that `torchrun` has started.
+"""The processes of a pre-training: a single process, or those that `torchrun` has started.
 
-All run the same program. Only the main process, the first, writes files and prints. Before a
-decision that each process could make differently (by its clock, a lock, a file that only one
-machine lacks), they exchange values, so that all decide the same.
+All run the same program. Only the main process, of rank 0, writes files and prints. Before a
+decision that processes could make differently (by clock, lock, or a file that one machine lacks),
+they exchange values, so that all decide the same.
 """
 
 import os
-import socket
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,14 +17,12 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from m2bert.base.devices import check_device, choose_device, choose_precision
+from m2bert.base.devices import check_device, choose_device
 from m2bert.base.errors import Told, UserError, tell
 
 LONGEST_WAIT = timedelta(hours=3)
 """How long a process waits for the others before it fails. The longest wait is while one process
 converts a large published corpus for all."""
-
-Item = TypeVar("Item")
 
 
 def start_processes(cpu: bool) -> "Processes":
@@ -36,29 +32,21 @@ def start_processes(cpu: bool) -> "Processes":
 
     cpu: whether to use the CPU even where there is a GPU.
 
-    Raises `UserError` if a variable is missing, for a GPU that does not compute, and if there are
-    more processes on this machine than GPUs.
+    Raises `UserError` for a GPU that does not compute, and if there are more processes on this
+    machine than GPUs.
     """
-    device, count = choose_device(cpu), int(os.environ.get("WORLD_SIZE", 1))
-    if count == 1:
+    device = choose_device(cpu, warn=os.environ.get("RANK", "0") == "0")
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         check_device(device)
         return Processes(device)
-    missing = [n for n in ("RANK", "MASTER_ADDR", "MASTER_PORT") if n not in os.environ]
-    if missing:
-        raise UserError(
-            f"WORLD_SIZE is set, but {', '.join(missing)} are not: start several processes with "
-            "torchrun, or unset WORLD_SIZE"
-        )
     if device.type == "cuda":
         device = torch.device("cuda", own_gpu(torch.cuda.device_count()))
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
-    processes = Processes(device, distributed.get_rank(), count)
-    with processes.as_one():
+    processes = Processes(device, distributed.get_rank(), distributed.get_world_size())
+    with processes.fail_together():
         check_device(device)
-    if device.type == "cuda":
-        processes.refuse_shared_gpus()
     return processes
 
 
@@ -77,58 +65,37 @@ def own_gpu(gpus: int) -> int:
 
 
 class Processes:
-    """This process and its place among `count` processes: `index`, from 0.
+    """This process, of a `rank` from 0, among `world_size` processes.
 
     Collective methods block until every process has called them, so all processes must call them
     in the same order. In a single process they return at once.
     """
 
-    def __init__(self, device: torch.device, index: int = 0, count: int = 1):
-        self.device, self.index, self.count = device, index, count
-        self.is_main = index == 0
+    def __init__(self, device: torch.device, rank: int = 0, world_size: int = 1):
+        self.device, self.rank, self.world_size = device, rank, world_size
+        self.is_main = rank == 0
         # Values are exchanged through the CPUs, so that nothing waits for the work of the GPUs.
         self._group = None
-        if count > 1:
+        if world_size > 1:
             self._group = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
 
-    # Printing --------------------------------------------------------------------------------
-
     def say(self, line: str) -> None:
-        """Print a line, in the main process."""
+        """Print a line, in the main process, above a progress bar."""
         if self.is_main:
             tqdm.write(line)
 
-    def progress(
-        self, items: Iterable[Item], title: str, total: int | None = None, first: int = 0
-    ) -> Iterator[Item]:
-        """Yield the items; the main process shows a progress bar, if its output is a terminal."""
-        hidden = None if self.is_main else True  # None: hidden unless on a terminal
-        yield from tqdm(items, title, total, initial=first, disable=hidden, leave=False, ncols=80)
-
-    def failure(self, sentence: str) -> BaseException:
-        """The exception to raise where one of several processes fails and the others do not.
-
-        The others are waiting for it in a collective call and cannot be told. So this process must
-        exit; `torchrun` then ends the others. A single process can go on with its next work.
-        """
-        return UserError(sentence) if self._group is None else SystemExit(f"error: {sentence}")
-
-    # Deciding together: all of these methods are collective -----------------------------------
+    # Decisions of all processes: all of these methods are collective ---------------------------
 
     def greatest(self, value: int) -> int:
         """The greatest of all processes' values."""
         if self._group is None:
             return value
-        shared = torch.tensor(int(value))
-        distributed.all_reduce(shared, distributed.ReduceOp.MAX, group=self._group)
-        return int(shared)
-
-    def agree(self, value: int) -> bool:
-        """Whether all processes' values are the same."""
-        return self.greatest(value) == -self.greatest(-value)
+        gathered = torch.tensor(int(value))
+        distributed.all_reduce(gathered, distributed.ReduceOp.MAX, group=self._group)
+        return int(gathered)
 
     @contextmanager
-    def as_one(self) -> Iterator[None]:
+    def fail_together(self) -> Iterator[None]:
         """If the block raises `UserError` or `OSError` in any process, raise `Told` in all of them
         after the first of the failed processes has printed its sentence.
 
@@ -142,36 +109,12 @@ class Processes:
             if self._group is None:
                 raise
             error = raised
-        claim = 0 if error is None else self.count - self.index
+        claim = 0 if error is None else self.world_size - self.rank
         if first := self.greatest(claim):  # of the first process that failed
             if claim == first and error is not None:
                 tell(error)
             self.wait()  # torchrun ends all when one exits, so none may before it has printed
             raise Told from error
-
-    def refuse_shared_gpus(self) -> None:
-        """Raise `UserError` in all processes if two of them have the same GPU."""
-        identity = torch.cuda.get_device_properties(self.device).uuid
-        mine = (socket.gethostname(), str(identity), self.device.index)
-        found = [mine] * self.count
-        distributed.all_gather_object(found, mine, group=self._group)
-        with self.as_one():
-            if len(set(found)) < self.count:
-                raise UserError(
-                    f"{self.count} processes have {len(set(found))} GPUs: --nproc_per_node must be "
-                    "at most the number of GPUs of a machine"
-                )
-
-    def from_main(self, act: Callable[[], bool]) -> bool:
-        """Call `act` in the main process only, and return its answer in all."""
-        with self.as_one():
-            answer = self.is_main and act()
-        return bool(self.greatest(answer))
-
-    def choose_precision(self, wanted: str | None) -> str:
-        """`devices.choose_precision`, called in the main process for all: its timings vary."""
-        is_bf16 = self.from_main(lambda: choose_precision(wanted, self.device, self.say) == "bf16")
-        return "bf16" if is_bf16 else "fp32"
 
     def wait(self) -> None:
         """Block until all processes have called this."""
@@ -184,11 +127,11 @@ class Processes:
         if self._group is not None:
             distributed.destroy_process_group()
 
-    # Sharing work ----------------------------------------------------------------------------
+    # Dividing a step ---------------------------------------------------------------------------
 
-    def share(self, rows: np.ndarray) -> np.ndarray:
-        """This process's part of the rows of a batch; empty if the batch has too few rows."""
-        return np.array_split(rows, self.count)[self.index]
+    def own_rows(self, rows: np.ndarray) -> np.ndarray:
+        """This process's part of the rows of a batch."""
+        return np.array_split(rows, self.world_size)[self.rank]
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Wrap a model so that it starts with the main process's weights and its gradients are
@@ -211,10 +154,9 @@ class Processes:
         return nullcontext()
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """The sum of all processes' tensors (collective), of the same shape and dtype."""
+        """The sum of all processes' tensors (collective)."""
         if self._group is None:
             return tensor
-        # int16 cannot be sent
-        summed = tensor.int() if tensor.dtype == torch.int16 else tensor.clone()
-        distributed.all_reduce(summed)
-        return summed.to(tensor.dtype)
+        total = tensor.clone()
+        distributed.all_reduce(total)
+        return total

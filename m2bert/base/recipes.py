@@ -1,7 +1,7 @@
-"""Recipes: how fast a training learns, as rows of settings that were found to go together.
+"""Recipes: named settings of how a training learns, that were found to go together.
 
-`paper` is the original's; `small` is for models below the base preset (`benchmarks/LOG.md` says how
-it was found).
+`paper` is the original's; `small` is for models below the base preset (`benchmarks/LOG.md` has the
+experiments).
 """
 
 import argparse
@@ -22,13 +22,12 @@ class Recipe:
 
     Attributes:
         epochs: most epochs.
-        lr: the learning rate; where it changes by a schedule, the highest.
+        lr: the learning rate; with a schedule, the highest.
         schedule: "constant", or "cosine": half a cosine, which reaches 0 after the last epoch.
-        warmup_steps: steps over which the rate first rises from 0; a string as "2%" is that share
-            of all steps.
-        weight_decay: share of a weight that is taken off at each step, times the learning rate.
+        warmup_steps: steps over which the rate first rises from 0; a string such as "2%" is that
+            percentage of all steps.
+        weight_decay: fraction of a weight that is taken off at each step, times the learning rate.
         dropout: of attention and MLPs; None leaves that of the preset.
-        encoder_lr: the learning rate of the encoder in fine-tuning; None is `lr`.
     """
 
     epochs: int
@@ -37,17 +36,14 @@ class Recipe:
     warmup_steps: int | str = 0
     weight_decay: float = 0.01
     dropout: float | None = None
-    encoder_lr: float | None = None
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The settings in one line, as commands print them."""
         return ", ".join(f"{n} {v}" for n, v in asdict(self).items() if v is not None)
 
-    def beyond_the_paper(self) -> dict:
-        """The settings that differ from the paper's, by name. `lr` and the epochs are left out,
-        since runs record them anyway; only with a schedule, which ends with the last epoch, the
-        epochs are among them.
-        """
+    def changes(self) -> dict:
+        """The settings that differ from the paper's, by name, except `lr` and the epochs, which
+        runs record anyway; with a schedule, which ends with the last epoch, also the epochs."""
         usual = replace(PAPER, lr=self.lr, epochs=self.epochs)
         changed = {n: v for n, v in asdict(self).items() if v != getattr(usual, n)}
         return changed | ({"epochs": self.epochs} if self.schedule != "constant" else {})
@@ -68,12 +64,12 @@ class Recipe:
         return (1 + math.cos(math.pi * min(passed, 1.0))) / 2
 
 
-def steps_or_share(text: str) -> int | str:
+def steps_or_percentage(text: str) -> int | str:
     """A number of steps as an int; a percentage, such as 2%, unchanged. For argparse's `type`."""
     if not text.endswith("%"):
         return whole(text)
     if not 0 <= float(text[:-1]) < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0% to below 100%")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0% to below 100%")
     return text
 
 
@@ -88,42 +84,38 @@ FINETUNING = {
     "small": Recipe(epochs=10, lr=2e-3, schedule="cosine", warmup_steps="2%"),
 }
 
-_KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
+_FLAGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "epochs": (count, "most epochs"),
     "lr": (not_negative, "learning rate"),
     "schedule": (str, f"of the learning rate: {' or '.join(SCHEDULES)} to 0 after the last epoch"),
-    "warmup_steps": (steps_or_share, "steps over which the rate rises from 0, or a share, as 2%%"),
+    "warmup_steps": (
+        steps_or_percentage,
+        "steps over which the rate rises from 0, or a percentage, such as 2%%",
+    ),
     "weight_decay": (not_negative, "weight decay"),
     "dropout": (share, "dropout of the encoder (that of its preset)"),
-    "encoder_lr": (not_negative, "learning rate of the encoder (--lr)"),
 }
 
 
-def add_flags(
-    parser: argparse.ArgumentParser, recipes: dict[str, Recipe], without: str = ""
-) -> None:
-    """Add `--recipe`, and a flag for each setting of a recipe except the one named `without`."""
-    group = parser.add_argument_group(
-        "recipe", "how it learns; the paper's settings are in brackets"
-    )
-    add = group.add_argument
-    add("--recipe", choices=recipes, default="paper", help="a set of the settings below")
-    for name, (kind, what) in _KINDS.items():
-        if name != without:
-            value = getattr(recipes["paper"], name)
-            usual = "" if value is None else f" ({value})"
-            choices = SCHEDULES if name == "schedule" else None
-            # no default: what is not given is the recipe's
-            add(f"--{name}", type=kind, choices=choices, help=what + usual)
+def add_flags(parser: argparse.ArgumentParser, recipes: dict[str, Recipe]) -> None:
+    """Add `--recipe`, and a flag for each setting of a recipe."""
+    group = parser.add_argument_group("recipe", "how it learns; defaults of the paper in brackets")
+    group.add_argument("--recipe", choices=recipes, default="paper", help="a set of settings")
+    for name, (kind, what) in _FLAGS.items():
+        value = getattr(recipes["paper"], name)
+        usual = "" if value is None else f" ({value})"
+        choices = SCHEDULES if name == "schedule" else None
+        # no default: what is not given is the recipe's
+        group.add_argument(f"--{name}", type=kind, choices=choices, help=what + usual)
 
 
 def chosen(args: argparse.Namespace, recipes: dict[str, Recipe]) -> Recipe:
     """The recipe named by `--recipe`; settings given by their own flags replace the recipe's."""
-    given = {f.name: getattr(args, f.name, None) for f in fields(Recipe)}
+    given = {f.name: getattr(args, f.name) for f in fields(Recipe)}
     return replace(recipes[args.recipe], **{n: v for n, v in given.items() if v is not None})
 
 
-def refuse_long_warmup(recipe: Recipe, steps: int) -> None:
+def check_warmup(recipe: Recipe, steps: int) -> None:
     """Raise `UserError` if a training of `steps` steps would end within its warm-up."""
     if recipe.warmup(steps) >= max(steps, 1):
         raise UserError(

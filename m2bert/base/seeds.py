@@ -9,7 +9,7 @@ def seed_of_step(seed: int, step: int, process: int = 0) -> int:
 
 
 def seed_of_run(seed: int, fold: int | None) -> int:
-    """The seed of everything random in a run of fine-tuning; folds do not share theirs."""
+    """The seed of everything random in a run of fine-tuning; each fold has its own."""
     if fold is None:
         return seed
     return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])

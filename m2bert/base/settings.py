@@ -12,10 +12,10 @@ from m2bert.base.files import read_json, write_json
 SETTINGS_FILE = "settings.json"
 
 
-def refuse_other_settings(folder: Path, settings: dict, flag: str) -> None:
-    """Raise `UserError` if `folder` was begun with other settings than these.
+def check_settings(folder: Path, settings: dict, flag: str) -> None:
+    """Raise `UserError` if `folder` has results of other settings than these.
 
-    flag: the command's option by which the user can choose another folder, for the message.
+    flag: the command's option that names the folder, for the message.
     """
     path = folder / SETTINGS_FILE
     if not path.exists():
@@ -33,14 +33,13 @@ def refuse_other_settings(folder: Path, settings: dict, flag: str) -> None:
 
 
 def claim_folder(folder: Path, settings: dict, flag: str) -> None:
-    """Write the settings to `folder`, or raise `UserError` if it was begun with others.
+    """Write the settings to `folder`, or raise `UserError` if it has results of others.
 
-    If several processes do this at the same moment, they wait for each other, and all of them but
-    the first find its settings there.
+    Of several processes that do this simultaneously, the first writes and the others compare.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        refuse_other_settings(folder, settings, flag)
+        check_settings(folder, settings, flag)
         write_json(folder / SETTINGS_FILE, settings)
 
 

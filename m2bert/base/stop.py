@@ -5,13 +5,12 @@ import signal
 import threading
 import time
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""The signals that ask a run to stop."""
+
 SECONDS_OF_ONE_REQUEST = 3
 """Further signals within so many seconds belong to the same request: Ctrl-C on a terminal reaches
-`torchrun` and its processes, and `torchrun` then passes it on to them once more."""
-
-
-SIGNALS = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
-"""The signals that ask a run to stop; SIGBREAK exists on Windows only."""
+`torchrun` and its processes, and `torchrun` then sends it to them once more."""
 
 
 class Stop:
@@ -25,10 +24,10 @@ class Stop:
         self._asked_at = 0.0
 
     def __enter__(self) -> "Stop":
-        # signals reach the main thread alone
+        # only the main thread gets signals
         in_main_thread = threading.current_thread() is threading.main_thread()
-        heard = SIGNALS if in_main_thread else set()
-        self._before = {n: signal.signal(n, self._ask) for n in heard}
+        numbers = SIGNALS if in_main_thread else ()
+        self._before = {number: signal.signal(number, self._ask) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,6 +37,6 @@ class Stop:
     def _ask(self, number: int, _frame: object) -> None:
         if not self.signal:
             self.signal, self._asked_at = number, time.monotonic()
-            os.write(2, b"\nstopping after the step under way; once more stops at once\n")
+            os.write(2, b"\nstopping after the current step; a second signal stops at once\n")
         elif time.monotonic() - self._asked_at > SECONDS_OF_ONE_REQUEST:
             raise KeyboardInterrupt

@@ -1,10 +1,10 @@
-"""What a task is trained and tested on: segments of CP notes with labels, from plain `.npy` files.
+"""The data of a task: segments of CP notes with labels, from `.npy` files.
 
     CORPUS_PART.npy            notes, any integer type, (segments, notes, 4), padded at the end
     CORPUS_PART_LABELSans.npy  labels, any integer type: (segments, notes) for a note task,
                                (segments,) for a piece task
 
-as `data_creation.prepare_smc` writes them and as the original's are published.
+as `data_creation.prepare_smc` writes them and as the original published them.
 """
 
 import zlib
@@ -35,7 +35,7 @@ class LabelledSegments:
     Attributes:
         notes: (segments, notes, 4) uint8.
         labels: (segments, notes) or (segments,) int16.
-        states: of an encoder that is frozen, (segments, notes, hidden_size) float16 or bfloat16.
+        states: of a frozen encoder, (segments, notes, hidden_size) float16 or bfloat16.
     """
 
     notes: Tensor
@@ -47,23 +47,23 @@ class LabelledSegments:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Notes of each segment that are no padding, (segments,) int64."""
+        """Notes of each segment without padding, (segments,) int64."""
         return real_notes(self.notes).sum(1).cpu().numpy()
 
     def checksums(self) -> list[bytes]:
         """A checksum of the notes of each segment, without padding."""
         segments = zip(self.notes.numpy(), self.lengths, strict=True)
         return [
-            blake2b(notes[:count].tobytes(), digest_size=8).digest() for notes, count in segments
+            blake2b(notes[:length].tobytes(), digest_size=8).digest() for notes, length in segments
         ]
 
     def each(self, act: Callable[[Tensor], Tensor]) -> "LabelledSegments":
-        """What `act` makes of each of the tensors."""
+        """The same with `act` applied to each tensor."""
         states = None if self.states is None else act(self.states)
         return LabelledSegments(act(self.notes), act(self.labels), states)
 
     def summary(self) -> dict:
-        """Counts and a checksum, so that results can tell what they were computed on."""
+        """Counts and a checksum, by which results record what they were computed on."""
         notes, labels = self.notes.numpy(), self.labels.numpy()
         crc = zlib.crc32(labels.data, zlib.crc32(notes.data))
         return {"segments": len(self), "notes": int(self.lengths.sum()), "crc32": f"{crc:08x}"}
@@ -74,12 +74,12 @@ Sets = dict[str, LabelledSegments]
 
 
 def summaries(sets: Sets) -> dict[str, dict]:
-    """What `LabelledSegments.summary` says of each set."""
+    """`LabelledSegments.summary` of each set."""
     return {name: part.summary() for name, part in sets.items()}
 
 
 def has_data(task: Task, data_roots: Sequence[Path]) -> bool:
-    """Whether any of the task's files of labels is in one of the folders."""
+    """Whether one of the folders has any of the task's label files."""
     names = [task.file_names(part)[1] for part in task.parts]
     return any((root / name).exists() for root in data_roots for name in names)
 
@@ -87,14 +87,14 @@ def has_data(task: Task, data_roots: Sequence[Path]) -> bool:
 def read_parts(task: Task, data_roots: Sequence[Path]) -> Sets:
     """Read all parts of a task's data (splits or folds) from the first folder that has each file.
 
-    Raises `UserError` naming the file that is missing or cannot be right.
+    Raises `UserError` for a file that is missing or invalid.
     """
     return {part: _read_part(task, part, data_roots) for part in task.parts}
 
 
 def doubts(task: Task, parts: Sets) -> list[str]:
-    """Sentences on data that can be trained on but is unlikely to be meant: notes with the label of
-    padding, and segments that several parts (splits or folds) share."""
+    """Warnings about data that is probably a mistake: notes with the label of padding, and segments
+    that are in several parts (splits or folds)."""
     found = []
     if task.level == "note" and task.classes[0] == PADDING:
         for name, part in parts.items():
@@ -122,7 +122,7 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
 
     In a cross-validation fold k is the test set, fold k + 1 (after the last the first) the
     validation set, and the others are trained on. Raises `UserError` if one of them, or of the
-    folds, cannot be scored or trained on: then no run of the task is begun.
+    folds, cannot be scored or trained on.
     """
     if fold is None:
         sets = _move_to_validation(task, parts)
@@ -132,7 +132,7 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
         others = [folds[k] for k in range(len(folds)) if k not in (fold, following)]
         sets = {"train": _join(others), "valid": folds[following], "test": folds[fold]}
     for name, part in (sets if fold is None else parts).items():
-        if why := _cannot_be_scored(task, name, part):
+        if why := _why_without_score(task, name, part):
             raise UserError(
                 f"{task.name}: the {name} set has {len(part)} segments, but {why}: check the "
                 f"labels of {task.corpus}"
@@ -140,25 +140,23 @@ def split(task: Task, parts: Sets, fold: int | None) -> Sets:
     return sets
 
 
-def _cannot_be_scored(task: Task, name: str, part: LabelledSegments) -> str | None:
-    """Why a set has no loss, or a score of 0/0."""
+def _why_without_score(task: Task, name: str, part: LabelledSegments) -> str | None:
+    """Why a set has no loss or a score of 0/0; None if it has both."""
     notes, labels, metric = part.notes, part.labels, METRICS[task.metric]
-    if not metric.counted(notes, labels).any():
-        return f"none of their notes counts for {METRIC_TITLES[task.metric]}"
+    score = (name == "train" and metric.training_score) or metric.score
+    is_0_of_0 = score(notes, labels, labels, task.batch_size).isnan()
+    if is_0_of_0 or not metric.counted(notes, labels).any():
+        return (
+            f"none of their notes counts for {METRIC_TITLES[task.metric]} (notes without a label, "
+            "and in 16ths those that a later note of the same 16th overwrites, do not)"
+        )
     if task.loss_on == "labelled" and not labelled_notes(notes, labels).any():
         return "none of their notes has a label"
-    # a training set is not scored by the notes that a 16th grid keeps
-    score = (name == "train" and metric.training_score) or metric.score
-    if score(notes, labels, labels, task.batch_size).isnan():
-        return (
-            f"none of their notes counts for {METRIC_TITLES[task.metric]}, since each note with a "
-            "label has its 16th overwritten by a later note"
-        )
     return None
 
 
 def _move_to_validation(task: Task, sets: Sets) -> Sets:
-    """Beats have few pieces to validate on: the end of the training file goes there."""
+    """Move the end of the training set to the validation set (`Task.moved_to_validation`)."""
     train = sets["train"]
     moved = min(task.moved_to_validation, len(train) // 4)
     if not moved:
@@ -237,17 +235,11 @@ def _check_range(path: Path, values: np.ndarray, greatest: np.ndarray, word: str
 
 def _check_padding(path: Path, notes: np.ndarray) -> None:
     padding = notes == np.array(PAD)
-    mixed = padding.any(2) & ~padding.all(2)
-    if mixed.any():
-        segment, note = np.argwhere(mixed)[0].tolist()
+    length = (~padding[..., 0]).sum(1)
+    at_end = np.arange(notes.shape[1]) >= length[:, None]
+    wrong = (padding != at_end[..., None]).any((1, 2)) | (length == 0)
+    if wrong.any():
         raise UserError(
-            f"{path}: note {note} of segment {segment} is {notes[segment, note].tolist()}, neither "
-            f"a note nor padding {list(PAD)}"
-        )
-    real = ~padding[..., 0]
-    broken = (real[:, 1:] & ~real[:, :-1]).any(1) | ~real[:, 0]
-    if broken.any():
-        raise UserError(
-            f"{path}: segment {int(np.argmax(broken))} begins with padding or has notes after it; "
-            "padding must be at the end"
+            f"{path}: in segment {int(np.argmax(wrong))} padding {list(PAD)} is elsewhere than in "
+            "whole notes after all others"
         )

@@ -1,14 +1,13 @@
 """The benchmark's scores (docs/METHOD.md, "Scores").
 
-Pure functions on tensors of a whole split, on whatever device these are; nothing loops over notes.
-A score takes
+Pure functions on the tensors of a set. A score takes
 
     notes        (segments, notes, 4), any integer dtype
     labels       (segments, notes), or (segments,) for piece tasks
     predictions  as labels: the predicted classes
-    batch_size   segments that are scored together, in file order; matters to `grid_accuracy` alone
+    batch_size   segments that are scored together, in file order (of `grid_accuracy` alone)
 
-and gives a float64 scalar tensor, NaN where there is nothing to count.
+and returns a float64 scalar tensor, NaN where there is nothing to count.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from m2bert.notes.cp import BAR_NEW, POSITIONS_PER_BAR, real_notes
 
 Score = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 Counted = Callable[[Tensor, Tensor], Tensor]
-"""From notes and labels, which of them a score is about: bool, shaped as the labels."""
+"""From notes and labels, which of them a score counts: bool, shaped as the labels."""
 
 
 def all_notes(notes: Tensor, labels: Tensor) -> Tensor:
@@ -41,7 +40,7 @@ def all_segments(notes: Tensor, labels: Tensor) -> Tensor:
 
 
 def accuracy(counted: Counted) -> Score:
-    """A score: the share of right answers among those that `counted` marks."""
+    """A score: the fraction of correct labels among those that `counted` marks."""
 
     def score(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
         marked = counted(notes, labels)
@@ -51,11 +50,8 @@ def accuracy(counted: Counted) -> Score:
 
 
 def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-    """F1 of class 2 against class 1.
-
-    As in the original a note that is predicted as another class, padding among them, is neither
-    hit nor miss. A denominator of 0 counts as 1e-4.
-    """
+    """F1 of class 2 against class 1. As in the original, notes that are predicted as another class,
+    such as padding, are not counted, and a denominator of 0 counts as 1e-4."""
     counted = real_notes(notes)
     for classes in (labels, predictions):
         counted = counted & ((classes == 1) | (classes == 2))
@@ -66,10 +62,10 @@ def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> T
 
 
 def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-    """Share of right 16th slots, where a note stands for all slots from its own to the next note's.
+    """Fraction of correct 16th slots; a note's label fills the slots up to the next note.
 
-    As published: the last note of a segment stands for all slots up to the end of the *longest*
-    segment of its batch, so the score depends on how segments are batched.
+    As published, the last note of a segment fills the slots up to the end of the *longest* segment
+    of its batch, so the score depends on how segments are batched.
     """
     batch = torch.arange(len(notes), device=notes.device) // batch_size
 
@@ -82,19 +78,19 @@ def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size
 def clean_grid_accuracy(
     notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
 ) -> Tensor:
-    """As `grid_accuracy`, but every segment's grid ends with the segment's own last bar."""
+    """As `grid_accuracy`, but each segment's grid ends with the segment's own last bar."""
     return _grid_accuracy(notes, labels, predictions, lambda bars: bars)
 
 
 def _grid_accuracy(
     notes: Tensor, labels: Tensor, predictions: Tensor, grid_bars: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Share of right slots; those whose true label is 0 don't count.
+    """Fraction of correct slots; those whose true label is 0 are not counted.
 
     grid_bars: from the bars of every segment, (segments,), how many its grid has.
 
-    A note writes its label from its slot to the end of the grid, and a later note writes over it.
-    What it keeps are the slots before the lowest one of all later notes, so no grid is needed.
+    A note writes its label from its slot to the end of the grid, and later notes overwrite it. So
+    it keeps the slots before the lowest one of all later notes, and no grid is needed.
     """
     real = real_notes(notes)
     opens = notes[..., 0] == BAR_NEW
@@ -116,8 +112,8 @@ class Metric:
     Attributes:
         counted: the notes or segments of the confusion matrix; a set without any cannot be scored.
         score: the published score, of validation and test.
-        training_score: what is shown for the training set, where it is another.
-        clean_score: the same score without a flaw of the published one, shown beside it.
+        training_score: the score of the training set, if it differs.
+        clean_score: the same score without a flaw of the published one.
     """
 
     counted: Counted
@@ -135,4 +131,4 @@ METRICS = {
         labelled_notes, grid_accuracy, accuracy(all_notes), clean_grid_accuracy
     ),
 }
-"""Every score by the name that a task refers to it by."""
+"""All scores by the names that tasks refer to."""

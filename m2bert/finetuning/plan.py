@@ -1,27 +1,27 @@
-"""What a command is to train: its runs, and what they share."""
+"""The runs of a command, and what they have in common."""
 
 import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from m2bert.base.errors import UserError
-from m2bert.base.processes import Processes
-from m2bert.base.settings import refuse_other_settings
+from m2bert.base.settings import check_settings
 from m2bert.finetuning.data import has_data
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.model.config import M2BertConfig, with_dropout
 from m2bert.model.pretrained import Backbone, choose_model
-from m2bert.model.tensors import without_weights
 from m2bert.tasks import TASKS, Task
 
 OPTIONS = ("freeze", "transpose", "last_class_weight")
-"""Flags that the paper's fine-tuning does not have; they are settings where they are given."""
+"""Flags that the paper's fine-tuning does not have, recorded where they are given."""
 
 
 class PlannedRun(NamedTuple):
-    """A run that is asked for; fold is None where there is no cross-validation."""
+    """A requested run; fold is None without a cross-validation."""
 
     task: Task
     seed: int
@@ -44,7 +44,7 @@ class PlannedRun(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """What all runs of a command share.
+    """What all runs of a command have in common.
 
     Attributes:
         args: the arguments of `python -m m2bert.finetune`; its precision is "fp32" or "bf16".
@@ -54,7 +54,7 @@ class Setup:
     """
 
     args: argparse.Namespace
-    processes: Processes
+    device: torch.device
     config: M2BertConfig
     backbone: Backbone | None
     settings: dict
@@ -62,40 +62,28 @@ class Setup:
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
         kind = CLASSIFIERS[task.level]
-
-        def build() -> Classifier:
-            return kind(self.config, task.classes, self.args.index_layer, task.name)
-
-        if not self.backbone:
-            return build()
-        if self.processes.device.type == "cpu":
-            model = build()
+        model = kind(self.config, task.classes, self.args.index_layer, task.name)
+        if self.backbone:
             model.backbone.load_state_dict(self.backbone.tensors)
-        else:
-            # An encoder of random weights, to be overwritten, takes seconds for each run. Without
-            # it the head is another one than that of the same seed on a CPU.
-            model = without_weights(build)
-            model.backbone.load_state_dict(self.backbone.tensors, assign=True)
-            model.add_head()
         return model
 
 
-def set_up(args: argparse.Namespace, processes: Processes) -> Setup:
-    """Read and check what all runs share.
+def set_up(args: argparse.Namespace, device: torch.device) -> Setup:
+    """Read and check what all runs have in common.
 
-    Raises `UserError` for a checkpoint that cannot be used, and for a `--save_root` that was begun
-    with other settings.
+    Raises `UserError` for a checkpoint that cannot be used, and for a `--save_root` with results of
+    other settings.
     """
     config, backbone = choose_model(args.ckpt, args.preset, args.index_layer)
     config = with_dropout(config, args.recipe.dropout)
     backbone = None if args.nopretrain else backbone
     settings = finetuning_settings(args, config, backbone)
-    refuse_other_settings(args.save_root, settings, "--save_root")
-    return Setup(args, processes, config, backbone, settings)
+    check_settings(args.save_root, settings, "--save_root")
+    return Setup(args, device, config, backbone, settings)
 
 
 def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
-    """All runs that are asked for, finished or not, task by task."""
+    """All requested runs, finished or not, task by task."""
     names = args.task or [name for name in TASKS if has_data(TASKS[name], args.data_root)]
     for name in names:
         if name not in TASKS:
@@ -111,7 +99,7 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
         for name in names
         for task in [TASKS[name]]
         for seed in args.seed or task.seeds
-        for fold in (range(task.folds) if task.folds else [None])
+        for fold in task.test_folds
     ]
 
 
@@ -120,17 +108,16 @@ def finetuning_settings(
 ) -> dict:
     """Everything but task, seed and fold that a result depends on."""
     model = asdict(config)
-    del model["pianoroll"]  # a head that fine-tuning leaves aside
+    del model["pianoroll"]  # of a head that fine-tuning does not use
     return {
         "pretrained": backbone is not None,
         "checkpoint_sha256": backbone.sha256[:16] if backbone else None,
         "model": model,
         "index_layer": args.index_layer,
-        "class_num": None,  # an entry that results of earlier releases have
         "epochs": args.recipe.epochs,
         "batch_size": args.batch_size,
         "lr": args.recipe.lr,
         "precision": args.precision,
-        **args.recipe.beyond_the_paper(),
+        **args.recipe.changes(),
         **{name: getattr(args, name) for name in OPTIONS if getattr(args, name)},
     }

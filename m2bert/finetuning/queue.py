@@ -1,11 +1,11 @@
 """The runs of a command, done one after another."""
 
 import sys
+import time
 import traceback
 from itertools import groupby
 
 import torch
-from filelock import FileLock
 
 from m2bert.base.errors import UserError, tell
 from m2bert.base.files import try_lock
@@ -21,8 +21,24 @@ SOME_TASKS_FAILED = 3
 """Exit status where the other tasks were trained."""
 
 
+def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
+    """Print what is trained from what, and if all tasks are requested, which have no data."""
+    config = setup.config
+    start = f"pre-trained: {setup.backbone.path}" if setup.backbone else "random weights"
+    print(
+        f"{config.num_hidden_layers} layers of width {config.hidden_size}, {start}; "
+        f"{device_name(setup.device)}, {setup.args.precision}"
+    )
+    tasks = {run.task.name for run in runs}
+    done = sum(run.is_finished for run in runs)
+    print(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
+    missing = [name for name in TASKS if name not in tasks]
+    if missing and setup.args.task is None:
+        print(f"no data, left out: {', '.join(missing)}")
+
+
 def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
-    """Do the runs that neither are finished nor under way elsewhere; returns the exit status."""
+    """Do the runs that are neither finished nor in progress elsewhere; returns the exit status."""
     failed = False
     for task, of_task in groupby(runs, key=lambda run: run.task):
         try:
@@ -31,7 +47,7 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
             failed = True
             report_failure(task, error, setup)
     finished = sum(run.is_finished for run in runs)
-    setup.processes.say(
+    print(
         f"{finished} of {len(runs)} runs are finished; "
         f"the table: python -m m2bert.results {setup.args.save_root}"
     )
@@ -40,86 +56,40 @@ def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:
 
 def fine_tune_task(task: Task, runs: list[PlannedRun], setup: Setup) -> None:
     """Do the runs of one task. Raises `UserError` for data that cannot be used."""
-    args, processes = setup.args, setup.processes
-    with processes.as_one():
-        parts = read_parts(task, args.data_root)
-    if processes.is_main:
-        for sentence in doubts(task, parts):
-            print(f"warning: {sentence}", file=sys.stderr)
+    args = setup.args
+    parts = read_parts(task, args.data_root)
+    for sentence in doubts(task, parts):
+        print(f"warning: {sentence}", file=sys.stderr)
+    begun = time.perf_counter()
     if args.freeze and setup.backbone and not all(run.is_finished for run in runs):
-        model = setup.new_model(task)  # all seeds and folds share what its encoder gives
-        for name, part in parts.items():
-            parts[name] = with_states(model, part, processes, args.precision)
+        # all seeds and folds have the same states of the encoder
+        parts = with_states(setup.new_model(task), parts, setup.device, args.precision)
+    seconds = time.perf_counter() - begun
     for run in runs:
-        do_unless_done(run, parts, setup)
+        do_unless_done(run, parts, seconds, setup)
 
 
-def report_failure(task: Task, error: Exception, setup: Setup) -> None:
-    """Print why a task was not trained to its end.
-
-    Of several processes, one that fails alone must exit (`Processes.failure`): the error is raised.
-    """
-    processes = setup.processes
-    if isinstance(error, torch.OutOfMemoryError):
-        advice = (
-            "--freeze keeps the states of all segments there: fewer JOBS need less, and --cpu "
-            "computes on the CPU"
-            if setup.args.freeze
-            else "fewer JOBS or a smaller --batch_size help"
-        )
-        failure = processes.failure(f"{task.name}: the GPU's memory is too small: {advice}")
-        if not isinstance(failure, UserError):
-            raise failure from error
-        tell(failure)
-    elif isinstance(error, UserError | OSError):
-        tell(error)
-    elif processes.count > 1:
-        raise error
-    else:
-        traceback.print_exception(error)
-        print(f"error: {task.name} is skipped because of the error above", file=sys.stderr)
-
-
-def do_unless_done(run: PlannedRun, parts: Sets, setup: Setup) -> None:
-    """Do a run, unless it is finished or under way in another command."""
-    processes = setup.processes
-    with processes.as_one():
-        sets = split(run.task, parts, run.fold)
-        lock = take(run, sets, setup) if processes.is_main else None
-    if not processes.greatest(lock is not None):
+def do_unless_done(run: PlannedRun, parts: Sets, seconds: float, setup: Setup) -> None:
+    """Do a run, unless it is finished or in progress in another command. seconds: what computing
+    the states of its encoder took."""
+    sets = split(run.task, parts, run.fold)
+    if run.is_finished:
+        check_finished(run, sets, setup.args.save_ckpt)
+        return
+    claim_folder(setup.args.save_root, setup.settings, "--save_root")
+    lock = try_lock(run.folder / ".lock")
+    if lock is None:
         return
     try:
-        with processes.as_one():
-            training = FinetuningRun(run, sets, setup)
-        processes.say(training.title())
-        with processes.as_one():
-            training.go()
+        if not run.is_finished:  # in the meantime, by another command
+            FinetuningRun(run, sets, seconds, setup).go()
     finally:
-        if lock:
-            lock.release()
-    if asked := processes.greatest(training.stop.signal):  # after the last step
-        raise SystemExit(128 + asked)
-
-
-def take(run: PlannedRun, sets: Sets, setup: Setup) -> FileLock | None:
-    """Lock a run, so that other commands leave it alone; None if it is finished or another command
-    has locked it."""
-    args = setup.args
-    if run.is_finished:
-        check_finished(run, sets, args.save_ckpt)
-        return None
-    claim_folder(args.save_root, setup.settings, "--save_root")
-    lock = try_lock(run.folder / ".lock")
-    if lock and run.is_finished:  # by another command, a moment ago
         lock.release()
-        return None
-    return lock
 
 
 def check_finished(run: PlannedRun, sets: Sets, save_ckpt: bool) -> None:
-    """Raise `UserError` if a finished run was not trained on the data which is there now."""
-    trained_on = read_result(run.result_file)["data"]
-    if trained_on != summaries(sets):
+    """Raise `UserError` if a finished run was trained on other data than the current."""
+    if read_result(run.result_file)["data"] != summaries(sets):
         raise UserError(
             f"{run.folder} was trained on other data than that which is there now: use another "
             "--save_root, or remove that folder to train it again"
@@ -131,18 +101,18 @@ def check_finished(run: PlannedRun, sets: Sets, save_ckpt: bool) -> None:
         )
 
 
-def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
-    """Print what is to be trained from what, and if all tasks are meant, which have no data."""
-    config, processes, say = setup.config, setup.processes, setup.processes.say
-    start = f"pre-trained: {setup.backbone.path}" if setup.backbone else "random weights"
-    times = f"{processes.count} x " if processes.count > 1 else ""
-    say(
-        f"{config.num_hidden_layers} layers of width {config.hidden_size}, {start}; "
-        f"{times}{device_name(processes.device)}, {setup.args.precision}"
-    )
-    tasks = {run.task.name for run in runs}
-    done = sum(run.is_finished for run in runs)
-    say(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
-    missing = [name for name in TASKS if name not in tasks]
-    if missing and setup.args.task is None:
-        say(f"no data, left out: {', '.join(missing)}")
+def report_failure(task: Task, error: Exception, setup: Setup) -> None:
+    """Print why not all runs of a task were trained."""
+    if isinstance(error, torch.OutOfMemoryError):
+        advice = (
+            "--freeze keeps the states of all segments there: fewer JOBS need less, and --cpu "
+            "computes on the CPU"
+            if setup.args.freeze
+            else "fewer JOBS or a smaller --batch_size help"
+        )
+        error = UserError(f"{task.name}: the GPU's memory is too small: {advice}")
+    if isinstance(error, UserError | OSError):
+        tell(error)
+    else:
+        traceback.print_exception(error)
+        print(f"error: {task.name} is skipped because of the error above", file=sys.stderr)

@@ -1,9 +1,7 @@
-"""The result of a run of fine-tuning: where it lies and what it holds.
+"""The result of a run of fine-tuning (docs/METHOD.md, "Results").
 
-    SAVE_ROOT/seed_2021/melody/result.json
-    SAVE_ROOT/seed_2021/composer_fold_0/result.json
-
-It is written when the run has ended; docs/METHOD.md, "Results", says what it holds.
+SAVE_ROOT/seed_2021/melody/result.json
+SAVE_ROOT/seed_2021/composer_fold_0/result.json
 """
 
 from math import isnan
@@ -17,7 +15,7 @@ from m2bert.base.files import read_json
 RESULT_FILE = "result.json"
 RESULT_FORMAT = 1
 
-_HELD = {
+_REQUIRED = {
     "task": str,
     "seed": int,
     "fold": int | NoneType,
@@ -32,7 +30,7 @@ _HELD = {
     "confusion": list,
     "per_class": list,
 }
-"""The entries that a result must have to be read here, and their types; others are not checked."""
+"""The required entries of a result and their types; others are not checked."""
 
 
 class RunKey(NamedTuple):
@@ -63,17 +61,17 @@ def check_result(result: dict, path: Path | str) -> dict:
             f"{path} has format version {result.get('format_version')}, this code reads "
             f"{RESULT_FORMAT}: use the release that wrote it"
         )
-    wrong = [name for name, kind in _HELD.items() if not isinstance(_part(result, name), kind)]
+    wrong = [name for name, kind in _REQUIRED.items() if not isinstance(_part(result, name), kind)]
     if wrong:
         raise UserError(
-            f"{path} is damaged or no result of fine-tuning: {', '.join(wrong)} missing or of "
+            f"{path} is damaged or not a result of fine-tuning: {', '.join(wrong)} missing or of "
             "another type; remove it and run it again"
         )
     return result
 
 
 def run_of(result: dict) -> RunKey:
-    """The run that a result is of."""
+    """The run of a result."""
     return RunKey(result["task"], result["seed"], result["fold"])
 
 
@@ -84,7 +82,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _part(result: Any, name: str) -> Any:
-    """The part of nested dicts that a dotted name stands for; `...` if it is not there."""
+    """The part of nested dicts with a dotted name; `...` if it is missing."""
     for key in name.split("."):
         result = result.get(key, ...) if isinstance(result, dict) else ...
     return result

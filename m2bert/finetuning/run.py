@@ -1,12 +1,9 @@
 """One run of fine-tuning in its folder: a task, a seed and, in a cross-validation, a fold.
 
-log                 a line an epoch, in the original's format
-result.json         all figures, written when the run has ended
-state.safetensors   until then: weights, optimiser and figures after a finished epoch, or after the
-                    step at which the run was asked to stop
+log                 one line per epoch, in the original's format
+result.json         all results, written when the run has ended
+state.safetensors   until then: weights, optimiser and scores after a finished epoch
 model/              the model of the best epoch, with --save_ckpt (model/folder.py)
-
-Of several processes only the main one writes.
 """
 
 import json
@@ -14,9 +11,9 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
 from math import isnan
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -25,7 +22,9 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import remove_temporaries, write_text
-from m2bert.base.recipes import refuse_long_warmup
+from m2bert.base.progress import Progress
+from m2bert.base.recipes import check_warmup
+from m2bert.base.saving import SaveTimer
 from m2bert.base.seeds import seed_of_run
 from m2bert.base.stop import Stop
 from m2bert.finetuning.data import LabelledSegments, Sets, summaries
@@ -33,11 +32,10 @@ from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, counted_in_loss
 from m2bert.finetuning.metrics import METRICS, Score
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import RESULT_FORMAT
-from m2bert.finetuning.transposition import refuse_fixed
+from m2bert.finetuning.transposition import check_transposable
 from m2bert.model import attention
 from m2bert.model.folder import write_card
 from m2bert.model.tensors import (
-    MOST_TIME_SAVING,
     WEIGHT,
     load_tensors,
     pack_state,
@@ -49,135 +47,99 @@ from m2bert.tasks import SPLITS, Task
 
 STATE_FILE = "state.safetensors"
 MODEL_FOLDER = "model"
-BEST, UNDER_WAY = "best.", "epoch."
-PREDICTIONS = "predictions"
+BEST, PREDICTIONS = "best.", "predictions"
 
 RECORDED = "task seed fold metric best_epoch valid_score test_score clean_test_score data settings"
 """The entries that a model's record copies from its run's result."""
 
-BYTES_PER_SECOND = 400e6
-"""What a usual disk takes."""
-
 LIBRARIES = ("torch", "transformers", "numpy", "scikit-learn")
-
-
-class _Stopped(Exception):
-    """The run was asked to stop, and a step has just ended."""
 
 
 class FinetuningRun:
     """One run; `go` trains what is left of it and writes its result."""
 
-    def __init__(self, run: PlannedRun, sets: Sets, setup: Setup):
-        self.run, self.folder, self.task = run, run.folder, run.task
-        self.setup, self.args, self.processes = setup, setup.args, setup.processes
-        args, task, processes, recipe = setup.args, run.task, setup.processes, setup.args.recipe
+    def __init__(self, run: PlannedRun, sets: Sets, encoder_seconds: float, setup: Setup):
+        """encoder_seconds: how long the states of a frozen encoder in `sets` took."""
+        self.run, self.folder, self.task, self.setup = run, run.folder, run.task, setup
+        self.encoder_seconds = encoder_seconds
+        self.epochs: list[dict] = []
+        self.best: dict[str, Tensor] = {}
+        """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
         self.summaries = summaries(sets)
+        args, task, recipe = setup.args, run.task, setup.args.recipe
         batch_size = args.batch_size or task.batch_size
-        refuse_long_warmup(recipe, recipe.epochs * -(-len(sets["train"]) // batch_size))
+        check_warmup(recipe, recipe.epochs * -(-len(sets["train"]) // batch_size))
         if args.transpose:
-            refuse_fixed(task)
+            check_transposable(task)
         seed = seed_of_run(run.seed, run.fold)
         torch.manual_seed(seed)
         model = setup.new_model(task)
         if args.freeze:
             model.backbone.requires_grad_(False)
             if sets["train"].states is None:  # the encoder is random, and each run's own
-                sets = {
-                    name: with_states(model, part, processes, args.precision)
-                    for name, part in sets.items()
-                }
-        self.sets = {n: part.each(lambda t: t.to(processes.device)) for n, part in sets.items()}
+                begun = time.perf_counter()
+                sets = with_states(model, sets, setup.device, args.precision)
+                self.encoder_seconds = time.perf_counter() - begun
+        self.sets = {n: part.each(lambda t: t.to(setup.device)) for n, part in sets.items()}
         self.trainer = ClassifierTrainer(
             model,
             task,
             batch_size=batch_size,
             recipe=recipe,
             seed=seed,
-            processes=processes,
+            device=setup.device,
             precision=args.precision,
             transpose=args.transpose,
             last_class_weight=args.last_class_weight or 1.0,
         )
-        self.epochs: list[dict] = []
-        self.best: dict[str, Tensor] = {}
-        """Predictions for the test set and (with --save_ckpt) weights of the best epoch."""
-        self.stop = Stop()
-        self.passed = 0.0
-        """Seconds of the epoch under way before the run was stopped in it."""
-        self.load_state()
-
-    def title(self) -> str:
-        """A line on the run and what it has done already."""
-        sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in self.summaries.items())
-        again = f", going on after epoch {len(self.epochs)}" if self.epochs else ""
-        return f"{self.run.name}: notes {sizes}{again}; log: {self.folder / 'log'}"
 
     def go(self) -> None:
         """Train what is left of the run and write its result; `SystemExit` if it is stopped."""
-        if not self.processes.agree(self.trainer.steps):
-            raise UserError(f"{self.folder} must be one folder, shared by all machines")
-        is_main = self.processes.is_main
-        if is_main:
-            for leftovers in (self.folder, self.folder / MODEL_FOLDER):
-                remove_temporaries(leftovers)  # of a killed process
-            self.write_log()  # as far as the saved state goes
-        saved_at, saving_took = time.monotonic(), self.expected_saving()
-        with self.stop:
-            while len(self.epochs) < self.args.recipe.epochs:
-                try:
+        for folder in (self.folder, self.folder / MODEL_FOLDER):
+            remove_temporaries(folder)  # of a killed process
+        self.load_state()
+        self.write_log()  # as far as the saved state goes
+        sizes = ", ".join(f"{name} {part['notes']:,}" for name, part in self.summaries.items())
+        resumed = f", resuming after epoch {len(self.epochs)}" if self.epochs else ""
+        print(f"{self.run.name}: notes {sizes}{resumed}; log: {self.folder / 'log'}")
+        epochs, batches = self.setup.args.recipe.epochs, self.trainer.batches_of_epoch(self.sets)
+        self.progress = Progress(self.run.name, epochs * batches, len(self.epochs) * batches)
+        timer = SaveTimer()
+        with Stop() as self.stop:
+            with closing(self.progress):
+                while len(self.epochs) < epochs:
                     self.epochs.append(self.run_epoch(len(self.epochs) + 1))
-                except _Stopped:
-                    self.halt()
-                with self.processes.as_one():
-                    if is_main:
-                        self.write_log()
-                    begun = time.monotonic()
-                    if is_main and begun - saved_at >= saving_took / MOST_TIME_SAVING:
-                        self.save_state()
-                        saved_at = time.monotonic()
-                        saving_took = saved_at - begun
-        if is_main:
+                    self.write_log()
+                    if timer.is_due():
+                        with timer.saving():
+                            self.save_state()
             self.conclude()
+        if self.stop.signal:  # after the last step
+            raise SystemExit(128 + self.stop.signal)
 
-    def expected_saving(self) -> float:
-        """About how many seconds it takes to save the state, until that has been measured."""
-        state = pack_state(self.trainer.model, self.trainer.optimiser).values()
-        return sum(tensor.nbytes for tensor in state) / BYTES_PER_SECOND
-
-    def halt(self) -> NoReturn:
-        """Save the state in the middle of an epoch, and exit."""
-        seconds = time.perf_counter() - self.begun
-        under_way = self.trainer.pack_epoch() | {"seconds": torch.tensor(seconds).double()}
-        with self.processes.as_one():
-            if self.processes.is_main:
-                self.save_state({UNDER_WAY + name: tensor for name, tensor in under_way.items()})
-        self.processes.say(
-            f"Stopped in epoch {len(self.epochs) + 1}, after step {self.trainer.steps}; state kept "
-            f"in {self.folder}. The same command goes on."
-        )
-        raise SystemExit(128 + self.processes.greatest(self.stop.signal))
-
-    def until_stopped(self, batches: list, title: str) -> Iterator[np.ndarray]:
-        """Pass batches on; raises `_Stopped` between two once any process was asked to stop."""
-        for batch in self.processes.progress(batches, title):
+    def watch(self, batches: list[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield batches; raises `SystemExit` between two if the run is asked to stop."""
+        for batch in batches:
             yield batch
-            if self.processes.greatest(self.stop.signal):
-                raise _Stopped
+            self.progress.step()
+            if self.stop.signal:
+                self.progress.close()
+                print(
+                    f"Stopped in epoch {len(self.epochs) + 1} of {self.run.name}; the same command "
+                    "resumes after the last saved epoch."
+                )
+                raise SystemExit(128 + self.stop.signal)
 
     def run_epoch(self, epoch: int) -> dict:
-        """Train and score an epoch; returns its line of the result."""
-        self.begun = begun = time.perf_counter() - self.passed
-        train = self.trainer.train_epoch(self.sets["train"], epoch, self.until_stopped)
+        """Train and score an epoch; returns its entry of the result."""
+        begun = time.perf_counter()
+        train = self.trainer.train_epoch(self.sets["train"], epoch, self.watch)
         trained = time.perf_counter()
-        # several processes take turns at these batches, so they could not agree between two
-        evaluated = self.processes.progress if self.processes.count > 1 else self.until_stopped
-        valid = self.trainer.evaluate(self.sets["valid"], "validation", evaluated)
-        test = self.trainer.evaluate(self.sets["test"], "test", evaluated)
-        self.passed = 0.0
+        valid = self.trainer.evaluate(self.sets["valid"], self.watch)
+        test = self.trainer.evaluate(self.sets["test"], self.watch)
         if valid.score >= max((record["valid_acc"] for record in self.epochs), default=0.0):
             self.best = {PREDICTIONS: test.predictions}
-            if self.args.save_ckpt:
+            if self.setup.args.save_ckpt:
                 weights = self.trainer.model.state_dict()
                 self.best |= {WEIGHT + name: tensor.clone() for name, tensor in weights.items()}
         scores = dict(zip(SPLITS, (train, valid, test), strict=True))
@@ -197,50 +159,44 @@ class FinetuningRun:
         lines = [f"Loading pre-trained model from {source}", *map(epoch_line, self.epochs)]
         write_text(self.folder / "log", "\n".join(lines) + "\n")
 
-    def save_state(self, under_way: dict[str, Tensor] | None = None) -> None:
-        """Replace the saved state; `under_way`: the epoch that has not ended."""
+    def save_state(self) -> None:
         trainer = self.trainer
-        tensors = pack_state(trainer.model, trainer.optimiser) | (under_way or {})
+        tensors = pack_state(trainer.model, trainer.optimiser)
         tensors |= {BEST + name: tensor for name, tensor in self.best.items()}
         record = {
             "epochs": self.epochs,
-            "steps": trainer.steps,
             "optimiser_steps": trainer.optimiser.param_groups[0]["step"],
             "data": self.summaries,
         }
         save_tensors(self.folder / STATE_FILE, tensors, record)
 
     def load_state(self) -> None:
-        """Go on from the saved state; from the start if it lacks the weights to be kept."""
+        """Continue from the saved state; from the start if it lacks the weights for --save_ckpt."""
         path = self.folder / STATE_FILE
         if not path.exists():
             return
         tensors, record = load_tensors(path)
-        if record.keys() != {"epochs", "steps", "optimiser_steps", "data"}:
-            raise UserError(f"{path} is not the state of such a run: remove it to begin anew")
+        if record.keys() != {"epochs", "optimiser_steps", "data"}:
+            raise UserError(f"{path} is not the state of such a run: remove it to start again")
         if record["data"] != self.summaries:
             raise UserError(
                 f"{path} was saved while training on other data: remove it, or use another "
                 "--save_root"
             )
         best = with_prefix(tensors, BEST)
-        has_weights = any(name.startswith(WEIGHT) for name in best)
-        if best and self.args.save_ckpt and not has_weights:
+        if self.setup.args.save_ckpt and not any(name.startswith(WEIGHT) for name in best):
             return
         trainer = self.trainer
         unpack_state(tensors, trainer.model, trainer.optimiser, record["optimiser_steps"], path)
-        trainer.steps, self.epochs = record["steps"], record["epochs"]
-        if under_way := with_prefix(tensors, UNDER_WAY):
-            self.passed = under_way.pop("seconds").item()
-            trainer.unpack_epoch(under_way)
-        self.best = {name: tensor.to(self.processes.device) for name, tensor in best.items()}
+        self.epochs = record["epochs"]
+        self.best = {name: tensor.to(self.setup.device) for name, tensor in best.items()}
 
     def conclude(self) -> None:
         """Write the result, then the best model with --save_ckpt (a full disk must not cost the
-        result), remove what is no longer needed, and say what came out."""
+        result), remove the state, and print the scores."""
         result = self.result()
         write_text(self.run.result_file, json.dumps(result) + "\n")
-        if self.args.save_ckpt:
+        if self.setup.args.save_ckpt:
             model = self.trainer.model
             model.load_state_dict(with_prefix(self.best, WEIGHT))
             model.save_pretrained(self.folder / MODEL_FOLDER, model_record(result))
@@ -248,21 +204,22 @@ class FinetuningRun:
         (self.folder / STATE_FILE).unlink(missing_ok=True)
         print(
             f"{self.run.name}: best epoch {result['best_epoch']}, validation "
-            f"{result['valid_score']:.4f}, test {result['test_score']:.4f} (commonest class "
+            f"{result['valid_score']:.4f}, test {result['test_score']:.4f} (majority class "
             f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
             f"{result['notes_per_second']:,.0f} notes/s"
         )
 
-    # Figures ---------------------------------------------------------------------------------
+    # Results ---------------------------------------------------------------------------------
 
     def result(self) -> dict:
-        """All figures of the run; docs/METHOD.md, "Results", explains them."""
-        of, metric, processes = self.setup.backbone, METRICS[self.task.metric], self.processes
+        """All results of the run; docs/METHOD.md, "Results", explains them."""
+        of, metric, args = self.setup.backbone, METRICS[self.task.metric], self.setup.args
         best, predictions = best_epoch(self.epochs), self.best[PREDICTIONS]
-        seconds = sum(record["train_seconds"] for record in self.epochs)
+        train_seconds = sum(record["train_seconds"] for record in self.epochs)
+        seconds = self.encoder_seconds + sum(record["seconds"] for record in self.epochs)
         notes = self.summaries["train"]["notes"] * len(self.epochs)
-        commonest = commonest_label(self.task, self.sets["train"])
-        always = torch.full_like(predictions, commonest)
+        majority = majority_label(self.task, self.sets["train"])
+        always = torch.full_like(predictions, majority)
         clean = metric.clean_score
         return {
             "format_version": RESULT_FORMAT,
@@ -278,19 +235,19 @@ class FinetuningRun:
             "test_score": best["test_acc"],
             "clean_test_score": self.score_test(clean, predictions) if clean else None,
             "commonest_class": {
-                "label": commonest,
-                "name": self.task.classes[commonest],
+                "label": majority,
+                "name": self.task.classes[majority],
                 "test_score": self.score_test(metric.score, always),
             },
             **confusion(self.task, self.sets["test"], predictions),
-            "seconds": round(sum(record["seconds"] for record in self.epochs), 2),
-            "notes_per_second": round(notes / seconds, 1),
+            "seconds": round(seconds, 2),
+            "notes_per_second": round(notes / train_seconds, 1),
             "checkpoint": of and {"path": str(of.path), "epoch": of.epoch, "datasets": of.datasets},
-            "device": device_name(processes.device),
-            "processes": processes.count,
-            "precision": self.args.precision,
+            "device": device_name(self.setup.device),
+            "processes": 1,  # earlier releases could divide a run among several
+            "precision": args.precision,
             "attention": attention.NAME,
-            "kernels": attention.kernels(processes.device, self.args.precision),
+            "kernels": attention.kernels(self.setup.device, args.precision),
             "versions": versions(),
         }
 
@@ -300,7 +257,7 @@ class FinetuningRun:
 
 
 def rounded(value: float) -> float | None:
-    """A score as results hold it: None, which JSON has a word for, if it is 0/0."""
+    """A score as results hold it; None (`null` in JSON) if it is 0/0."""
     return None if isnan(value) else round(value, DECIMALS)
 
 
@@ -309,12 +266,12 @@ def device_name(device: torch.device) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of what figures may depend on."""
+    """The versions of Python and of the libraries that results may depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def model_record(result: dict) -> dict:
-    """What a model keeps of its run's result: neither figures in full nor paths."""
+    """What a model keeps of its run's result: no confusion matrix, no paths."""
     checkpoint = result["checkpoint"] or {}
     return {
         **{name: result[name] for name in RECORDED.split()},
@@ -331,12 +288,12 @@ def best_epoch(epochs: list[dict]) -> dict:
 
 def epoch_line(record: dict) -> str:
     """One epoch in the original's format."""
-    names = [f"{part}_{figure}" for figure in ("loss", "acc") for part in SPLITS]
+    names = [f"{part}_{measure}" for measure in ("loss", "acc") for part in SPLITS]
     return f"Epoch {record['epoch']}: " + ", ".join(f"{name}={record[name]}" for name in names)
 
 
-def commonest_label(task: Task, train: LabelledSegments) -> int:
-    """The commonest label of the notes (or segments) that a task is trained on."""
+def majority_label(task: Task, train: LabelledSegments) -> int:
+    """The most frequent label of the notes (or segments) that a task is trained on."""
     counted = counted_in_loss(train.notes, train.labels, task.loss_on)
     return int(torch.bincount(train.labels[counted].long().cpu()).argmax())
 
@@ -346,7 +303,7 @@ def confusion(task: Task, data: LabelledSegments, predictions: Tensor) -> dict:
     counted = METRICS[task.metric].counted(data.notes, data.labels)
     true, predicted = (t[counted].cpu().numpy() for t in (data.labels, predictions))
     present = np.union1d(true, predicted)
-    with warnings.catch_warnings():  # a test set may have one class alone
+    with warnings.catch_warnings():  # a test set may have a single class
         warnings.simplefilter("ignore")
         matrix = confusion_matrix(true, predicted, labels=present)
         scores = precision_recall_fscore_support(true, predicted, labels=present, zero_division=0.0)

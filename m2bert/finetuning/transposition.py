@@ -1,8 +1,7 @@
-"""Training segments at other pitches, their chord roots and keys with them.
+"""Transposition of training segments, with their chord roots and keys (beyond the paper).
 
-Beyond the paper: music that is moved by a few semitones is as good an example, and there is more of
-it. Names are kept on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 ...), on which a name
-moves by 7 for each semitone upwards, give or take 12 for another spelling of the same pitch.
+Names are places on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 ...), on which a name
+moves by 7 for each semitone upwards, plus or minus 12 for an enharmonically equivalent spelling.
 """
 
 import numpy as np
@@ -23,8 +22,8 @@ def transposed(
     """Segments and labels, each segment moved by a random number of semitones, at most `most`.
 
     notes: (segments, notes, 4) uint8; labels: (segments, notes) or (segments,) int16; seed: of
-    numpy's generator. All shifts that a segment can take are as likely: none takes a note out of
-    the vocabulary's range, or a label to a name that is no class.
+    numpy's generator. The shift is uniform over those that keep each note in the vocabulary's range
+    and each name among the classes.
     """
     classes = class_shifts(task, most)
     real = real_notes(notes)
@@ -47,8 +46,8 @@ def transposed(
 
 
 def class_shifts(task: Task, most: int) -> np.ndarray:
-    """What becomes of the classes of a task, (2 most + 1, classes) int64, row k - most for k
-    semitones upwards: the nearest spelling that is a class, -1 where none is."""
+    """The transposed classes of a task, (2 most + 1, classes) int64: in row most + k, k semitones
+    upwards, the nearest spelling that is a class, or -1."""
     if not task.names_pitches:
         return np.tile(np.arange(len(task.classes)), (2 * most + 1, 1))
     places = [place_in_fifths(name) for name in task.classes]
@@ -67,8 +66,8 @@ def class_shifts(task: Task, most: int) -> np.ndarray:
     return np.array(rows)
 
 
-def refuse_fixed(task: Task) -> None:
-    """Raise `UserError` for a task whose labels another pitch would make wrong."""
+def check_transposable(task: Task) -> None:
+    """Raise `UserError` for a task whose labels would be wrong at another pitch."""
     if task.at_pitch:
         raise UserError(
             f"{task.name} cannot be trained with --transpose: its labels depend on the pitch "

@@ -106,9 +106,6 @@ def check_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
 
 # The state of a training ---------------------------------------------------------------------
 
-MOST_TIME_SAVING = 0.05
-"""The greatest fraction of a run's time that saving its state at the ends of epochs may take."""
-
 WEIGHT = "weight."
 
 

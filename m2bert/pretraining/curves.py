@@ -1,4 +1,4 @@
-"""A picture of a run: losses and accuracies over the epochs."""
+"""The losses and accuracies of a run over its epochs, as a picture."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from m2bert.notes.cp import FIELDS
 
 
 def draw_curves(history: list[dict], path: Path) -> bool:
-    """Draw the records of `figures.epoch_record` to a PNG; False if matplotlib is not installed."""
+    """Draw the records of `metrics.epoch_record` to a PNG; False if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
@@ -19,10 +19,10 @@ def draw_curves(history: list[dict], path: Path) -> bool:
     marker = "o" if len(epochs) < 20 else None
     for part, style in (("train", "--"), ("valid", "-")):
         shown = [record[part] for record in history]
-        loss = [figures["loss"] for figures in shown]
+        loss = [metrics["loss"] for metrics in shown]
         losses.plot(epochs, loss, style, color="k", label=part, marker=marker)
         for index, field in enumerate(FIELDS):
-            values = [figures[f"{field.lower()}_acc"] for figures in shown]
+            values = [metrics[f"{field.lower()}_acc"] for metrics in shown]
             label = field if part == "valid" else None
             accuracies.plot(epochs, values, style, color=f"C{index}", label=label, marker=marker)
     losses.set(ylabel="loss", title="Loss")

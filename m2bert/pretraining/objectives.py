@@ -1,7 +1,7 @@
-"""What the model is pre-trained to do: corrupted notes, pianoroll targets and the loss.
+"""The objectives of pre-training: corrupted notes, pianoroll targets and the loss
+(docs/METHOD.md, "Objectives").
 
-Pure functions on tensors, on whatever device the notes are (docs/METHOD.md, "Objectives"). Nothing
-here makes the host wait for the device.
+Pure functions on tensors of any device, which never make the host wait for it.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from m2bert.notes.cp import (
     real_notes,
 )
 
-MOVED_FIELDS = (1, 2, 3)
-"""Position, Pitch and Duration; the Bar field is never changed."""
+CHANGED_FIELDS = (1, 2, 3)
+"""Position, Pitch and Duration; the Bar field never changes."""
 
 IGNORED = -100
 
@@ -32,13 +32,13 @@ IGNORED = -100
 # Random numbers ------------------------------------------------------------------------------
 
 
-def random_bits(keys: Tensor, count: int) -> Tensor:
-    """Draw `count` numbers from each key: (rows,) int64 -> (rows, count) int64 in 0 .. 2**31-1.
+def random_bits(keys: Tensor, size: int) -> Tensor:
+    """Draw `size` numbers from each key: (rows,) int64 -> (rows, size) int64 in 0 .. 2**31-1.
 
-    SplitMix64 in counter mode: a number depends on its key and its place alone, so a segment is
+    SplitMix64 in counter mode: a number depends only on its key and its place, so a segment is
     corrupted in the same way on every device, in any batch and in any number of processes.
     """
-    place = torch.arange(1, count + 1, device=keys.device)
+    place = torch.arange(1, size + 1, device=keys.device)
     z = keys[:, None] + place * _signed(0x9E3779B97F4A7C15)
     z = (z ^ _shift_right(z, 30)) * _signed(0xBF58476D1CE4E5B9)
     z = (z ^ _shift_right(z, 27)) * _signed(0x94D049BB133111EB)
@@ -46,12 +46,12 @@ def random_bits(keys: Tensor, count: int) -> Tensor:
 
 
 def _signed(constant: int) -> int:
-    """The int64 with the bits of an unsigned 64-bit constant; products wrap around alike."""
+    """The int64 with the bits of an unsigned 64-bit constant."""
     return constant - (1 << 64)
 
 
 def _shift_right(z: Tensor, bits: int) -> Tensor:
-    """Shift as an unsigned number is shifted; torch's own `>>` repeats the sign bit."""
+    """Unsigned shift; torch's own `>>` repeats the sign bit."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
@@ -63,7 +63,7 @@ def _below(bits: Tensor, bound: Tensor | int) -> Tensor:
 # Corruption ----------------------------------------------------------------------------------
 
 _DRAWS_PER_NOTE = 5
-"""One to select notes, one to choose MLM's treatment, one for each field that moves."""
+"""One to select notes, one to choose MLM's treatment, one for each field that changes."""
 
 CORRUPTIONS = ("rc", "mlm")
 """Token correction (`corrupt_bounded`) and masked language modelling (`corrupt_masked`)."""
@@ -79,31 +79,27 @@ class Corrupted(NamedTuple):
 def corrupt_bounded(
     notes: Tensor, keys: Tensor, mask_percent: float, rc_range: tuple[int, int, int]
 ) -> Corrupted:
-    """Move position, pitch and duration of some notes by a bounded random amount (`rc`).
+    """Change position, pitch and duration of some notes by a bounded random amount (`rc`).
 
-    notes: (batch, notes, 4), any integer dtype, padding at the end; keys: (batch,) int64, one a
-    segment; rc_range: the range of each of the three fields. The new value is uniform in
-    max(v - range, 0) .. min(v + range, ordinary values) - 1, both included. So a pitch, whose range
-    is 12, moves by -12 to +11 semitones, and about one in 24 stays what it was. This is the
-    original's rule (docs/METHOD.md, "Objectives").
+    notes: (batch, notes, 4), any integer dtype, padding at the end; keys: (batch,) int64, one per
+    segment; rc_range: the ranges of the three fields.
     """
     notes, bits, selected = _select(notes, keys, mask_percent)
-    moved = notes.clone()
-    for field, reach in zip(MOVED_FIELDS, rc_range, strict=True):
+    changed = notes.clone()
+    for field, reach in zip(CHANGED_FIELDS, rc_range, strict=True):
         low = (notes[..., field] - reach).clamp(min=0)
         high = (notes[..., field] + reach).clamp(max=ORDINARY_SIZES[field])
-        moved[..., field] = low + _below(bits[..., 1 + field], high - low)
-    return Corrupted(torch.where(selected[..., None], moved, notes), selected)
+        changed[..., field] = low + _below(bits[..., 1 + field], high - low)
+    return Corrupted(torch.where(selected[..., None], changed, notes), selected)
 
 
 def corrupt_masked(notes: Tensor, keys: Tensor, mask_percent: float) -> Corrupted:
-    """MidiBERT's objective (`mlm`): of the selected notes 80 % get the MASK ids, 10 % uniform
-    ordinary ids, 10 % stay. Arguments as in `corrupt_bounded`; the Bar field stays here too.
-    """
+    """Mask or replace some notes (`mlm`, MidiBERT's objective); arguments as in
+    `corrupt_bounded`."""
     notes, bits, selected = _select(notes, keys, mask_percent)
     choice = _below(bits[..., 1], 10)
     changed = notes.clone()
-    for field in MOVED_FIELDS:
+    for field in CHANGED_FIELDS:
         ordinary = _below(bits[..., 1 + field], ORDINARY_SIZES[field])
         value = torch.where(choice < 8, MASK[field], ordinary)
         changed[..., field] = torch.where(choice < 9, value, notes[..., field])
@@ -111,16 +107,16 @@ def corrupt_masked(notes: Tensor, keys: Tensor, mask_percent: float) -> Corrupte
 
 
 def _select(notes: Tensor, keys: Tensor, mask_percent: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Pick round(mask_percent * notes) notes of each segment (half to even), every subset as likely
-    as any other. Returns the notes as int64, the random bits of each note, and which are picked."""
+    """Select round(mask_percent * notes) notes of each segment, uniformly. Returns the notes as
+    int64, the random bits of each note, and the selection."""
     notes, (batch, length) = notes.long(), notes.shape[:2]
     bits = random_bits(keys, length * _DRAWS_PER_NOTE).view(batch, length, _DRAWS_PER_NOTE)
     real = real_notes(notes)
     order = torch.where(real, bits[..., 0], 1 << 31).argsort(dim=1, stable=True)
     places = torch.arange(length, device=notes.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, places)
-    count = (real.sum(1).double() * mask_percent).round().long()
-    return notes, bits, rank < count[:, None]
+    selected = (real.sum(1).double() * mask_percent).round().long()  # half to even
+    return notes, bits, rank < selected[:, None]
 
 
 # Pianoroll -----------------------------------------------------------------------------------
@@ -129,7 +125,7 @@ def _select(notes: Tensor, keys: Tensor, mask_percent: float) -> tuple[Tensor, T
 class Pianoroll(NamedTuple):
     """Pianoroll targets of a batch, each bar's block kept once.
 
-    bars: (batch, bars, 16, bins) float32, one row a 16th-note slot, chroma bins first;
+    bars: (batch, bars, 16, bins) float32, one row per 16th-note slot, chroma bins first;
     bar_of_note, slot_of_note: (batch, notes) int64; a padding note has the slot 16.
     """
 
@@ -152,8 +148,8 @@ class Pianoroll(NamedTuple):
 
 
 def token_bars(notes: Tensor) -> Tensor:
-    """The token bar that each note of a batch lies in, counted from 0 in each segment: (batch,
-    notes, 4), any integer dtype -> (batch, notes) int64."""
+    """The token bar of each note, counted from 0 in each segment: (batch, notes, 4), any integer
+    dtype -> (batch, notes) int64."""
     opens = (notes[..., 0] == BAR_NEW).long()
     return opens.cumsum(1) - opens[:, :1]
 
@@ -165,14 +161,10 @@ def pianoroll_targets(
 
     notes: (batch, notes, 4), any integer dtype, padding at the end; pianoroll: "full" (12 chroma
     bins, then 86 pitch bins) or "nochroma"; bars: at least the greatest number of token bars of a
-    segment, given so that shapes do not depend on what is on the device; bar_of_note: of
+    segment, given so that shapes do not depend on values on the device; bar_of_note: of
     `token_bars`, if it is known already.
 
     Pitch bin 0 is the lowest Pitch id, B flat 0 (MIDI 22), so chroma bin 0 is B flat, and 2 is C.
-
-    A token bar ends where a later note opens a new one, and empty bars have no notes: what reaches
-    over the end of a bar goes on in the next bar that has notes, and no further (docs/METHOD.md,
-    "Pianoroll targets").
     """
     batch = len(notes)
     ids, real = notes.long(), real_notes(notes)
@@ -184,8 +176,8 @@ def pianoroll_targets(
     # round() is half to even: a 32nd note (id 0) has no length in 16ths and adds nothing.
     end = start + ((ids[..., 3] + 1) / 2).round().long()
     carried = (end - slots).clamp(0, slots)
-    # +1 where a note starts and -1 where it ends; a running sum then fills what lies between. The
-    # row after the last slot and the bar after the last one take what falls outside.
+    # +1 where a note starts and -1 where it ends; a running sum fills the slots between. The row
+    # after the last slot and the bar after the last one take what falls outside.
     edges = torch.zeros(batch * (bars + 1) * (slots + 1) * PITCHES, device=notes.device)
     rows_before = torch.arange(batch, device=notes.device)[:, None] * (bars + 1) + bar_of_note
     pitch = ids[..., 2].clamp(max=PITCHES - 1)
@@ -220,10 +212,10 @@ def _normalised(sounding: Tensor, pianoroll: str) -> Tensor:
 
 
 class Sums(NamedTuple):
-    """What a batch, or a part of one, adds to losses and accuracies (all on the device).
+    """The sums of a batch, or of a part of one, on the device.
 
-    losses: (heads,) float32, summed, not yet divided; correct: (4,) float32, right answers at the
-    selected notes, one number a CP field.
+    losses: (heads,) float32; correct: (4,) float32, correct predictions at the selected notes for
+    each CP field.
     """
 
     losses: Tensor
@@ -235,7 +227,7 @@ def loss_sums(
 ) -> Sums:
     """Add up the losses over the selected (CP fields) or the real notes (pianoroll).
 
-    outputs: one (batch, notes, n) tensor a head; notes: the original notes (batch, notes, 4);
+    outputs: one (batch, notes, n) tensor per head; notes: the original notes (batch, notes, 4);
     selected, real: (batch, notes) bool; target: (batch, notes, 17 * bins) or None.
     """
     losses, correct = [], []
@@ -254,21 +246,20 @@ def loss_sums(
 
 
 def loss_terms(losses: Tensor, selected: float, real: float) -> Tensor:
-    """Summed losses -> the terms that are weighted: a mean over the batch's selected notes for the
-    CP fields, over its real notes for the pianoroll.
-    """
+    """Summed losses -> their means over the selected notes (CP fields) and the real notes
+    (pianoroll) of the batch."""
     fields = losses[: len(VOCABULARY_SIZES)] / max(selected, 0.1)
     return torch.cat((fields, losses[len(VOCABULARY_SIZES) :] / real))
 
 
 def total_loss(terms: Tensor) -> Tensor:
-    """Weigh the terms: each field by the size of its vocabulary, the pianoroll by 1."""
+    """The mean of the terms, fields weighted by the sizes of their vocabularies, pianoroll by 1."""
     weights = (*VOCABULARY_SIZES, 1)[: len(terms)]
     # a sum of Python numbers times scalars: a tensor of weights would be copied to the device
     return sum(weight * term for weight, term in zip(weights, terms, strict=True)) / sum(weights)
 
 
-# All of it -----------------------------------------------------------------------------------
+# Everything ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -277,7 +268,7 @@ class Objective:
 
     Attributes:
         corruption: one of `CORRUPTIONS`.
-        mask_percent: share of a segment's notes that are corrupted.
+        mask_percent: fraction of a segment's notes that is corrupted.
         rc_range: of `corrupt_bounded`.
         pianoroll: "full", "nochroma" (without its chroma bins) or "none".
     """
@@ -303,12 +294,10 @@ class Objective:
         padded: bool,
         bar_of_note: Tensor | None = None,
     ) -> Sums:
-        """Predict a batch of uint8 notes (batch, notes, 4) from what became of them, and add up
-        the losses.
+        """Predict uint8 notes (batch, notes, 4) from their corruption, and add up the losses.
 
-        counted: (batch,) bool, the segments that count; bars: at least the number of token bars of
-        any segment; padded: False promises that there is no padding, which saves its mask;
-        bar_of_note: as in `pianoroll_targets`.
+        counted: (batch,) bool, the segments that count; padded: False promises that there is no
+        padding, which saves its mask; bars, bar_of_note: as in `pianoroll_targets`.
         """
         real = real_notes(notes)
         outputs = model(corrupted.notes, real if padded else None)

@@ -1,7 +1,6 @@
-"""One run of pre-training in its folder: the loop over epochs and steps."""
+"""One run of pre-training: the loop over epochs and steps."""
 
 import argparse
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,25 +9,19 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes
-from m2bert.base.recipes import refuse_long_warmup
+from m2bert.base.progress import show_progress
+from m2bert.base.recipes import check_warmup
+from m2bert.base.saving import SaveTimer
 from m2bert.base.stop import Stop
 from m2bert.model.config import preset, with_dropout
 from m2bert.model.encoder import M2BertForPreTraining, published_parameter_count
 from m2bert.model.folder import write_card
 from m2bert.model.pretrained import checksum_of_weights, load_initial_weights
-from m2bert.model.tensors import MOST_TIME_SAVING
 from m2bert.notes.cp import FIELDS
 from m2bert.pretraining.corpus import open_corpus
-from m2bert.pretraining.curves import draw_curves
-from m2bert.pretraining.figures import (
-    Speedometer,
-    epoch_record,
-    measure_peak,
-    name_figures,
-    steps_line,
-)
+from m2bert.pretraining.metrics import Speedometer, epoch_record, log_line, measure_peak, steps_line
 from m2bert.pretraining.objectives import Objective
-from m2bert.pretraining.run_folder import RunFolder, log_line
+from m2bert.pretraining.run_folder import RunFolder
 from m2bert.pretraining.segments import (
     VALIDATION_EPOCH,
     Batches,
@@ -42,16 +35,16 @@ from m2bert.pretraining.segments import (
 from m2bert.pretraining.step import Trainer
 
 PATIENCE = 30
-"""Epochs without a better one after which a run ends."""
+"""A run ends after so many epochs without a better one."""
 
 
 def open_songs(args: argparse.Namespace, processes: Processes) -> tuple[Songs, np.ndarray]:
     """Open and check the corpora; returns all songs, and the numbers of those to use."""
     for is_first in (True, False):  # a published corpus is converted once, not by each process
-        with processes.as_one():
+        with processes.fail_together():
             if processes.is_main or not is_first:
                 corpora = [open_corpus(args.data_root, name) for name in args.datasets]
-    with processes.as_one():
+    with processes.fail_together():
         songs = Songs(corpora)
         songs.check()
         used = np.arange(len(songs))
@@ -83,8 +76,8 @@ def split_without_copies(
 def pretraining_settings(
     args: argparse.Namespace, songs: Songs, used: np.ndarray, moved: int
 ) -> dict:
-    """Everything that a run's figures depend on, as it is compared when the run goes on. moved:
-    how many songs are not on the side on which earlier releases had them."""
+    """Everything that a run's metrics depend on, which a resumed run is compared with. moved: how
+    many songs are not on the side of the split on which earlier releases had them."""
     names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
     names += ["max_seq_len", "batch_size", "seed", "precision"]
     return {
@@ -94,7 +87,7 @@ def pretraining_settings(
         "songs": len(used),
         "notes": int(songs.lengths[used].sum()),
         **({"copies_moved": moved} if moved else {}),
-        **args.recipe.beyond_the_paper(),
+        **args.recipe.changes(),
     }
 
 
@@ -115,11 +108,15 @@ def make_trainer(args: argparse.Namespace, processes: Processes) -> Trainer:
     )
 
 
+class _Halted(Exception):
+    """The run stops before its end, by a signal or --max_steps."""
+
+
 class PretrainingRun:
     """A run in its folder: the loop over epochs and steps."""
 
     def __init__(self, args: argparse.Namespace, processes: Processes):
-        """Prepare a run, or take up the one that its folder holds.
+        """Prepare a new run, or resume the one in the folder.
 
         args: the arguments of `python -m m2bert.pretrain`; its precision is "fp32" or "bf16".
         Raises `UserError` for corpora, settings or a folder that cannot be used.
@@ -129,37 +126,33 @@ class PretrainingRun:
         self.train_songs, self.valid_songs, self.copies = split_without_copies(
             self.songs, used, args.seed
         )
-        with processes.as_one():
+        with processes.fail_together():
             if not len(self.train_songs) or not len(self.valid_songs):
-                copies = (
-                    f", {self.copies['copies']} of them copies," if self.copies["copies"] else ""
-                )
+                copies = f", {self.copies['copies']} of them copies," * bool(self.copies["copies"])
                 raise UserError(
                     f"{len(used)} songs{copies} are too few to train on some and validate on "
                     "others: at least 2 different ones are needed"
                 )
             steps = len(self.batches(self.train_songs, epoch=1))
-            refuse_long_warmup(args.recipe, args.recipe.epochs * steps)
+            check_warmup(args.recipe, args.recipe.epochs * steps)
             settings = pretraining_settings(args, self.songs, used, self.copies["moved"])
             self.folder = RunFolder(args.save_dir, settings)
             if self.is_main:
                 self.folder.lock()
         self.trainer = make_trainer(args, processes)
         model, optimiser = self.trainer.model, self.trainer.optimiser
-        with processes.as_one():
+        with processes.fail_together():
             if args.init_ckpt and not self.folder.has_state:
                 load_initial_weights(args.init_ckpt, model)
             self.progress, running = self.folder.load_state(model, optimiser)
         self.running = self.zeros() if running is None else running.to(processes.device)
-        is_shared = processes.agree(self.progress.steps)
-        with processes.as_one():
-            if not is_shared:
-                raise UserError(f"{args.save_dir} must be one folder, shared by all machines")
+        with processes.fail_together():
             if self.is_main:
                 self.folder.begin(self.progress)
         peak = measure_peak(processes.device, args.precision)
-        self.speedometer = Speedometer(model.config, args.max_seq_len, processes.count, peak)
-        self.saved_at, self.saving_took = time.monotonic(), 0.0
+        number = processes.world_size
+        self.speedometer = Speedometer(model.config, args.max_seq_len, number, peak)
+        self.timer = SaveTimer()
 
     def go(self) -> int:
         """Train until the run is finished or stopped; returns the exit status."""
@@ -168,10 +161,10 @@ class PretrainingRun:
         with Stop() as stop:
             while not self.finished:
                 train = self.batches(self.train_songs, self.progress.epoch)
-                if not self.train_epoch(train, stop):
-                    return self.halt(stop)
-                means = self.validate(valid, stop)
-                if means is None:
+                try:
+                    self.train_epoch(train, stop)
+                    means = self.validate(valid, stop)
+                except _Halted:
                     return self.halt(stop)
                 self.end_epoch(self.running / len(train), means)
         if self.is_main:
@@ -187,59 +180,56 @@ class PretrainingRun:
     def at_max_steps(self) -> bool:
         return self.args.max_steps is not None and self.progress.steps >= self.args.max_steps
 
-    def train_epoch(self, train: Batches, stop: Stop) -> bool:
-        """Take the steps that are left of an epoch; False if the run is to stop before its end."""
+    def train_epoch(self, train: Batches, stop: Stop) -> None:
+        """Do the remaining steps of an epoch; raises `_Halted` to stop before its end."""
         progress, recipe = self.progress, self.args.recipe
         if self.at_max_steps:
-            return False
+            raise _Halted
         self.speedometer.restart()
         for batch in self.load(train, progress.epoch_step, f"epoch {progress.epoch}"):
             factor = recipe.factor(progress.steps, recipe.epochs * len(train))
-            figures = self.trainer.train_step(batch, progress.steps, factor)
+            metrics = self.trainer.train_step(batch, progress.steps, factor)
             progress.epoch_step += 1
             progress.steps += 1
-            self.running += figures
-            self.speedometer.add(figures, batch["real"])
-            if progress.steps % self.args.log_steps == 0:
+            self.running += metrics
+            self.speedometer.add(metrics, batch["real"])
+            if progress.steps == 1 or progress.steps % self.args.log_steps == 0:
                 self.log_steps(train)
-            self.save_after(60 * self.args.save_minutes)
-            if self.is_stopped(stop) or (self.at_max_steps and progress.epoch_step < len(train)):
-                return False
-        return True
+            self.save_if_due(60 * self.args.save_minutes)
+            self.halt_if_asked(stop)
+            if self.at_max_steps and progress.epoch_step < len(train):
+                raise _Halted
 
-    def validate(self, valid: Batches, stop: Stop) -> Tensor | None:
-        """Mean figures of the validation batches; None if the run is to stop before their end."""
+    def validate(self, valid: Batches, stop: Stop) -> Tensor:
+        """Mean metrics of the validation batches; raises `_Halted` to stop before their end."""
         summed = self.zeros()
         for batch in self.load(valid, 0, "validation"):
             summed += self.trainer.valid_step(batch)
-            if self.is_stopped(stop):
-                return None
+            self.halt_if_asked(stop)
         return summed / len(valid)
 
     def end_epoch(self, train: Tensor, valid: Tensor) -> None:
-        """Keep the models and the figures of an epoch; train, valid: mean figures of its steps."""
-        self.refuse_bad_steps()
+        """Save the models and metrics of an epoch; train, valid: mean metrics of its batches."""
+        self.check_finite()
         progress, before = self.progress, self.progress.best
         record = {"epoch": progress.epoch, "step": progress.steps, **epoch_record(train, valid)}
         progress.history.append(record)
         progress.epoch, progress.epoch_step = progress.epoch + 1, 0
         self.running = self.zeros()
         is_best = before is None or record["score"] > before["score"]
-        # In this order a run that is killed in between does the epoch's end again, and the same.
+        # In this order a run that is killed in between repeats the epoch's end or completes it.
         if self.is_main:
             self.folder.save_models(self.trainer.model, record, is_best)
-        # only where that takes a small share of the time, but always at the end
-        self.save_after(0 if self.finished else self.saving_took / MOST_TIME_SAVING)
+        self.save_if_due(0 if self.finished else None)
         if self.is_main:
             self.folder.log_epoch(progress)
-        self.processes.say(log_line(record).rstrip() + (" (best so far)" if is_best else ""))
+        self.processes.say(log_line(record) + (" (best so far)" if is_best else ""))
 
-    def is_stopped(self, stop: Stop) -> bool:
-        """Whether any process was asked to stop: all must leave after the same step."""
-        asked = self.processes.greatest(stop.signal)
-        if asked:  # else a signal of this very moment would be forgotten
+    def halt_if_asked(self, stop: Stop) -> None:
+        """Raise `_Halted` if any process got a signal: all must leave after the same step."""
+        if asked := self.processes.greatest(stop.signal):
             stop.signal = asked
-        return asked > 0
+            raise _Halted
 
     # Reading ---------------------------------------------------------------------------------
 
@@ -247,10 +237,10 @@ class PretrainingRun:
         args, processes, lengths = self.args, self.processes, self.songs.lengths[songs]
         shuffle = epoch != VALIDATION_EPOCH
         draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
-        mine = processes.share(np.arange(args.batch_size))
-        # Compiled code and GPUs want one shape, and no process may be without work. A CPU would
-        # only lose time and memory to rows that do not count.
-        is_plain = processes.device.type == "cpu" and processes.count == 1 and not args.compile
+        mine = processes.own_rows(np.arange(args.batch_size))
+        # Compiled code and GPUs need one shape, and no process may be without work. On a CPU, rows
+        # that do not count would only cost time and memory.
+        is_plain = processes.device.type == "cpu" and processes.world_size == 1 and not args.compile
         filled_to = args.accumulation_steps if is_plain else args.batch_size
         sizes = args.batch_size, args.max_seq_len
         return Batches(self.songs, draws, *sizes, args.mask_percent, mine, filled_to)
@@ -258,48 +248,43 @@ class PretrainingRun:
     def load(self, batches: Batches, first: int, title: str) -> Iterator[dict]:
         on_gpu = self.processes.device.type == "cuda"
         loaded = load_batches(batches, first, self.args.num_workers, pin_memory=on_gpu)
-        return self.processes.progress(loaded, title, len(batches), first)
+        return show_progress(loaded, title, len(batches), first) if self.is_main else loaded
 
     def zeros(self) -> Tensor:
-        """Sums of figures before the first batch."""
-        figures = 1 + len(self.trainer.model.config.head_sizes) + len(FIELDS)
-        return torch.zeros(figures, dtype=torch.float64, device=self.processes.device)
+        """Sums of metrics before the first batch."""
+        metrics = 1 + len(self.trainer.model.config.head_sizes) + len(FIELDS)
+        return torch.zeros(metrics, dtype=torch.float64, device=self.processes.device)
 
     # Saving ----------------------------------------------------------------------------------
 
-    def save_after(self, seconds: float) -> None:
-        """Save the state if so many seconds have passed since that was done (collective)."""
-        is_due = time.monotonic() - self.saved_at >= seconds
-        if self.processes.greatest(self.is_main and is_due):
+    def save_if_due(self, seconds: float | None) -> None:
+        """Save the state if the last saving was so many seconds ago (`SaveTimer.is_due`)."""
+        if self.processes.greatest(self.is_main and self.timer.is_due(seconds)):
             self.save_state()
 
     def save_state(self) -> None:
         """Called by all processes, so that all see a bad step; the main one writes."""
-        self.refuse_bad_steps()
-        begun, trainer = time.monotonic(), self.trainer
-        if self.is_main:
-            self.folder.save_state(trainer.model, trainer.optimiser, self.progress, self.running)
-        self.saved_at = time.monotonic()
-        self.saving_took = self.saved_at - begun
+        self.check_finite()
+        trainer = self.trainer
+        with self.timer.saving():
+            if self.is_main:
+                self.folder.save_state(
+                    trainer.model, trainer.optimiser, self.progress, self.running
+                )
 
-    def refuse_bad_steps(self) -> None:
+    def check_finite(self) -> None:
         """Stop if a loss or gradient was not finite; the last saved state is from before that."""
         step = int(self.trainer.first_bad_step)
         if step < 0:
             return
-        train = self.batches(self.train_songs, self.progress.epoch)
-        draws = train.draws_of(step - (self.progress.steps - self.progress.epoch_step))
-        with self.processes.as_one():
-            if self.is_main:
-                self.folder.save_bad_batch(step, self.songs.describe(draws))
+        with self.processes.fail_together():
             raise UserError(
-                f"loss or gradient was not finite at step {step}: the songs and offsets of its "
-                f"batch are in {self.folder.bad_batch}; the state saved before it is kept. "
-                "Try a lower --lr or --precision fp32 in another --save_dir"
+                f"loss or gradient was not finite at step {step}; the state saved before it is "
+                "kept. Use a lower --lr or --precision fp32 in another --save_dir"
             )
 
     def halt(self, stop: Stop) -> int:
-        """Keep the state of a run that stops before its end."""
+        """Save the state of a run that stops before its end; returns the exit status."""
         progress = self.progress
         self.save_state()
         if self.is_main and progress.epoch_step and not stop.signal:
@@ -307,18 +292,19 @@ class PretrainingRun:
             self.folder.save_models(self.trainer.model, record, is_best=False)
         self.processes.say(
             f"Stopped after step {progress.steps} (epoch {progress.epoch}, step "
-            f"{progress.epoch_step} of it); state kept in {self.args.save_dir}. "
-            + ("The same command goes on." if stop.signal else "A larger --max_steps goes on.")
+            f"{progress.epoch_step} of it); state saved in {self.args.save_dir}. "
+            + ("The same command" if stop.signal else "A larger --max_steps")
+            + " resumes."
         )
         return 128 + stop.signal if stop.signal else 0
 
-    # Telling ---------------------------------------------------------------------------------
+    # Printing --------------------------------------------------------------------------------
 
     def introduce(self) -> None:
-        say, progress = self.processes.say, self.progress
+        say, progress, processes = self.processes.say, self.progress, self.processes
         say(
             f"{published_parameter_count(self.trainer.model):,} parameters ({self.args.preset}), "
-            f"{self.processes.count} x {self.processes.device.type}, {self.args.precision}"
+            f"{processes.world_size} x {processes.device.type}, {self.args.precision}"
         )
         for name, chosen in (("training", self.train_songs), ("validation", self.valid_songs)):
             notes = int(self.songs.lengths[chosen].sum())
@@ -331,30 +317,29 @@ class PretrainingRun:
                 f"{copies['leaked']:,} validation songs are copies of training songs (songs of the "
                 "paper's corpora are not moved)"
             )
-        say(f"recipe: {self.args.recipe.told()}")
+        say(f"recipe: {self.args.recipe.summary()}")
         if progress.steps and not self.finished:
             say(
-                f"Continuing {self.args.save_dir} at epoch {progress.epoch}, "
+                f"Resuming {self.args.save_dir} in epoch {progress.epoch}, "
                 f"after step {progress.steps}"
             )
 
     def log_steps(self, train: Batches) -> None:
-        self.refuse_bad_steps()
-        figures, speed = self.speedometer.read()
+        self.check_finite()
+        metrics, speed = self.speedometer.read()
         progress = self.progress
         place = {"epoch": progress.epoch, "step": progress.steps, "epoch_steps": len(train)}
-        record = {**place, **name_figures(figures), **speed}
+        record = {**place, **metrics, **speed}
         if self.is_main:
             self.folder.log_steps(record)
-        where = f"epoch {progress.epoch} step {progress.epoch_step}/{len(train)}"
+        where = f"epoch {progress.epoch}, step {progress.epoch_step} of {len(train)}"
         self.processes.say(f"{where}: {steps_line(record)}")
 
     def conclude(self) -> None:
         say, folder, history = self.processes.say, self.args.save_dir, self.progress.history
-        best = self.progress.best
+        best, curves = self.progress.best, self.folder.curves
         assert best is not None  # a finished run has epochs
         write_card(folder / "model_best")
-        drawn = draw_curves(history, folder / "curves.png")
         say(
             f"Finished: {len(history)} epochs, the best was epoch {best['epoch']} "
             f"(score {best['score']:.4f}). "
@@ -364,5 +349,5 @@ class PretrainingRun:
         for name, before, after in zip(("loss", *FIELDS), first, last, strict=True):
             say(f"  {name:<9} {before:.3f} -> {after:.3f}")
         say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
-        say(f"  figures   {folder / 'log'}, {folder / 'metrics.jsonl'}")
-        say(f"  picture   {folder / 'curves.png' if drawn else 'none: matplotlib is missing'}")
+        say(f"  metrics   {folder / 'log'}, {folder / 'metrics.jsonl'}")
+        say(f"  picture   {curves if curves.exists() else 'none: matplotlib is missing'}")

@@ -53,15 +53,6 @@ class Songs:
         which = int(np.searchsorted(self._first, song, side="right")) - 1
         return self.corpora[which], int(song - self._first[which])
 
-    def describe(self, draws: np.ndarray) -> list[dict]:
-        """Which notes the segments of `draws` are: corpus, song, its file, first note, notes."""
-        described = []
-        for song, start, length, _ in draws.tolist():
-            corpus, index = self.locate(song)
-            place = {"corpus": corpus.name, "song": index, "file": corpus.song_names()[index]}
-            described.append(place | {"first_note": start, "notes": length})
-        return described
-
     def excluded(self, names: set[str]) -> np.ndarray:
         """Mark the songs in `names`, each FILE or CORPUS/FILE as in a corpus's JSON: (songs,) bool.
 

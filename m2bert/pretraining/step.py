@@ -1,4 +1,4 @@
-"""One step of pre-training, on one process or several, and its figures."""
+"""One step of pre-training, on one process or several."""
 
 from contextlib import nullcontext
 
@@ -16,11 +16,11 @@ GREATEST_NORM = 3.0
 
 
 class Trainer:
-    """One process's part in every step of a run.
+    """One process's part of every step of a run.
 
-    `figures` below are a float64 tensor on the device: the total loss, its terms and the four
-    accuracies of a *global* batch; `figures.name_figures` gives them names. Nothing here makes the
-    host wait for the device.
+    The metrics of a step are a float64 tensor on the device: the total loss, its terms and the four
+    accuracies of a *global* batch (`metrics.name_metrics`). Nothing here makes the host wait for
+    the device.
 
     Attributes:
         first_bad_step: the first step whose loss or gradient was not finite, -1 for none; an int64
@@ -52,12 +52,11 @@ class Trainer:
         self.optimiser = StableAdamW(self.weights, lr=lr, weight_decay=weight_decay)
         self.is_compiled = compile_mode is not None
         if compile_mode is not None:
-            # a form for batches with and without padding, of training and of validation, ...
+            # batches with and without padding, of training and of validation, are compiled apart
             torch._dynamo.config.recompile_limit = 16
-            # on one device the step is one graph: if it were none, that would be seen as an error
-            self.predict = torch.compile(
-                self.predict, mode=compile_mode, fullgraph=processes.count == 1
-            )
+            # on one device the step is one graph; a break in it raises an error
+            one_graph = processes.world_size == 1
+            self.predict = torch.compile(self.predict, mode=compile_mode, fullgraph=one_graph)
         self.first_bad_step = torch.tensor(-1, device=self.device)
 
     def train_step(self, batch: dict, step: int, factor: float = 1.0) -> Tensor:
@@ -65,7 +64,7 @@ class Trainer:
         rate is that of the optimiser, times `factor`."""
         self.wrapped.train()
         # Dropout takes no generator of its own: a step's noise is made a function of the step.
-        torch.manual_seed(seed_of_step(self.seed, step, self.processes.index))
+        torch.manual_seed(seed_of_step(self.seed, step, self.processes.rank))
         self.optimiser.zero_grad()
         sums = []
         for index in range(self.parts):
@@ -74,25 +73,25 @@ class Trainer:
                 part = self.sums(batch, index)
                 loss = total_loss(loss_terms(part.losses, batch["selected"], batch["real"]))
                 # gradients are averaged over processes, the loss is a sum over them
-                (loss * self.processes.count).backward()
+                (loss * self.processes.world_size).backward()
                 sums.append(torch.cat([part.losses.detach(), part.correct]))
         norm = torch.nn.utils.clip_grad_norm_(self.weights, GREATEST_NORM)
         self.optimiser.step(factor)
-        figures = self.figures(sums, batch)
+        metrics = self.metrics(sums, batch)
         # on the device: the host must not wait for it
-        is_bad = ~(figures.isfinite().all() & norm.isfinite()) & (self.first_bad_step < 0)
+        is_bad = ~(metrics.isfinite().all() & norm.isfinite()) & (self.first_bad_step < 0)
         self.first_bad_step = torch.where(is_bad, step, self.first_bad_step)
-        return figures
+        return metrics
 
     @torch.no_grad()
     def valid_step(self, batch: dict) -> Tensor:
-        """The figures of a validation batch."""
+        """The metrics of a validation batch."""
         self.wrapped.eval()
         parts = [self.sums(batch, index) for index in range(self.parts)]
-        return self.figures([torch.cat([p.losses, p.correct]) for p in parts], batch)
+        return self.metrics([torch.cat([p.losses, p.correct]) for p in parts], batch)
 
     def sums(self, batch: dict, index: int) -> Sums:
-        """Losses and right answers of the index-th part of this process's rows."""
+        """Losses and correct predictions of the index-th part of this process's rows."""
         notes, keys, counted = (
             batch[name].chunk(self.parts)[index].to(self.device, non_blocking=True)
             for name in ("notes", "keys", "counted")
@@ -100,19 +99,19 @@ class Trainer:
         # Not in the compiled part: inductor cannot take the unsigned 64-bit constants of the noise,
         # and torch 2.11's fails for running sums over many notes on a GPU.
         corrupted, bar_of_note = self.objective.corrupt(notes, keys), token_bars(notes)
-        # compiled code is made for one number of bars; a segment has at most as many as notes
+        # compiled code has a fixed number of bars; a segment has at most as many bars as notes
         bars = notes.shape[1] if self.is_compiled else batch["bars"]
         return self.predict(
             self.outputs, notes, corrupted, counted, bars, batch["padded"], bar_of_note
         )
 
     def outputs(self, notes: Tensor, real: Tensor | None) -> list[Tensor]:
-        """What the heads say, in the chosen precision; shapes as in `M2BertForPreTraining`."""
+        """The heads' outputs in the chosen precision; shapes as in `M2BertForPreTraining`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             return self.wrapped(notes, real)
 
-    def figures(self, sums: list[Tensor], batch: dict) -> Tensor:
-        """Add up the parts of all processes and divide by what the global batch holds."""
+    def metrics(self, sums: list[Tensor], batch: dict) -> Tensor:
+        """Add up the parts of all processes and divide by the notes of the global batch."""
         summed = self.processes.add_up(torch.stack(sums).sum(0))
         losses, correct = summed[: -len(FIELDS)], summed[-len(FIELDS) :]
         terms = loss_terms(losses, batch["selected"], batch["real"])

@@ -86,7 +86,7 @@ def short_name(source: Path) -> str:
 
 def runs_of_seed(task: Task, seed: int) -> list[RunKey]:
     """The runs of a task with one seed: one, or one per fold."""
-    return [RunKey(task.name, seed, fold) for fold in (range(task.folds) if task.folds else [None])]
+    return [RunKey(task.name, seed, fold) for fold in task.test_folds]
 
 
 def describe_differences(before: dict, now: dict) -> str:
@@ -115,7 +115,7 @@ def name_runs(runs: Iterable[RunKey]) -> str:
         folds.setdefault((task, seed), []).append(fold)
     names = []
     for (task, seed), of_seed in folds.items():
-        is_complete = len(of_seed) == max(TASKS[task].folds, 1)
+        is_complete = len(of_seed) == len(TASKS[task].test_folds)
         listed = "" if is_complete else f" fold {', '.join(map(str, of_seed))}"
         names.append(f"{task} seed {seed}{listed}")
     return "; ".join(names)

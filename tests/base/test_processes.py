@@ -1,8 +1,6 @@
-"""What the processes of one training decide and compute together."""
+"""Decisions and computations of the processes of one training."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,52 +8,50 @@ import torch
 
 from m2bert.base.errors import UserError
 from m2bert.base.processes import Processes, own_gpu, start_processes
-from tests.helpers.shared import REPOSITORY
+from tests.helpers.commands import run
+from tests.helpers.finetuning import ENVIRONMENT
 
 CPU = torch.device("cpu")
 
 IN_EACH_PROCESS = """
-import json, os, sys
+import json, sys
 from pathlib import Path
 import torch
 from m2bert.base.errors import Told, UserError
 from m2bert.base.processes import start_processes
 
 processes = start_processes(cpu=True)
-index = processes.index
+rank = processes.rank
 model = torch.nn.Linear(1, 1, bias=False)
-torch.nn.init.constant_(model.weight, index + 5)
+torch.nn.init.constant_(model.weight, rank + 5)
 wrapped = processes.wrap(model)
 with processes.local_gradients(wrapped):
-    wrapped(torch.tensor([[index + 1.0]])).backward()
+    wrapped(torch.tensor([[rank + 1.0]])).backward()
 own = model.weight.grad.item()
 wrapped(torch.tensor([[10.0]])).backward()
 
 def fail(when, error):
     try:
-        with processes.as_one():
+        with processes.fail_together():
             if when:
                 raise error
     except Told:
-        return "told"
+        return "failed"
     return "fine"
 
 found = {
-    "greatest": processes.greatest(-7 * index),
-    "agree": [processes.agree(3), processes.agree(index)],
-    "from_main": [processes.from_main(lambda: index == 0), processes.from_main(lambda: index)],
-    "as_one": [
+    "greatest": processes.greatest(-7 * rank),
+    "fail_together": [
         fail(False, None),
-        fail(index == 1, UserError("one failed")),
+        fail(rank == 1, UserError("one failed")),
         fail(True, OSError("all failed")),
     ],
-    "failure": type(processes.failure("sentence")).__name__,
-    "add_up": str(processes.add_up(torch.tensor([index + 1], dtype=torch.int16))),
+    "add_up": processes.add_up(torch.tensor([rank + 1.0])).tolist(),
     "weight": model.weight.item(),
     "gradients": [own, model.weight.grad.item()],
 }
 processes.say("said by the main one")
-(Path(sys.argv[1]) / str(index)).write_text(json.dumps(found))
+(Path(sys.argv[1]) / str(rank)).write_text(json.dumps(found))
 processes.end()
 """
 
@@ -64,20 +60,15 @@ def test_two_processes_decide_alike(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(IN_EACH_PROCESS)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    line = [sys.executable, *launcher, str(script), str(tmp_path)]
-    environment = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240)
+    done = run(*launcher, script, tmp_path, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
-    found = [json.loads((tmp_path / str(index)).read_text()) for index in range(2)]
+    found = [json.loads((tmp_path / str(rank)).read_text()) for rank in range(2)]
     assert [each["gradients"].pop(0) for each in found] == [1.0, 2.0]
     assert found[0] == found[1]
     assert found[0] == {
         "greatest": 0,
-        "agree": [True, False],
-        "from_main": [True, False],
-        "as_one": ["fine", "told", "told"],
-        "failure": "SystemExit",
-        "add_up": "tensor([3], dtype=torch.int16)",
+        "fail_together": ["fine", "failed", "failed"],
+        "add_up": [3.0],
         "weight": 5.0,
         "gradients": [11.5],
     }
@@ -86,24 +77,13 @@ def test_two_processes_decide_alike(tmp_path):
     assert done.stdout.count("said by the main one") == 1
 
 
-def test_a_single_process_asks_no_others(monkeypatch):
+def test_single_process_decides_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     processes = start_processes(cpu=True)
-    assert (processes.is_main, processes.count, processes.device) == (True, 1, CPU)
+    assert (processes.is_main, processes.world_size, processes.device) == (True, 1, CPU)
     assert processes.greatest(-3) == -3
-    assert processes.agree(4)
-    assert not processes.from_main(lambda: False)
-    assert isinstance(processes.failure("sentence"), UserError)
-    with pytest.raises(UserError, match="own sentence"), processes.as_one():
+    with pytest.raises(UserError, match="own sentence"), processes.fail_together():
         raise UserError("own sentence")
-
-
-def test_processes_that_were_not_connected_are_told_how(monkeypatch):
-    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"RANK, MASTER_ADDR, MASTER_PORT are not: .* torchrun"):
-        start_processes(cpu=True)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +96,7 @@ def test_processes_that_were_not_connected_are_told_how(monkeypatch):
         ({"LOCAL_RANK": "4"}, 4, None),
     ],
 )
-def test_each_process_has_a_gpu_of_its_own(monkeypatch, variables, gpus, own):
+def test_own_gpu_is_that_of_the_local_rank(monkeypatch, variables, gpus, own):
     for name in ("LOCAL_RANK", "SLURM_LOCALID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -128,9 +108,10 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch, variables, gpus, own):
         assert own_gpu(gpus) == own
 
 
-@pytest.mark.parametrize("count", [1, 2, 8])
-def test_every_row_of_a_batch_belongs_to_one_process(monkeypatch, count):
+@pytest.mark.parametrize("world_size", [1, 2, 8])
+def test_own_rows_divide_a_batch(monkeypatch, world_size):
     monkeypatch.setattr("torch.distributed.new_group", lambda **_: None)
-    shares = [Processes(CPU, index, count).share(np.arange(5)) for index in range(count)]
-    assert np.concatenate(shares).tolist() == [0, 1, 2, 3, 4]
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    ranks = range(world_size)
+    rows = [Processes(CPU, rank, world_size).own_rows(np.arange(5)) for rank in ranks]
+    assert np.concatenate(rows).tolist() == [0, 1, 2, 3, 4]
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1

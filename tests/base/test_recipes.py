@@ -13,8 +13,8 @@ from m2bert.base.recipes import (
     PRETRAINING,
     Recipe,
     add_flags,
+    check_warmup,
     chosen,
-    refuse_long_warmup,
 )
 
 
@@ -24,20 +24,20 @@ def parsed(*words: str, recipes=FINETUNING) -> Recipe:
     return chosen(parser.parse_args(words), recipes)
 
 
-def test_the_paper_is_the_default():
+def test_default_recipe_is_the_papers():
     assert parsed(recipes=PRETRAINING) == Recipe(epochs=150, lr=2e-5) == PAPER
     assert parsed() == Recipe(epochs=10, lr=2e-5)
     assert all(PAPER.factor(step, 100) == 1.0 for step in (0, 50, 99))
 
 
-def test_what_is_given_replaces_what_the_recipe_says():
+def test_flags_override_the_recipe():
     assert parsed("--recipe", "small") == FINETUNING["small"]
     words = ["--recipe", "small", "--lr", "0.5", "--warmup_steps", "0", "--dropout", "0"]
     assert parsed(*words) == replace(FINETUNING["small"], lr=0.5, warmup_steps=0, dropout=0.0)
 
 
 @given(st.integers(0, 20), st.integers(1, 300))
-def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine(warmup, steps):
+def test_factor_rises_linearly_and_falls_as_half_a_cosine(warmup, steps):
     recipe = Recipe(epochs=1, lr=1.0, schedule="cosine", warmup_steps=warmup)
     factors = [recipe.factor(step, warmup + steps) for step in range(warmup + steps)]
     assert factors[:warmup] == [(step + 1) / warmup for step in range(warmup)]
@@ -49,24 +49,24 @@ def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine(warmup, steps):
     assert recipe.factor(warmup + steps, warmup + steps) == pytest.approx(0, abs=1e-12)
 
 
-def test_a_warmup_may_be_a_share_of_the_steps():
+def test_warmup_may_be_a_percentage_of_the_steps():
     recipe = parsed("--warmup_steps", "10%")
     assert recipe.warmup(59) == 5
     assert [recipe.factor(step, 59) for step in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
-    refuse_long_warmup(recipe, 1)
-    for share in ("100%", "-1%", "%"):
+    check_warmup(recipe, 1)
+    for percentage in ("100%", "-1%", "%"):
         with pytest.raises(SystemExit):
-            parsed("--warmup_steps", share)
+            parsed("--warmup_steps", percentage)
 
 
-def test_only_what_is_other_than_in_the_paper_is_recorded():
-    assert replace(PAPER, lr=1.0, epochs=3).beyond_the_paper() == {}
-    changes = {"schedule": "cosine", "weight_decay": 0.1, "epochs": 3}
-    assert replace(PAPER, **changes).beyond_the_paper() == changes
+def test_changes_are_what_differs_from_the_paper():
+    assert replace(PAPER, lr=1.0, epochs=3).changes() == {}
+    changed = {"schedule": "cosine", "weight_decay": 0.1, "epochs": 3}
+    assert replace(PAPER, **changed).changes() == changed
 
 
-def test_a_warmup_longer_than_the_training_is_refused():
+def test_check_warmup_rejects_a_warmup_longer_than_the_training():
     recipe = replace(PAPER, warmup_steps=10)
-    refuse_long_warmup(recipe, 11)
+    check_warmup(recipe, 11)
     with pytest.raises(UserError, match=r"--warmup_steps 10 is longer than the training, .* 10"):
-        refuse_long_warmup(recipe, 10)
+        check_warmup(recipe, 10)

@@ -20,8 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_arrays_are_read_as_they_are(folder):
-    """Among them the original's, which are of int64 and of objects."""
+def test_read_parts_reads_arrays_of_any_integers_and_objects(folder):
     notes_path, labels_path = folder / "pop909_valid.npy", folder / "pop909_valid_melodyans.npy"
     np.save(notes_path, np.load(notes_path).astype(np.int64))
     np.save(labels_path, object_array(np.load(labels_path).astype(int).tolist()))
@@ -36,7 +35,7 @@ def test_arrays_are_read_as_they_are(folder):
         np.testing.assert_array_equal(part.lengths, (notes[..., 0] != PAD[0]).sum(1))
 
 
-def test_each_file_is_taken_from_the_first_folder_that_has_it(folder, tmp_path):
+def test_read_parts_takes_the_first_folder_that_has_a_file(folder, tmp_path):
     other = tmp_path / "pieces"
     other.mkdir()
     for path in folder.glob("pianist8_*"):
@@ -46,7 +45,7 @@ def test_each_file_is_taken_from_the_first_folder_that_has_it(folder, tmp_path):
     assert not has_data(TASKS["composer"], [folder])
 
 
-def test_folds_take_turns(folder):
+def test_split_rotates_the_folds(folder):
     task = TASKS["composer"]
     parts = read_parts(task, [folder])
     folds = [part.notes for part in parts.values()]
@@ -61,7 +60,7 @@ def test_folds_take_turns(folder):
 
 
 @pytest.mark.parametrize(("segments", "moved"), [(8, 2), (2400, 500)])
-def test_beats_move_the_end_of_training_to_the_end_of_validation(segments, moved):
+def test_split_moves_the_end_of_training_to_validation(segments, moved):
     rows = torch.arange(segments)
     notes = torch.zeros(segments, 1, 4, dtype=torch.uint8)
     train = LabelledSegments(notes, (1 + rows % 2)[:, None].to(torch.int16))
@@ -74,7 +73,7 @@ def test_beats_move_the_end_of_training_to_the_end_of_validation(segments, moved
     assert split(untouched, parts, None)["train"] is train
 
 
-def test_a_set_without_anything_to_score_is_refused(folder):
+def test_split_rejects_a_set_without_labels_to_score(folder):
     task = TASKS["texture"]
     write_task(folder, "texture")
     labels = folder / "orch_valid_textureans.npy"
@@ -83,7 +82,7 @@ def test_a_set_without_anything_to_score_is_refused(folder):
         split(task, read_parts(task, [folder]), None)
 
 
-def test_labels_that_begin_at_0_are_doubted(folder):
+def test_doubts_reports_notes_with_the_label_of_padding(folder):
     task, labels = TASKS["melody"], folder / "pop909_train_melodyans.npy"
     assert doubts(task, read_parts(task, [folder])) == []
     np.save(labels, np.maximum(np.load(labels).astype(int) - 1, 0))
@@ -101,7 +100,7 @@ def test_labels_that_begin_at_0_are_doubted(folder):
         ("composer", "pianist8_fold_1", "pianist8_fold_4", "3 of 8 in fold_1, 3 of 8 in fold_4"),
     ],
 )
-def test_segments_in_several_parts_are_doubted(folder, name, one, other, counts):
+def test_doubts_counts_segments_in_several_parts(folder, name, one, other, counts):
     notes = np.load(folder / f"{other}.npy")
     notes[2:5] = np.load(folder / f"{one}.npy")[:3]
     np.save(folder / f"{other}.npy", notes)
@@ -111,15 +110,17 @@ def test_segments_in_several_parts_are_doubted(folder, name, one, other, counts)
 
 
 @pytest.mark.parametrize("part", ["valid", "test"])
-def test_a_set_whose_grid_score_would_be_0_of_0_is_refused(folder, part):
+def test_split_rejects_a_grid_score_of_0_over_0(folder, part):
     task = TASKS["localkey"]
     write_task(folder, "localkey")
     write_unscorable_grid(folder, part)
-    with pytest.raises(UserError, match=f"the {part} set .* 16th overwritten by a later note"):
+    with pytest.raises(
+        UserError, match=f"the {part} set .* none of their notes counts for 16th-grid accuracy"
+    ):
         split(task, read_parts(task, [folder]), None)
 
 
-def test_a_set_without_a_label_to_learn_is_refused(folder):
+def test_split_rejects_a_training_set_without_labels(folder):
     task = replace(TASKS["melody"], loss_on="labelled")
     labels = folder / "pop909_train_melodyans.npy"
     np.save(labels, np.zeros_like(np.load(labels)))
@@ -146,19 +147,19 @@ def test_a_set_without_a_label_to_learn_is_refused(folder):
             "files that name code are not read",
         ),
         ("pop909_train.npy", lambda a: a + 100, r"token \d+ at \[0, 0, 0\], outside 0\.\.2"),
-        ("pop909_train.npy", lambda a: a[:, ::-1], r"segment \d+ begins with padding"),
+        ("pop909_train.npy", lambda a: a[:, ::-1], r"in segment \d+ padding .* is elsewhere"),
         (
             "pop909_train.npy",
             lambda a: np.where(np.arange(4) == 1, PAD[1], a),
-            r"\[\d, 16, .*neither",
+            r"in segment \d+ padding .* is elsewhere",
         ),
         ("pop909_train.npy", lambda a: a[..., :3], r"holds \(8, 24, 3\) instead of"),
         ("pop909_train.npy", b"notes", r"pop909_train\.npy is not a \.npy file"),
         ("pop909_train.npy", 300, r"pop909_train\.npy cannot be read"),
     ],
 )
-def test_bad_files_are_named(folder, monkeypatch, file, spoil, message):
-    """A file is removed (None), cut to so many bytes, has other bytes, or another array."""
+def test_read_parts_names_malformed_files(folder, monkeypatch, file, spoil, message):
+    """spoil: None removes the file, a number truncates it, bytes or a function replace it."""
     monkeypatch.chdir(folder)
     path = folder / file
     if spoil is None:

@@ -36,7 +36,7 @@ def score(name: str, notes, labels, predictions, batch_size: int = 6) -> float:
     return METRICS[name].score(*tensors, batch_size).item()
 
 
-def test_grid_accuracy_is_that_of_a_loop_that_writes_a_grid():
+def test_grid_accuracy_equals_the_reference_implementation():
     rng = np.random.default_rng(1)
     for _ in range(CASES):
         case = random_case(rng, classes=4)
@@ -49,7 +49,7 @@ def test_grid_accuracy_is_that_of_a_loop_that_writes_a_grid():
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "piece_accuracy"])
-def test_padding_notes_count_for_nothing(name):
+def test_metrics_do_not_count_padding(name):
     rng = np.random.default_rng(3)
     notes = random_segments(rng, 4, 30, shortest=10)
     labels, predictions = rng.integers(0, 3, (2, 4, 30))
@@ -62,7 +62,7 @@ def test_padding_notes_count_for_nothing(name):
     assert nothing == 0 if name == "f1" else math.isnan(nothing)
 
 
-# The original's figures ------------------------------------------------------------------------
+# The original's scores ------------------------------------------------------------------------
 
 
 CASES_OF_ORIGINAL = json.loads((GOLDEN / "finetune/metrics.json").read_text())
@@ -96,7 +96,7 @@ def test_losses_and_scores_are_the_originals(name, batch_size):
     assert round(got, 4) == expected_score
 
 
-def test_the_last_class_weighs_more_in_the_loss_where_it_is_asked_for():
+def test_segment_losses_weight_the_last_class():
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 5, 3), torch.randint(0, 3, (2, 5))
     counted = torch.rand(2, 5) < 0.7

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2bert.base.errors import UserError
-from m2bert.finetuning.transposition import class_shifts, refuse_fixed, transposed
+from m2bert.finetuning.transposition import check_transposable, class_shifts, transposed
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments
@@ -18,7 +18,7 @@ FIFTHS = "FCGDAEB"
 
 
 def pitch_and_mode(name: str) -> tuple[int, str]:
-    """The slow, obvious way: a letter on the keyboard, and a semitone for each accidental."""
+    """Reference implementation: a letter on the keyboard, and a semitone for each accidental."""
     letter, accidentals, mode = re.fullmatch(r"([A-G])([#-]*)(.*)", name).groups()
     return (SEMITONES[letter] + accidentals.count("#") - accidentals.count("-")) % 12, mode
 
@@ -28,7 +28,7 @@ def fifths(name: str) -> int:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_names_move_with_the_music_to_the_nearest_spelling(name):
+def test_class_shifts_are_the_nearest_spellings(name):
     classes = TASKS[name].classes
     table = class_shifts(TASKS[name], 6)
     assert table.shape == (13, len(classes))
@@ -49,7 +49,7 @@ def test_names_move_with_the_music_to_the_nearest_spelling(name):
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12), st.sampled_from([*NAMED, "melody", "composer"]))
-def test_segments_move_as_a_whole_and_stay_in_range(seed, most, name):
+def test_transposed_segments_stay_in_range_with_matching_labels(seed, most, name):
     task, rng = TASKS[name], np.random.default_rng(seed)
     notes = torch.from_numpy(random_segments(rng, 6, 12, shortest=1))
     padding = notes[..., 0] == PAD[0]
@@ -80,7 +80,7 @@ def test_segments_move_as_a_whole_and_stay_in_range(seed, most, name):
     assert torch.equal(again, moved)
 
 
-def test_every_possible_shift_is_drawn():
+def test_transposed_draws_every_possible_shift():
     notes = torch.tensor([[[0, 0, 2, 3], [1, 4, 40, 3]]] * 400, dtype=torch.uint8)
     labels = torch.ones(400, 2, dtype=torch.int16)
     moved, _ = transposed(TASKS["melody"], notes, labels, 4, [0])
@@ -89,7 +89,7 @@ def test_every_possible_shift_is_drawn():
     assert counts[1].min() > 30
 
 
-def test_labels_that_hang_on_the_pitch_are_refused():
-    refuse_fixed(TASKS["chordroot"])
+def test_check_transposable_rejects_labels_that_depend_on_pitch():
+    check_transposable(TASKS["chordroot"])
     with pytest.raises(UserError, match="violin_all cannot be trained with --transpose"):
-        refuse_fixed(TASKS["violin_all"])
+        check_transposable(TASKS["violin_all"])

@@ -11,7 +11,7 @@ from m2bert.scores.results import read_results
 from tests.helpers import commands
 
 ENVIRONMENT = commands.ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
-MEASURED = {"seconds", "train_seconds", "notes_per_second", "processes"}
+MEASURED = {"seconds", "train_seconds", "notes_per_second"}
 
 
 def command(inputs: Path, *flags: str | Path) -> list[str]:

@@ -1,6 +1,8 @@
 """Commands in processes that start fast, as forks of a process that has imported everything."""
 
 import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -18,8 +20,10 @@ def start(main: Callable, *words: object, prepare: Callable[[], object] = int) -
     return process
 
 
-def kill(process: ForkServerProcess) -> None:
-    process.kill()
+def kill(process: ForkServerProcess, number: int = signal.SIGKILL) -> None:
+    """Send a signal, and wait for the end of the process."""
+    if process.is_alive():
+        os.kill(process.pid, number)
     process.join()
 
 

@@ -36,14 +36,14 @@ def gradients(processes: Processes, data_root: Path, accumulation_steps: int) ->
     )
     songs = Songs([open_corpus(data_root, name) for name in ("first", "second")])
     draws = draw_segments(range(len(songs)), songs.lengths, LENGTH, seed=1, epoch=1, shuffle=True)
-    mine = processes.share(np.arange(BATCH_SIZE))
+    mine = processes.own_rows(np.arange(BATCH_SIZE))
     batches = Batches(songs, draws, BATCH_SIZE, LENGTH, 0.3, mine)
-    kept, figures = {}, []
+    kept, metrics = {}, []
     # the last batch is not full: one process has rows that do not count
     for step in (0, 1, 2, len(batches) - 1):
-        figures.append(trainer.train_step(batches[step], step))
+        metrics.append(trainer.train_step(batches[step], step))
         kept[f"gradient_{step}"] = torch.cat([w.grad.flatten() for w in trainer.weights])
-    return kept | {"figures": torch.stack(figures)}
+    return kept | {"metrics": torch.stack(metrics)}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from data_creation.benchmark.items import cut_notes
-from m2bert.base.processes import Processes
 from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
@@ -61,9 +60,9 @@ def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
     shape = segments.shape[:2] if task.level == "note" else segments.shape[:1]
     data = LabelledSegments(segments, torch.zeros(shape, dtype=torch.int16))
     trainer = ClassifierTrainer(
-        model, task, batch_size=2, recipe=PAPER, seed=0, processes=Processes(CPU), precision="fp32"
+        model, task, batch_size=2, recipe=PAPER, seed=0, device=CPU, precision="fp32"
     )
-    evaluated = trainer.evaluate(data, "", lambda batches, _: batches)
+    evaluated = trainer.evaluate(data)
     expected = evaluated.predictions.numpy()
     assert len(segments) > 2
     with pytest.raises(ValueError, match=r"stride 1025 is not in 1\.\.1024"):

@@ -30,7 +30,7 @@ RC_RANGE = (4, 12, 12)
 # Pianoroll
 
 
-def slow_pianoroll(segment: np.ndarray) -> np.ndarray:
+def reference_pianoroll(segment: np.ndarray) -> np.ndarray:
     """Targets of one segment (notes, 4), note by note and slot by slot."""
     opens = segment[:, 0] == 0
     bar_of_note = np.cumsum(opens) - opens[0]
@@ -47,11 +47,11 @@ def slow_pianoroll(segment: np.ndarray) -> np.ndarray:
     return rows[bar_of_note[:, None], slots].reshape(len(segment), -1)
 
 
-def test_pianoroll_equals_slow_version():
+def test_pianoroll_equals_the_reference_implementation():
     segments = random_segments(np.random.default_rng(0), count=1000, length=12)
     target = pianoroll_targets(torch.from_numpy(segments), "full", bars=12).dense()
-    slow = np.stack(list(map(slow_pianoroll, segments)))
-    np.testing.assert_allclose(target.numpy(), slow, atol=1e-7)
+    expected = np.stack(list(map(reference_pianoroll, segments)))
+    np.testing.assert_allclose(target.numpy(), expected, atol=1e-7)
     # without chroma bins the others, which sum to 1, stay as they are
     pitches = pianoroll_targets(torch.from_numpy(segments), "nochroma", bars=12).dense()
     rows = target.unflatten(-1, (17, 98))[..., 12:]
@@ -73,7 +73,7 @@ def test_pianoroll_equals_the_original(golden):
 
 @given(st.integers(0, 2**32), st.sampled_from([0.15, 0.3, 0.5]))
 @settings(max_examples=50)
-def test_number_of_selected_notes_and_support(seed, percent):
+def test_corrupt_bounded_selects_and_changes_within_its_bounds(seed, percent):
     rng = np.random.default_rng(seed)
     notes = torch.from_numpy(random_segments(rng, 8, 50)).long()
     keys = torch.from_numpy(rng.integers(0, 2**63 - 1, 8))
@@ -96,7 +96,7 @@ def chi_square(counts: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("note", [(1, 8, 40, 30), (1, 0, 0, 0), (0, 15, 85, 63), (1, 2, 80, 5)])
-def test_moves_are_uniform_over_their_support(note):
+def test_corrupt_bounded_is_uniform(note):
     notes = torch.tensor(note).expand(400, 200, 4)
     keys = torch.from_numpy(np.random.default_rng(5).integers(0, 2**63 - 1, 400))
     corrupted, selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE)
@@ -110,7 +110,7 @@ def test_moves_are_uniform_over_their_support(note):
         assert chi_square(counts) < freedom + 4 * np.sqrt(2 * freedom)
 
 
-def test_every_note_is_selected_equally_often_and_its_fields_move_independently():
+def test_corrupt_bounded_selects_notes_and_changes_fields_independently():
     notes = torch.tensor((1, 8, 40, 30)).expand(6000, 20, 4)
     keys = torch.from_numpy(np.random.default_rng(2).integers(0, 2**63 - 1, 6000))
     corrupted, selected = corrupt_bounded(notes, keys, 0.3, RC_RANGE)
@@ -121,7 +121,7 @@ def test_every_note_is_selected_equally_often_and_its_fields_move_independently(
     assert np.abs(correlation - np.eye(3)).max() < 0.025
 
 
-def test_masked_language_model_treats_80_10_10():
+def test_corrupt_masked_treats_80_10_10_percent():
     notes = torch.tensor((1, 8, 40, 30)).expand(400, 100, 4)
     keys = torch.arange(400) * 77777777
     corrupted, selected = corrupt_masked(notes, keys, 0.15)
@@ -159,7 +159,7 @@ def test_corruption_has_the_originals_support_and_counts():
 # Loss
 
 
-def test_loss_terms_of_outputs_that_are_all_zero():
+def test_loss_terms_of_zero_outputs():
     notes = torch.from_numpy(random_segments(np.random.default_rng(5), 4, 60, shortest=20))
     real, selected = real_notes(notes), corrupt_bounded(notes, torch.arange(4), 0.3, RC_RANGE)[1]
     outputs = [torch.zeros(4, 60, size) for size in (4, 18, 88, 66, 1666)]
@@ -172,13 +172,13 @@ def test_loss_terms_of_outputs_that_are_all_zero():
     assert terms[4].item() == pytest.approx(squares.item(), rel=1e-5)
 
 
-def test_total_loss_weighs_by_vocabulary():
+def test_total_loss_weights_by_vocabulary():
     terms = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
     assert total_loss(terms).item() == pytest.approx((4 + 36 + 264 + 264 + 5) / 177)
     assert total_loss(terms[:4]).item() == pytest.approx((4 + 36 + 264 + 264) / 176)
 
 
-def test_segments_that_do_not_count_add_nothing():
+def test_sums_ignore_segments_that_do_not_count():
     rng = np.random.default_rng(4)
     notes = torch.from_numpy(random_segments(rng, 4, 30))
     keys = torch.arange(4)
@@ -195,7 +195,7 @@ def test_segments_that_do_not_count_add_nothing():
 
 @pytest.mark.parametrize("pianoroll", ["full", "nochroma", "none"])
 @pytest.mark.parametrize("corruption", ["rc", "mlm"])
-def test_a_step_never_asks_the_device_for_a_value(pianoroll, corruption):
+def test_step_never_waits_for_the_device(pianoroll, corruption):
     """Tensors on the meta device have no values: reading one, as a host sync does, raises."""
     model = M2BertForPreTraining(preset("tiny", pianoroll)).to("meta")
     optimiser = StableAdamW([w for w in model.parameters() if w.requires_grad], lr=2e-5)

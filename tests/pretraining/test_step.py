@@ -10,7 +10,7 @@ from m2bert.model.config import PRESETS, M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import real_notes
-from m2bert.pretraining.figures import epoch_record
+from m2bert.pretraining.metrics import epoch_record
 from m2bert.pretraining.objectives import (
     Objective,
     loss_sums,
@@ -23,7 +23,7 @@ from tests.helpers.shared import golden_model, golden_unpublished
 from tests.helpers.synthetic import random_segments
 
 
-def slow_stable_adamw(weight, gradients, lr, decay=0.01, betas=(0.9, 0.99), eps=1e-8):
+def reference_stable_adamw(weight, gradients, lr, decay=0.01, betas=(0.9, 0.99), eps=1e-8):
     """The rule in float64, one tensor at a time; also returns the greatest r."""
     w = weight.astype(np.float64)
     m, v, greatest = np.zeros_like(w), np.zeros_like(w), 0.0
@@ -37,7 +37,7 @@ def slow_stable_adamw(weight, gradients, lr, decay=0.01, betas=(0.9, 0.99), eps=
     return w, greatest
 
 
-def test_optimiser_equals_slow_version_where_its_step_shrinks():
+def test_stable_adamw_equals_the_reference_implementation():
     rng = np.random.default_rng(0)
     growth = [1.0, 1.0, 30.0, 1.0, 1000.0, 0.1, 5000.0, 1.0]
     starts = [rng.normal(size=shape) for shape in [(7, 5), (11,), (1,), (3, 4, 2)]]
@@ -51,7 +51,7 @@ def test_optimiser_equals_slow_version_where_its_step_shrinks():
             weight.grad = torch.from_numpy(series[step])
         optimiser.step()
     for weight, start, series in zip(weights, starts, gradients, strict=True):
-        expected, greatest_r = slow_stable_adamw(start, series, lr=1e-2)
+        expected, greatest_r = reference_stable_adamw(start, series, lr=1e-2)
         assert greatest_r > 2
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
@@ -130,7 +130,7 @@ def make_trainer(config: M2BertConfig = PRESETS["tiny"], precision="fp32", **mor
     return Trainer(model, Objective(), cpu, precision=precision, lr=1e-3, seed=1, **more)
 
 
-def test_bf16_is_for_the_model_alone():
+def test_train_step_uses_bf16_only_in_the_model():
     batch = make_batch(np.random.default_rng(0))
     trainer = make_trainer(precision="bf16")
     notes = batch["notes"]
@@ -148,7 +148,7 @@ def test_bf16_is_for_the_model_alone():
     assert trainer.weights[0].dtype == torch.float32
 
 
-def test_gradients_are_clipped_to_a_norm_of_3():
+def test_train_step_clips_gradients_to_a_norm_of_3():
     batch = make_batch(np.random.default_rng(0)) | {"selected": 0.5, "real": 0.5}
     trainer, unclipped = make_trainer(), make_trainer()
     trainer.train_step(batch, 0)
@@ -164,7 +164,7 @@ def test_gradients_are_clipped_to_a_norm_of_3():
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-def test_a_compiled_step_is_the_same_step():
+def test_compiled_step_equals_the_plain_one():
     small = M2BertConfig(16, 24, 1, 2, local_attention=16, dropout=0.0)
     plain, compiled = make_trainer(small), make_trainer(small, compile_mode="default")
     batch = make_batch(np.random.default_rng(0), rows=3)
@@ -174,7 +174,7 @@ def test_a_compiled_step_is_the_same_step():
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_first_bad_step_is_remembered():
+def test_trainer_remembers_the_first_bad_step():
     trainer = make_trainer()
     batch = make_batch(np.random.default_rng(2))
     trainer.train_step(batch, 0)

@@ -1,4 +1,4 @@
-"""Figures of steps and epochs: losses and accuracies by name, speed, share of the GPU's peak."""
+"""Metrics of steps and epochs: losses and accuracies by name, speed, fraction of the GPU's peak."""
 
 import time
 
@@ -15,7 +15,7 @@ _FIELDS = [field.lower() for field in FIELDS]
 
 
 class Speedometer:
-    """Adds up what steps report, on the device, until `read` asks for it."""
+    """Adds up the metrics of steps, on the device, until `read` returns their means."""
 
     def __init__(self, config: M2BertConfig, length: int, processes: int, peak: float | None):
         """length: notes of a segment; peak: FLOP/s of one of `processes` devices, if known."""
@@ -24,20 +24,20 @@ class Speedometer:
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was counted and start the clock."""
-        self._figures: Tensor | None = None
+        """Set all sums to zero and start the clock."""
+        self._metrics: Tensor | float = 0.0
         self._notes, self._steps, self._begun = 0.0, 0, time.perf_counter()
 
-    def add(self, figures: Tensor, notes: float) -> None:
-        """Count a step: its figures (a tensor on the device) and the notes of the global batch."""
-        self._figures = figures if self._figures is None else self._figures + figures
+    def add(self, metrics: Tensor, notes: float) -> None:
+        """Add a step: its metrics (a tensor on the device) and the notes of the global batch."""
+        self._metrics = self._metrics + metrics
         self._notes += notes
         self._steps += 1
 
-    def read(self) -> tuple[list[float], dict[str, float]]:
-        """Mean figures and speed since the last reading; waits for the device."""
-        assert self._figures is not None  # nobody reads before the first step
-        figures = (self._figures / self._steps).tolist()
+    def read(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean metrics and speed since the last reading; waits for the device."""
+        assert isinstance(self._metrics, Tensor)  # there was a step
+        metrics = name_metrics(self._metrics / self._steps)
         seconds = time.perf_counter() - self._begun
         speed = {
             "notes_per_second": round(self._notes / seconds, 1),
@@ -47,41 +47,37 @@ class Speedometer:
             flops = self._notes / seconds * self.flops_per_note
             speed["share_of_peak"] = round(flops / self.peak, 4)
         self.restart()
-        return figures, speed
+        return metrics, speed
 
 
 def measure_peak(device: torch.device, precision: str) -> float | None:
-    """FLOP/s of large matrix products on a GPU, measured (a few ms); None on a CPU, and where the
-    GPU has no room for them."""
+    """FLOP/s of large matrix products on a GPU, measured (a few ms); None on a CPU."""
     if device.type != "cuda":
         return None
     size, repeats = 8192, 10
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    try:
-        a, b = torch.randn(2, size, size, device=device, dtype=dtype).unbind()
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype).unbind()
+    torch.mm(a, b)
+    begin.record()
+    for _ in range(repeats):
         torch.mm(a, b)
-        begin.record()
-        for _ in range(repeats):
-            torch.mm(a, b)
-        end.record()
-    except torch.OutOfMemoryError:
-        return None
+    end.record()
     end.synchronize()
     del a, b
     torch.cuda.empty_cache()
     return repeats * 2 * size**3 / (begin.elapsed_time(end) / 1000)
 
 
-def name_figures(figures: list[float]) -> dict[str, float]:
-    """Give the entries of `Trainer.figures` their names."""
-    terms = ["pianoroll_loss"] if len(figures) > 1 + 2 * len(_FIELDS) else []
+def name_metrics(metrics: Tensor) -> dict[str, float]:
+    """Give the entries of `Trainer`'s metrics their names; waits for the device."""
+    terms = ["pianoroll_loss"] if len(metrics) > 1 + 2 * len(_FIELDS) else []
     names = ["loss", *(f"{f}_loss" for f in _FIELDS), *terms, *(f"{f}_acc" for f in _FIELDS)]
-    return dict(zip(names, figures, strict=True))
+    return dict(zip(names, metrics.tolist(), strict=True))
 
 
 def steps_line(record: dict) -> str:
-    """An interval in one line: losses, accuracies, speed."""
+    """An interval of steps in one line: losses, accuracies, speed."""
     losses = [f"{field} {record[f'{field}_loss']:.3f}" for field in _FIELDS]
     if "pianoroll_loss" in record:
         losses.append(f"pianoroll {record['pianoroll_loss']:.2f}")
@@ -94,16 +90,18 @@ def steps_line(record: dict) -> str:
 
 
 def epoch_record(train: Tensor, valid: Tensor) -> dict:
-    """What is kept of an epoch, from the mean figures of its batches.
-
-    The score chooses the best epoch: the rounded validation accuracies, weighted by the sizes of
-    their vocabularies, as in the original.
-    """
-    trained, validated = name_figures(train.tolist()), name_figures(valid.tolist())
+    """The record of an epoch, from the mean metrics of its batches (docs/METHOD.md, "Training")."""
     record: dict = {}
-    for name, figures in (("train", trained), ("valid", validated)):
-        record[f"{name}_loss"] = round(figures["loss"], DECIMALS)
-        record[f"{name}_acc"] = [round(figures[f"{f}_acc"], DECIMALS) for f in _FIELDS]
-    weighed = zip(record["valid_acc"], VOCABULARY_SIZES, strict=True)
-    score = sum(accuracy * size for accuracy, size in weighed) / sum(VOCABULARY_SIZES)
-    return {**record, "score": score, "train": trained, "valid": validated}
+    named = {"train": name_metrics(train), "valid": name_metrics(valid)}
+    for part, metrics in named.items():
+        record[f"{part}_loss"] = round(metrics["loss"], DECIMALS)
+        record[f"{part}_acc"] = [round(metrics[f"{f}_acc"], DECIMALS) for f in _FIELDS]
+    weighted = zip(record["valid_acc"], VOCABULARY_SIZES, strict=True)
+    score = sum(accuracy * size for accuracy, size in weighted) / sum(VOCABULARY_SIZES)
+    return {**record, "score": score, **named}
+
+
+def log_line(record: dict) -> str:
+    """The record of an epoch in the original's format."""
+    names = ("train_loss", "train_acc", "valid_loss", "valid_acc")
+    return f"Epoch {record['epoch']}: " + ", ".join(f"{name}={record[name]}" for name in names)
