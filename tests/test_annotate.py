@@ -129,25 +129,16 @@ def test_tasks_markers_and_key_change_choose_the_labels(run, song, out, models):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
+    ("texts", "name"),
     [
-        ("chord roots", "chordroot"),
-        ("chord_roots", "chordroot"),
-        ("chords", "chordroot"),
-        ("roots", "chordroot"),
-        ("keys", "localkey"),
-        ("Local keys", "localkey"),
-        ("beats", "beat"),
-        ("downbeat", "downbeat"),
-        ("emotion", "emotion"),
-        ("violin_all", "violin_all"),
-        ("violin fingering", "violin_all"),
-        ("", None),
-        ("s", None),
+        (("chord roots", "chord_roots", "chords", "roots"), "chordroot"),
+        (("keys", "Local keys"), "localkey"),
+        (("violin_all", "violin fingering"), "violin_all"),
+        (("", "s"), None),
     ],
 )
-def test_task_named_accepts_names_and_titles(text, name):
-    assert task_named(text) == name
+def test_task_named_accepts_names_and_titles(texts, name):
+    assert {task_named(text) for text in texts} == {name}
 
 
 def test_velocity_is_predicted_for_files_without_velocities_or_on_request(run, song, out, tmp_path):
@@ -266,16 +257,13 @@ def test_bad_models_are_rejected_and_leave_nothing(run, models, song, out, tmp_p
     assert not out.exists() or not list(out.iterdir())
 
 
-@pytest.mark.parametrize("lines", [0, 1])
-def test_files_are_written_if_nobody_reads_the_summary(lines, models, song, out):
+def test_files_are_written_if_nobody_reads_the_summary(models, song, out):
     words = [song, "--model", models / "seed_2021/melody", "--out", out]
     program = [sys.executable, "-m", "m2bert.annotate", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(program, cwd=REPOSITORY, text=True, **pipes) as process:
-        read = [process.stdout.readline() for _ in range(lines)]
         process.stdout.close()
         assert (process.stderr.read(), process.wait(300)) == ("", 0)
-    assert all("song.mid: 8 notes, 1 track" in line for line in read)
     assert {path.name for path in out.iterdir()} == {RECORD, *OUTPUTS}
 
 
@@ -301,12 +289,6 @@ def test_unwritable_outputs_are_named_before_the_song_is_labelled(run, song, out
         with pytest.raises((UserError, OSError), match=error):
             run(song, out=folder)
     assert [path.name for path in out.iterdir()] == ["song.html"]
-
-
-def test_a_stride_longer_than_the_windows_is_rejected(run, song, capsys):
-    with pytest.raises(SystemExit):
-        run(song, "--stride", "1025")
-    assert "--stride: stride 1025 is not in 1..1024" in capsys.readouterr().err
 
 
 def test_outputs_are_replaced_together_or_not_at_all(run, models, song, out, monkeypatch):

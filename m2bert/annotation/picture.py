@@ -26,7 +26,7 @@ from m2bert.tasks import TASKS
 PLAIN_COLOUR, NOT_READ_COLOUR = "#5b6b80", "#d2d2d2"
 
 MOST_CLASSES = 12
-"""The most classes in a legend, and in the bars of a piece task."""
+"""The most classes in a legend."""
 
 LEAST_PITCHES = 24
 """The fewest semitones in a roll."""
@@ -36,8 +36,7 @@ BAR_WIDTH = 0.26
 ROLL_WIDTHS = (10, 28)  # least and greatest: an hour of music is drawn denser, not wider
 ROLL_HEIGHTS, STRIP_HEIGHT, GAP = (1.75, 3.5), 0.2, 0.25
 ALL_ROLLS_HEIGHT = 7  # divided among few tasks, within the heights above
-LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.5, 0.6
-PIECE_WIDTH, PIECE_STEP, PIECE_LINE, PIECE_MARGIN = 1.4, 3.3, 0.17, 0.6
+LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.7, 0.6
 
 DOTS, POINTS = 120, 72
 """Dots and points per inch."""
@@ -50,7 +49,7 @@ def draw_annotation(annotation: Annotation, path: Path) -> None:
     """Draw an annotation to a PNG.
 
     Each note task has a piano roll over bars of four beats; above it are chords and keys by name,
-    or ticks at beats. Without note tasks there is one plain roll. Piece tasks are bars on top.
+    or ticks at beats. Without note tasks there is one plain roll. Labels of the piece are on top.
     """
     with warnings.catch_warnings():
         # characters that the font lacks are drawn as boxes
@@ -60,24 +59,20 @@ def draw_annotation(annotation: Annotation, path: Path) -> None:
 
 def figure_of(annotation: Annotation) -> Figure:
     """The figure that `draw_annotation` saves."""
-    song, pieces = annotation.song, annotation.piece_labels
+    song = annotation.song
     bar = BEATS_PER_BAR * song.notes.ticks_per_beat
     first = int(song.notes.start.min() // bar)  # the bars of the music, counted from 0
     last = max(int(-(-song.notes.end.max() // bar)), first + 1)
     roll_width = float(np.clip(BAR_WIDTH * (last - first), *ROLL_WIDTHS))
     rolls = list(annotation.note_labels) or [""]
-    lines = min(max((len(labels.classes) for labels in pieces.values()), default=0), MOST_CLASSES)
-    top = TOP + (PIECE_MARGIN + PIECE_LINE * lines if lines else 0)
     roll_height = float(np.clip(ALL_ROLLS_HEIGHT / len(rolls), *ROLL_HEIGHTS))
     step = STRIP_HEIGHT + roll_height + GAP
-    figure = Figure(figsize=(LEFT + roll_width + RIGHT, top + step * len(rolls) + BOTTOM))
-    _write_heading(figure, song)
-    for place, task in enumerate(pieces):
-        _draw_piece(figure, annotation, task, LEFT + 0.4 + PIECE_STEP * place)
-    for task in rolls:
+    figure = Figure(figsize=(LEFT + roll_width + RIGHT, TOP + step * len(rolls) + BOTTOM))
+    _write_heading(figure, annotation)
+    for place, task in enumerate(rolls):
+        top = TOP + place * step
         strip = _axes(figure, LEFT, top, roll_width, STRIP_HEIGHT)
         roll = _axes(figure, LEFT, top + STRIP_HEIGHT, roll_width, roll_height)
-        top += step
         strip.set(xlim=(first, last), ylim=(0, 1), xticks=[], yticks=[])
         strip.spines[:].set_visible(False)
         roll.set_xlim(first, last)
@@ -111,29 +106,17 @@ def _points(axes: Any) -> np.ndarray:
     return (one - origin) * POINTS / axes.figure.dpi
 
 
-def _write_heading(figure: Figure, song: Song) -> None:
-    facts = f"{counted(len(song), 'note')}, {clock(song)} minutes"
-    across, down = figure.get_size_inches()
-    y = 1 - 0.3 / down
+def _write_heading(figure: Figure, annotation: Annotation) -> None:
+    """The name of the file, and below it facts and the labels of the piece."""
+    song, (across, down) = annotation.song, figure.get_size_inches()
+    facts = [counted(len(song), "note"), f"{clock(song)} minutes"]
+    for task, labels in annotation.piece_labels.items():
+        percent = _percent(labels.probabilities.max())
+        facts.append(f"{TASKS[task].title} {readable_name(labels.name)} ({percent})")
     # a file may be called "$5.mid"
-    figure.text(LEFT / across, y, song.name, fontsize=13, weight="bold", parse_math=False)
-    figure.text(1 - 0.2 / across, y, facts, fontsize=9, color="0.35", ha="right")
-
-
-def _draw_piece(figure: Figure, annotation: Annotation, task: str, left: float) -> None:
-    """Draw the probabilities of a piece task as bars, the greatest first."""
-    labels = annotation.piece_labels[task]
-    order = np.argsort(-labels.probabilities, kind="stable")[:MOST_CLASSES]
-    names, probabilities = [labels.classes[k] for k in order], labels.probabilities[order]
-    rows = np.arange(len(order))
-    axes = _axes(figure, left, TOP + 0.2, PIECE_WIDTH, PIECE_LINE * len(order))
-    bars = axes.barh(rows, probabilities, 0.75, color=class_colours(TASKS[task], names))
-    axes.bar_label(bars, list(map(_percent, probabilities)), padding=3, fontsize=SMALL)
-    axes.set_yticks(rows, list(map(readable_name, names)), fontsize=SMALL, parse_math=False)
-    axes.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.5), xticks=[])
-    axes.set_title(TASKS[task].title, fontsize=9, weight="bold", loc="left", pad=3)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.tick_params(length=0)
+    place = {"x": LEFT / across, "parse_math": False}
+    figure.text(y=1 - 0.3 / down, s=song.name, fontsize=13, weight="bold", **place)
+    figure.text(y=1 - 0.5 / down, s=", ".join(facts), fontsize=9, color="0.35", **place)
 
 
 def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) -> None:

@@ -1,11 +1,9 @@
-"""The page of an annotation: what it does in a real browser."""
+"""The page of an annotation in a real browser."""
 
 import re
 import shutil
 from collections import Counter
-from dataclasses import replace
 from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +34,7 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome i
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=PROGRAM)
-
-
-@pytest.fixture(scope="module")
-def show(browser, tmp_path_factory):
+def show(tmp_path_factory):
     """Opens the page of an annotation, which must request nothing and log nothing."""
     path, requests, log = tmp_path_factory.mktemp("page") / "song.html", [], []
 
@@ -55,7 +47,9 @@ def show(browser, tmp_path_factory):
         page.goto(path.as_uri())
         return page
 
-    yield show
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM)
+        yield show
     assert set(requests) == {path.as_uri()}
     assert log == []
 
@@ -90,7 +84,7 @@ def in_window(page, x: str, y: str) -> tuple[float, float]:
 
 
 def place_of(page, note: int) -> tuple[float, float]:
-    """A place in what is drawn of a note: near its end, where no label stands."""
+    """A place in the drawing of a note: near its end, where no label is."""
     return in_window(
         page, f"xOf(song.end[{note}]) - 3", f"yOf(song.pitch[{note}]) + rowHeight() / 2 - 0.5"
     )
@@ -114,7 +108,7 @@ def expected_colour(annotation: Annotation, task: str, note: int) -> np.ndarray:
 
 
 def lonely_notes(annotation: Annotation, count: int) -> list[int]:
-    """Notes of the first 60 beats, of some length, with no other on their pitch meanwhile."""
+    """Long notes in the first 60 beats without another one of their pitch meanwhile."""
     notes = annotation.song.notes
     read = annotation.note_labels["melody"].was_read
     found = []
@@ -166,15 +160,6 @@ def test_hovering_describes_the_note_under_the_mouse(page, annotation):
     assert tooltip(page) == {}
 
 
-def test_a_note_has_the_colour_of_its_label_in_every_task(page, annotation):
-    (note,) = lonely_notes(annotation, 1)
-    for number, task in enumerate(NOTE_TASKS, 1):
-        page.keyboard.press(str(number))
-        assert page.get_attribute("#tasks [aria-pressed=true]", "data-task") == task
-        expected = expected_colour(annotation, task, note)
-        np.testing.assert_allclose(colour_at(page, *place_of(page, note)), expected, atol=3)
-
-
 def test_the_legend_counts_the_notes_and_singles_out_a_class(page, annotation):
     labels = annotation.note_labels["texture"]
     page.click("[data-task=texture]")
@@ -182,18 +167,14 @@ def test_the_legend_counts_the_notes_and_singles_out_a_class(page, annotation):
     counts = Counter(labels.label.tolist())
     legend = page.locator("#legend > *").all_text_contents()
     assert sorted(legend) == sorted(f"{names[k]}{count:,}" for k, count in counts.items())
-    places = [
-        next(place_of(page, n) for n in lonely_notes(annotation, 12) if labels.label[n] % 2 == odd)
+    note, other = (
+        next(n for n in lonely_notes(annotation, 12) if labels.label[n] % 2 == odd)
         for odd in (0, 1)
-    ]
-    page.mouse.move(*places[0])
-    chosen = page.evaluate("task.label[hovered]")
-    page.mouse.move(5, 5)
-    before = [colour_at(page, *place) for place in places]
-    page.click(f"#legend [data-label='{chosen}']")
-    after = [colour_at(page, *place) for place in places]
-    assert (before[0] == after[0]).all()
-    assert after[1].min() > 220 > before[1].min()
+    )
+    page.click(f"#legend [data-label='{page.evaluate(f'task.label[{note}]')}']")
+    expected = expected_colour(annotation, "texture", note)
+    np.testing.assert_allclose(colour_at(page, *place_of(page, note)), expected, atol=3)
+    assert colour_at(page, *place_of(page, other)).min() > 220
 
 
 def test_the_mouse_zooms_and_scrolls(page):
@@ -268,39 +249,18 @@ def test_bars_of_a_score_have_their_measure_numbers(show, tmp_path):
     assert [text for text in written if "." not in text] == ["0", "1", "2"]
 
 
-def test_times_are_not_written_over_each_other(show):
-    song = made_up_song(300)
-    slow = (int(0.9 * song.notes.end.max()), 8.0)
-    song = replace(song, tempos=(song.tempos[0], slow))
-    page = show(made_up_annotation(song, ["melody"]))
-    page.keyboard.press("0")
-    labels = page.evaluate(
-        """() => {
-          const labels = [], measureText = (text) => roll.getContext("2d").measureText(text);
-          const fillText = (text, x) => labels.push([x, x + measureText(text).width]);
-          drawSeconds({measureText, fillText, fillRect() {}}, 0, allTicks);
-          return labels;
-        }"""
-    )
-    assert len(labels) > 5
-    assert all(end < begin for (_, end), (begin, _) in pairwise(labels))
-
-
-def test_the_roll_fills_another_window_and_a_finer_screen(show, annotation):
-    page, (note,), task = (
-        show(annotation, device_scale_factor=2),
-        lonely_notes(annotation, 1),
-        NOTE_TASKS[4],
-    )
+def test_notes_have_the_colours_of_their_labels_in_another_window_and_a_finer_screen(
+    show, annotation
+):
+    page, (note,) = show(annotation, device_scale_factor=2), lonely_notes(annotation, 1)
     page.set_viewport_size({"width": 900, "height": 1200})
-    page.keyboard.press("5")
-    x, y = place_of(page, note)
-    expected = expected_colour(annotation, task, note)
-    np.testing.assert_allclose(colour_at(page, x, y), expected, atol=3)
     assert page.evaluate("roll.clientWidth") < 900
     assert page.evaluate("roll.width") == 2 * page.evaluate("roll.clientWidth")
-    page.mouse.move(x, y)
-    assert tooltip(page)[task]
+    for number, task in enumerate(NOTE_TASKS, 1):
+        page.keyboard.press(str(number))
+        assert page.get_attribute("#tasks [aria-pressed=true]", "data-task") == task
+        expected = expected_colour(annotation, task, note)
+        np.testing.assert_allclose(colour_at(page, *place_of(page, note)), expected, atol=3)
 
 
 @pytest.mark.parametrize("tasks", [["melody", "composer"], []])

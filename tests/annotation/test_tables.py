@@ -126,28 +126,22 @@ def test_columns_of_tasks_replace_no_others(tmp_path):
     [
         ('a "b", c;d', "ascii", None),
         ("Flöte", "latin-1", None),
-        ("Flöte", "utf-8", None),
-        ("B♭ Clarinet", "utf-8", None),
         ("B♭ Clarinet", "utf-8-sig", None),
-        ("B♭ Clarinet", "utf-16", None),
-        ("Canção ñ", "utf-16-be", "Canção ñ"),  # with the mark, below
-        ("Canção ñ\0", "utf-16-le", "Canção ñ"),
+        ("Canção ñ", "utf-16", None),
         ("zwei\nZeilen\x7f\x85\u2028!", "utf-8", "zwei Zeilen   !"),
-        ("ピアノ", "shift-jis", " s A m"),  # read as Latin-1
         ("=1+1", "ascii", None),  # to spreadsheets a formula
     ],
 )
 def test_track_names_of_any_encoding_are_text(name, charset, expected, tmp_path):
     """As text without control characters."""
-    mark = "\ufeff" * charset.startswith("utf-16-")
-    data = (mark + name).encode(charset).decode("latin-1")
+    data = name.encode(charset).decode("latin-1")
     file = mido.MidiFile(write_midi(tmp_path / "in.mid"))
     file.tracks[0].insert(0, mido.MetaMessage("track_name", name=data))
     file.save(tmp_path / "named.mid")
     annotation = annotate(read_song(tmp_path / "named.mid"))
     write_annotation_csv(annotation, tmp_path / "out.csv")
     write_annotation_json(annotation, tmp_path / "out.json")
-    expected = (expected or name).strip()
+    expected = expected or name
     as_text = f"'{expected}" if expected.startswith("=") else expected
     assert {row["track_name"] for row in read_csv(tmp_path / "out.csv")} == {as_text}
     data = (tmp_path / "out.csv").read_bytes()
