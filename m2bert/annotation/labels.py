@@ -29,8 +29,8 @@ set, those of keys below it have .30 and .46 of the notes right, the others .55 
 least four are (.30 to .54 right), of roots, melody, beats and downbeats none. It finds no bad piece
 of beats: they have at least .67, with .56 to .87 of the notes right."""
 
-MOMENT_TASKS = ("downbeat", "beat")
-"""Tasks whose last class marks events (`moments`)."""
+BEAT_TASKS = ("downbeat", "beat")
+"""Tasks whose last class marks beats (`beat_ticks`)."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def spans(annotation: Annotation, task: str) -> list[Span]:
     return [span for span in found if labels.classes[span.label] != PADDING]
 
 
-def moments(annotation: Annotation, task: str) -> list[int]:
+def beat_ticks(annotation: Annotation, task: str) -> list[int]:
     """The ticks of the onsets of the task's last class ("beat"), ascending."""
     labels = annotation.note_labels[task]
     is_last = labels.label == len(labels.classes) - 1

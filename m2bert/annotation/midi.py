@@ -10,7 +10,7 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.annotation.labels import MOMENT_TASKS, Annotation, moments, spans
+from m2bert.annotation.labels import BEAT_TASKS, Annotation, beat_ticks, spans
 from m2bert.annotation.names import readable_name, table_name
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.drums import DRUM_CHANNEL
@@ -62,9 +62,9 @@ def markers(annotation: Annotation, beats: bool = False) -> list[tuple[int, str]
         if task in labels
         for span in spans(annotation, task)
     ]
-    for task in MOMENT_TASKS if beats else ():
+    for task in BEAT_TASKS if beats else ():
         if task in labels:
-            found += [(tick, labels[task].classes[-1]) for tick in moments(annotation, task)]
+            found += [(tick, labels[task].classes[-1]) for tick in beat_ticks(annotation, task)]
     return found
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
@@ -114,7 +114,7 @@ def _models_below(folder: Path) -> list[tuple[Path, str]]:
 def best_model(folders: list[Path]) -> Path:
     """The model with the highest validation score, the first of equal ones. Raises `UserError` if
     one was saved without its score."""
-    scores = {}
+    scores: dict[Path, Any] = {}
     for folder in folders:
         scores[folder] = read_record(folder).get("valid_score")
         if not isinstance(scores[folder], int | float):

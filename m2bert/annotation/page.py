@@ -11,10 +11,10 @@ import numpy as np
 
 from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import (
-    MOMENT_TASKS,
+    BEAT_TASKS,
     SPAN_TASKS,
     Annotation,
-    moments,
+    beat_ticks,
     note_names,
     shown_labels,
     spans,
@@ -116,7 +116,7 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
         "label": place_of[label].tolist(),
         "probability": _thousandths(probability),
         "spans": [[start, end, int(place_of[of_span])] for start, end, of_span in found],
-        "moments": moments(annotation, name) if name in MOMENT_TASKS else [],
+        "moments": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
     }
 
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import (
-    MOMENT_TASKS,
+    BEAT_TASKS,
     SPAN_TASKS,
     Annotation,
-    moments,
+    beat_ticks,
     shown_labels,
     spans,
 )
@@ -191,8 +191,8 @@ def _draw_grid(axes: Any, song: Song, title: str) -> None:
 def _draw_strip(axes: Any, annotation: Annotation, task: str, colours: list[str]) -> None:
     """Draw the ticks, or the spans with the names that fit, of a task that has them."""
     song, bar = annotation.song, _points(axes)[0]
-    if task in MOMENT_TASKS:
-        onsets = _in_bars(song, moments(annotation, task))
+    if task in BEAT_TASKS:
+        onsets = _in_bars(song, beat_ticks(annotation, task))
         width = np.clip(bar / BEATS_PER_BAR / 3, 0.3, 1.5)
         axes.vlines(onsets, 0.1, 0.8, colors=colours[-1], linewidths=width)
     elif task in SPAN_TASKS:

@@ -101,7 +101,7 @@ def voices(song: "Song", by_track: bool) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def window_stride(stride: int | None, length: int) -> int:
     """The stride to use: half a window if `stride` is None, and never more than a window, so that
-    no note is left out.
+    no note is omitted.
 
     Raises `ValueError` as `windows.check_stride` does.
     """

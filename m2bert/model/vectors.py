@@ -131,10 +131,9 @@ def _windows_of(
         count = len(notes)
         starts = window_starts(count, WINDOW, stride)
         place = np.minimum(starts[:, None] + np.arange(WINDOW), count - 1)
-        share = window_shares(starts, WINDOW, count) / np.bincount(unit)[unit][place]
-        lengths = np.minimum(count - starts, WINDOW)
-        weight = share.astype(np.float32)
-        parts.append((lengths, cut_windows(notes, starts, WINDOW), begin + unit[place], weight))
+        weight = window_shares(starts, WINDOW, count) / np.bincount(unit)[unit][place]
+        lengths, cut = np.minimum(count - starts, WINDOW), cut_windows(notes, starts, WINDOW)
+        parts.append((lengths, cut, begin + unit[place], weight.astype(np.float32)))
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
