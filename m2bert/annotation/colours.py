@@ -9,10 +9,10 @@ import numpy as np
 from m2bert.tasks import PADDING, Task, place_in_fifths
 
 NO_CLASS = "#a8adb5"
-"""Colour of what has no label, and of classes that say that there is nothing."""
+"""The colour of notes without a label, and of classes that mean "none"."""
 
-# Roles that several tasks know have one colour in all of them. Yes and no are told apart by a
-# strong and a pale colour, ordered classes lie on a scale from cold to warm.
+# Classes of the same name have one colour in all tasks. "Yes" is strong and "no" pale; ordered
+# classes are on a scale from cold to warm.
 NAMED = {
     PADDING: NO_CLASS,
     "no beat": "#b4bccb",
@@ -52,13 +52,13 @@ CATEGORIES = (
     "#5b5fc7", "#7a9a01", "#b3392f", "#5f7486",
 )
 # fmt: on
-"""Colours of all other classes, given out in this order and then again from the first."""
+"""Colours of all other classes, in this order, repeated as needed."""
 
 
 def class_colours(task: Task, classes: Sequence[str]) -> list[str]:
     """Colours of classes of `task`, `#rrggbb`, in the order of their names `classes`.
 
-    A class has the same colour whichever others are there, if it is one of the task's own.
+    A class of the task has the same colour whichever others are in `classes`.
     """
     places = {name: place for place, name in enumerate(dict.fromkeys((*task.classes, *classes)))}
     return [_class_colour(name, places[name]) for name in classes]
@@ -78,10 +78,10 @@ def _class_colour(name: str, place: int) -> str:
 
 
 def pitch_colour(fifths: int, is_minor: bool) -> str:
-    """Colour of a chord root or key: once round the circle of fifths is once round the hues.
+    """Colour of a chord root or key: the circle of fifths is mapped to the circle of hues.
 
-    fifths: the place of its name on the line of fifths (`tasks.place_in_fifths`). A minor key has
-    the hue of the major key of its signature, darker. Enharmonic names differ in lightness.
+    fifths: its place on the line of fifths (`tasks.place_in_fifths`). A minor key has the hue of
+    the major key of its signature, darker. Enharmonically equivalent names differ in lightness.
     """
     fifths -= 3 * is_minor
     turn = (fifths + 5) // 12  # 0 from D- to F#
@@ -90,10 +90,8 @@ def pitch_colour(fifths: int, is_minor: bool) -> str:
 
 
 def oklch_hex(lightness: float, chroma: float, hue: float) -> str:
-    """A colour of the perceptually even space OKLCH (hue in degrees) as `#rrggbb`, clipped.
-
-    The formulas are those of https://bottosson.github.io/posts/oklab.
-    """
+    """A colour of the perceptually uniform space OKLCH (hue in degrees) as `#rrggbb`, clipped
+    (https://bottosson.github.io/posts/oklab)."""
     a, b = (chroma * turn(math.radians(hue)) for turn in (math.cos, math.sin))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3

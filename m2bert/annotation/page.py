@@ -11,10 +11,10 @@ import numpy as np
 
 from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import (
-    MOMENT_TASKS,
+    BEAT_TASKS,
     SPAN_TASKS,
     Annotation,
-    moments,
+    beat_ticks,
     note_names,
     shown_labels,
     spans,
@@ -32,10 +32,10 @@ NOTE_FIELDS = ("start", "end", "pitch", "velocity", "track")
 
 
 def write_page(annotation: Annotation, path: Path) -> None:
-    """Write a page that needs nothing but itself: notes and labels are embedded as JSON."""
+    """Write a self-contained page: notes and labels are embedded as JSON."""
     parts = {
         "title": html.escape(annotation.song.name),
-        # a string of JSON may hold a "</script>", but no string needs a "<" as such
+        # a string of JSON may contain "</script>", but no string needs a "<" as such
         "song": json.dumps(page_data(annotation), separators=(",", ":")).replace("<", "\\u003c"),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
@@ -62,8 +62,8 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
         },
         "tasks": [_note_task(annotation, name) for name in annotation.note_labels],
         "pieces": [
-            _named(name, labels.classes, range(len(labels.classes)))
-            | {
+            {
+                **_named(name, labels.classes, range(len(labels.classes))),
                 "probability": _thousandths(labels.probabilities),
                 "limits": next((m.limits for m in annotation.models[name] if m.limits), ""),
             }
@@ -79,21 +79,20 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
 
 
 def _facts_line(facts: ModelFacts) -> str:
-    """A model in words: its name, score, licence and limits, as far as they were recorded."""
-    scores = {"test": facts.test_score, "validation": facts.valid_score}
-    part = next((part for part, score in scores.items() if score is not None), None)
-    told = [facts.name]
-    if part:
-        told.append(f"{facts.metric or 'score'} {scores[part]:.3f} ({part} set)")
+    """The recorded facts about a model in words."""
+    words = [facts.name]
+    for part, score in (("test", facts.test_score), ("validation", facts.valid_score)):
+        if score is not None:
+            words.append(f"{facts.metric or 'score'} {score:.3f} ({part} set)")
+            break
     if facts.licence:
-        told.append(f"licence of the weights {facts.licence}")
-    return ", ".join(told) + (f". {facts.limits}" if facts.limits else "")
+        words.append(f"licence of the weights {facts.licence}")
+    return ", ".join(words) + (f". {facts.limits}" if facts.limits else "")
 
 
 def _bars(song: Song) -> dict[str, Any]:
-    """The bars, as `Song.bars` has them, and where the last one ends."""
-    begins = song.bars.start
-    usual = BEATS_PER_BAR * song.notes.ticks_per_beat
+    """The bars of a song, and the end of the last one."""
+    begins, usual = song.bars.start, BEATS_PER_BAR * song.notes.ticks_per_beat
     end = begins[-1] + usual if song.measures is None else max(song.notes.end.max(), begins[-1] + 1)
     return {
         "tick": [*begins.tolist(), int(end)],
@@ -103,32 +102,30 @@ def _bars(song: Song) -> dict[str, Any]:
 
 
 def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
-    """A task with the classes that occur. Labels are places among these, -1 where there is none;
+    """A task with the classes that occur. Labels are indices of these, -1 where there is none;
     probabilities are in thousandths."""
-    song, labels = annotation.song, annotation.note_labels[name]
+    labels = annotation.note_labels[name]
     label, probability = shown_labels(annotation, name)
-    stretches = spans(annotation, name) if name in SPAN_TASKS else []
-    present = np.unique([*label[labels.was_read], *(span.label for span in stretches)]).astype(int)
-    classes = [labels.classes[place] for place in present]
+    found = spans(annotation, name) if name in SPAN_TASKS else []
+    present = np.unique([*label[labels.was_read], *(span.label for span in found)]).astype(int)
     place_of = np.full(len(labels.classes) + 1, -1)  # the last entry is read by NOT_READ, -1
     place_of[present] = np.arange(len(present))
     return {
         **_named(name, labels.classes, present),
-        "short": [short_name(name) for name in classes],
+        "short": [short_name(labels.classes[place]) for place in present],
         "label": place_of[label].tolist(),
         "probability": _thousandths(probability),
-        "spans": [[span.start, span.end, int(place_of[span.label])] for span in stretches],
-        "moments": moments(song, labels).tolist() if name in MOMENT_TASKS else [],
+        "spans": [[start, end, int(place_of[of_span])] for start, end, of_span in found],
+        "moments": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
     }
 
 
 def _named(name: str, classes: tuple[str, ...], present: Iterable[int]) -> dict[str, Any]:
     """Names of a task, and names and colours of its classes that are `present`."""
-    task = TASKS[name]
-    colours = class_colours(task, classes)
+    colours = class_colours(TASKS[name], classes)
     return {
         "name": name,
-        "title": task.title,
+        "title": TASKS[name].title,
         "classes": [readable_name(classes[place]) for place in present],
         "colours": [colours[place] for place in present],
     }

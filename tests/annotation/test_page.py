@@ -1,4 +1,4 @@
-"""The page of an annotation: what it holds."""
+"""The data of the page of an annotation."""
 
 import json
 from html.parser import HTMLParser
@@ -50,7 +50,7 @@ def written(annotation: Annotation, folder: Path) -> Reader:
 
 
 @pytest.mark.parametrize(("notes", "unread"), [(1, 0.0), (1, 1.0), (300, 0.2)])
-def test_the_page_holds_every_note_and_its_labels(tmp_path, notes, unread):
+def test_page_data_contains_every_note_and_its_labels(tmp_path, notes, unread):
     annotation = made_up_annotation(made_up_song(notes), unread=unread)
     song, read = written(annotation, tmp_path).song, annotation.song.notes
     for field in ("start", "end", "pitch", "velocity", "track"):
@@ -61,14 +61,12 @@ def test_the_page_holds_every_note_and_its_labels(tmp_path, notes, unread):
         colours = class_colours(TASKS[task["name"]], labels.classes)
         assert -1 not in range(len(task["classes"]))
         shown, probability = shown_labels(annotation, task["name"])
-        for note, label in enumerate(shown):
-            kept = task["label"][note]
-            if label == NOT_READ:
-                assert kept == -1
-                continue
-            assert task["classes"][kept] == readable_name(labels.classes[label])
-            assert task["colours"][kept] == colours[label]
-            assert task["probability"][note] == round(1000 * float(probability[note]))
+        for note, (place, label) in enumerate(zip(task["label"], shown, strict=True)):
+            assert (place == -1) == (label == NOT_READ)
+            if label != NOT_READ:
+                assert task["classes"][place] == readable_name(labels.classes[label])
+                assert task["colours"][place] == colours[label]
+                assert task["probability"][note] == round(1000 * float(probability[note]))
     for piece in song["pieces"]:
         labels = annotation.piece_labels[piece["name"]]
         assert piece["classes"] == [readable_name(name) for name in labels.classes]
@@ -76,11 +74,13 @@ def test_the_page_holds_every_note_and_its_labels(tmp_path, notes, unread):
     for name, marked in annotation.marks.items():
         assert song["marks"][name] == [note for note in range(notes) if marked[note]]
     assert song["warnings"] == annotation.warnings
+    tables = [record["pitch_name"] for record in note_records(annotation)]
+    assert [name.replace("♯", "#").replace("♭", "b") for name in song["pitch_name"]] == tables
     seconds = np.interp(read.end, song["clock"]["tick"], song["clock"]["second"])
     np.testing.assert_allclose(seconds, annotation.song.seconds(read.end), atol=1e-5)
 
 
-def test_stretches_and_moments_are_those_of_the_annotation(tmp_path):
+def test_page_data_contains_spans_and_moments(tmp_path):
     annotation = made_up_annotation(made_up_song(200))
     tasks = {task["name"]: task for task in written(annotation, tmp_path).song["tasks"]}
     for name, task in tasks.items():
@@ -102,8 +102,8 @@ def test_stretches_and_moments_are_those_of_the_annotation(tmp_path):
 @hypothesis_settings(max_examples=15)
 @given(st.text(), st.text())
 @example(HOSTILE, HOSTILE)
-@example("caf\udce9.mid", "x")  # a byte that is no UTF-8
-def test_no_name_breaks_out_of_the_page(tmp_path_factory, file, track):
+@example("caf\udce9.mid", "x")  # a byte that is not UTF-8
+def test_names_cannot_inject_html(tmp_path_factory, file, track):
     folder = tmp_path_factory.mktemp("page")
     plain = written(made_up_annotation(made_up_song(2), ["melody"]), folder)
     path = Path("x" + file.replace("/", "").replace("\0", ""))
@@ -116,7 +116,7 @@ def test_no_name_breaks_out_of_the_page(tmp_path_factory, file, track):
     assert hostile.song["tracks"] == [{"name": song.tracks[0].name, "is_drum": False}]
 
 
-def test_names_are_written_as_musicians_do_and_stay_distinct():
+def test_readable_name_is_distinct_for_each_class():
     names = ["B- major", "C# minor", "E--", "F##", "bridge", "G major", "A", PADDING]
     shown = ["B♭ major", "C♯ minor", "E♭♭", "F♯♯", "second voice", "G major", "A", "no label"]
     assert [readable_name(name) for name in names] == shown
@@ -135,12 +135,5 @@ def test_names_are_written_as_musicians_do_and_stay_distinct():
         ("C# major", "B#3 C#4 C##4 D#4 E4 E#4 F#4 F##4 G#4 A4 A#4 B4"),
     ],
 )
-def test_pitches_are_spelled_by_the_key(key, names):
+def test_pitch_name_is_spelled_by_the_key(key, names):
     assert [pitch_name(pitch, key) for pitch in range(60, 72)] == names.split()
-
-
-def test_the_page_spells_pitches_as_the_tables_do(tmp_path):
-    annotation = made_up_annotation(made_up_song(50))
-    page = written(annotation, tmp_path).song["pitch_name"]
-    tables = [record["pitch_name"] for record in note_records(annotation)]
-    assert [name.replace("♯", "#").replace("♭", "b") for name in page] == tables

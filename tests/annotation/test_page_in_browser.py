@@ -1,11 +1,9 @@
-"""The page of an annotation: what it does in a real browser."""
+"""The page of an annotation in a real browser."""
 
 import re
 import shutil
 from collections import Counter
-from dataclasses import replace
 from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,13 @@ from m2bert.annotation.names import readable_name
 from m2bert.annotation.page import write_page
 from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
-from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
+from tests.helpers.annotation_samples import (
+    HOSTILE,
+    NOTE_TASKS,
+    annotate,
+    made_up_annotation,
+    made_up_song,
+)
 from tests.helpers.scores import WALTZ
 
 PROGRAM = next(
@@ -30,34 +34,46 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome i
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=PROGRAM)
+def show(tmp_path_factory):
+    """Opens the page of an annotation, which must request nothing and log nothing."""
+    path, requests, log = tmp_path_factory.mktemp("page") / "song.html", [], []
 
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Opens the page of an annotation, which must ask for nothing and complain of nothing."""
-    requests, complaints = [], []
-
-    def show(annotation: Annotation, scale: int = 1):
-        write_page(annotation, tmp_path / "song.html")
-        page = browser.new_page(viewport={"width": 1400, "height": 900}, device_scale_factor=scale)
+    def show(annotation: Annotation, **options):
+        write_page(annotation, path)
+        page = browser.new_page(**{"viewport": {"width": 1400, "height": 900}, **options})
         page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto((tmp_path / "song.html").as_uri())
+        page.on("console", lambda message: log.append(message.text))
+        page.on("pageerror", lambda error: log.append(str(error)))
+        page.goto(path.as_uri())
         return page
 
-    yield show
-    assert requests == [(tmp_path / "song.html").as_uri()]
-    assert complaints == []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM)
+        yield show
+    assert set(requests) == {path.as_uri()}
+    assert log == []
 
 
 @pytest.fixture(scope="module")
 def annotation() -> Annotation:
     """A song of 5,000 notes with all tasks."""
     return made_up_annotation(made_up_song(5000, names=("right", "left", "sticks")))
+
+
+@pytest.fixture(scope="module")
+def opened(show, annotation):
+    return show(annotation)
+
+
+@pytest.fixture
+def page(opened):
+    """The page of `annotation`, as after loading."""
+    opened.mouse.move(5, 5)
+    opened.evaluate(
+        "(chooseTask(tasks.find(({ name }) => name === 'melody')), "
+        "Object.assign(view, { left: 0, beat: 20 }), clampView())"
+    )
+    return opened
 
 
 def in_window(page, x: str, y: str) -> tuple[float, float]:
@@ -68,7 +84,7 @@ def in_window(page, x: str, y: str) -> tuple[float, float]:
 
 
 def place_of(page, note: int) -> tuple[float, float]:
-    """A place in what is drawn of a note: near its end, where no label stands."""
+    """A place in the drawing of a note: near its end, where no label is."""
     return in_window(
         page, f"xOf(song.end[{note}]) - 3", f"yOf(song.pitch[{note}]) + rowHeight() / 2 - 0.5"
     )
@@ -92,7 +108,7 @@ def expected_colour(annotation: Annotation, task: str, note: int) -> np.ndarray:
 
 
 def lonely_notes(annotation: Annotation, count: int) -> list[int]:
-    """Notes of the first 60 beats, of some length, with no other on their pitch meanwhile."""
+    """Long notes in the first 60 beats without another one of their pitch meanwhile."""
     notes = annotation.song.notes
     read = annotation.note_labels["melody"].was_read
     found = []
@@ -120,8 +136,8 @@ def view(page) -> tuple[float, float]:
     return left / 480, right / 480
 
 
-def test_hovering_tells_of_the_very_note_under_the_mouse(show, annotation):
-    page, notes = show(annotation), annotation.song.notes
+def test_hovering_describes_the_note_under_the_mouse(page, annotation):
+    notes = annotation.song.notes
     page.keyboard.press("-")  # so that all of them are in sight
     for note in lonely_notes(annotation, 4):
         page.mouse.move(*place_of(page, note))
@@ -144,38 +160,24 @@ def test_hovering_tells_of_the_very_note_under_the_mouse(show, annotation):
     assert tooltip(page) == {}
 
 
-def test_a_note_has_the_colour_of_its_label_in_every_task(show, annotation):
-    page, (note,) = show(annotation), lonely_notes(annotation, 1)
-    for number, task in enumerate(NOTE_TASKS, 1):
-        page.keyboard.press(str(number))
-        assert page.get_attribute("#tasks [aria-pressed=true]", "data-task") == task
-        expected = expected_colour(annotation, task, note)
-        np.testing.assert_allclose(colour_at(page, *place_of(page, note)), expected, atol=3)
-
-
-def test_the_legend_counts_the_notes_and_singles_out_a_class(show, annotation):
-    page, labels = show(annotation), annotation.note_labels["texture"]
+def test_the_legend_counts_the_notes_and_singles_out_a_class(page, annotation):
+    labels = annotation.note_labels["texture"]
     page.click("[data-task=texture]")
     names = [*map(readable_name, labels.classes), "not read"]  # the last is that of -1
     counts = Counter(labels.label.tolist())
     legend = page.locator("#legend > *").all_text_contents()
     assert sorted(legend) == sorted(f"{names[k]}{count:,}" for k, count in counts.items())
-    places = [
-        next(place_of(page, n) for n in lonely_notes(annotation, 12) if labels.label[n] % 2 == odd)
+    note, other = (
+        next(n for n in lonely_notes(annotation, 12) if labels.label[n] % 2 == odd)
         for odd in (0, 1)
-    ]
-    page.mouse.move(*places[0])
-    chosen = page.evaluate("task.label[hovered]")
-    page.mouse.move(5, 5)
-    before = [colour_at(page, *place) for place in places]
-    page.click(f"#legend [data-label='{chosen}']")
-    after = [colour_at(page, *place) for place in places]
-    assert (before[0] == after[0]).all()
-    assert after[1].min() > 220 > before[1].min()
+    )
+    page.click(f"#legend [data-label='{page.evaluate(f'task.label[{note}]')}']")
+    expected = expected_colour(annotation, "texture", note)
+    np.testing.assert_allclose(colour_at(page, *place_of(page, note)), expected, atol=3)
+    assert colour_at(page, *place_of(page, other)).min() > 220
 
 
-def test_the_mouse_zooms_and_scrolls(show, annotation):
-    page = show(annotation)
+def test_the_mouse_zooms_and_scrolls(page):
     (left, right), whole = view(page), page.evaluate("allTicks") / 480
     assert left == 0
     under_mouse = "tickOf(700 - roll.getBoundingClientRect().left)"
@@ -202,8 +204,7 @@ def test_the_mouse_zooms_and_scrolls(show, annotation):
     assert sum(view(page)) / 2 == pytest.approx(0.6 * whole, rel=0.01)
 
 
-def test_keys_zoom_and_scroll_within_the_song(show, annotation):
-    page = show(annotation)
+def test_keys_zoom_and_scroll_within_the_song(page):
     first, whole = view(page), page.evaluate("allTicks") / 480
     tenth = (first[1] - first[0]) * page.evaluate("0.1 * size.width / (size.width - GUTTER)")
     for keys, expected in [
@@ -219,8 +220,8 @@ def test_keys_zoom_and_scroll_within_the_song(show, annotation):
         assert view(page) == pytest.approx(expected), keys
 
 
-def test_the_strips_name_their_stretches(show, annotation):
-    page, labels = show(annotation), annotation.note_labels["localkey"]
+def test_the_strips_name_their_spans(page, annotation):
+    labels = annotation.note_labels["localkey"]
     for _ in range(5):
         page.keyboard.press("+")
     span = next(
@@ -231,7 +232,7 @@ def test_the_strips_name_their_stretches(show, annotation):
     assert tooltip(page)[""][0] == f"local keys: {readable_name(labels.classes[span.label])}"
 
 
-def test_measures_of_a_score_have_their_numbers(show, tmp_path):
+def test_bars_of_a_score_have_their_measure_numbers(show, tmp_path):
     (tmp_path / "waltz.xml").write_bytes(WALTZ)
     page = show(made_up_annotation(read_song(tmp_path / "waltz.xml"), ["melody"]))
     assert page.inner_text("#facts").endswith("3 measures")
@@ -248,57 +249,51 @@ def test_measures_of_a_score_have_their_numbers(show, tmp_path):
     assert [text for text in written if "." not in text] == ["0", "1", "2"]
 
 
-def test_times_are_not_written_over_each_other(show):
-    song = made_up_song(300)
-    slow = (int(0.9 * song.notes.end.max()), 8.0)
-    song = replace(song, tempos=(song.tempos[0], slow))
-    page = show(made_up_annotation(song, ["melody"]))
-    page.keyboard.press("0")
-    labels = page.evaluate(
-        """() => {
-          const labels = [], measureText = (text) => roll.getContext("2d").measureText(text);
-          const fillText = (text, x) => labels.push([x, x + measureText(text).width]);
-          drawSeconds({measureText, fillText, fillRect() {}}, 0, allTicks);
-          return labels;
-        }"""
-    )
-    assert len(labels) > 5
-    assert all(end < begin for (_, end), (begin, _) in pairwise(labels))
-
-
-def test_the_roll_fills_another_window_and_a_finer_screen(show, annotation):
-    page, (note,), task = show(annotation, scale=2), lonely_notes(annotation, 1), NOTE_TASKS[4]
+def test_notes_have_the_colours_of_their_labels_in_another_window_and_a_finer_screen(
+    show, annotation
+):
+    page, (note,) = show(annotation, device_scale_factor=2), lonely_notes(annotation, 1)
     page.set_viewport_size({"width": 900, "height": 1200})
-    page.keyboard.press("5")
-    x, y = place_of(page, note)
-    expected = expected_colour(annotation, task, note)
-    np.testing.assert_allclose(colour_at(page, x, y), expected, atol=3)
     assert page.evaluate("roll.clientWidth") < 900
     assert page.evaluate("roll.width") == 2 * page.evaluate("roll.clientWidth")
-    page.mouse.move(x, y)
-    assert tooltip(page)[task]
+    for number, task in enumerate(NOTE_TASKS, 1):
+        page.keyboard.press(str(number))
+        assert page.get_attribute("#tasks [aria-pressed=true]", "data-task") == task
+        expected = expected_colour(annotation, task, note)
+        np.testing.assert_allclose(colour_at(page, *place_of(page, note)), expected, atol=3)
 
 
-@pytest.mark.parametrize("tasks", [["melody"], [], ["composer"]])
+@pytest.mark.parametrize("tasks", [["melody", "composer"], []])
 def test_a_single_note_without_a_label_is_drawn_hollow(show, tasks):
     page = show(made_up_annotation(made_up_song(1), tasks, unread=1))
     x, y = place_of(page, 0)
     page.mouse.move(x, y)
     shown = tooltip(page)
     assert shown.pop("")[3] == "short"
-    assert shown == ({"melody": ["melody", "not read", ""]} if "melody" in tasks else {})
+    assert shown == ({"melody": ["melody", "not read", ""]} if tasks else {})
     page.mouse.move(5, 5)
-    if "melody" in tasks:
+    if tasks:
         assert (colour_at(page, x, y) == 255).all()
         left, _ = in_window(page, "xOf(song.start[0])", "0")
         assert colour_at(page, round(left), y).max() < 200
     assert page.locator(".piece").count() == tasks.count("composer")
 
 
-def test_hostile_names_are_shown_as_they_are(show):
+def test_hostile_names_on_a_phone(show):
+    """Names are shown as they are; nothing sticks out; the help does not mention a mouse."""
     song = made_up_song(1, Path(HOSTILE.replace("/", "")), (HOSTILE,))
-    page = show(made_up_annotation(song, ["melody"]))
+    phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
+    emotion = {"emotion": [[1, 0, 0, 0]], "composer": np.eye(8)[:1]}
+    page = show(annotate(song, {"melody": [1]}, emotion), **phone)
     assert page.evaluate("[document.images.length, window.broken]") == [0, None]
     assert page.text_content("h1") == song.path.name
+    for summary in page.locator(".piece summary").all():
+        summary.click()
+    percentages = page.locator(".percent")
+    assert "100 %" in percentages.all_text_contents()
+    assert percentages.evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    words = page.inner_text("#help")
+    assert "two fingers" in words
+    assert "wheel" not in words
     page.mouse.move(*place_of(page, 0))
     assert tooltip(page)[""][0].endswith(f" · {HOSTILE}")
