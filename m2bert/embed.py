@@ -2,7 +2,7 @@
 
     python -m m2bert.embed FILES_OR_FOLDERS --out vectors.npz
 
-The processes that read files import this module too; it imports no torch, so that they start fast.
+The worker processes that read files import this module too; without torch they start faster.
 """
 
 import argparse
@@ -25,11 +25,11 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     what = f"MIDI files and scores, and folders: every {SUFFIXES_TOLD} below them"
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
-    what = "pre-trained model: run, model folder or .ckpt (the encoder that comes with the code)"
+    what = "pre-trained model: run, model folder or .ckpt (the bundled encoder)"
     add("--ckpt", type=Path, help=what)
-    add("--out", type=npz_path, required=True, help="the .npz to write; a .json comes beside it")
+    add("--out", type=npz_path, required=True, help="the .npz to write, with a .json beside it")
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
-    add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
     what = f"notes from window to window ({STRIDE})"
     add("--stride", type=checked(check_stride), default=STRIDE, help=what)
     add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")

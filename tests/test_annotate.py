@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,8 @@ from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.scores import DRUMS, WALTZ, archive, mxl
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.task_files import SMALL, write_checkpoint
+
+OUTPUTS = [f"song{ending}" for ending in annotate.WRITERS]
 
 
 def save_model(folder: Path, name: str, seed: int = 0, **record) -> Path:
@@ -66,18 +69,17 @@ def song(tmp_path) -> Path:
     return write_midi(tmp_path / "song.mid")
 
 
-def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, out):
+def test_command_labels_a_song_of_the_demo_with_all_tasks(models, demo_dir, out):
     song_path = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
     words = ["--model", models, "--out", out, "--tasks", *(task.title for task in TASKS.values())]
-    said = run_well("-m", "m2bert.annotate", song_path, *words)
+    printed = run_well("-m", "m2bert.annotate", song_path, *words)
     for task in TASKS.values():
-        assert f"  {task.title}  " in said
-    stem = song_path.stem
-    names = [f"{stem}{end}" for end in (".annotated.mid", ".csv", ".html", ".json", ".png")]
+        assert f"  {task.title}  " in printed
+    names = sorted(f"{song_path.stem}{ending}" for ending in annotate.WRITERS)
     assert sorted(path.name for path in out.iterdir()) == [RECORD, *names]
-    assert all(str(out / name) in said for name in names)
+    assert all(str(out / name) in printed for name in names)
 
-    written = json.loads((out / f"{stem}.json").read_text())
+    written = json.loads((out / f"{song_path.stem}.json").read_text())
     assert list(written["piece"]) == PIECE_TASKS
     starts = read_song(song_path).notes.start.tolist()
     assert [note["onset_ticks"] for note in written["notes"]] == starts
@@ -87,7 +89,7 @@ def test_a_song_of_the_demo_is_annotated_by_all_tasks(models, demo_dir, out):
         assert record["melody"]
 
 
-def test_models_of_one_task_are_averaged_or_the_best_is_taken(run, song, out, tmp_path):
+def test_which_averages_models_or_takes_the_best(run, song, out, tmp_path):
     folders = [
         save_model(tmp_path / f"models/seed_{seed}/melody/model", "melody", seed, valid_score=score)
         for seed, score in ((1, 0.5), (2, 0.7), (3, 0.6))
@@ -107,40 +109,39 @@ def test_models_of_one_task_are_averaged_or_the_best_is_taken(run, song, out, tm
     assert (mean <= np.max(alone, axis=0) + 1e-4).all()
 
 
-def test_only_the_tasks_that_are_named_are_labelled(run, song, out, models, tmp_path):
-    run(song, "--tasks", "localkey", "melody", "--key_change", "0")
-    annotation = json.loads((out / f"{song.stem}.json").read_text())
-    assert list(annotation["models"]) == ["localkey", "melody"]
+def test_tasks_markers_and_key_change_choose_the_labels(run, song, out, models):
+    def texts() -> set[str]:
+        track = mido.MidiFile(out / "song.annotated.mid").tracks[-1]
+        return {message.text.split()[0] for message in track if message.type == "marker"}
+
+    run(song, "--tasks", "localkey", "beats", "--key_change", "0")
+    annotation = json.loads((out / "song.json").read_text())
+    assert list(annotation["models"]) == ["beat", "localkey"]
     assert all(note["localkey_span"] for note in annotation["notes"] if note["localkey"])
-    melody = models / "seed_2021/melody"
+    assert texts() <= {"key"}
+    assert not (out / "song.parts.mid").exists()  # no labels of voices
+    run(song, "--tasks", "localkey", "beats", "--markers", "beats")
+    beats = [note for note in annotation["notes"] if note["beat"] == "beat"]
+    assert ("beat" in texts()) == bool(beats)
     for name in ("genre", "Genres", "x"):
         with pytest.raises(UserError, match=rf"has no model of {name}; it has melody$"):
-            run(song, "--tasks", name, model=melody)
+            run(song, "--tasks", name, model=models / "seed_2021/melody")
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
+    ("texts", "name"),
     [
-        ("chord roots", "chordroot"),
-        ("chord_roots", "chordroot"),
-        ("chords", "chordroot"),
-        ("roots", "chordroot"),
-        ("keys", "localkey"),
-        ("Local keys", "localkey"),
-        ("beats", "beat"),
-        ("downbeat", "downbeat"),
-        ("emotion", "emotion"),
-        ("violin_all", "violin_all"),
-        ("violin fingering", "violin_all"),
-        ("", None),
-        ("s", None),
+        (("chord roots", "chord_roots", "chords", "roots"), "chordroot"),
+        (("keys", "Local keys"), "localkey"),
+        (("violin_all", "violin fingering"), "violin_all"),
+        (("", "s"), None),
     ],
 )
-def test_tasks_have_the_names_that_outputs_give_them(text, name):
-    assert task_named(text) == name
+def test_task_named_accepts_names_and_titles(texts, name):
+    assert {task_named(text) for text in texts} == {name}
 
 
-def test_velocity_is_predicted_where_the_file_has_none_or_it_is_asked_for(run, song, out, tmp_path):
+def test_velocity_is_predicted_for_files_without_velocities_or_on_request(run, song, out, tmp_path):
     def tasks(song: Path, *words: str, model: Path) -> list[str]:
         run(song, *words, model=model)
         return list(json.loads((out / f"{song.stem}.json").read_text())["models"])
@@ -160,23 +161,19 @@ def test_velocity_is_predicted_where_the_file_has_none_or_it_is_asked_for(run, s
     assert tasks(save(tmp_path / "drums.mid", drums), model=both) == ["melody", "velocity"]
 
 
-@pytest.mark.parametrize(
-    ("pitched", "drums", "is_labelled"), [(0, 90, False), (49, 60, False), (50, 0, True)]
-)
-def test_emotion_needs_pitched_notes(
-    pitched, drums, is_labelled, run, out, models, tmp_path, capsys
-):
+@pytest.mark.parametrize(("pitched", "drums"), [(0, 90), (49, 60), (50, 0)])
+def test_emotion_needs_50_pitched_notes(pitched, drums, run, out, models, tmp_path, capsys):
     notes = [message for _ in range(pitched) for message in note(0, 480)]
     notes += [message for _ in range(drums) for message in note(0, 480, 36, 9)]
     run(save(tmp_path / "song.mid", notes), model=models / "seed_2021/emotion")
     written = json.loads((out / "song.json").read_text())
+    is_labelled = pitched >= 50
     assert bool(written["piece"]) == ("emotion" in written["models"]) == is_labelled
-    said = capsys.readouterr().out
-    assert ("warning: no emotion: " in said) != is_labelled
-    assert is_labelled or f"{pitched} pitched notes, at least 50 are needed" in said
+    warning = f"warning: no emotion: {pitched} pitched notes, at least 50 are needed"
+    assert (warning in capsys.readouterr().out) != is_labelled
 
 
-def test_a_model_is_told_by_its_name_score_licence_and_limits(run, song, out, tmp_path):
+def test_outputs_contain_facts_about_models_and_no_paths(run, song, out, tmp_path):
     record = {
         "metric": "note_accuracy",
         "valid_score": 0.5,
@@ -192,37 +189,21 @@ def test_a_model_is_told_by_its_name_score_licence_and_limits(run, song, out, tm
         record | {"name": "seed_1/melody", "metric": "accuracy", "test_score": None}
     ]
     page = (out / "song.html").read_text()
-    told = "seed_1/melody, accuracy 0.500 (validation set), licence of the weights mit. It knows"
-    assert told in page
+    facts = "seed_1/melody, accuracy 0.500 (validation set), licence of the weights mit. It knows"
+    assert facts in page
     assert not any(str(tmp_path) in written for written in (text, page))
 
 
-def test_a_score_is_annotated_like_a_midi_file(run, out, tmp_path, capsys):
+def test_scores_are_annotated_like_midi_files(run, out, tmp_path, capsys):
     (tmp_path / "waltz.mxl").write_bytes(mxl(WALTZ))
     run(tmp_path / "waltz.mxl", "--tasks", "melody", "localkey")
     assert "10 notes, 2 tracks, 0:07" in capsys.readouterr().out
     written = json.loads((out / "waltz.json").read_text())
     assert [track["name"] for track in written["tracks"]] == ["Voice", "Piano"]
     assert [note["measure"] for note in written["notes"]] == list("0111221112")
-    played = read_song(out / "waltz.annotated.mid")
-    lengths = played.notes.end - played.notes.start
-    assert sorted(lengths.tolist())[0] == 60  # the grace note
-    assert sorted(played.notes.start.tolist()) == sorted(n["onset_ticks"] for n in written["notes"])
-    assert played.notes.time_signatures == ((4, 4, 0), (3, 4, 1920))
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(archive(a_txt="x"), "ZIP archive without a score"), (DRUMS, "percussion alone")],
-)
-def test_a_bad_score_is_rejected_in_one_sentence(run, out, tmp_path, content, words):
-    (tmp_path / "song.mxl").write_bytes(content)
-    with pytest.raises(UserError, match=f"song.mxl cannot be used: .*{words}"):
-        run(tmp_path / "song.mxl")
-    assert not out.exists()
-
-
-def test_piece_tasks_are_left_out_where_no_note_is_long_enough(run, out, tmp_path, capsys):
+def test_piece_tasks_are_omitted_if_every_note_is_short(run, out, tmp_path, capsys):
     run(write_midi(tmp_path / "song.mid", [(480 * i, 480 * i + 20, 60) for i in range(4)]))
     written = json.loads((out / "song.json").read_text())
     assert written["piece"] == {}
@@ -231,8 +212,10 @@ def test_piece_tasks_are_left_out_where_no_note_is_long_enough(run, out, tmp_pat
     assert "models of whole pieces read nothing" in capsys.readouterr().out
 
 
-def test_a_bad_song_is_told_in_one_sentence_and_leaves_nothing(run, out, tmp_path):
+def test_bad_songs_are_rejected_and_leave_nothing(run, out, tmp_path):
     (tmp_path / "text.mid").write_text("no music")
+    (tmp_path / "zip.mxl").write_bytes(archive(a_txt="x"))
+    (tmp_path / "drums.mxl").write_bytes(DRUMS)
     write_midi(tmp_path / "empty.mid", notes=())
     for path, sentence in {
         tmp_path / "gone.mid": "there is no such file",
@@ -240,16 +223,18 @@ def test_a_bad_song_is_told_in_one_sentence_and_leaves_nothing(run, out, tmp_pat
         Path("/dev/null"): "it is not a regular file",
         tmp_path / "text.mid": "neither a MIDI file nor a score",
         tmp_path / "empty.mid": "has no notes",
+        tmp_path / "zip.mxl": "zip.mxl cannot be used: .*ZIP archive without a score",
+        tmp_path / "drums.mxl": "percussion alone",
     }.items():
         with pytest.raises(UserError, match=sentence):
             run(path)
     assert not out.exists()
 
 
-def test_a_bad_model_is_told_before_the_song_is_read(run, models, out, tmp_path):
+def test_bad_models_are_rejected_and_leave_nothing(run, models, song, out, tmp_path):
     def changed(name: str, **entries) -> Path:
         """A model with other entries in its configuration."""
-        config = save_model(tmp_path / name, "melody") / "config.json"
+        config = save_model(tmp_path / name, "melody", valid_score=0.5) / "config.json"
         config.write_text(json.dumps(json.loads(config.read_text()) | entries))
         return config.parent
 
@@ -268,71 +253,48 @@ def test_a_bad_model_is_told_before_the_song_is_read(run, models, out, tmp_path)
         save_model(tmp_path / "silent", "melody"): "--which all",
     }.items():
         with pytest.raises(UserError, match=sentence):
-            run(tmp_path / "gone.mid", "--which", "best", model=model)
-    assert not out.exists()
+            run(song, "--which", "best", model=model)
+    assert not out.exists() or not list(out.iterdir())
 
 
-@pytest.mark.parametrize("lines", [0, 1])
-def test_files_are_written_whoever_reads_the_summary(lines, models, song, out):
+def test_files_are_written_if_nobody_reads_the_summary(models, song, out):
     words = [song, "--model", models / "seed_2021/melody", "--out", out]
     program = [sys.executable, "-m", "m2bert.annotate", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(program, cwd=REPOSITORY, text=True, **pipes) as process:
-        read = [process.stdout.readline() for _ in range(lines)]
         process.stdout.close()
         assert (process.stderr.read(), process.wait(300)) == ("", 0)
-    assert all("song.mid: 8 notes, 1 track" in line for line in read)
-    assert len(list(out.iterdir())) == len(annotate.WRITERS) + len([RECORD])
+    assert {path.name for path in out.iterdir()} == {RECORD, *OUTPUTS}
 
 
-def test_another_song_of_one_name_is_refused_before_the_work(
-    run, models, out, tmp_path, monkeypatch
-):
-    model = models / "seed_2021/melody"
-    first = write_midi(tmp_path / "a/song.mid")
-    second = write_midi(tmp_path / "b/song.mid", tempos=(400_000,))
-    run(first, model=model)
-    before = {path: path.read_bytes() for path in out.iterdir()}
-    with monkeypatch.context() as patch:
-        patch.setattr(annotate, "annotate", None)  # what works would fail
-        with pytest.raises(UserError, match=r"song\.json is of another song of this name"):
-            run(second, model=model)
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
-    (tmp_path / "a").rename(tmp_path / "moved")
-    run(tmp_path / "moved/song.mid", model=model)  # the same song again
-    for name in ("song.png", "song.csv", "song.json"):
-        (out / name).write_text("mine")
-        with pytest.raises(UserError, match=f"{name} was not written by this program, or was"):
-            run(tmp_path / "moved/song.mid", model=model)
-        assert (out / name).read_text() == "mine"
-        run(second, "--overwrite", model=model)
-        run(tmp_path / "moved/song.mid", "--overwrite", model=model)
-    assert str(tmp_path) not in (out / "song.json").read_text()
-
-
-def test_what_is_in_the_way_is_named_before_the_work(run, song, out, tmp_path, monkeypatch):
-    monkeypatch.setattr(annotate, "annotate", None)  # what works would fail
-    (out / "song.html").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"song\.html could not be written"):
-        run(song)
-    assert [path.name for path in out.iterdir()] == ["song.html"]
-    with pytest.raises(UserError, match=r"song\.mid is a file: name a folder"):
-        run(song, out=song)
-    with pytest.raises(OSError, match=r"song\.mid/below could not be written"):
-        run(song, out=song / "below")
-
-
-def test_a_stride_longer_than_the_windows_is_refused(run, song, capsys):
-    with pytest.raises(SystemExit):
-        run(song, "--stride", "1025")
-    assert "--stride: stride 1025 is not in 1..1024" in capsys.readouterr().err
-
-
-def test_all_outputs_are_replaced_or_none(run, models, song, out, monkeypatch):
+def test_changed_outputs_are_only_replaced_with_overwrite(run, models, song, out):
     model = models / "seed_2021/melody"
     run(song, model=model)
-    names = [f"song{ending}" for ending in annotate.WRITERS]
-    before = {name: (out / name).read_bytes() for name in names}
+    run(song, model=model)  # its own files
+    (out / "song.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"song\.csv was not written by this program, or was"):
+        run(song, model=model)
+    assert (out / "song.csv").read_text() == "mine"
+    run(song, "--overwrite", model=model)
+    assert (out / "song.csv").read_text() != "mine"
+
+
+def test_unwritable_outputs_are_named_before_the_song_is_labelled(run, song, out, models, capsys):
+    (out / "song.html").mkdir(parents=True)
+    for folder, error in {
+        out: r"song\.html could not be written",
+        song: r"song\.mid is a file: name a folder",
+        song / "below": r"song\.mid/below could not be written",
+    }.items():
+        with pytest.raises((UserError, OSError), match=error):
+            run(song, out=folder)
+    assert [path.name for path in out.iterdir()] == ["song.html"]
+
+
+def test_outputs_are_replaced_together_or_not_at_all(run, models, song, out, monkeypatch):
+    model = models / "seed_2021/melody"
+    run(song, model=model)
+    before = {name: (out / name).read_bytes() for name in OUTPUTS}
 
     def fail(_annotation, path: Path) -> None:
         path.write_text("half a page")
@@ -341,15 +303,15 @@ def test_all_outputs_are_replaced_or_none(run, models, song, out, monkeypatch):
     monkeypatch.setitem(annotate.WRITERS, ".html", fail)
     with pytest.raises(KeyboardInterrupt):
         run(song, model=model)
-    assert sorted(path.name for path in out.iterdir()) == sorted([RECORD, *names])
-    assert {name: (out / name).read_bytes() for name in names} == before
+    assert {path.name for path in out.iterdir()} == {RECORD, *OUTPUTS}
+    assert {name: (out / name).read_bytes() for name in OUTPUTS} == before
 
 
-def test_no_name_is_too_odd_for_a_terminal(run, models, out, tmp_path, monkeypatch):
+def test_any_name_of_a_file_can_be_printed(run, models, out, tmp_path, monkeypatch):
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
     monkeypatch.setattr(sys, "stdout", terminal)
     song = write_midi(tmp_path / os.fsdecode(b"caf\xe9.mid"))
     run(song, model=models / "seed_2021/localkey")  # whose labels have flats
     terminal.flush()
     assert rb"caf\udce9.mid: 8 notes, 1 track, " in terminal.buffer.getvalue()
-    assert len(list(out.iterdir())) == len(annotate.WRITERS) + len([RECORD])
+    assert len(list(out.iterdir())) == len(OUTPUTS)  # without the voices, with the record

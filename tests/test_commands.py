@@ -18,7 +18,8 @@ FLAGS = {
     "last_class_weight seed preset index_layer batch_size save_ckpt precision cpu (class_num) "
     "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout encoder_lr",
     "m2bert.results": "RUNS_DIR compare save_dir plot overwrite",
-    "m2bert.annotate": "SONG model tasks out which stride key_change precision cpu overwrite",
+    "m2bert.annotate": "SONG model tasks out which stride key_change markers precision cpu "
+    "overwrite",
     "m2bert.embed": "FILES ckpt out level index_layer stride batch_size preset precision cpu "
     "num_workers overwrite",
     "m2bert.checkpoint": "SOURCE OUT facts num_attention_heads overwrite",

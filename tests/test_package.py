@@ -5,12 +5,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from m2bert import NoteClassifier
 from m2bert.base.errors import UserError
-from m2bert.model.predictions import PieceLabels
 from m2bert.tasks import TASKS
 from tests.helpers.commands import run_well
 from tests.helpers.midi_files import write_midi
@@ -21,7 +19,7 @@ PIP = ["-m", "pip", "--disable-pip-version-check"]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """A folder with what a wheel of this repository installs, and nothing else."""
+    """A folder with the installed wheel of this repository."""
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
     source.mkdir()
@@ -36,7 +34,7 @@ def installed(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_holds_both_packages_and_no_tests(installed):
+def test_wheel_contains_both_packages_and_no_tests(installed):
     names = {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")}
     assert names == {"m2bert", "data_creation", "bin"}
     for package in ("m2bert", "data_creation"):
@@ -51,7 +49,7 @@ def test_the_wheel_holds_both_packages_and_no_tests(installed):
     }
 
 
-def test_the_installed_commands_use_the_models_that_come_with_the_code(installed, tmp_path):
+def test_installed_commands_use_the_bundled_models(installed, tmp_path):
     song = write_midi(tmp_path / "song.mid")
     # -P: the folder that the tests run in is not searched for packages
     environment = os.environ | {"PYTHONPATH": str(installed)}
@@ -67,7 +65,7 @@ def test_the_installed_commands_use_the_models_that_come_with_the_code(installed
     assert Path(where.strip()).is_relative_to(installed)
 
 
-def test_names_of_the_package_can_be_listed_and_imported():
+def test_package_lists_and_exports_its_names():
     program = "import m2bert; names = dir(m2bert); from m2bert import *; "
     program += "assert all(callable(globals()[name]) for name in names); print(*names)"
     names = run_well("-c", program).split()
@@ -75,10 +73,8 @@ def test_names_of_the_package_can_be_listed_and_imported():
     assert {"NoteClassifier", "PieceClassifier", "M2BertModel", "read_record"} <= set(names)
 
 
-def test_models_that_come_with_the_code_are_found_by_name(tmp_path, monkeypatch):
+def test_from_pretrained_finds_bundled_models_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert NoteClassifier.from_pretrained("melody").task == "melody"
     with pytest.raises(UserError, match="there is no folder no_such_model"):
         NoteClassifier.from_pretrained("no_such_model")
-    labels = PieceLabels(("a", "b"), np.array([0.3, 0.7]), np.array([[0.3, 0.7]]))
-    assert (labels.label, labels.name) == (1, "b")

@@ -10,13 +10,7 @@ import torch
 
 from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.models import ModelFacts
-from m2bert.annotation.warnings import (
-    EMOTION_TASK,
-    LEAST_PITCHED,
-    marks_of,
-    pitched_notes,
-    warnings_of,
-)
+from m2bert.annotation.warnings import LEAST_PITCHED, marks_of, warnings_of
 from m2bert.base.errors import UserError
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.predictions import NoteLabels, PieceLabels
@@ -32,19 +26,19 @@ def annotate(
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
     key_change: float = KEY_CHANGE,
 ) -> Annotation:
-    """Let the models of every task label the song.
+    """Label a song with the models of each task.
 
-    models: folders by task (`models.find_models`), the mean of several is taken; stride: notes
-    from one window to the next, by default half a window; precision: "fp32" or "bf16", by default
-    bf16 on a GPU that has it; progress: wraps the loop over the tasks, as tqdm does; key_change:
-    what a change of key costs (`labels.KEY_CHANGE`). `EMOTION_TASK` is left out, with a warning, of
-    songs with fewer than `LEAST_PITCHED` pitched notes.
+    models: folders by task (`models.find_models`); several are averaged. stride: notes from one
+    window to the next, by default half a window; precision: "fp32" or "bf16", by default bf16 on a
+    GPU that has it; progress: wraps the loop over the tasks, as tqdm does; key_change: as
+    `labels.KEY_CHANGE`. Emotion is omitted, with a warning, if there are too few pitched notes
+    (`warnings.LEAST_PITCHED`).
     """
     marks = marks_of(song)
-    left_out = {EMOTION_TASK} if pitched_notes(song) < LEAST_PITCHED else set()
+    too_short = (~song.is_drum).sum() < LEAST_PITCHED
     labels = {
         task: labels_of(song, models[task], device, stride, precision)
-        for task in progress([task for task in models if task not in left_out])
+        for task in progress([task for task in models if not (too_short and task == "emotion")])
     }
     return Annotation(
         song=song,
@@ -60,22 +54,23 @@ def annotate(
 def labels_of(
     song: Song, folders: list[Path], device: torch.device, stride: int | None, precision: str | None
 ) -> NoteLabels | PieceLabels | None:
-    """The mean of what several models of one task say; None if they can read no note of the song.
+    """The mean of several models of one task; None if the song has no note that they read.
 
     Raises `UserError` if their classes differ.
     """
     found: list[NoteLabels | PieceLabels] = []
     for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
         labels = load_classifier(folder).to(device).predict(song, stride, precision)
-        if labels is None:  # the song holds nothing that any model of the task reads
+        if labels is None:
             return None
         found.append(labels)
         if labels.classes != found[0].classes:
             raise UserError(
                 f"{folder} has other classes than {folders[0]}: they cannot be averaged"
             )
-    arrays = vars(found[0]).keys() - {"classes"}
     means: dict[str, Any] = {
-        name: np.mean([getattr(labels, name) for labels in found], axis=0) for name in arrays
+        name: np.mean([getattr(labels, name) for labels in found], axis=0)
+        for name in vars(found[0])
+        if name != "classes"
     }
     return replace(found[0], **means)

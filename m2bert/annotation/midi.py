@@ -1,199 +1,145 @@
-"""An annotated song as a MIDI file: the same events, in a track for each role, and markers."""
+"""An annotation as MIDI: the file's own tracks with one of markers, and its voices as plain tracks.
 
-from collections import defaultdict
+mido writes both.
+"""
+
+from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
 
 import mido
 import numpy as np
 
-from m2bert.annotation.labels import MOMENT_TASKS, Annotation, moments, spans
+from m2bert.annotation.labels import BEAT_TASKS, Annotation, beat_ticks, spans
 from m2bert.annotation.names import readable_name, table_name
-from m2bert.base.files import replacing
-from m2bert.model.predictions import NOT_READ
-from m2bert.notes.events import is_beginning
-from m2bert.notes.legal_midi import LONGEST_DELTA
-from m2bert.notes.midi import decoded
-from m2bert.notes.song import Song
+from m2bert.notes.cp import BEATS_PER_BAR
+from m2bert.notes.drums import DRUM_CHANNEL
+from m2bert.notes.legal_midi import LONGEST_DELTA, legal_midi
+from m2bert.notes.song import Song, Track
 from m2bert.tasks import PADDING
 
-TRACK_TASK = "melody"
-"""The task whose classes become tracks."""
+VOICE_TASK = "melody"
+"""The task whose classes are voices."""
 
+MARKER_TRACK = "M2BERT labels"
 SPAN_MARKERS = {"localkey": "key {}", "chordroot": "chord {}"}
-"""Text of the marker wherever the label of a task changes (`labels.SPAN_TASKS`)."""
+"""Text of the marker at each change of a label of a task."""
 
-BANK_SELECTS, PEDALS = (0, 32), (64, 66, 69)
-"""Controllers: those that choose the bank for the next program change, and the pedals, which hold
-notes beyond their ends."""
+CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
+SLOWEST = 2**24 - 1
+"""The most microseconds per quarter note that a MIDI file can contain."""
 
-OF_A_TRACK = ("track_name", "midi_port", "end_of_track")
-"""Meta events that each track has of its own."""
-
-Event = tuple[int, mido.Message | mido.MetaMessage]
-"""Ticks from the beginning, and what happens then."""
+Timed = tuple[int, mido.Message | mido.MetaMessage]
+"""A message and its tick."""
 
 
-def write_annotation_midi(annotation: Annotation, path: Path) -> None:
-    """Write a MIDI file of format 1 that sounds like the song: every event stands on its tick,
-    channel and port.
+def write_marked_midi(annotation: Annotation, path: Path, beats: bool = False) -> None:
+    """Write the file's own tracks, byte by byte, and a last track of markers (`markers`).
 
-    If the melody task labelled the notes, those of an instrument are split into a track for each
-    class, named after it ("melody", or "melody (Piano)" if there are several instruments); drums
-    and notes that were not read stay in tracks of their own. Markers name chords, keys, beats and
-    downbeats. Left out are notes that never end, and names of tracks without notes, except that of
-    the first, which is the title. `_tracks` says where the events stand that are no notes.
+    A malformed file is repaired as for reading (`legal_midi`), and a score is written as plain
+    tracks. The file has format 1.
     """
     song = annotation.song
-    names, parts = _parts(annotation)
-    tracks = _tracks(song, parts)
-    end = song.events[-1].tick
-    tracks[0, 0] += [*marker_events(annotation), (end, mido.MetaMessage("end_of_track"))]
-    has_ports = any(event.message.type == "midi_port" for event in song.events)
-    file = mido.MidiFile(ticks_per_beat=song.notes.ticks_per_beat)
-    for (number, port), events in sorted(tracks.items(), key=itemgetter(0)):
-        begin = [mido.MetaMessage("track_name", name=names[number])] if names[number] else []
-        begin += [mido.MetaMessage("midi_port", port=port)] if has_ports else []
-        file.tracks.append(_track([*((0, message) for message in begin), *events]))
-    with replacing(path) as temporary:
-        file.save(temporary)
+    if song.measures is None:
+        data = legal_midi(song.path.read_bytes()).data
+    else:
+        instruments = range(len(song.tracks))
+        parts = [np.flatnonzero(song.notes.track == instrument) for instrument in instruments]
+        data = _plain_midi(song, list(zip(song.tracks, parts, strict=True)))
+    found = [(tick, mido.MetaMessage("marker", text=t)) for tick, t in markers(annotation, beats)]
+    marker_track = _midi([_track(found, MARKER_TRACK)], song.notes.ticks_per_beat)[14:]
+    tracks = int.from_bytes(data[10:12], "big") + 1
+    header = data[:8] + b"\0\1" + tracks.to_bytes(2, "big") + data[12:14]
+    path.write_bytes(header + data[14:] + marker_track)
 
 
-def marker_events(annotation: Annotation) -> list[Event]:
-    """The markers that an annotation adds, by `names.table_name`."""
-    song, labels = annotation.song, annotation.note_labels
-    texts = [
+def markers(annotation: Annotation, beats: bool = False) -> list[tuple[int, str]]:
+    """Ticks and texts: changes of keys and chord roots, with `beats` also beats and downbeats."""
+    labels = annotation.note_labels
+    found = [
         (span.start, text.format(table_name(labels[task].classes[span.label])))
         for task, text in SPAN_MARKERS.items()
         if task in labels
         for span in spans(annotation, task)
     ]
-    texts += [
-        (tick, labels[task].classes[-1])
-        for task in MOMENT_TASKS
-        if task in labels
-        for tick in moments(song, labels[task]).tolist()
+    for task in BEAT_TASKS if beats else ():
+        if task in labels:
+            found += [(tick, labels[task].classes[-1]) for tick in beat_ticks(annotation, task)]
+    return found
+
+
+def write_voices_midi(annotation: Annotation, path: Path) -> None:
+    """Write a track for each voice that `VOICE_TASK` found, with the program that plays most of its
+    notes. Drums and notes without a label are omitted."""
+    song, labels = annotation.song, annotation.note_labels[VOICE_TASK]
+    parts = []
+    for label, name in enumerate(labels.classes):
+        notes = np.flatnonzero(labels.label == label)
+        if len(notes) and name != PADDING:
+            instrument = song.tracks[np.bincount(song.notes.track[notes]).argmax()]
+            shown = readable_name(name)
+            shown = name if shown == name else f"{shown} ({name})"
+            parts.append((Track(shown, instrument.program, is_drum=False), notes))
+    path.write_bytes(_plain_midi(song, parts))
+
+
+def _plain_midi(song: Song, parts: list[tuple[Track, np.ndarray]]) -> bytes:
+    """A file with the tempos and time signatures of a song and a track for each of `parts`: its
+    instrument and the indices of its notes. Notes without duration last a 32nd."""
+    notes = song.notes
+    head: list[Timed] = [
+        (tick, mido.MetaMessage("set_tempo", tempo=min(round(60e6 / tempo), SLOWEST)))
+        for tick, tempo in song.tempos
     ]
-    return [(tick, mido.MetaMessage("marker", text=text)) for tick, text in texts]
+    head += [
+        (tick, mido.MetaMessage("time_signature", numerator=top, denominator=bottom))
+        for top, bottom, tick in _time_signatures(song)
+        if 0 < top < 256 and bottom in (1, 2, 4, 8, 16, 32, 64)
+    ]
+    tracks = [_track(head)]
+    end = np.where(
+        notes.end > notes.start, notes.end, notes.start + max(notes.ticks_per_beat // 8, 1)
+    )
+    for number, (instrument, index) in enumerate(parts):
+        channel = DRUM_CHANNEL if instrument.is_drum else CHANNELS[number % len(CHANNELS)]
+        program = mido.Message("program_change", channel=channel, program=instrument.program)
+        begins, ends = [], []
+        columns = (notes.start, end, notes.pitch, notes.velocity)
+        for start, stop, pitch, velocity in np.stack(columns, 1)[index].tolist():
+            note = {"channel": channel, "note": pitch}
+            begins.append((start, mido.Message("note_on", **note, velocity=velocity)))
+            ends.append((stop, mido.Message("note_off", **note)))
+        # of one tick in this order: a note ends before the next one of its pitch begins
+        tracks.append(_track([(0, program), *ends, *begins], instrument.name))
+    return _midi(tracks, notes.ticks_per_beat)
 
 
-def _parts(annotation: Annotation) -> tuple[list[str], list[np.ndarray]]:
-    """The names of the tracks to write, and the notes of each after the first, which has none:
-    those with one role, of one instrument, on one port."""
-    song = annotation.song
-    label, classes = _roles(annotation)
-    has_role = label != NOT_READ
-    several = len(np.unique(song.notes.track[has_role])) > 1
-    begins = [song.events[place] for place in song.note_events.begin]
-    ports = [event.port for event in begins]
-    keys = np.stack([~has_role, label, song.notes.track, ports], 1)  # what has no role comes last
-    keys, part_of_note = np.unique(keys, axis=0, return_inverse=True)
-    of_first = (e.message for e in song.events if e.track == 0 and e.message.type == "track_name")
-    titles = [message.name for message in of_first] if all(event.track for event in begins) else []
-    names = [_written(titles[0] if titles else "")]
-    for without_role, role, index, _ in keys:
-        own = _written(song.note_events.names[index])
-        if without_role:
-            names.append(own)
-        elif several:
-            names.append(f"{_role_name(classes[role])} ({own or f'track {index + 1}'})")
-        else:
-            names.append(_role_name(classes[role]))
-    return names, [np.flatnonzero(part_of_note == part) for part in range(len(keys))]
+def _time_signatures(song: Song) -> list[tuple[int, int, int]]:
+    """Those of `Notes`; in a score a pickup and the silence before it form a bar of 4/4."""
+    signatures, bar = song.notes.time_signatures, BEATS_PER_BAR * song.notes.ticks_per_beat
+    if song.measures is None or not signatures or not signatures[0][2]:
+        return list(signatures)
+    downbeat = -(-signatures[0][2] // bar) * bar
+    return [(4, 4, 0), *((top, bottom, max(tick, downbeat)) for top, bottom, tick in signatures)]
 
 
-def _role_name(name: str) -> str:
-    """A class as it is shown, with the benchmark's name beside it where that is another."""
-    shown = readable_name(name)
-    return name if shown == name else f"{shown} ({name})"
-
-
-def _roles(annotation: Annotation) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The class of `TRACK_TASK` of each note, (notes,) int64, `NOT_READ` for notes that stay where
-    they are; and the names of the classes."""
-    song, labels = annotation.song, annotation.note_labels.get(TRACK_TASK)
-    if labels is None:
-        return np.full(len(song), NOT_READ), ()
-    nothing = [place for place, name in enumerate(labels.classes) if name == PADDING]
-    stays = song.is_drum | np.isin(labels.label, nothing)
-    return np.where(stays, NOT_READ, labels.label), labels.classes
-
-
-def _tracks(song: Song, parts: list[np.ndarray]) -> dict[tuple[int, int], list[Event]]:
-    """The events of each track to write, by its number (that of a part, from 1 on) and port.
-
-    Number 0 has the meta events, the system exclusive messages and the channels without notes.
-
-    The other events of a channel are in the first part that has notes of the channel. But events of
-    one tick are played track by track, so an event must not be in a track before that of a note
-    which it follows. Therefore a pedal is in the last part with a note of its channel that begins
-    or ends before it at its tick, and any other event in the last part with one that begins there:
-    it may be meant for notes that begin after it.
-
-    Program changes are repeated in the later parts, for software that looks at one track alone.
-    """
-    events, found = song.events, song.note_events
-    part_of_event = np.zeros(len(events), np.int64)
-    port_of_part, parts_of_channel = {}, defaultdict(list)
-    for number, notes in enumerate(parts, 1):
-        part_of_event[found.begin[notes]] = part_of_event[found.end[notes]] = number
-        begin = events[found.begin[notes[0]]]
-        port_of_part[number] = begin.port
-        parts_of_channel[begin.port, begin.message.channel].append(number)
-    banks = {
-        (tick, port, message.channel): place
-        for place, (tick, _, port, message) in enumerate(events)
-        if message.type == "control_change" and message.control in BANK_SELECTS
-    }
-    # by tick, port and channel: the last part in which notes begin, and begin or end
-    begun: dict[tuple, int] = defaultdict(int)
-    struck: dict[tuple, int] = defaultdict(int)
-    tracks: dict[tuple[int, int], list[Event]] = defaultdict(list, {(0, 0): []})
-    for place, number in enumerate(part_of_event.tolist()):
-        tick, _, port, message = events[place]
-        event = tick, message
-        if message.is_meta:
-            if message.type not in OF_A_TRACK:
-                tracks[0, 0].append(event)
-        elif message.type == "sysex":
-            tracks[0, port].append(event)
-        elif not hasattr(message, "channel") or (is_beginning(message) and not number):
-            continue  # no event for files, or a note that never ends
-        else:
-            port = port_of_part.get(number, port)  # notes end on the port where they begin
-            here = tick, port, message.channel
-            own = parts_of_channel[here[1:]]
-            if number:
-                struck[here] = max(struck[here], number)
-                begun[here] = max(begun[here], number * is_beginning(message))
-            elif own and message.type not in ("note_on", "note_off"):
-                is_pedal = message.type == "control_change" and message.control in PEDALS
-                number = max(own[0], (struck if is_pedal else begun)[here])
-            tracks[number, port].append(event)
-            # a bank that is chosen after it, for a later one, must not hold for its repetitions
-            if message.type == "program_change" and banks.get(here, 0) <= place:
-                for later in own[own.index(number) + 1 :] if number else ():
-                    tracks[later, port].append(event)
-    return tracks
-
-
-def _written(name: str) -> str:
-    """A name as it is written, in the encoding that the input has it in; UTF-16 as UTF-8.
-
-    mido writes the characters as bytes, as it read them.
-    """
-    text = decoded(name)
-    is_latin = len(text) == len(name)  # other encodings take more bytes than characters
-    return (text if is_latin else text.encode().decode("latin-1")).strip()
-
-
-def _track(events: list[Event]) -> mido.MidiTrack:
-    """Events in order of time (of one tick: in the given order) as a track."""
+def _track(events: list[Timed], name: str = "") -> mido.MidiTrack:
+    """Events in order of time (of one tick: in the given order) as a track. No time between two is
+    longer than the standard allows."""
     track, now = mido.MidiTrack(), 0
+    if name:
+        track.append(mido.MetaMessage("track_name", name=name))
     for tick, message in sorted(events, key=itemgetter(0)):
         while tick - now > LONGEST_DELTA:
             track.append(mido.MetaMessage("text", time=LONGEST_DELTA))
             now += LONGEST_DELTA
-        track.append(message.copy(skip_checks=True, time=tick - now))
+        track.append(message.copy(time=tick - now))
         now = tick
     return track
+
+
+def _midi(tracks: list[mido.MidiTrack], ticks_per_beat: int) -> bytes:
+    file, data = mido.MidiFile(ticks_per_beat=ticks_per_beat, charset="utf-8"), BytesIO()
+    file.tracks += tracks
+    file.save(file=data)
+    return data.getvalue()

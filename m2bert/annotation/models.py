@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
@@ -14,12 +13,12 @@ from m2bert.model.folder import CONFIG_FILE, MODELS_OF_A_RUN, read_record
 from m2bert.tasks import METRIC_TITLES, TASKS
 
 OTHER_NAMES = {"chord": "chordroot", "root": "chordroot", "key": "localkey"}
-"""What tasks may be called besides their names and titles, in the singular."""
+"""Names of tasks besides their names and titles, in the singular."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is told of a model beside its labels; None where it was not recorded.
+    """Facts about a model; None where they were not recorded.
 
     Attributes:
         name: the end of its folder's path; never the whole path.
@@ -38,7 +37,7 @@ class ModelFacts:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The facts that the folder of a model holds. Raises `UserError` if it is damaged."""
+        """The facts in a model's folder. Raises `UserError` if it is damaged."""
         record, parts = read_record(folder), folder.resolve().parts
         in_run = parts[-1] in MODELS_OF_A_RUN
         return cls(
@@ -56,8 +55,8 @@ def _finite(score: object) -> float | None:
 
 
 def task_named(text: str) -> str | None:
-    """The task that a user means by its name, its title, or one of `OTHER_NAMES`, in the singular
-    or plural; None if there is none."""
+    """The task with this name, title, or name in `OTHER_NAMES`, in the singular or plural; None if
+    there is none."""
     known = {
         _singular(word): task.name for task in TASKS.values() for word in (task.name, task.title)
     }
@@ -73,27 +72,23 @@ def find_models(
 ) -> dict[str, list[Path]]:
     """The fine-tuned models in some folders and below them, by task, in the order of `tasks.TASKS`.
 
-    tasks: those that are wanted, as users call them (`task_named`); None stands for all that are
-        there.
+    tasks: the wanted ones, by any of their names (`task_named`); None for all that have models.
 
-    Raises `UserError` if a folder has none, if there is none of a task that is wanted, if one is of
-    a task that is not in `TASKS`, or if one is damaged. Of the weights only names and shapes are
-    looked at here.
+    Raises `UserError` for a folder without models, a wanted task without a model, a task that is
+    not in `TASKS`, and a damaged configuration. Weights are not read.
     """
     found: dict[str, list[Path]] = {}
-    for folder, name in chain.from_iterable(map(_models_below, folders)):
+    for folder, name in (model for above in folders for model in _models_below(above)):
         if name not in TASKS:
             raise UserError(f"{folder} is of the task {name}, which is not in m2bert/tasks.py")
         if folder not in found.setdefault(name, []):
             found[name].append(folder)
-    wanted = set(found) if tasks is None else set()
-    for text in tasks or ():
-        task = task_named(text)
+    wanted = found if tasks is None else {task_named(text): text for text in tasks}
+    for task, text in wanted.items():
         if task not in found:
-            there = ", ".join(TASKS[name].title for name in TASKS if name in found)
+            available = ", ".join(TASKS[name].title for name in TASKS if name in found)
             places = ", ".join(map(str, folders))
-            raise UserError(f"{places} has no model of {text}; it has {there}")
-        wanted.add(task)
+            raise UserError(f"{places} has no model of {text}; it has {available}")
     return {task: found[task] for task in TASKS if task in wanted}
 
 
@@ -106,23 +101,22 @@ def _models_below(folder: Path) -> list[tuple[Path, str]]:
     found = []
     for path in sorted(folder.rglob(CONFIG_FILE)):
         if (task := read_json(path).get("task")) is not None:
-            classifier_in(path.parent).check(path.parent)
+            classifier_in(path.parent)  # checks the configuration
             found.append((path.parent, task))
     if not found:
         raise UserError(
-            f"{folder} holds no fine-tuned model: make some with "
+            f"{folder} contains no fine-tuned model: train one with "
             "`python -m m2bert.finetune ... --save_ckpt`"
         )
     return found
 
 
 def best_model(folders: list[Path]) -> Path:
-    """The model with the highest validation score; of equal ones the first.
-
-    Raises `UserError` if one was saved without its score.
-    """
-    records = {folder: read_record(folder) for folder in folders}
-    for folder, record in records.items():
-        if not isinstance(record.get("valid_score"), int | float):
-            raise UserError(f"{folder} does not tell its validation score: use --which all")
-    return max(folders, key=lambda folder: records[folder]["valid_score"])
+    """The model with the highest validation score, the first of equal ones. Raises `UserError` if
+    one was saved without its score."""
+    scores: dict[Path, Any] = {}
+    for folder in folders:
+        scores[folder] = read_record(folder).get("valid_score")
+        if not isinstance(scores[folder], int | float):
+            raise UserError(f"{folder} has no validation score: use --which all")
+    return max(folders, key=scores.__getitem__)

@@ -1,4 +1,4 @@
-"""Classes, pitches, numbers and durations as people write them."""
+"""Names of classes and pitches, numbers and durations in text."""
 
 import re
 from functools import cache
@@ -14,28 +14,26 @@ READABLE = {
     "Q3": "Q3: negative, calm",
     "Q4": "Q4: positive, calm",
 }
-"""What is written for classes whose own names explain too little."""
+"""The text for classes whose own names explain too little."""
 
 
 def readable_name(name: str) -> str:
-    """A class as people write it: "B♭ major" for "B- major"."""
-    if pitch := re.fullmatch(r"([A-G])(#*|-*)((?: major| minor)?)", name):
-        letter, accidentals, mode = pitch.groups()
-        return letter + accidentals.replace("#", "♯").replace("-", "♭") + mode
+    """The name of a class in text: "B♭ major" for "B- major"."""
+    if place_in_fifths(name):
+        return name.replace("#", "♯").replace("-", "♭")
     return READABLE.get(name, name)
 
 
 def table_name(name: str) -> str:
-    """A class as tables and markers have it: that of the benchmark, but "Bb" for "B-", which reads
+    """The name of a class in tables and markers: the benchmark's, but "Bb" for "B-", which reads
     as a minor chord."""
     return name.replace("-", "b") if place_in_fifths(name) else name
 
 
 def short_name(name: str) -> str:
-    """A class in few letters, which fit into a drawn note: "3 on A" for a violin fingering."""
+    """A short name that fits into a drawn note: "3 on A" for a violin fingering."""
     if fingering := re.fullmatch(r"string (\w), position \d+, finger (\d)", name):
-        string, finger = fingering.groups()
-        return f"{finger} on {string}"
+        return "{1} on {0}".format(*fingering.groups())
     return readable_name(name)
 
 
@@ -44,7 +42,7 @@ def pitch_name(pitch: int, key: str | None = None, accidentals: str = "#b") -> s
     """The name of a MIDI pitch in a key: 60 is "C4", 70 "Bb4" in C major and "A#4" in B minor.
 
     key: a class of the task of local keys, which twelve names suit: in C major E flat, A flat and
-    B flat, F sharp and C sharp; in A minor G sharp for A flat. Other texts, and None, stand for C
+    B flat, F sharp and C sharp; in A minor G sharp for A flat. None and any other text stand for C
     major. accidentals: a sharp and a flat.
     """
     fifths, is_minor = place_in_fifths(key or "") or (0, False)
@@ -61,6 +59,6 @@ def counted(number: int, thing: str) -> str:
 
 
 def clock(song: Song) -> str:
-    """How long a song lasts, in minutes and seconds: "3:05"."""
+    """The duration of a song in minutes and seconds: "3:05"."""
     minutes, seconds = divmod(round(float(song.seconds(song.notes.end.max()))), 60)
     return f"{minutes}:{seconds:02}"

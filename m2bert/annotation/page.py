@@ -12,10 +12,10 @@ import numpy as np
 
 from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import (
-    MOMENT_TASKS,
+    BEAT_TASKS,
     SPAN_TASKS,
     Annotation,
-    moments,
+    beat_ticks,
     note_names,
     shown_labels,
     spans,
@@ -71,8 +71,8 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
         },
         "tasks": [_note_task(annotation, name) for name in annotation.note_labels],
         "pieces": [
-            _named(name, labels.classes)
-            | {
+            {
+                **_named(name, labels.classes),
                 "probability": _thousandths(labels.probabilities),
                 "limits": next((m.limits for m in annotation.models[name] if m.limits), ""),
             }
@@ -88,21 +88,20 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
 
 
 def _facts_line(facts: ModelFacts) -> str:
-    """A model in words: its name, and score, licence and limits if they are known."""
-    scores = {"test": facts.test_score, "validation": facts.valid_score}
-    part = next((part for part, score in scores.items() if score is not None), None)
+    """The recorded facts about a model in words."""
     words = [facts.name]
-    if part:
-        words.append(f"{facts.metric or 'score'} {scores[part]:.3f} ({part} set)")
+    for part, score in (("test", facts.test_score), ("validation", facts.valid_score)):
+        if score is not None:
+            words.append(f"{facts.metric or 'score'} {score:.3f} ({part} set)")
+            break
     if facts.licence:
         words.append(f"licence of the weights {facts.licence}")
     return ", ".join(words) + (f". {facts.limits}" if facts.limits else "")
 
 
 def _bars(song: Song) -> dict[str, Any]:
-    """The bars as in `Song.bars`, and the end of the last one."""
-    begins = song.bars.start
-    usual = BEATS_PER_BAR * song.notes.ticks_per_beat
+    """The bars of a song, and the end of the last one."""
+    begins, usual = song.bars.start, BEATS_PER_BAR * song.notes.ticks_per_beat
     end = begins[-1] + usual if song.measures is None else max(song.notes.end.max(), begins[-1] + 1)
     return {
         "tick": [*begins.tolist(), int(end)],
@@ -114,7 +113,7 @@ def _bars(song: Song) -> dict[str, Any]:
 def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     """A task on notes. Labels are places in its classes, -1 for notes that were not read;
     probabilities are in thousandths."""
-    song, labels = annotation.song, annotation.note_labels[name]
+    labels = annotation.note_labels[name]
     label, probability = shown_labels(annotation, name)
     return {
         **_named(name, labels.classes),
@@ -123,18 +122,17 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
         "label": label.tolist(),
         "probability": _thousandths(probability),
         "spans": spans(annotation, name) if name in SPAN_TASKS else [],
-        "events": moments(song, labels).tolist() if name in MOMENT_TASKS else [],
+        "events": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
     }
 
 
 def _named(name: str, classes: tuple[str, ...]) -> dict[str, Any]:
     """The names of a task, and the names and colours of its classes."""
-    task = TASKS[name]
     return {
         "name": name,
-        "title": task.title,
+        "title": TASKS[name].title,
         "classes": list(map(readable_name, classes)),
-        "colours": class_colours(task, classes),
+        "colours": class_colours(TASKS[name], classes),
     }
 
 

@@ -10,41 +10,36 @@ from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import (
-    MOMENT_TASKS,
+    BEAT_TASKS,
     SPAN_TASKS,
     Annotation,
-    moments,
+    beat_ticks,
     shown_labels,
     spans,
 )
 from m2bert.annotation.names import clock, counted, pitch_name, readable_name
-from m2bert.base.files import replacing
-from m2bert.model.predictions import NOT_READ, NoteLabels
+from m2bert.model.predictions import NOT_READ
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 
 PLAIN_COLOUR, NOT_READ_COLOUR = "#5b6b80", "#d2d2d2"
 
-MOST_IN_LEGEND = 12
-"""Classes of a note task that its legend names, the most frequent ones."""
-
-MOST_BARS = 8
-"""Classes of a piece task that are shown, the most probable ones."""
+MOST_CLASSES = 12
+"""The most classes in a legend."""
 
 LEAST_PITCHES = 24
-"""Semitones that a roll shows at least."""
+"""The fewest semitones in a roll."""
 
 # the layout, in inches
 BAR_WIDTH = 0.26
 ROLL_WIDTHS = (10, 28)  # least and greatest: an hour of music is drawn denser, not wider
 ROLL_HEIGHTS, STRIP_HEIGHT, GAP = (1.75, 3.5), 0.2, 0.25
-ALL_ROLLS_HEIGHT = 7  # shared by few tasks, within the heights above
-LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.5, 0.6
-PIECE_WIDTH, PIECE_STEP, PIECE_LINE, PIECE_MARGIN = 1.4, 3.3, 0.17, 0.6
+ALL_ROLLS_HEIGHT = 7  # divided among few tasks, within the heights above
+LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.7, 0.6
 
 DOTS, POINTS = 120, 72
-"""Dots and points an inch."""
+"""Dots and points per inch."""
 
 SMALL = 7.5
 """Size of small letters in points."""
@@ -53,61 +48,52 @@ SMALL = 7.5
 def draw_annotation(annotation: Annotation, path: Path) -> None:
     """Draw an annotation to a PNG.
 
-    Each note task has a piano roll over bars of four beats; above it stand chords and keys by
-    name, or ticks at beats. Without note tasks there is one plain roll. Piece tasks are shown as
-    bars on top.
+    Each note task has a piano roll over bars of four beats; above it are chords and keys by name,
+    or ticks at beats. Without note tasks there is one plain roll. Labels of the piece are on top.
     """
-    with replacing(path) as temporary, warnings.catch_warnings():
+    with warnings.catch_warnings():
         # characters that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure_of(annotation).savefig(temporary, dpi=DOTS, format="png")
+        figure_of(annotation).savefig(path, dpi=DOTS, format="png")
 
 
 def figure_of(annotation: Annotation) -> Figure:
     """The figure that `draw_annotation` saves."""
     song = annotation.song
-    bars = _bars(song)
-    roll_width = float(np.clip(BAR_WIDTH * (bars[1] - bars[0]), *ROLL_WIDTHS))
-    rolls: dict[str, NoteLabels | None] = {**annotation.note_labels} or {"": None}
-    top = TOP + _piece_height(annotation)
+    bar = BEATS_PER_BAR * song.notes.ticks_per_beat
+    first = int(song.notes.start.min() // bar)  # the bars of the music, counted from 0
+    last = max(int(-(-song.notes.end.max() // bar)), first + 1)
+    roll_width = float(np.clip(BAR_WIDTH * (last - first), *ROLL_WIDTHS))
+    rolls = list(annotation.note_labels) or [""]
     roll_height = float(np.clip(ALL_ROLLS_HEIGHT / len(rolls), *ROLL_HEIGHTS))
     step = STRIP_HEIGHT + roll_height + GAP
-    figure = Figure(figsize=(LEFT + roll_width + RIGHT, top + step * len(rolls) + BOTTOM))
-    _write_heading(figure, song)
-    _draw_pieces(figure, annotation)
-    for task, labels in rolls.items():
-        strip = _place(figure, LEFT, top, roll_width, STRIP_HEIGHT)
-        roll = _place(figure, LEFT, top + STRIP_HEIGHT, roll_width, roll_height)
-        top += step
-        strip.set(xlim=bars, ylim=(0, 1), xticks=[], yticks=[])
+    figure = Figure(figsize=(LEFT + roll_width + RIGHT, TOP + step * len(rolls) + BOTTOM))
+    _write_heading(figure, annotation)
+    for place, task in enumerate(rolls):
+        top = TOP + place * step
+        strip = _axes(figure, LEFT, top, roll_width, STRIP_HEIGHT)
+        roll = _axes(figure, LEFT, top + STRIP_HEIGHT, roll_width, roll_height)
+        strip.set(xlim=(first, last), ylim=(0, 1), xticks=[], yticks=[])
         strip.spines[:].set_visible(False)
-        roll.set_xlim(bars)
-        if labels is None:
-            _draw_notes(roll, song, [PLAIN_COLOUR], np.zeros(len(song), int))
-        else:
-            colours = class_colours(TASKS[task], labels.classes)
-            _draw_strip(strip, annotation, task, colours)
+        roll.set_xlim(first, last)
+        if task:
+            colours = class_colours(TASKS[task], annotation.note_labels[task].classes)
             shown, _ = shown_labels(annotation, task)
+            _draw_strip(strip, annotation, task, colours)
             _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], shown)
-            _draw_legend(strip, labels.classes, shown, colours)
-        _draw_axes(roll, song, "notes" if labels is None else TASKS[task].title)
-    what = "bar (of four quarter notes)" if song.measures is None else "measure"
-    roll.set_xlabel(what, fontsize=9)
+            _draw_legend(strip, annotation.note_labels[task].classes, shown, colours)
+        else:
+            _draw_notes(roll, song, [PLAIN_COLOUR], np.zeros(len(song), int))
+        _draw_grid(roll, song, TASKS[task].title if task else "notes")
+    roll.set_xlabel("measure" if song.measures else "bar (of four quarter notes)", fontsize=9)
     return figure
 
 
-def _bars(song: Song) -> tuple[int, int]:
-    """The bar in which the first note begins and the one after the last end, from 0."""
-    bar = BEATS_PER_BAR * song.notes.ticks_per_beat
-    first, last = song.notes.start.min() // bar, -(-song.notes.end.max() // bar)
-    return int(first), int(max(last, first + 1))
+def _in_bars(song: Song, ticks: Any) -> np.ndarray:
+    return song.beats(np.asarray(ticks)) / BEATS_PER_BAR
 
 
-def _in_bars(song: Song, ticks: np.ndarray) -> np.ndarray:
-    return song.beats(ticks) / BEATS_PER_BAR
-
-
-def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Any:
+def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Any:
     """Add axes at a place in inches from the upper left corner."""
     across, down = figure.get_size_inches()
     bottom = down - top - height
@@ -115,40 +101,22 @@ def _place(figure: Figure, left: float, top: float, width: float, height: float)
 
 
 def _points(axes: Any) -> np.ndarray:
-    """Points that a bar is wide and a semitone high, (2,)."""
+    """The width of a bar and the height of a semitone in points, (2,)."""
     origin, one = axes.transData.transform([(0, 0), (1, 1)])
     return (one - origin) * POINTS / axes.figure.dpi
 
 
-def _write_heading(figure: Figure, song: Song) -> None:
-    facts = f"{counted(len(song), 'note')}, {clock(song)} minutes"
-    across, down = figure.get_size_inches()
-    y = 1 - 0.3 / down
+def _write_heading(figure: Figure, annotation: Annotation) -> None:
+    """The name of the file, and below it facts and the labels of the piece."""
+    song, (across, down) = annotation.song, figure.get_size_inches()
+    facts = [counted(len(song), "note"), f"{clock(song)} minutes"]
+    for task, labels in annotation.piece_labels.items():
+        percent = _percent(labels.probabilities.max())
+        facts.append(f"{TASKS[task].title} {readable_name(labels.name)} ({percent})")
     # a file may be called "$5.mid"
-    figure.text(LEFT / across, y, song.name, fontsize=13, weight="bold", parse_math=False)
-    figure.text(1 - 0.2 / across, y, facts, fontsize=9, color="0.35", ha="right")
-
-
-def _piece_height(annotation: Annotation) -> float:
-    """Inches that the piece tasks take."""
-    most = max((len(labels.classes) for labels in annotation.piece_labels.values()), default=0)
-    return PIECE_MARGIN + PIECE_LINE * min(most, MOST_BARS) if most else 0
-
-
-def _draw_pieces(figure: Figure, annotation: Annotation) -> None:
-    """Draw the piece tasks beside one another, the most probable classes first."""
-    for place, (task, labels) in enumerate(annotation.piece_labels.items()):
-        order = np.argsort(-labels.probabilities, kind="stable")[:MOST_BARS]
-        names, shares = [labels.classes[label] for label in order], labels.probabilities[order]
-        left, rows = LEFT + 0.4 + PIECE_STEP * place, np.arange(len(order))
-        axes = _place(figure, left, TOP + 0.2, PIECE_WIDTH, PIECE_LINE * len(order))
-        bars = axes.barh(rows, shares, 0.75, color=class_colours(TASKS[task], names))
-        axes.bar_label(bars, list(map(_percent, shares)), padding=3, fontsize=SMALL)
-        axes.set_yticks(rows, list(map(readable_name, names)), fontsize=SMALL, parse_math=False)
-        axes.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.5), xticks=[])
-        axes.set_title(TASKS[task].title, fontsize=9, weight="bold", loc="left", pad=3)
-        axes.spines[["top", "right", "bottom"]].set_visible(False)
-        axes.tick_params(length=0)
+    place = {"x": LEFT / across, "parse_math": False}
+    figure.text(y=1 - 0.3 / down, s=song.name, fontsize=13, weight="bold", **place)
+    figure.text(y=1 - 0.5 / down, s=", ".join(facts), fontsize=9, color="0.35", **place)
 
 
 def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) -> None:
@@ -159,9 +127,9 @@ def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) ->
     axes.set_ylim(middle - reach, middle + reach)
     bar, semitone = _points(axes)
     start, end = _in_bars(song, song.notes.start), _in_bars(song, song.notes.end)
-    # a gap between repeated notes; and however short, a note is seen
+    # a gap between repeated notes, and a least width
     end = np.maximum(end - np.minimum(0.15 * (end - start), 0.6 / bar), start + 1 / bar)
-    order = np.argsort(label != NOT_READ, kind="stable")  # what was not read lies below
+    order = np.argsort(label != NOT_READ, kind="stable")  # notes that were not read lie below
     lines = LineCollection(
         list(np.stack([np.stack([start, pitch], 1), np.stack([end, pitch], 1)], 1)[order]),
         colors=np.array(palette)[label[order]],  # NOT_READ is the last
@@ -179,10 +147,10 @@ def _draw_legend(
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
         (colours[k], f"{readable_name(classes[k])}  {_percent(counts[k] / len(label))}")
-        for k in order[:MOST_IN_LEGEND]
+        for k in order[:MOST_CLASSES]
     ]
-    if len(order) > MOST_IN_LEGEND:
-        entries.append(("none", f"and {len(order) - MOST_IN_LEGEND} more"))
+    if len(order) > MOST_CLASSES:
+        entries.append(("none", f"and {len(order) - MOST_CLASSES} more"))
     if (label == NOT_READ).any():
         entries.append((NOT_READ_COLOUR, f"not read  {_percent((label == NOT_READ).mean())}"))
     for colour, text in entries:
@@ -191,11 +159,11 @@ def _draw_legend(
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=SMALL, frameon=False, **spaces)
 
 
-def _percent(share: float) -> str:
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+def _percent(fraction: float) -> str:
+    return "<1%" if 0 < fraction < 0.005 else f"{fraction:.0%}"
 
 
-def _draw_axes(axes: Any, song: Song, title: str) -> None:
+def _draw_grid(axes: Any, song: Song, title: str) -> None:
     """Number the bars, name the octaves, and draw lines at both."""
     first, last = axes.get_xlim()
     bars, numbers = _in_bars(song, song.bars.start), song.bars.number
@@ -212,7 +180,7 @@ def _draw_axes(axes: Any, song: Song, title: str) -> None:
     axes.set_xticks(bars[shown], labels, fontsize=SMALL, parse_math=False)
     low, high = axes.get_ylim()
     octaves = [pitch for pitch in range(0, 128, 12) if low < pitch < high]
-    axes.set_yticks(octaves, [pitch_name(pitch) for pitch in octaves], fontsize=SMALL)
+    axes.set_yticks(octaves, list(map(pitch_name, octaves)), fontsize=SMALL)
     axes.set_ylabel(title, fontsize=10, weight="bold", parse_math=False)
     axes.grid(color="0.9", lw=0.6)
     axes.set_axisbelow(True)
@@ -221,19 +189,18 @@ def _draw_axes(axes: Any, song: Song, title: str) -> None:
 
 
 def _draw_strip(axes: Any, annotation: Annotation, task: str, colours: list[str]) -> None:
-    """Draw what a task says of time: ticks at moments, or stretches with the names that fit in."""
-    song, labels = annotation.song, annotation.note_labels[task]
-    bar = _points(axes)[0]
-    if task in MOMENT_TASKS:
-        onsets = _in_bars(song, moments(song, labels))
+    """Draw the ticks, or the spans with the names that fit, of a task that has them."""
+    song, bar = annotation.song, _points(axes)[0]
+    if task in BEAT_TASKS:
+        onsets = _in_bars(song, beat_ticks(annotation, task))
         width = np.clip(bar / BEATS_PER_BAR / 3, 0.3, 1.5)
         axes.vlines(onsets, 0.1, 0.8, colors=colours[-1], linewidths=width)
     elif task in SPAN_TASKS:
-        start, end, label = np.array(spans(annotation, task), np.int64).reshape(-1, 3).T
-        begins, widths = _in_bars(song, start), _in_bars(song, end - start)
-        boxes = list(zip(begins, widths, strict=True))
-        axes.broken_barh(boxes, (0.05, 0.9), facecolors=[colours[k] for k in label], alpha=0.45)
-        for (begin, width), name in zip(boxes, (labels.classes[k] for k in label), strict=True):
-            name = readable_name(name)
+        found, classes = spans(annotation, task), annotation.note_labels[task].classes
+        boxes = [_in_bars(song, [span.start, span.end - span.start]) for span in found]
+        faces = [colours[span.label] for span in found]
+        axes.broken_barh(boxes, (0.05, 0.9), facecolors=faces, alpha=0.45)
+        for (begin, width), span in zip(boxes, found, strict=True):
+            name = readable_name(classes[span.label])
             if width * bar > SMALL * (0.65 * len(name) + 0.4):
                 axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")

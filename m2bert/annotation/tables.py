@@ -16,7 +16,7 @@ from m2bert.annotation.labels import (
     note_names,
     shown_labels,
 )
-from m2bert.annotation.midi import TRACK_TASK
+from m2bert.annotation.midi import VOICE_TASK
 from m2bert.annotation.names import readable_name, table_name
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
@@ -39,10 +39,14 @@ def annotation_csv(annotation: Annotation) -> str:
 
 
 def write_annotation_json(annotation: Annotation, path: Path) -> None:
-    """Write everything as one JSON object: facts of the file, what is said of the piece (`piece`:
-    task -> class -> probability; `piece_windows`: the same of each window), models, warnings, and
-    `notes`, the `note_records`, one a line."""
-    song = annotation.song
+    """Write one JSON object: facts about the file, probabilities of the piece (`piece`: by task and
+    class; `piece_windows`: the same for each window), models, warnings, and the `note_records` as
+    `notes`, one per line."""
+    song, pieces = annotation.song, annotation.piece_labels.items()
+    means = {
+        task: mean_probability(annotation, task)
+        for task in (*annotation.note_labels, *annotation.piece_labels)
+    }
     facts = {
         "format_version": ANNOTATION_FORMAT,
         "file": song.name,
@@ -52,41 +56,32 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
         "tracks": [
             {"track": number, **asdict(track)} for number, track in enumerate(song.tracks, 1)
         ],
-        "piece": {
-            task: _by_class(labels.classes, labels.probabilities)
-            for task, labels in annotation.piece_labels.items()
-        },
+        "piece": {task: _by_class(found.classes, found.probabilities) for task, found in pieces},
         "piece_windows": {
-            task: [_by_class(labels.classes, window) for window in labels.windows]
-            for task, labels in annotation.piece_labels.items()
+            task: [_by_class(found.classes, window) for window in found.windows]
+            for task, found in pieces
         },
         "mean_probability": {
-            task: None if (mean := mean_probability(annotation, task)) is None else round(mean, 4)
-            for task in (*annotation.note_labels, *annotation.piece_labels)
+            task: None if mean is None else round(mean, 4) for task, mean in means.items()
         },
         "models": {task: [*map(asdict, facts)] for task, facts in annotation.models.items()},
         "warnings": annotation.warnings,
     }
-    head = _json(facts, indent=1).removesuffix("\n}")
-    notes = ",\n".join(f"  {_json(record)}" for record in note_records(annotation))
+    head = json.dumps(facts, indent=1, allow_nan=False).removesuffix("\n}")
+    notes = ",\n".join(
+        f"  {json.dumps(record, allow_nan=False)}" for record in note_records(annotation)
+    )
     write_text(path, f'{head},\n "notes": [\n{notes}\n ]\n}}\n')
 
 
 def note_records(annotation: Annotation) -> list[dict]:
-    """A record for each note of the song, in its order.
-
-    `track` counts the song's instruments (`song.Notes`) from 1; beats are quarter notes; `measure`,
-    of scores only, is the measure number in the file; middle C (60) is C4; `midi_velocity` is
-    how hard the note is struck (1..127). `TASK` is the label by name and `TASK_probability` its
-    probability, None for notes that were not read; `localkey_span` is the decoded key at the note,
-    `melody_shown` the name that is shown of a class of the benchmark.
-    """
+    """A record for each note of the song, in its order; docs/annotate.md describes the columns."""
     song, notes = annotation.song, annotation.song.notes
-    names = np.array([track.name for track in song.tracks], object)
-    columns: dict[str, Any] = {
+    track_names = np.array([track.name for track in song.tracks], object)
+    arrays: dict[str, Any] = {
         "index": np.arange(len(song)),
         "track": notes.track + 1,
-        "track_name": names[notes.track],
+        "track_name": track_names[notes.track],
         "onset_ticks": notes.start,
         "duration_ticks": notes.end - notes.start,
         "onset_beats": song.beats(notes.start).round(6),
@@ -98,18 +93,18 @@ def note_records(annotation: Annotation) -> list[dict]:
         "pitch_name": np.array(note_names(annotation), object),
         "midi_velocity": notes.velocity,
     }
-    columns = {name: column.tolist() for name, column in columns.items()}
+    columns: dict[str, list] = {name: array.tolist() for name, array in arrays.items()}
     marked = np.column_stack(list(annotation.marks.values()))
     columns["marks"] = [list(compress(annotation.marks, row)) for row in marked]
     for task, labels in annotation.note_labels.items():
+        names = labels.names.tolist()
         probability = labels.probability.astype(np.float64).round(4).astype(object)
         probability[~labels.was_read] = None
-        names = labels.names.tolist()
         columns |= {task: _each(table_name, names), f"{task}_probability": probability.tolist()}
         if task == SMOOTHED_TASK:
-            key, _ = shown_labels(annotation, task)
-            columns[f"{task}_span"] = _each(table_name, labels.names_of(key).tolist())
-        if task == TRACK_TASK:
+            keys = labels.names_of(shown_labels(annotation, task)[0]).tolist()
+            columns[f"{task}_span"] = _each(table_name, keys)
+        if task == VOICE_TASK:
             columns[f"{task}_shown"] = _each(readable_name, names)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -120,7 +115,3 @@ def _each(rename: Callable[[str], str], names: list[str | None]) -> list[str | N
 
 def _by_class(classes: tuple[str, ...], probabilities: np.ndarray) -> dict[str, float]:
     return dict(zip(classes, probabilities.astype(np.float64).round(4).tolist(), strict=True))
-
-
-def _json(value: dict, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, allow_nan=False)

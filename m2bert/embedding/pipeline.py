@@ -1,4 +1,4 @@
-"""The work of `python -m m2bert.embed`: find files, read them, embed them, write the vectors."""
+"""The steps of `python -m m2bert.embed`: find files, read them, embed them, write the vectors."""
 
 import argparse
 from contextlib import closing
@@ -39,15 +39,15 @@ SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 @dataclass
 class Reading:
-    """What was read from the files; each list but `skipped` has an entry for each song.
+    """The songs in the files; each list but `skipped` has an entry for each song.
 
     Attributes:
         level: what a vector is of, one of `LEVELS`.
-        songs: what the record says of the song.
+        songs: facts for the record.
         notes: CP notes, (notes, 4) uint8.
-        first_note: of each vector of the song, which note of the file is its first, int64.
-        onset_beats: when that note begins, in quarter notes, float64.
-        skipped: the files that gave no song, with reasons.
+        first_note: index in the file of the first note of each vector, int64.
+        onset_beats: the onset of that note in quarter notes, float64.
+        skipped: the files without a song, with reasons.
     """
 
     level: str
@@ -57,7 +57,10 @@ class Reading:
     onset_beats: list[np.ndarray] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, file: str, song: TokenisedSong) -> None:
+    def add(self, file: str, song: TokenisedSong | RejectedSong) -> None:
+        if isinstance(song, RejectedSong):
+            self.skipped.append({"file": file, "reason": song.reason, "detail": song.detail})
+            return
         first = np.flatnonzero(np.diff(LEVELS[self.level](song.notes), prepend=-1))
         self.notes.append(song.notes)
         self.first_note.append(song.file_note[first])
@@ -68,12 +71,12 @@ class Reading:
 
     @property
     def vectors(self) -> np.ndarray:
-        """How many vectors each song has, (songs,) int64."""
+        """The number of vectors of each song, (songs,) int64."""
         return np.array([song["vectors"] for song in self.songs])
 
 
 def embed_files(args: argparse.Namespace) -> None:
-    """Read the files of a command, embed them, write the vectors and what they depend on."""
+    """Read the files of a command, embed them, write the vectors and a record of the settings."""
     show_lines_at_once(escape=True)
     files = collect_music_files(args.files)
     device = choose_device(args.cpu)
@@ -83,18 +86,15 @@ def embed_files(args: argparse.Namespace) -> None:
     assert backbone is not None  # there is always a checkpoint here
     model = M2BertModel(config)
     model.load_state_dict(backbone.tensors)
-    print(
-        f"{config.num_hidden_layers} layers of width {config.hidden_size}, {backbone.path}; "
-        f"{device.type}, {precision}"
-    )
+    size = f"{config.num_hidden_layers} layers of width {config.hidden_size}"
+    print(f"{size}, {backbone.path}; {device.type}, {precision}")
     record_path = args.out.with_suffix(".json")
     names = [args.out.name, record_path.name]
     with output_files(args.out.parent, names, args.overwrite) as temporary:
-        vectors_file = temporary / args.out.name
         reading = read_files(files, args.level, args.num_workers)
         begin = monotonic()
         with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
-            write_vectors(vectors_file, reading, model.to(device), args, precision)
+            write_vectors(temporary / args.out.name, reading, model.to(device), args, precision)
         seconds, notes = monotonic() - begin, sum(map(len, reading.notes))
         record = {
             "format_version": VECTORS_FORMAT,
@@ -125,24 +125,14 @@ def embed_files(args: argparse.Namespace) -> None:
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
 
 
-# Reading -------------------------------------------------------------------------------------
-
-
 def read_files(files: list[Path], level: str, workers: int) -> Reading:
-    """Read all files in parallel and say what was found.
-
-    Raises `UserError` if none of them gives a song.
-    """
+    """Read all files in parallel and print counts. Raises `UserError` if none contains a song."""
     reading = Reading(level)
     bar = tqdm(total=len(files), desc="reading", unit=" files", disable=None)
     songs = map_in_processes(tokenise_file, files, workers, SECONDS_PER_FILE)
     with bar, closing(songs):
         for file, song in zip(files, songs, strict=True):
-            if isinstance(song, TokenisedSong):
-                reading.add(str(file), song)
-            else:
-                entry = {"file": str(file), "reason": song.reason, "detail": song.detail}
-                reading.skipped.append(entry)
+            reading.add(str(file), song)
             bar.update()
             bar.set_postfix(skipped=len(reading.skipped), refresh=False)
     print(f"{len(reading.songs):,} songs, {sum(map(len, reading.notes)):,} notes")
@@ -151,7 +141,12 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
     print_first(reading.skipped)
     if not reading.songs:
         raise UserError(f"none of the {len(files)} files is usable")
-    warn(reading)
+    for fact, what in {
+        "other_metre": "not in 4/4; they were cut into bars of four beats",
+        "drums": "with drums, which were read as pitches",
+    }.items():
+        if number := sum(song[fact] for song in reading.songs):
+            print(f"warning: {number:,} of {len(reading.songs):,} songs are {what}")
     return reading
 
 
@@ -163,26 +158,11 @@ def tokenise_file(path: Path) -> TokenisedSong | RejectedSong:
         return rejection
 
 
-def warn(reading: Reading) -> None:
-    """Say how many songs are unlike the music that models were trained on."""
-    for fact, what in {
-        "other_metre": "in another metre than 4/4; they were cut in bars of four beats",
-        "drums": "with drums, whose sounds were read as pitches",
-    }.items():
-        if count := sum(song[fact] for song in reading.songs):
-            print(f"warning: {count:,} of {len(reading.songs):,} songs are {what}")
-
-
-# Embedding -----------------------------------------------------------------------------------
-
-
 def write_vectors(
     path: Path, reading: Reading, model: M2BertModel, args: argparse.Namespace, precision: str
 ) -> None:
-    """Embed the songs and write the npz, song by song as they are ready.
-
-    `numpy.load` reads the file without pickles. The same arrays give the same bytes.
-    """
+    """Embed the songs and write the npz, one song at a time, for `numpy.load` without pickles. The
+    same arrays give the same bytes."""
     counts = reading.vectors
     windows = sum(len(window_starts(len(notes), WINDOW, args.stride)) for notes in reading.notes)
     others = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -82,16 +82,28 @@ class Classifier(SavedModel):
             **super().entries(),
         }
 
-    def predict(
-        self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
-    ) -> NoteLabels | PieceLabels | None:
-        """What the model says of a song or a MIDI file, read in windows of a segment's length.
+    def predict(self, music: Any, stride: int | None = None, precision: str | None = None) -> Any:
+        """The labels of a song, as `label`, or a list of those of several songs.
 
-        stride: notes from one window to the next, by default half a window. precision: "fp32" or
-        "bf16", by default that of fine-tuning (`devices.choose_precision`).
-        Raises `UserError` for a file that cannot be used, `ValueError` for a stride that would
-        leave notes out.
+        music: the path of a MIDI file or score, an object of pretty_midi, miditoolkit, mido or
+        symusic, or a list of these. stride: notes from one window to the next, by default half a
+        window. precision: "fp32" or "bf16", by default that of fine-tuning
+        (`devices.choose_precision`).
+        Raises `UserError` for a file that cannot be used, `ValueError` for a stride that would omit
+        notes.
         """
+        # here, as training does without MIDI libraries
+        from m2bert.notes.midi_objects import song_of
+
+        if isinstance(music, list | tuple):
+            return [self.predict(song, stride, precision) for song in music]
+        return self.label(song_of(music), stride, precision)
+
+    def label(
+        self, song: "Song", stride: int | None, precision: str | None
+    ) -> NoteLabels | PieceLabels | None:
+        """The labels of a song, read in windows of a segment's length; arguments as for
+        `predict`."""
         raise NotImplementedError
 
     def states(self, notes: Tensor, padded: bool = True) -> Tensor:
@@ -123,11 +135,8 @@ class NoteClassifier(Classifier):
     def add_head(self) -> None:
         self.classifier = nn.Sequential(nn.Linear(self.config.hidden_size, len(self.classes)))
 
-    def predict(
-        self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
-    ) -> NoteLabels:
+    def label(self, song: "Song", stride: int | None, precision: str | None) -> NoteLabels:
         """Label every note but drums; a task of single instruments reads each track for itself."""
-        song = _read(song)
         by_track = self.task in TASKS and TASKS[self.task].by_track
         probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
         for cp, index in voices(song, by_track):
@@ -166,12 +175,10 @@ class PieceClassifier(Classifier):
         )
         self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, len(self.classes)))
 
-    def predict(
-        self, song: "Song | Path | str", stride: int | None = None, precision: str | None = None
-    ) -> PieceLabels | None:
+    def label(self, song: "Song", stride: int | None, precision: str | None) -> PieceLabels | None:
         """Label the piece, by the mean over its windows; None if every note is too short to be
         read."""
-        notes, length = _read(song).notes, SEGMENT_LENGTHS["piece"]
+        notes, length = song.notes, SEGMENT_LENGTHS["piece"]
         cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
         if not len(cp):
             return None
@@ -200,11 +207,3 @@ def classifier_in(folder: Path | str) -> type[Classifier]:
     classes = {kind.__name__: kind for kind in CLASSIFIERS.values()}
     architecture, _ = read_config(find_model(folder), classes)
     return classes[architecture]
-
-
-def _read(song: "Song | Path | str") -> "Song":
-    # here, as they need libraries that training does without
-    from m2bert.notes.reader import read_song
-    from m2bert.notes.song import Song
-
-    return song if isinstance(song, Song) else read_song(song)

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import ModernBertConfig, ModernBertModel
@@ -14,7 +13,7 @@ from transformers import ModernBertConfig, ModernBertModel
 from m2bert.model import attention
 from m2bert.model.config import EMBEDDING_WIDTH, LAST_LAYER, M2BertConfig
 from m2bert.model.folder import ARCHITECTURES, ENCODER, SavedModel
-from m2bert.model.vectors import embed_songs
+from m2bert.model.vectors import embed
 from m2bert.notes.cp import VOCABULARY_SIZES
 
 BACKBONE_PREFIX = "backbone."
@@ -81,23 +80,9 @@ class M2BertModel(SavedModel):
             return self(notes, real)
         return self.hidden_states(notes, real)[index_layer - LAST_LAYER - 1]
 
-    def embed(
-        self, song: Path | str | np.ndarray, level: str = "piece", index_layer: int = LAST_LAYER
-    ) -> np.ndarray:
-        """Vectors of a song as `vectors.embed_songs` makes them, float32: (hidden_size,) for the
-        "piece", (bars, hidden_size) for each "bar", (notes, hidden_size) for each "note".
-
-        song: the path of a MIDI file or score, or CP notes (notes, 4).
-        Raises `UserError` for a file that is not there or is of no use, `ValueError` for CP notes,
-        a level or a layer that do not exist.
-        """
-        # here, as files of music need libraries that training does without
-        from m2bert.notes.reader import read_song
-        from m2bert.notes.tokens import cp_notes_of
-
-        notes = song if isinstance(song, np.ndarray) else cp_notes_of(read_song(song))
-        (vectors,) = embed_songs(self, [notes], level, index_layer)
-        return vectors[0] if level == "piece" else vectors
+    def embed(self, music: Any, level: str = "piece", index_layer: int = LAST_LAYER) -> Any:
+        """The vectors of a song, or a list of those of several songs (`vectors.embed`)."""
+        return embed(self, music, level, index_layer)
 
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
         reach = self.config.local_attention // 2

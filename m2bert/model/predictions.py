@@ -1,7 +1,7 @@
-"""What classifiers read of a song and what they say of it (docs/METHOD.md, "Annotation")."""
+"""The input and the output of classifiers for a song (docs/METHOD.md, "Annotation")."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ NOT_READ = -1
 
 @dataclass(frozen=True)
 class NoteLabels:
-    """What the models of a note task say of every note.
+    """The labels of the notes of a song for one task.
 
     Attributes:
         classes: names of the classes.
@@ -60,7 +60,7 @@ class NoteLabels:
 
 @dataclass(frozen=True)
 class PieceLabels:
-    """What the models of a piece task say of the piece.
+    """The labels of a piece for one task.
 
     Attributes:
         classes: names of the classes.
@@ -83,28 +83,27 @@ class PieceLabels:
         return self.classes[self.label]
 
 
-def voices(song: "Song", by_track: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What models of notes read: the song, or each of its tracks, without drums.
+@lru_cache(maxsize=2)  # all tasks of a song read the same
+def voices(song: "Song", by_track: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The input of models of notes: the song, or each of its tracks, without drums.
 
-    Yields CP notes (notes, 4) uint8 in the benchmark's order, and which of the song's notes each of
-    them is, (notes,) int64.
+    Each is CP notes (notes, 4) uint8 in the benchmark's order, and the index of each in the song,
+    (notes,) int64.
     """
     notes, pitched = song.notes, ~song.is_drum
     times = song.beats(np.stack([notes.start, notes.end]))
     table = np.column_stack([*times, notes.pitch]).astype(np.float64)
-    together = [notes.track == track for track in range(len(song.tracks))] if by_track else [True]
-    for members in together:
-        index = np.flatnonzero(pitched & members)
-        if len(index):
-            order = order_by_onset(table[index])
-            yield cp_notes_of_beats(table[index[order]]), index[order]
+    groups = [notes.track == track for track in range(len(song.tracks))] if by_track else [True]
+    indices = [index for group in groups if len(index := np.flatnonzero(pitched & group))]
+    ordered = [index[order_by_onset(table[index])] for index in indices]
+    return [(cp_notes_of_beats(table[index]), index) for index in ordered]
 
 
 def window_stride(stride: int | None, length: int) -> int:
     """The stride to use: half a window if `stride` is None, and never more than a window, so that
-    no note is left out.
+    no note is omitted.
 
-    Raises `ValueError` for a stride that `windows.check_stride` refuses.
+    Raises `ValueError` as `windows.check_stride` does.
     """
     return length // 2 if stride is None else min(check_stride(stride), length)
 
@@ -116,7 +115,7 @@ def window_probabilities(
     """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
     (windows, classes).
 
-    The model, in evaluation mode, computes where it is. precision: "fp32" or "bf16", by default
+    The model is in evaluation mode. precision: "fp32" or "bf16", by default
     `devices.choose_precision`'s.
     """
     device = next(model.parameters()).device

@@ -1,12 +1,12 @@
 """Songs -> vectors of pieces, bars or notes: means of the states of an encoder's layer.
 
-A song is read in windows of 1024 notes that overlap. If two windows hold a note, the one in which
-it is nearer to the middle counts more (`windows.window_shares`). The vector of a piece or bar is a
-mean over its notes: a weighted sum of states, which is added up on the device window by window.
+A song is read in windows of 1024 notes that overlap. Of two windows with the same note, the one in
+which it is nearer to the middle has the greater weight (`windows.window_shares`). The vector of a
+piece or bar is a mean over its notes: a weighted sum of states, computed window by window.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,16 +25,34 @@ from m2bert.notes.windows import (
     window_starts,
 )
 
-if TYPE_CHECKING:  # which imports this module
-    from m2bert.model.encoder import M2BertModel
-
-# Songs are taken together until they have so many windows: enough for batches of windows of like
-# lengths, few enough for a vector a note (400 MB with the paper's model).
+# Songs are grouped until they have so many windows: enough for batches of windows of similar
+# lengths, few enough for one vector per note (400 MB with the paper's model).
 WINDOWS_AT_ONCE = 256
 
 
+def embed(model: Any, music: Any, level: str = "piece", index_layer: int = LAST_LAYER) -> Any:
+    """The vectors of a song, float32: (hidden_size,) for the "piece", (bars, hidden_size) for each
+    "bar", (notes, hidden_size) for each "note"; or a list of those of several songs.
+
+    music: the path of a MIDI file or score, an object of pretty_midi, miditoolkit, mido or symusic,
+    CP notes (notes, 4), or a list of these. Others, and errors, as in `embed_songs`; also raises
+    `UserError` for a file that cannot be used.
+    """
+    # here, as training does without MIDI libraries
+    from m2bert.notes.midi_objects import song_of
+    from m2bert.notes.tokens import cp_notes_of
+
+    several = isinstance(music, list | tuple)
+    songs = music if several else [music]
+    notes = [s if isinstance(s, np.ndarray) else cp_notes_of(song_of(s)) for s in songs]
+    found = list(embed_songs(model, notes, level, index_layer))
+    if level == "piece":
+        found = [vector for (vector,) in found]
+    return found if several else found[0]
+
+
 def embed_songs(
-    model: "M2BertModel",
+    model: Any,
     songs: Iterable[np.ndarray],
     level: str = "piece",
     index_layer: int = LAST_LAYER,
@@ -46,14 +64,14 @@ def embed_songs(
 ) -> Iterator[np.ndarray]:
     """Yield the vectors of each song, (vectors, hidden_size) float32, in the order of the songs.
 
-    One vector for the "piece", one for each "bar", or one for each "note" (`level`, of `LEVELS`).
-    songs: CP notes (notes, 4). index_layer: as in fine-tuning. batch_size: windows computed at a
-    time (2 on a CPU, else 32), which changes nothing but speed. progress: is told of every batch
-    how many windows it had.
+    model: an `encoder.M2BertModel`, which is left in evaluation mode. songs: CP notes (notes, 4).
+    level: a vector for the "piece", each "bar" or each "note" (`LEVELS`). index_layer: as in
+    fine-tuning. batch_size: windows computed at a time (2 on a CPU, else 32). progress: is called
+    with the number of windows of every batch.
 
     Windows of many songs are sorted by length, so that little padding is computed. Memory does not
-    grow with the number of songs. The model computes on the device where it is, and is left in
-    evaluation mode. Raises `ValueError` for CP notes, a level, a layer or a stride that cannot be.
+    grow with the number of songs. Raises `ValueError` for invalid CP notes, levels, layers and
+    strides.
     """
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
@@ -103,33 +121,32 @@ def _windows_of(
 ) -> list[np.ndarray]:
     """The windows of some songs, and the vectors that they are part of. Four arrays:
 
-    lengths: how many of its notes are no padding, (windows,) int64.
+    lengths: the number of notes without padding, (windows,) int64.
     notes: CP notes, (windows, WINDOW, 4) uint8, padded at the end.
-    vector: the number of each note's vector, (windows, WINDOW) int64.
-    weight: the share of the note's state in that vector, (windows, WINDOW) float32.
+    vector: the index of each note's vector, (windows, WINDOW) int64.
+    weight: the weight of the note's state in that vector, (windows, WINDOW) float32.
     """
     parts = []
     for notes, unit, begin in zip(songs, units, first, strict=True):
         count = len(notes)
         starts = window_starts(count, WINDOW, stride)
         place = np.minimum(starts[:, None] + np.arange(WINDOW), count - 1)
-        share = window_shares(starts, WINDOW, count) / np.bincount(unit)[unit][place]
-        lengths = np.minimum(count - starts, WINDOW)
-        weight = share.astype(np.float32)
-        parts.append((lengths, cut_windows(notes, starts, WINDOW), begin + unit[place], weight))
+        weight = window_shares(starts, WINDOW, count) / np.bincount(unit)[unit][place]
+        lengths, cut = np.minimum(count - starts, WINDOW), cut_windows(notes, starts, WINDOW)
+        parts.append((lengths, cut, begin + unit[place], weight.astype(np.float32)))
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 @torch.inference_mode()
 def _add_batch(
     vectors: Tensor,
-    model: "M2BertModel",
+    model: Any,
     windows: list[np.ndarray],
     rows: np.ndarray,
     index_layer: int,
     precision: str,
 ) -> None:
-    """Add to `vectors` what some windows give. The batch ends with its longest window."""
+    """Add the states of some windows to `vectors`, in a batch as long as the longest of them."""
     lengths, *of_notes = windows
     longest = lengths[rows].max()
     notes, vector, weight = (

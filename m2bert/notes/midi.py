@@ -72,8 +72,6 @@ def read_with_mido(path: Path, data: bytes) -> Song:
             if message.type == "set_tempo"
         ),
         omitted={NEVER_ENDED: found.unended} if found.unended else {},
-        events=events,
-        note_events=found,
     )
 
 

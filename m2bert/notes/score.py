@@ -17,7 +17,6 @@ from partitura.utils.music import to_quarter_tempo
 
 from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT
 from m2bert.notes.legal_midi import LAST_TICK
-from m2bert.notes.score_events import events_of_score
 from m2bert.notes.score_files import ScoreText
 from m2bert.notes.score_xml import first_tempo, parse_xml, prepare_musicxml, programs_of
 from m2bert.notes.skipped import NO_USABLE_NOTES, UNREADABLE, RejectedSong
@@ -100,7 +99,6 @@ def _song(path: Path, read: Read) -> Song:
         Track(one_line(part.part_name or ""), *read.programs.get(part.id, (0, False)))
         for part in parts
     )
-    events, note_events = events_of_score(notes, tracks, tempos, clock.downbeat)
     return Song(
         path,
         notes,
@@ -108,28 +106,20 @@ def _song(path: Path, read: Read) -> Song:
         tempos,
         measures=_measures(parts, clock),
         omitted={UNPITCHED: read.unpitched} if read.unpitched else {},
-        events=events,
-        note_events=note_events,
     )
 
 
 class _Clock(NamedTuple):
-    """How times of partitura become ticks: ticks per quarter note, the quarter notes of silence
-    before the music, and the length of a pickup in quarter notes."""
+    """How times of partitura become ticks: ticks per quarter note, and the quarter notes of silence
+    before the music."""
 
     resolution: int
     silence: float
-    pickup: float
 
     def ticks(self, part: Any, times: Any) -> np.ndarray:
         """Times in a part, (...) -> ticks, int64 of the same shape."""
         quarters = self.silence + _quarters(part, times)
         return np.rint(quarters * self.resolution).astype(np.int64)
-
-    @property
-    def downbeat(self) -> int:
-        """The tick of the first downbeat after a pickup, 0 without one."""
-        return round((self.silence + self.pickup) * self.resolution) if self.pickup else 0
 
 
 def _clock(parts: list[Any]) -> _Clock:
@@ -144,8 +134,8 @@ def _clock(parts: list[Any]) -> _Clock:
         needed = divisions // math.gcd(divisions, int(np.gcd.reduce(exact)))
         for resolution in (math.lcm(needed, TICKS_PER_BEAT), needed):
             if resolution <= MOST_TICKS:
-                return _Clock(resolution, silence, pickup)
-    return _Clock(USUAL_TICKS, silence, pickup)
+                return _Clock(resolution, silence)
+    return _Clock(USUAL_TICKS, silence)
 
 
 def _quarters(part: Any, times: Any) -> np.ndarray:

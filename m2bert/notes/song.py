@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.notes.cp import BEATS_PER_BAR
-from m2bert.notes.events import NO_NOTES, Event, NoteEvents
 from m2bert.notes.skipped import Tallies
 
 DEFAULT_TEMPO = 120.0
@@ -84,7 +83,7 @@ class Bars:
         return np.array(self.number, object)[np.maximum(bar, 0)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity
 class Song:
     """A piece of music as read from a file.
 
@@ -97,9 +96,6 @@ class Song:
         measures: the bars of a score; None for a MIDI file.
         omitted: what is not among `notes`, and how often ("begun but never ended").
         oddities: how the file breaks the standard of its format (`legal_midi`), and how often.
-        events: all events of a MIDI file in the order in which they are played; of a score those of
-            the MIDI file that it would be. Only mido reads them.
-        note_events: which of them make `notes`.
     """
 
     path: Path
@@ -109,8 +105,6 @@ class Song:
     measures: Bars | None = None
     omitted: Tallies = field(default_factory=dict)
     oddities: Tallies = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
-    note_events: NoteEvents = NO_NOTES
 
     def __len__(self) -> int:
         return len(self.notes.start)

@@ -1,4 +1,4 @@
-"""Stretches of one key, decoded over the whole piece."""
+"""Spans of one key, decoded over the whole piece."""
 
 from dataclasses import replace
 from itertools import product
@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.annotate import certainty_of, shares_line, summary
+from m2bert.annotate import certainty, fractions, summary
 from m2bert.annotation.labels import most_probable_keys, most_probable_sequence, shown_labels, spans
 from m2bert.annotation.page import page_data
 from m2bert.annotation.picture import figure_of
@@ -20,7 +20,7 @@ from tests.helpers.midi_files import write_midi
 
 
 def cost_of(sequence, probabilities, change: float) -> float:
-    """What a sequence of classes costs, a step at a time."""
+    """The cost of a sequence of classes, step by step."""
     cost = 0.0
     for step, label in enumerate(sequence):
         cost -= np.log(probabilities[step][label])
@@ -29,7 +29,7 @@ def cost_of(sequence, probabilities, change: float) -> float:
 
 
 @given(st.integers(1, 6), st.integers(1, 3), st.floats(0, 5), st.integers(0, 9999))
-def test_no_other_sequence_is_more_probable(steps, classes, change, seed):
+def test_most_probable_sequence_is_that_of_an_exhaustive_search(steps, classes, change, seed):
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(classes), steps) + 1e-6
     found = most_probable_sequence(probabilities, change)
     best = min(
@@ -38,13 +38,13 @@ def test_no_other_sequence_is_more_probable(steps, classes, change, seed):
     assert np.isclose(cost_of(found, probabilities, change), best)
 
 
-def test_without_a_cost_every_step_has_its_most_probable_class():
+def test_most_probable_sequence_without_a_cost_is_the_most_probable_class_of_each_step():
     probabilities = np.random.default_rng(0).dirichlet(np.ones(38), 500)
     found = most_probable_sequence(probabilities, 0)
     np.testing.assert_array_equal(found, probabilities.argmax(1))
 
 
-def test_a_key_of_one_note_is_no_change_of_key_and_the_raw_label_stays(tmp_path):
+def test_keys_ignore_the_label_of_a_single_note_which_stays_in_the_table(tmp_path):
     notes = [(100 * k, 100 * k + 90, 60) for k in range(40)]
     song = read_song(write_midi(tmp_path / "in.mid", notes))
     keys = [24] * 15 + [3] + [24] * 4 + [9] * 20
@@ -55,14 +55,14 @@ def test_a_key_of_one_note_is_no_change_of_key_and_the_raw_label_stays(tmp_path)
     assert spans(decoded, "chordroot") == spans(raw, "chordroot")  # chords do change
     record = note_records(decoded)[15]
     assert record["localkey"] != record["localkey_span"] == note_records(decoded)[0]["localkey"]
-    assert shares_line(raw, "localkey").count("%") == 3
-    assert shares_line(decoded, "localkey") == "E major 50%; F♯ minor 50%"
+    assert fractions(raw, "localkey").count("%") == 3
+    assert fractions(decoded, "localkey") == "E major 50%; F♯ minor 50%"
     label, probability = shown_labels(decoded, "localkey")
     assert label.tolist() == [24] * 20 + [9] * 20
     assert probability[15] < 0.5 < probability[14]
 
 
-def test_summary_picture_and_page_show_the_same_keys(tmp_path):
+def test_keys_are_the_same_in_summary_picture_and_page(tmp_path):
     song = read_song(
         write_midi(tmp_path / "in.mid", [(100 * k, 100 * k + 90, 60) for k in range(9)])
     )
@@ -74,7 +74,7 @@ def test_summary_picture_and_page_show_the_same_keys(tmp_path):
     assert label.tolist() == [e] * 6 + [NOT_READ] + [e] * 2
     rows = annotation.note_labels["localkey"].probabilities[read]
     np.testing.assert_allclose(probability[read], rows[:, f_flat] + rows[:, e], rtol=1e-6)
-    assert shares_line(annotation, "localkey") == "E major 100%"
+    assert fractions(annotation, "localkey") == "E major 100%"
     strip, _ = figure_of(annotation).axes
     legend = [text.get_text() for text in strip.get_legend().get_texts()]
     assert legend == ["E major  89%", "not read  11%"]
@@ -83,35 +83,39 @@ def test_summary_picture_and_page_show_the_same_keys(tmp_path):
     assert task["label"] == [0] * 6 + [-1] + [0] * 2
 
 
-def test_the_summary_tells_how_certain_labels_are(tmp_path):
+def test_summary_lists_mean_probabilities(tmp_path):
     song = read_song(write_midi(tmp_path / "in.mid", [(0, 90, 60), (100, 190, 60)]))
-    said = annotate(song, {"melody": [1, 2]}, {"emotion": [[0.4, 0.3, 0.2, 0.1]]})
-    sure, unsure = summary(said).splitlines()
+    labelled = annotate(song, {"melody": [1, 2]}, {"emotion": [[0.4, 0.3, 0.2, 0.1]]})
+    sure, unsure = summary(labelled).splitlines()
     assert sure == "  melody   melody 50%; second voice 50%  (mean probability 0.90)"
     assert unsure == "  emotion  Q1: positive, lively  (probability 0.40, unsure)"
-    assert certainty_of(annotate(song, {"melody": [NOT_READ] * 2}), "melody") == ""
+    assert certainty(annotate(song, {"melody": [NOT_READ] * 2}), "melody") == ""
 
 
 KEYS = TASKS["localkey"].classes
-TONICS = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
-USUAL_MAJOR = ("C", "D-", "D", "E-", "E", "F", "G-", "G", "A-", "A", "B-", "B")
-USUAL_MINOR = ("C", "C#", "D", "E-", "E", "F", "F#", "G", "G#", "A", "B-", "B")
 
 
-def usual_name(key: str) -> str:
-    """A key under the name that musicians use most."""
-    tonic, mode = key.split()
-    pitch = TONICS[tonic[0]] + tonic.count("#") - tonic.count("-")
-    return f"{(USUAL_MAJOR if mode == 'major' else USUAL_MINOR)[pitch % 12]} {mode}"
+def test_most_probable_keys_have_their_usual_names():
+    found = [KEYS[label] for label in most_probable_keys(np.eye(len(KEYS)), KEYS, 0)]
+    usual = {
+        "D# major": "E- major",
+        "F# major": "G- major",
+        "C# major": "D- major",
+        "C- major": "B major",
+        "G# major": "A- major",
+        "F- major": "E major",
+        "A- minor": "G# minor",
+        "A# minor": "B- minor",
+        "D- minor": "C# minor",
+        "D# minor": "E- minor",
+        "B# minor": "C minor",
+        "E# minor": "F minor",
+        "G- minor": "F# minor",
+    }
+    assert found == [usual.get(key, key) for key in KEYS]
 
 
-def test_keys_have_their_usual_names():
-    certain = np.eye(len(KEYS))
-    found = [KEYS[label] for label in most_probable_keys(certain, KEYS, 0)]
-    assert found == ["padding", *map(usual_name, KEYS[1:])]
-
-
-def test_two_names_of_one_key_are_no_change_and_stand_together():
+def test_most_probable_keys_join_enharmonically_equivalent_keys():
     g_flat, f_sharp, c = (KEYS.index(f"{tonic} major") for tonic in ("G-", "F#", "C"))
     probabilities = np.zeros((4, len(KEYS)))
     probabilities[:2, f_sharp] = probabilities[2:, g_flat] = 1

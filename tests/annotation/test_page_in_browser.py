@@ -22,7 +22,13 @@ from m2bert.annotation.tables import write_annotation_csv
 from m2bert.base.outputs import sha256
 from m2bert.notes.song import Bars
 from m2bert.tasks import TASKS
-from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
+from tests.helpers.annotation_samples import (
+    HOSTILE,
+    NOTE_TASKS,
+    annotate,
+    made_up_annotation,
+    made_up_song,
+)
 
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -475,26 +481,32 @@ def test_page_fits_a_phone_and_is_used_by_touch(show, annotation):
     assert tooltip(page)["texture"]
 
 
-@pytest.mark.parametrize("tasks", [["melody"], [], ["composer"]])
+@pytest.mark.parametrize("tasks", [["melody", "composer"], []])
 def test_a_single_note_without_a_label_is_drawn_hollow(show, tmp_path, tasks):
     page = show(made_up_annotation(made_up_song(1, tmp_path / "a.mid"), tasks, unread=1))
     x, y = place_of(page, 0)
     page.mouse.move(x, y)
     shown = tooltip(page)
     assert shown.pop("")[3] == "short"
-    assert shown == ({"melody": ["melody", "not read", ""]} if "melody" in tasks else {})
+    assert shown == ({"melody": ["melody", "not read", ""]} if tasks else {})
     page.mouse.move(5, 5)
-    if "melody" in tasks:
+    if tasks:
         assert (colour_at(page, x, y) == 255).all()
         left, _ = in_window(page, "xOf(song.start[0])", "0")
         assert colour_at(page, round(left), y).max() < 200
     assert page.locator(".piece").count() == tasks.count("composer")
 
 
-def test_hostile_names_are_shown_as_they_are(show, tmp_path):
+def test_hostile_names_and_full_percentages_fit_the_page(show, tmp_path):
     song = made_up_song(1, tmp_path / HOSTILE.replace("/", ""), (HOSTILE,))
-    page = show(made_up_annotation(song, ["melody"]))
+    pieces = {"emotion": [[1, 0, 0, 0]], "composer": np.eye(8)[:1]}
+    page = show(annotate(song, {"melody": [1]}, pieces), viewport={"width": 390, "height": 844})
     assert page.evaluate("[document.images.length, window.broken]") == [0, None]
     assert page.text_content("h1") == song.path.name
+    for summary in page.locator(".piece summary").all():
+        summary.click()
+    percentages = page.locator(".percent")
+    assert "100 %" in percentages.all_text_contents()
+    assert percentages.evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
     page.mouse.move(*place_of(page, 0))
     assert tooltip(page)[""][0].endswith(f" · {HOSTILE}")

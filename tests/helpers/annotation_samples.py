@@ -1,4 +1,4 @@
-"""Annotations that tests make up themselves."""
+"""Synthetic annotations."""
 
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,7 @@ HOSTILE = '</script><img src=x onerror="window.broken=1"><!--\'&amp;{{song}}'
 
 
 def note_labels(task: str, labels, probability: float | np.ndarray = 0.9) -> NoteLabels:
-    """Labels of notes, each said with `probability`; the other classes share the rest."""
+    """Labels of notes, each with `probability`; the others divide the rest equally."""
     labels, classes = np.asarray(labels), TASKS[task].classes
     probabilities = np.empty((len(labels), len(classes)), np.float32)
     probabilities.T[:] = (1 - probability) / (len(classes) - 1)

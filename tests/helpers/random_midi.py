@@ -53,30 +53,3 @@ def wild_messages(random, count):
         )
         for _ in range(count)
     ]
-
-
-def orderly_messages(random, count, tracks):
-    """Tracks in which settings precede the notes that begin at their tick, and no note ends both
-    before and after a pedal at its tick."""
-    events = []
-    for _ in range(count):
-        channel, where = int(random.choice([0, 1, 9])), int(random.integers(tracks))
-        start, pitch = (int(number) for number in random.integers((0, 60), (30, 63)))
-        end = start + int(random.integers(1, 9))
-        events.append((end, 2, where, mido.Message("note_off", note=pitch, channel=channel)))
-        on = mido.Message("note_on", note=pitch, velocity=int(random.integers(1, 128)))
-        events.append((start, 4, where, on.copy(channel=channel)))
-        tick = int(random.integers(30))
-        rank = [1, 3][tick % 2]
-        where = 0 if tracks == 1 or rank == 1 else tracks  # a track behind those with notes
-        events.append((tick, rank, where, pedal(random, channel)))
-        tick = int(random.integers(30))
-        for message in (setting(random, channel), setting(random, channel)):
-            # banks first, as is usual: programs that look at a track alone are told of no others
-            events.append((tick, 3 + (message.type == "program_change") / 2, 0, message))
-    written = [[] for _ in range(tracks + 1)]
-    clock = [0] * (tracks + 1)
-    for tick, _, where, message in sorted(events, key=lambda event: event[:2]):
-        written[where].append(message.copy(time=tick - clock[where]))
-        clock[where] = tick
-    return written

@@ -1,6 +1,11 @@
+import importlib.util
+from io import BytesIO
+
+import mido
 import numpy as np
 import pytest
 import torch
+from miditoolkit import MidiFile
 
 from data_creation.benchmark.items import cut_notes
 from m2bert.base.processes import Processes
@@ -28,8 +33,8 @@ def new_model(task: str, seed: int = 0) -> Classifier:
 
 
 def random_notes(notes: int) -> list[tuple[int, int, int]]:
-    """Notes (start, end, pitch) in chords of three, some of them too short to be read by models of
-    pieces; a pitch comes again only after it has ended."""
+    """Notes (start, end, pitch) in chords of three, some of them too short for models of pieces; no
+    pitch overlaps itself."""
     rng = np.random.default_rng(0)
     place = np.arange(notes)
     start = place // 3 * 100
@@ -54,7 +59,7 @@ def segments_of(song: Song, task: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["melody", "composer"])
-def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
+def test_predict_on_the_benchmarks_windows_is_the_benchmarks_prediction(tmp_path, name):
     song = read_song(write_midi(tmp_path / "song.mid", random_notes(2300)))
     model, task = new_model(name), TASKS[name]
     segments = torch.from_numpy(segments_of(song, name))
@@ -77,6 +82,7 @@ def test_where_windows_coincide_the_benchmark_predicts_the_same(tmp_path, name):
     else:
         np.testing.assert_array_equal(found.windows.argmax(1), expected)
         np.testing.assert_allclose(found.probabilities, found.windows.mean(0))
+        assert found.name == task.classes[found.label]
 
 
 def track(notes: list, channel: int) -> bytes:
@@ -89,7 +95,7 @@ def track(notes: list, channel: int) -> bytes:
     return data + END
 
 
-def test_textures_are_read_track_by_track_and_drums_are_not_read(tmp_path):
+def test_predict_reads_textures_track_by_track_without_drums(tmp_path):
     notes = random_notes(90)
     parts = notes[::3], notes[1::3], notes[2::3]
     drums = 9
@@ -110,3 +116,37 @@ def test_textures_are_read_track_by_track_and_drums_are_not_read(tmp_path):
     of_one = in_order(one, model.predict(one).probabilities)
     of_all = in_order(song, together)
     np.testing.assert_allclose(of_one, of_all[~np.isnan(of_all[:, 0])], atol=1e-6)
+
+
+class PrettyMidi:
+    """As pretty_midi writes a song."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def write(self, file):
+        mido.MidiFile(self.path).save(file=file)
+
+
+def midi_objects(path):
+    found = [str(path), PrettyMidi(path), MidiFile(path), mido.MidiFile(path)]
+    if importlib.util.find_spec("symusic"):
+        import symusic
+
+        found += [symusic.Score(path), symusic.Score(path).to("quarter")]
+    return found
+
+
+def test_predict_and_embed_take_objects_of_midi_libraries_and_lists(tmp_path):
+    path = write_midi(tmp_path / "song.mid", random_notes(60))
+    music = midi_objects(path)
+    model = new_model("melody")
+    expected = model.predict(path).probabilities
+    for found in model.predict(music):
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    vectors = model.backbone.embed(music)
+    assert len(vectors) == len(music)
+    for vector in vectors:
+        np.testing.assert_allclose(vector, model.backbone.embed(path), atol=1e-5)
+    with pytest.raises(TypeError, match="symusic, not BytesIO"):
+        model.predict(BytesIO())

@@ -1,4 +1,4 @@
-"""Vectors of pieces, bars and notes, compared with states taken window by window."""
+"""Vectors of pieces, bars and notes, compared with states computed window by window."""
 
 import numpy as np
 import pytest
@@ -33,10 +33,10 @@ def songs() -> list[np.ndarray]:
 
 
 @torch.no_grad()
-def slow_vectors(
+def reference_vectors(
     model: M2BertModel, notes: np.ndarray, level: str, index_layer: int, stride: int
 ) -> np.ndarray:
-    """One window after another, as it is, then note by note."""
+    """One window after another, then note by note."""
     model.eval()
     sums, weights = np.zeros((len(notes), CONFIG.hidden_size)), np.zeros((len(notes), 1))
     begin = 0
@@ -61,7 +61,7 @@ def slow_vectors(
     ("level", "index_layer", "stride", "batch_size"),
     [("piece", 12, 512, 4), ("bar", 11, 512, 3), ("note", 12, 400, 1), ("note", 9, 1024, 5)],
 )
-def test_vectors_are_those_of_windows_taken_one_by_one(
+def test_embed_songs_matches_a_reference_implementation(
     model, songs, level, index_layer, stride, batch_size
 ):
     found = list(
@@ -70,11 +70,11 @@ def test_vectors_are_those_of_windows_taken_one_by_one(
     assert len(found) == len(songs)
     for notes, vectors in zip(songs, found, strict=True):
         assert vectors.dtype == np.float32
-        expected = slow_vectors(model, notes, level, index_layer, stride)
+        expected = reference_vectors(model, notes, level, index_layer, stride)
         np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
 
 
-def test_songs_are_taken_up_and_given_back_in_groups(model, monkeypatch):
+def test_embed_songs_reads_songs_in_groups(model, monkeypatch):
     monkeypatch.setattr("m2bert.model.vectors.WINDOWS_AT_ONCE", 3)
     taken = []
 
@@ -91,7 +91,7 @@ def test_songs_are_taken_up_and_given_back_in_groups(model, monkeypatch):
     assert windows == [2, 1, 2]
 
 
-def test_a_file_is_embedded_as_its_notes_are(model, tmp_path):
+def test_embed_takes_files_and_notes(model, tmp_path):
     path = write_midi(tmp_path / "waltz.mid", signatures=[(3, 4)])
     song = tokenise(read_song(path))
     assert song.has_other_metre
@@ -104,7 +104,7 @@ def test_a_file_is_embedded_as_its_notes_are(model, tmp_path):
         np.testing.assert_array_equal(model.embed(song.notes, level), vectors)
 
 
-def test_notes_are_found_again_in_their_file(tmp_path):
+def test_tokenise_keeps_the_index_of_each_note(tmp_path):
     too_short = (100, 101, 90)
     notes = [SCALE[3], too_short, *SCALE[:3], *SCALE[4:]]
     song = tokenise(read_song(write_midi(tmp_path / "song.mid", notes, ticks_per_beat=240)))
@@ -127,6 +127,6 @@ def test_notes_are_found_again_in_their_file(tmp_path):
         (np.zeros((3, 4), np.uint8), "piece", 13, ValueError, "index_layer 13"),
     ],
 )
-def test_what_cannot_be_embedded_is_named(model, song, level, index_layer, error, words):
+def test_embed_rejects_bad_input(model, song, level, index_layer, error, words):
     with pytest.raises(error, match=words):
         model.embed(song, level, index_layer)

@@ -6,6 +6,7 @@ import mido
 import pytest
 
 from m2bert.notes.drums import is_named_drums
+from m2bert.notes.events import note_events, played_events
 from m2bert.notes.midi import READERS
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save
@@ -146,11 +147,11 @@ def test_a_title_makes_no_piece_drums(tmp_path):
 )
 def test_notes_that_are_spread_over_channels_with_bends_have_pitches(messages, is_drum, tmp_path):
     path = save(tmp_path / "song.mid", messages)
-    tracks = read_song(path)
+    tracks, events = read_song(path), played_events(mido.MidiFile(path))
     on_ten = [
         tracks.is_drum[note]
-        for note, place in enumerate(tracks.note_events.begin.tolist())
-        if tracks.events[place].message.channel == 9
+        for note, place in enumerate(note_events(events).begin.tolist())
+        if events[place].message.channel == 9
     ]
     assert set(on_ten) == {is_drum}
     assert any(drums_of(path)) == is_drum

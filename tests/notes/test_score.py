@@ -6,7 +6,6 @@ import sys
 import tarfile
 from fractions import Fraction
 
-import mido
 import numpy as np
 import pytest
 
@@ -152,7 +151,7 @@ def test_divisions_without_a_common_multiple(read):
     assert song.notes.end[-2:].tolist() == [12 * 9973 + 1, 16 * 9973]
 
 
-def test_events_are_those_of_a_midi_file(read, tmp_path):
+def test_programs_and_drums_of_parts(read):
     flute = "<midi-instrument><midi-program>74</midi-program></midi-instrument>"
     drums = "<midi-instrument><midi-channel>10</midi-channel></midi-instrument>"
     song = read(
@@ -161,21 +160,6 @@ def test_events_are_those_of_a_midi_file(read, tmp_path):
         )
     )
     assert [(track.program, track.is_drum) for track in song.tracks] == [(73, False), (0, True)]
-    events, (begin, end, program, *_) = song.events, song.note_events
-    assert [events[i].tick for i in begin] == song.notes.start.tolist()
-    assert [events[i].message.note for i in end] == song.notes.pitch.tolist()
-    lengths = np.array([events[i].tick for i in end]) - song.notes.start
-    expected = song.notes.end - song.notes.start
-    assert lengths.tolist() == np.where(expected > 0, expected, 60).tolist()
-    assert program.tolist() == np.array([73, 0])[song.notes.track].tolist()
-    metas = [(e.tick, e.message) for e in events if isinstance(e.message, mido.MetaMessage)]
-    assert [(tick, m.numerator) for tick, m in metas if m.type == "time_signature"] == [
-        (0, 4),
-        (1920, 3),
-    ]
-    assert [
-        (tick, round(mido.tempo2bpm(m.tempo))) for tick, m in metas if m.type == "set_tempo"
-    ] == [(0, 90)]
 
 
 def test_tokens_of_a_score(read):

@@ -5,6 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m2bert.notes.events import note_events, played_events
 from m2bert.notes.midi import read_with_miditoolkit
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save, write_midi
@@ -44,8 +45,9 @@ def test_notes_of_events_are_those_of_miditoolkit(tmp_path_factory, seed, tracks
     for name in ("start", "end", "pitch", "velocity", "track"):
         expected = getattr(by_miditoolkit.notes, name)
         np.testing.assert_array_equal(getattr(song.notes, name), expected, name)
-    begins, ends, *_ = song.note_events
-    found = [(song.events[b], song.events[e]) for b, e in zip(begins, ends, strict=True)]
+    events = played_events(mido.MidiFile(path))
+    begins, ends, *_ = note_events(events)
+    found = [(events[b], events[e]) for b, e in zip(begins, ends, strict=True)]
     assert [begin.tick for begin, _ in found] == song.notes.start.tolist()
     assert [end.tick for _, end in found] == song.notes.end.tolist()
     assert [begin.message.note for begin, _ in found] == song.notes.pitch.tolist()
