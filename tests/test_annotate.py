@@ -21,7 +21,6 @@ from m2bert.model.classifiers import CLASSIFIERS
 from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import NOTE_TASKS, PIECE_TASKS
-from tests.helpers.commands import run_well
 from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.scores import DRUMS, WALTZ, archive, mxl
 from tests.helpers.shared import REPOSITORY
@@ -69,10 +68,10 @@ def song(tmp_path) -> Path:
     return write_midi(tmp_path / "song.mid")
 
 
-def test_command_labels_a_song_of_the_demo_with_all_tasks(models, demo_dir, out):
+def test_command_labels_a_song_of_the_demo_with_all_tasks(run, demo_dir, out, capsys):
     song_path = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
-    words = ["--model", models, "--out", out, "--tasks", *(task.title for task in TASKS.values())]
-    printed = run_well("-m", "m2bert.annotate", song_path, *words)
+    run(song_path, "--tasks", *(task.title for task in TASKS.values()))
+    printed = capsys.readouterr().out
     for task in TASKS.values():
         assert f"  {task.title}  " in printed
     names = sorted(f"{song_path.stem}{ending}" for ending in annotate.WRITERS)
@@ -204,7 +203,8 @@ def test_scores_are_annotated_like_midi_files(run, out, tmp_path, capsys):
 
 
 def test_piece_tasks_are_omitted_if_every_note_is_short(run, out, tmp_path, capsys):
-    run(write_midi(tmp_path / "song.mid", [(480 * i, 480 * i + 20, 60) for i in range(4)]))
+    notes = [(480 * i, 480 * i + 20, 60) for i in range(4)]
+    run(write_midi(tmp_path / "song.mid", notes), "--tasks", "melody", "genre")
     written = json.loads((out / "song.json").read_text())
     assert written["piece"] == {}
     assert {note["marks"][0] for note in written["notes"]} == {"short"}
