@@ -1,4 +1,4 @@
-"""Colours of the classes, the same in every picture of an annotation."""
+"""Colours of classes, the same in the page and in the picture of an annotation."""
 
 import math
 import re
@@ -8,57 +8,57 @@ import numpy as np
 
 from m2bert.tasks import PADDING, Task, place_in_fifths
 
-NO_CLASS = "#a8adb5"
-"""The colour of notes without a label, and of classes that mean "none"."""
+NO_CLASS = "#c9ced8"
+"""Colour of notes without a label, and of classes that mean the absence of something."""
 
-# Classes of the same name have one colour in all tasks. "Yes" is strong and "no" pale; ordered
-# classes are on a scale from cold to warm.
+BLUE, VERMILION, GREEN, YELLOW = "#2f6fc0", "#d9480f", "#2fbf9b", "#e6b816"
+WINE, LAVENDER, NAVY, MAUVE = "#8a435b", "#bb9af4", "#202d8f", "#9f717f"
+
+CATEGORIES = (BLUE, VERMILION, GREEN, YELLOW, WINE, LAVENDER, NAVY, MAUVE)
+"""Colours of classes without a colour in `NAMED`, in this order and then from the first again. All
+differ for readers with any kind of dichromacy, too."""
+
+# Roles that are classes of several tasks have one colour. Yes is a strong colour and no a pale one;
+# ordered classes go from dark and cold to light and warm.
+ABSENT = "#a3abb9"
 NAMED = {
     PADDING: NO_CLASS,
-    "no beat": "#b4bccb",
+    "no beat": ABSENT,
     "beat": "#d4367f",
-    "no downbeat": "#b4bccb",
+    "no downbeat": ABSENT,
     "downbeat": "#8431c4",
-    "no motif": "#b4bccb",
+    "no motif": ABSENT,
     "motif": "#0f8a5f",
-    "melody": "#d9480f",
-    "bridge": "#2b9348",
-    "accompaniment": "#3d7fc4",
+    "melody": VERMILION,
+    "bridge": GREEN,
+    "accompaniment": BLUE,
     "no role": NO_CLASS,
-    "harmony": "#3d7fc4",
-    "rhythm": "#2b9348",
-    "rhythm+harmony": "#16a3a8",
-    "melody+harmony": "#a13fb5",
-    "melody+rhythm": "#d99a00",
-    "melody+rhythm+harmony": "#5c4033",
-    "0-31": "#3b3fb0",
-    "32-47": "#2f7fd0",
-    "48-63": "#22a699",
-    "64-79": "#8fa31e",
-    "80-95": "#e8871a",
-    "96-127": "#d1242f",
-    "Q1": "#e0a100",
-    "Q2": "#d1242f",
-    "Q3": "#3d6fc4",
-    "Q4": "#2b9348",
+    "harmony": BLUE,
+    "rhythm": GREEN,
+    "rhythm+harmony": NAVY,
+    "melody+harmony": WINE,
+    "melody+rhythm": YELLOW,
+    "melody+rhythm+harmony": LAVENDER,
+    "0-31": "#1a3680",
+    "32-47": "#674395",
+    "48-63": "#a75590",
+    "64-79": "#da727a",
+    "80-95": "#f79e63",
+    "96-127": "#f9d46b",
+    "Q1": YELLOW,
+    "Q2": VERMILION,
+    "Q3": BLUE,
+    "Q4": GREEN,
     "no fingering": NO_CLASS,
     "unused": NO_CLASS,
 }
-"""Colours of classes by their names."""
-
-# fmt: off
-CATEGORIES = (
-    "#3d7fc4", "#d9480f", "#2b9348", "#a13fb5", "#d99a00", "#16a3a8", "#d4367f", "#8a6d3b",
-    "#5b5fc7", "#7a9a01", "#b3392f", "#5f7486",
-)
-# fmt: on
-"""Colours of all other classes, in this order, repeated as needed."""
+"""Colours of classes by name."""
 
 
 def class_colours(task: Task, classes: Sequence[str]) -> list[str]:
-    """Colours of classes of `task`, `#rrggbb`, in the order of their names `classes`.
+    """Colours (`#rrggbb`) of `classes`, names of classes of `task`.
 
-    A class of the task has the same colour whichever others are in `classes`.
+    The colour of one of the task's own classes does not depend on the other `classes`.
     """
     places = {name: place for place, name in enumerate(dict.fromkeys((*task.classes, *classes)))}
     return [_class_colour(name, places[name]) for name in classes]
@@ -78,20 +78,24 @@ def _class_colour(name: str, place: int) -> str:
 
 
 def pitch_colour(fifths: int, is_minor: bool) -> str:
-    """Colour of a chord root or key: the circle of fifths is mapped to the circle of hues.
+    """Colour of a chord root or key: the circle of fifths is the circle of hues.
 
-    fifths: its place on the line of fifths (`tasks.place_in_fifths`). A minor key has the hue of
-    the major key of its signature, darker. Enharmonically equivalent names differ in lightness.
+    Yellow-green is the lightest hue and purple the darkest, so that readers with dichromacy, for
+    whom pairs of hues are equal, see them differ in lightness. A minor key has the hue of its
+    relative major key, darker. Enharmonic names differ in lightness.
+
+    fifths: place of the name on the line of fifths (`tasks.place_in_fifths`).
     """
     fifths -= 3 * is_minor
+    hue = 30 * fifths + 60
     turn = (fifths + 5) // 12  # 0 from D- to F#
-    lightness = min(max(0.70 - 0.13 * is_minor - 0.06 * turn, 0.35), 0.85)
-    return oklch_hex(lightness, 0.145, 30 * fifths + 60)
+    lightness = 0.64 + 0.16 * math.cos(math.radians(hue - 150)) - 0.1 * is_minor - 0.06 * turn
+    return oklch_hex(min(max(lightness, 0.35), 0.85), 0.12, hue)
 
 
 def oklch_hex(lightness: float, chroma: float, hue: float) -> str:
-    """A colour of the perceptually uniform space OKLCH (hue in degrees) as `#rrggbb`, clipped
-    (https://bottosson.github.io/posts/oklab)."""
+    """A colour of the perceptually uniform space OKLCH (hue in degrees) as `#rrggbb`, clipped to
+    sRGB (https://bottosson.github.io/posts/oklab)."""
     a, b = (chroma * turn(math.radians(hue)) for turn in (math.cos, math.sin))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3

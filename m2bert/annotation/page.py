@@ -1,9 +1,10 @@
-"""An annotation as one HTML page: the piano roll in the colours of its labels."""
+"""An annotation as an HTML page: a piano roll in the colours of the labels, to play and correct."""
 
+import gzip
 import html
 import json
 import re
-from collections.abc import Iterable
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from m2bert.annotation.labels import (
     spans,
 )
 from m2bert.annotation.models import ModelFacts
-from m2bert.annotation.names import readable_name, short_name
+from m2bert.annotation.names import readable_name, short_name, table_name
+from m2bert.annotation.tables import annotation_csv
 from m2bert.base.files import write_text
+from m2bert.base.outputs import sha256
+from m2bert.base.tables import csv_text
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
@@ -32,25 +36,30 @@ NOTE_FIELDS = ("start", "end", "pitch", "velocity", "track")
 
 
 def write_page(annotation: Annotation, path: Path) -> None:
-    """Write a self-contained page: notes and labels are embedded as JSON."""
+    """Write a self-contained page: notes and labels are embedded as JSON, the CSV file for
+    corrections as gzip in base64."""
+    table = annotation_csv(annotation).encode()
     parts = {
         "title": html.escape(annotation.song.name),
-        # a string of JSON may contain "</script>", but no string needs a "<" as such
+        # a "</script>" in a string would end the element
         "song": json.dumps(page_data(annotation), separators=(",", ":")).replace("<", "\\u003c"),
+        "table": b64encode(gzip.compress(table, mtime=0)).decode(),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
     write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template))
 
 
 def page_data(annotation: Annotation) -> dict[str, Any]:
-    """The data that the page's script reads; notes are in the song's order, times are ticks."""
+    """The data of the page's script; notes are in the song's order, times are ticks."""
     song, notes = annotation.song, annotation.song.notes
-    clock = np.unique([0, *(tick for tick, _ in song.tempos), notes.end.max()])
+    bars = _bars(song)
+    clock = np.unique([0, *(tick for tick, _ in song.tempos), bars["tick"][-1]])
     return {
         "file": song.name,
+        "sha256": sha256(song.path),
         "ticks_per_beat": notes.ticks_per_beat,
         "clock": {"tick": clock.tolist(), "second": song.seconds(clock).round(6).tolist()},
-        "bars": _bars(song),
+        "bars": bars,
         "tracks": [
             {"name": track.name or f"track {number}", "is_drum": track.is_drum}
             for number, track in enumerate(song.tracks, 1)
@@ -63,7 +72,7 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
         "tasks": [_note_task(annotation, name) for name in annotation.note_labels],
         "pieces": [
             {
-                **_named(name, labels.classes, range(len(labels.classes))),
+                **_named(name, labels.classes),
                 "probability": _thousandths(labels.probabilities),
                 "limits": next((m.limits for m in annotation.models[name] if m.limits), ""),
             }
@@ -102,32 +111,28 @@ def _bars(song: Song) -> dict[str, Any]:
 
 
 def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
-    """A task with the classes that occur. Labels are indices of these, -1 where there is none;
+    """A task on notes. Labels are places in its classes, -1 for notes that were not read;
     probabilities are in thousandths."""
     labels = annotation.note_labels[name]
     label, probability = shown_labels(annotation, name)
-    found = spans(annotation, name) if name in SPAN_TASKS else []
-    present = np.unique([*label[labels.was_read], *(span.label for span in found)]).astype(int)
-    place_of = np.full(len(labels.classes) + 1, -1)  # the last entry is read by NOT_READ, -1
-    place_of[present] = np.arange(len(present))
     return {
-        **_named(name, labels.classes, present),
-        "short": [short_name(labels.classes[place]) for place in present],
-        "label": place_of[label].tolist(),
+        **_named(name, labels.classes),
+        "short": list(map(short_name, labels.classes)),
+        "cells": csv_text([{name: table_name(one)} for one in labels.classes]).splitlines()[1:],
+        "label": label.tolist(),
         "probability": _thousandths(probability),
-        "spans": [[start, end, int(place_of[of_span])] for start, end, of_span in found],
-        "moments": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
+        "spans": spans(annotation, name) if name in SPAN_TASKS else [],
+        "events": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
     }
 
 
-def _named(name: str, classes: tuple[str, ...], present: Iterable[int]) -> dict[str, Any]:
-    """Names of a task, and names and colours of its classes that are `present`."""
-    colours = class_colours(TASKS[name], classes)
+def _named(name: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The names of a task, and the names and colours of its classes."""
     return {
         "name": name,
         "title": TASKS[name].title,
-        "classes": [readable_name(classes[place]) for place in present],
-        "colours": [colours[place] for place in present],
+        "classes": list(map(readable_name, classes)),
+        "colours": class_colours(TASKS[name], classes),
     }
 
 

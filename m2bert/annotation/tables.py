@@ -27,10 +27,15 @@ ANNOTATION_FORMAT = 2
 
 
 def write_annotation_csv(annotation: Annotation, path: Path) -> None:
-    """Write `note_records` as CSV in UTF-8; marks are joined by semicolons."""
+    """Write `annotation_csv` in UTF-8."""
+    # without the byte order mark spreadsheets misread names of tracks
+    write_text(path, f"\ufeff{annotation_csv(annotation)}")
+
+
+def annotation_csv(annotation: Annotation) -> str:
+    """`note_records` as CSV; marks are joined by semicolons."""
     records = note_records(annotation)
-    text = csv_text([record | {"marks": ";".join(record["marks"])} for record in records])
-    write_text(path, f"\ufeff{text}")  # without the mark spreadsheets misread names of tracks
+    return csv_text([record | {"marks": ";".join(record["marks"])} for record in records])
 
 
 def write_annotation_json(annotation: Annotation, path: Path) -> None:

@@ -1,6 +1,9 @@
 """The data of the page of an annotation."""
 
+import gzip
 import json
+import re
+from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,8 +16,9 @@ from hypothesis import strategies as st
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import Annotation, shown_labels, spans
 from m2bert.annotation.names import pitch_name, readable_name
-from m2bert.annotation.page import write_page
-from m2bert.annotation.tables import note_records
+from m2bert.annotation.page import TEMPLATE, write_page
+from m2bert.annotation.tables import note_records, write_annotation_csv
+from m2bert.base.outputs import sha256
 from m2bert.model.predictions import NOT_READ
 from m2bert.tasks import PADDING, TASKS
 from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
@@ -45,14 +49,20 @@ class Reader(HTMLParser):
 
 
 def written(annotation: Annotation, folder: Path) -> Reader:
+    annotation.song.path.touch()
     write_page(annotation, folder / "song.html")
     return Reader((folder / "song.html").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("notes", "unread"), [(1, 0.0), (1, 1.0), (300, 0.2)])
-def test_page_data_contains_every_note_and_its_labels(tmp_path, notes, unread):
-    annotation = made_up_annotation(made_up_song(notes), unread=unread)
-    song, read = written(annotation, tmp_path).song, annotation.song.notes
+def test_page_has_every_note_and_its_labels(tmp_path, notes, unread):
+    annotation = made_up_annotation(made_up_song(notes, tmp_path / "a song.mid"), unread=unread)
+    page, read = written(annotation, tmp_path), annotation.song.notes
+    song = page.song
+    assert song["sha256"] == sha256(annotation.song.path)
+    write_annotation_csv(annotation, tmp_path / "song.csv")
+    table = (tmp_path / "song.csv").read_text(encoding="utf-8")
+    assert gzip.decompress(b64decode(page.texts["table"])).decode() == table.removeprefix("\ufeff")
     for field in ("start", "end", "pitch", "velocity", "track"):
         assert song[field] == getattr(read, field).tolist()
     assert [task["name"] for task in song["tasks"]] == NOTE_TASKS
@@ -80,8 +90,8 @@ def test_page_data_contains_every_note_and_its_labels(tmp_path, notes, unread):
     np.testing.assert_allclose(seconds, annotation.song.seconds(read.end), atol=1e-5)
 
 
-def test_page_data_contains_spans_and_moments(tmp_path):
-    annotation = made_up_annotation(made_up_song(200))
+def test_spans_and_events_are_those_of_the_annotation(tmp_path):
+    annotation = made_up_annotation(made_up_song(200, tmp_path / "a song.mid"))
     tasks = {task["name"]: task for task in written(annotation, tmp_path).song["tasks"]}
     for name, task in tasks.items():
         labels = annotation.note_labels[name]
@@ -96,17 +106,17 @@ def test_page_data_contains_spans_and_moments(tmp_path):
         labelled = zip(labels.label, annotation.song.notes.start, strict=True)
         yes = labels.classes.index(name) if name in labels.classes else None
         onsets = {int(start) for label, start in labelled if label == yes}
-        assert task["moments"] == (sorted(onsets) if name in ("beat", "downbeat") else [])
+        assert task["events"] == (sorted(onsets) if name in ("beat", "downbeat") else [])
 
 
 @hypothesis_settings(max_examples=15)
-@given(st.text(), st.text())
+@given(st.text(max_size=60), st.text())
 @example(HOSTILE, HOSTILE)
 @example("caf\udce9.mid", "x")  # a byte that is not UTF-8
 def test_names_cannot_inject_html(tmp_path_factory, file, track):
     folder = tmp_path_factory.mktemp("page")
-    plain = written(made_up_annotation(made_up_song(2), ["melody"]), folder)
-    path = Path("x" + file.replace("/", "").replace("\0", ""))
+    plain = written(made_up_annotation(made_up_song(2, folder / "a.mid"), ["melody"]), folder)
+    path = folder / ("x" + file.replace("/", "").replace("\0", ""))
     song = made_up_song(2, path, (f"x{track}",))
     hostile = written(made_up_annotation(song, ["melody"]), folder)
     assert hostile.tags == plain.tags
@@ -137,3 +147,18 @@ def test_readable_name_is_distinct_for_each_class():
 )
 def test_pitch_name_is_spelled_by_the_key(key, names):
     assert [pitch_name(pitch, key) for pitch in range(60, 72)] == names.split()
+
+
+def test_text_of_the_page_has_contrast_aa():
+    def luminance(colour: str) -> float:
+        srgb = np.array(list(bytes.fromhex(colour))) / 255
+        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for theme in re.findall(r":root \{([^}]*)\}", TEMPLATE.read_text(encoding="utf-8")):
+        light = {
+            name: luminance(colour) for name, colour in re.findall(r"--([\w-]+): #(\w{6});", theme)
+        }
+        for text, ground in [(t, g) for t in ("text", "faint") for g in ("page", "paper", "warn")]:
+            low, high = sorted((light[text], light[ground]))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
