@@ -20,11 +20,19 @@ fi
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 split_arguments 3 "$@"
 runs=${folders[2]:-runs/reproduce} smc=${folders[1]:-SMC}
-read -r -a objectives <<<"${OBJECTIVES:-proposed rc nochroma mlm scratch}"
+all_objectives="proposed rc nochroma mlm scratch"
+read -r -a objectives <<<"${OBJECTIVES:-$all_objectives}"
 read -r -a datasets <<<"${DATASETS:-pop909 pianist8 pop1k7 ASAP emopia}"
 read -r -a pretrain_flags <<<"${PRETRAIN_FLAGS:-}"
 read -r -a finetune_flags <<<"${FINETUNE_FLAGS:-}"
 status=0
+
+for objective in "${objectives[@]}"; do
+    if [[ " $all_objectives " != *" $objective "* ]]; then
+        echo "error: there is no objective $objective; OBJECTIVES are some of $all_objectives" >&2
+        exit 2
+    fi
+done
 
 run() {
     printf '\n$ python -m %s\n' "$*"
@@ -50,7 +58,7 @@ collect() { # the results of each objective in one file, their table, and logs o
     local objective file files columns=()
     shopt -s nullglob
     mkdir -p "$runs/results"
-    for objective in proposed rc nochroma mlm scratch; do
+    for objective in $all_objectives; do
         for file in "$runs/pretrain/$objective"/{log*,metrics.json*,curves.pn*}; do
             cp "$file" "$runs/results/${objective}_${file##*/}"
         done
@@ -86,7 +94,6 @@ for objective in "${objectives[@]}"; do
         nochroma) pretrain nochroma --pianoroll nochroma ;;
         mlm) pretrain mlm --corruption mlm --mask_percent 0.15 --pianoroll none ;;
         scratch) ;;
-        *) echo "error: there is no objective $objective" >&2 && exit 2 ;;
     esac
     finetune "$objective" --seed 2021
 done
