@@ -55,7 +55,7 @@ class Classifier(SavedModel):
         self.add_head()
 
     def add_head(self) -> None:
-        """Add the modules that read states, with weights drawn from torch's current seed."""
+        """Add the modules of the head, with weights drawn from torch's current seed."""
         raise NotImplementedError
 
     @classmethod
@@ -147,21 +147,15 @@ class NoteClassifier(Classifier):
 
 class PieceClassifier(Classifier):
     """A class for every segment, by self-attention pooling: a linear layer on four weighted means
-    of its notes' states.
-
-    Padding is attended to and pooled like notes, as in the original.
-    """
+    of its notes' states. Padding is attended to and pooled like notes, as in the original."""
 
     level = "piece"
 
     def add_head(self) -> None:
         width = self.config.hidden_size
-        self.attention = nn.ModuleDict(
-            {
-                "ws1": nn.Linear(width, ATTENTION_WIDTH, bias=False),
-                "ws2": nn.Linear(ATTENTION_WIDTH, ASPECTS, bias=False),
-            }
-        )
+        ws1 = nn.Linear(width, ATTENTION_WIDTH, bias=False)
+        ws2 = nn.Linear(ATTENTION_WIDTH, ASPECTS, bias=False)
+        self.attention = nn.ModuleDict({"ws1": ws1, "ws2": ws2})
         self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, len(self.classes)))
 
     def label(self, song: "Song", stride: int | None, precision: str | None) -> PieceLabels | None:

@@ -73,7 +73,7 @@ class SavedModel(nn.Module):
     def save_pretrained(self, folder: Path | str, record: dict | None = None) -> None:
         """Write the model to a folder; `write_card` adds the card.
 
-        record: how it was trained (epoch, scores, ...), saved with the weights.
+        record: how it was trained, saved with the weights.
         """
         _write(Path(folder), type(self).__name__, self.entries(), self.state_dict(), record or {})
 
@@ -106,10 +106,7 @@ class SavedModel(nn.Module):
 
 def save_half(source: Path, folder: Path, facts: dict) -> None:
     """Write a copy of the model in `source` (or of the run in it) with weights in bfloat16, half
-    the size.
-
-    facts: what its record has besides (`card.FACTS`).
-    """
+    the size, and with `card.FACTS` in its record."""
     source = find_model(source)
     architecture, entries = read_config(source, ARCHITECTURES)
     tensors, record = load_tensors(source / WEIGHTS_FILE)
@@ -145,18 +142,14 @@ def write_card(folder: Path) -> None:
 
 
 def read_record(folder: Path | str) -> dict:
-    """How the model in `folder` (or of the run in it, `find_model`) was trained.
-
-    Of a pre-trained model: epoch, step, losses, accuracies, score, and its run's settings as
-    `training`. Of a fine-tuned one: task, seed, fold, metric, best_epoch, valid_score, test_score
-    and more (`finetuning.run.RECORDED`). Empty where nothing was recorded.
-    """
+    """How the model in `folder` (or of the run in it, `find_model`) was trained; docs/METHOD.md,
+    "Model folders", has the entries. Empty if nothing was recorded."""
     return load_tensors(find_model(folder) / WEIGHTS_FILE)[1]
 
 
 def find_model(path: Path | str) -> Path:
-    """The model folder that `path` is, or that of the best (else the last) model of a run, or, if
-    there is no such folder, the bundled model of this name."""
+    """The model folder `path`, or the best (else the last) model of the run in it, or, if there is
+    no such folder, the bundled model of this name."""
     path = Path(path)
     if folder := model_in(path):
         return folder
@@ -204,11 +197,8 @@ def _header(architecture: str) -> dict:
 
 
 def read_config(folder: Path, readable: Iterable[str]) -> tuple[str, dict]:
-    """Read a folder's `config.json`: the architecture, and the entries that it is built from.
-
-    Raises `UserError` if it is damaged, of another format or vocabulary, or not of one of the
-    `readable` architectures.
-    """
+    """The architecture, and the entries that it is built from. Raises `UserError` if the file is
+    damaged, of another format or vocabulary, or not of one of the `readable` architectures."""
     path = folder / CONFIG_FILE
     entries = read_json(path)
     architecture = (entries.get("architectures") or [""])[0]

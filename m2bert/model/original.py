@@ -60,7 +60,19 @@ def load_published(
         raise UserError(
             f"{path} is not a pre-training checkpoint of the original, or is incomplete"
         ) from error
-    config = _config(path, sizes, pianoroll, attention_heads)
+    width = sizes["hidden_size"]
+    if not attention_heads and width % _HEAD_WIDTH:
+        raise UserError(
+            f"{path} has a width of {width}, from which the number of attention heads does not "
+            f"follow: give it to `python -m m2bert.checkpoint {path} FOLDER --num_attention_heads`"
+        )
+    heads = {"num_attention_heads": attention_heads or width // _HEAD_WIDTH}
+    # of a preset's size the dropout is the preset's
+    like = next((p for p in PRESETS.values() if sizes.items() <= asdict(p).items()), M2BertConfig())
+    try:
+        config = replace(like, **sizes, **heads, pianoroll=pianoroll)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
     model = without_weights(lambda: M2BertForPreTraining(config))
     load_strictly(model, tensors, path, "it may be incomplete")
     return model.float().eval(), record
@@ -87,27 +99,6 @@ def _sizes(tensors: dict[str, Tensor]) -> tuple[dict[str, int], str]:
     outputs = len(tensors.get(f"{_HEADS_PREFIX}proj.{len(FIELDS)}.bias", ()))  # after the fields'
     kinds = {M2BertConfig(pianoroll=kind).pianoroll_width: kind for kind in PIANOROLL_BINS}
     return sizes, kinds[outputs]
-
-
-def _config(
-    path: Path | str, sizes: dict[str, int], pianoroll: str, attention_heads: int | None
-) -> M2BertConfig:
-    width = sizes["hidden_size"]
-    if not attention_heads and width % _HEAD_WIDTH:
-        raise UserError(
-            f"{path} has a width of {width}, from which the number of attention heads does not "
-            f"follow: give it to `python -m m2bert.checkpoint {path} FOLDER --num_attention_heads`"
-        )
-    of_size = [preset for preset in PRESETS.values() if sizes.items() <= asdict(preset).items()]
-    try:
-        return replace(
-            *(of_size[:1] or [M2BertConfig()]),  # for dropout
-            **sizes,
-            pianoroll=pianoroll,
-            num_attention_heads=attention_heads or width // _HEAD_WIDTH,
-        )
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
 
 
 def save_published(path: Path | str, model: M2BertForPreTraining, record: dict) -> None:

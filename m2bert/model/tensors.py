@@ -32,11 +32,8 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], record: dict) -> 
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict]:
-    """Read what `save_tensors` wrote: the tensors by name, and the record.
-
-    The tensors are memory-mapped: their numbers are read when they are first used. Raises
-    `UserError` if the file is missing, damaged or of another kind.
-    """
+    """Read a file of `save_tensors`. The tensors are memory-mapped: their numbers are read when
+    they are first used. Raises `UserError` if it is missing, damaged or of another kind."""
     try:
         with safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {}).get("record", "{}"))
@@ -110,10 +107,8 @@ WEIGHT = "weight."
 
 
 def pack_state(model: nn.Module, optimiser: Adam) -> dict[str, Tensor]:
-    """The state of a training: weights, and the optimiser's averages of the weights it trains.
-
-    The next step depends on this and on the number of steps before it.
-    """
+    """The state of a training: weights, and the optimiser's averages. The next step depends on
+    this and on the number of steps before it."""
     weights = {WEIGHT + name: tensor for name, tensor in model.state_dict().items()}
     return weights | _averages(model, optimiser)
 
@@ -130,10 +125,8 @@ def _averages(model: nn.Module, optimiser: Adam) -> dict[str, Tensor]:
 def unpack_state(
     tensors: dict[str, Tensor], model: nn.Module, optimiser: Adam, steps: int, source: Path
 ) -> None:
-    """Put the result of `pack_state` after `steps` steps into model and optimiser.
-
-    Raises `UserError` if it is not the state of such a model; `source` is the file it is from.
-    """
+    """Put the result of `pack_state` after `steps` steps, read from `source`, into model and
+    optimiser. Raises `UserError` if it is not the state of such a model."""
     advice = "restore it, or remove it to start over"
     load_strictly(model, with_prefix(tensors, WEIGHT), source, advice)
     try:

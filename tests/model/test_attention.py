@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2bert.model import attention
@@ -19,6 +19,7 @@ def reference_local_attention(query, key, value, real, reach):
     return out
 
 
+@settings(max_examples=40)
 @given(
     notes=st.integers(1, 40),
     reach=st.integers(1, 6),
@@ -39,6 +40,7 @@ def test_block_attention_equals_the_reference(notes, reach, lengths, padded):
         torch.testing.assert_close(attended.transpose(1, 2), expected, atol=1e-5, rtol=1e-5)
 
 
+@settings(max_examples=40)
 @given(notes=st.integers(1, 12), lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4))
 def test_sequence_bounds_separate_notes_and_padding(notes, lengths):
     lengths = torch.tensor(lengths).clamp(max=notes)
