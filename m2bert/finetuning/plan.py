@@ -14,6 +14,7 @@ from m2bert.finetuning.result import RESULT_FILE, folder_of_run
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.model.config import M2BertConfig, with_dropout
 from m2bert.model.pretrained import Backbone, choose_model
+from m2bert.model.tensors import without_weights
 from m2bert.tasks import TASKS, Task
 
 OPTIONS = ("freeze", "transpose", "last_class_weight")
@@ -62,9 +63,20 @@ class Setup:
     def new_model(self, task: Task) -> Classifier:
         """A classifier for a task, its head drawn from torch's current seed."""
         kind = CLASSIFIERS[task.level]
-        model = kind(self.config, task.classes, self.args.index_layer, task.name)
-        if self.backbone:
+
+        def build() -> Classifier:
+            return kind(self.config, task.classes, self.args.index_layer, task.name)
+
+        if not self.backbone:
+            return build()
+        if self.device.type == "cpu":
+            model = build()
             model.backbone.load_state_dict(self.backbone.tensors)
+        else:  # Drawing weights to be overwritten takes seconds per run. The head differs from that
+            # of the same seed on a CPU.
+            model = without_weights(build)
+            model.backbone.load_state_dict(self.backbone.tensors, assign=True)
+            model.add_head()
         return model
 
 
