@@ -48,8 +48,8 @@ def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: 
 
 
 def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item whose bars are scaled to four beats: a note that begins a third through its bar begins
-    at beat 4/3; one that ends after its bar keeps that bar's scale. Notes come bar by bar, within a
+    """An item whose bars are scaled to four beats: a note that begins a third through a bar begins
+    at its beat 4/3; one that ends after its bar keeps that bar's scale. Notes come bar by bar, within a
     bar in the given order; those without duration are omitted.
 
     notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
