@@ -48,9 +48,9 @@ def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: 
 
 
 def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item whose bars are scaled to four beats: a note that begins a third through a bar begins
-    at its beat 4/3; one that ends after its bar keeps that bar's scale. Notes come bar by bar, within a
-    bar in the given order; those without duration are omitted.
+    """An item whose bars are scaled to four beats: a note that begins a third through a bar is at
+    its beat 4/3; one that ends after its bar keeps the scale of that bar. Notes come bar by bar,
+    within a bar in the given order; those without duration are omitted.
 
     notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
     last one ends. Raises `UserError` for notes before the first bar line or after the last.
