@@ -48,8 +48,8 @@ MELODIES = {
 class Style(NamedTuple):
     """What the pieces of a class have in common.
 
-    tempo: quarter notes per minute; progressions, figure, melody: rows of the tables above; register:
-    MIDI pitch around which the melody lies; velocity: MIDI velocity around which it is played.
+    tempo: quarter notes per minute; progressions, figure, melody: rows of the tables above;
+    register: MIDI pitch around which the melody lies; velocity: mean MIDI velocity.
     """
 
     minor: bool
