@@ -2,7 +2,9 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PRECISIONS = ("fp32", "bf16", "auto")
 """Choices of `--precision`. With "auto", `devices.choose_precision` decides."""
@@ -79,3 +81,10 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def command_line() -> list[str]:
+    """The arguments of this command; a file whose name begins with a dash is no flag."""
+    return [
+        f"./{text}" if text[0:1] == "-" and Path(text).is_file() else text for text in sys.argv[1:]
+    ]
