@@ -28,7 +28,7 @@ from m2bert.annotation.names import clock, counted, readable_name
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
-from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, not_negative
+from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files
@@ -85,7 +85,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="use the CPU although there is a GPU")
     add("--overwrite", action="store_true", help=OVERWRITE)
-    return parser.parse_args()
+    return parser.parse_args(command_line())
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, count
+from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, count
 from m2bert.base.errors import run_command
 from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.notes.file_search import SUFFIX_LIST
@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")
     add("--num_workers", type=count, default=os.cpu_count(), help="processes that read files")
     add("--overwrite", action="store_true", help=OVERWRITE)
-    return parser.parse_args()
+    return parser.parse_args(command_line())
 
 
 def npz_path(text: str) -> Path:

@@ -1,7 +1,7 @@
 """Items of SMCBenchmark -> CP notes -> segments: pure functions on arrays.
 
 An item is a piece, an array (notes, 3) float64 of [onset, offset, pitch] rows with times in beats.
-`docs/METHOD.md`, "Benchmark data", tells the rules in words.
+`docs/METHOD.md`, "Benchmark data", states the rules.
 """
 
 import numpy as np
@@ -9,15 +9,15 @@ import numpy as np
 from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT, cp_notes, order_by_onset
 from m2bert.notes.windows import cut_windows, window_starts
 
-# Some onsets in beats are a hair below the tick that they were made from.
+# Some onsets in beats are slightly below the tick that they were computed from.
 TICK_TOLERANCE = 1e-6
 
 
 def global_beats(item: np.ndarray) -> np.ndarray:
     """Beats counted in each bar -> beats counted from the first full bar.
 
-    A bar begins where the beat decreases, and all bars have four beats. A beat below 0 is a pickup
-    and lies in the bar in front.
+    A bar begins where the beat decreases, and all bars have four beats. A beat below 0 is a pickup,
+    in the bar before.
     """
     onset = item[:, 0]
     bar = np.cumsum(np.diff(onset, prepend=onset[:1]) < 0)
@@ -29,9 +29,9 @@ def global_beats(item: np.ndarray) -> np.ndarray:
 def order_as_published(item: np.ndarray) -> np.ndarray:
     """The indices of the notes that the original keeps, in its order, (kept notes,) int64.
 
-    The original cuts bars from beat 0 on, as many as begin at least four beats before the greatest
-    offset plus four, rounded half to even. So it loses the notes before beat 0, and those of the
-    last bar if the music ends in the first half beat of it.
+    The original cuts bars from beat 0, as many as begin at least four beats before the greatest
+    offset plus four, rounded half to even. It loses the notes before beat 0, and those of the last
+    bar if the music ends in its first half beat.
     """
     onset, offset = item[:, 0], item[:, 1]
     bars = -(-np.rint(offset.max() + BEATS_PER_BAR) // BEATS_PER_BAR) - 1

@@ -21,7 +21,7 @@ from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_labels, read_note_lists
 from m2bert.tasks import Task
 
-LATEST_BEAT = 1e9  # far beyond any piece; up to here float64 keeps every tick apart
+LATEST_BEAT = 1e9  # later than in any piece; float64 still distinguishes all ticks
 
 
 class CheckedItem(NamedTuple):
@@ -43,10 +43,9 @@ class Converted:
         labels: for each task an array of unsigned integers, (segments, length) of a note task,
             (segments,) of a piece task.
         counts: "items", "notes", "segments".
-        published: for note tasks, what the original's conversion does to the same items, as
-            numbers of notes: "notes before beat 0 lost", "notes of the last bar lost"; "notes
-            changed" are those that it keeps as other CP notes; "TASK labels wrong" are those to
-            which it gives the label of another note, and a different one.
+        published: for note tasks, numbers of notes in the original's conversion of the same
+            items: "notes before beat 0 lost", "notes of the last bar lost"; "notes changed", kept
+            as other CP notes; "TASK labels wrong", with a different label, of another note.
     """
 
     notes: np.ndarray
@@ -68,9 +67,9 @@ def convert_part(
     chosen: the items that are converted, counted from 0 and ascending; None takes all.
     stretch: every item is followed by copies of it, whose times are multiplied by these factors.
 
-    With `as_published` the notes and labels of note tasks become what the original makes of them
-    (`docs/METHOD.md`, "Benchmark data"): notes outside of its bars are lost, and labels are given
-    out by index after the notes were ordered.
+    With `as_published` note tasks are converted as by the original (`docs/METHOD.md`, "Benchmark
+    data"): notes outside its bars are lost, and labels are assigned by index after the notes were
+    ordered.
 
     Raises:
         UserError: a file cannot be read; the files have different numbers of items, or notes and
@@ -98,7 +97,7 @@ def convert_part(
 
 
 def missing_files(data_set: DataSet, smc_dir: Path) -> list[Path]:
-    """The files of a data set that are not there."""
+    """The missing files of a data set."""
     paths = data_set.paths(smc_dir / data_set.folder)
     return [path for path in paths if not path.is_file()]
 
@@ -114,7 +113,7 @@ def _convert_note_item(data_set: DataSet, item: CheckedItem, as_published: bool)
         "notes before beat 0 lost": before,
         "notes of the last bar lost": len(order) - before - len(published_order),
     }
-    in_place = np.arange(len(published_order))  # how the original gives out labels
+    in_place = np.arange(len(published_order))  # how the original assigns labels
     for task, labels in zip(data_set.tasks, item.labels, strict=True):
         wrong = labels[in_place] != labels[published_order]
         published[f"{task.name} labels wrong"] = int(wrong.sum())

@@ -28,7 +28,7 @@ class DataSet:
 
     @property
     def folder(self) -> str:
-        """The folder below SMCBenchmark's that holds its files."""
+        """Its folder below SMCBenchmark's."""
         return {"note": "downstream_note", "piece": "downstream_seq"}[self.level]
 
     @property
@@ -44,7 +44,7 @@ class DataSet:
         return [folder / name for part in self.parts for name in self.files(part)]
 
 
-# What data sets have that others have not (`docs/METHOD.md`, "Benchmark data").
+# Properties of single data sets (`docs/METHOD.md`, "Benchmark data").
 _BEATS_IN_BARS = {"tnua"}
 _MOST_PER_CLASS = {"tagatraum": {"train": 500, "valid": 150}}
 

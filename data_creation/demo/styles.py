@@ -1,6 +1,6 @@
-"""The vocabulary of the demo music and the styles that choose from it; data, no code.
+"""The vocabulary of the demo music and its styles, as data.
 
-Rhythms are written as text, one character a sixteenth of a 4/4 bar: a symbol starts a note, `-`
+Rhythms are written as text, one character per sixteenth of a 4/4 bar: a symbol starts a note, `-`
 holds it, `.` is a rest.
 """
 
@@ -34,7 +34,7 @@ FIGURES = {
 }
 
 # The right hand as (motif, answer, cadence), one bar each. The last note of a bar begins later
-# than the first of any other, so that bars can be told apart where beats are counted in each bar.
+# than the first of any other, which separates bars where beats are counted per bar.
 MELODIES = {
     "sparse": ("x-------x-------", "x-----------x---", "x---------x-----"),
     "lyrical": ("x-----x-x---x---", "x---x---x-------", "x-----x-x-------"),
@@ -48,8 +48,8 @@ MELODIES = {
 class Style(NamedTuple):
     """What the pieces of a class have in common.
 
-    tempo: quarter notes a minute; progressions, figure, melody: rows of the tables above; register:
-    MIDI pitch around which the melody lies; velocity: MIDI velocity around which it is played.
+    tempo: quarter notes per minute; progressions, figure, melody: rows of the tables above;
+    register: MIDI pitch around which the melody lies; velocity: mean MIDI velocity.
     """
 
     minor: bool

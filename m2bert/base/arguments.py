@@ -2,7 +2,9 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PRECISIONS = ("fp32", "bf16")
 """Choices of `--precision`; `devices.choose_precision` has the default."""
@@ -76,3 +78,10 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def command_line() -> list[str]:
+    """The arguments of this command; a file whose name begins with a dash is no flag."""
+    return [
+        f"./{text}" if text[0:1] == "-" and Path(text).is_file() else text for text in sys.argv[1:]
+    ]

@@ -93,7 +93,7 @@ def _tokens(path: Path, file: BinaryIO) -> Iterator[re.Match]:
             data, place, at_end = data[place:] + more, 0, not more
         token = _TOKEN.match(data, place)
         if token is None:
-            raise UserError(_fault(path, data[place : place + 1]))
+            raise UserError(_message(path, data[place : place + 1]))
         place = token.end()
         if token["ignored"] is None:
             yield token
@@ -101,7 +101,7 @@ def _tokens(path: Path, file: BinaryIO) -> Iterator[re.Match]:
             return
 
 
-def _fault(path: Path, code: bytes) -> str:
+def _message(path: Path, code: bytes) -> str:
     if not code or code in b"Kqr\x95":
         return f"{path} is cut short"
     name = INSTRUCTION_NAMES.get(code[0])

@@ -1,8 +1,9 @@
 import argparse
+import sys
 
 import pytest
 
-from m2bert.base.arguments import count, not_negative, positive, seed, share, whole
+from m2bert.base.arguments import command_line, count, not_negative, positive, seed, share, whole
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,10 @@ def test_converters_of_numbers_have_limits(convert, good, bad):
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError):
             convert(text)
+
+
+def test_command_line_has_files_whose_names_begin_with_a_dash(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-song.mid").touch()
+    monkeypatch.setattr(sys, "argv", ["annotate", "-song.mid", "--cpu", "-h"])
+    assert command_line() == ["./-song.mid", "--cpu", "-h"]

@@ -1,4 +1,4 @@
-"""What the readers of the sources share: pieces, tables, and items, which become files here.
+"""Shared by the readers of the sources: pieces, tables, and items, which are written here.
 
 SMCBenchmark publishes pickled object arrays. Items are lists of [onset, offset, pitch]: floats in
 beats, and an int. Labels of note tasks are lists of ints, of piece tasks a plain int64 array.
@@ -43,21 +43,21 @@ class Item(NamedTuple):
 def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: np.ndarray) -> Item:
     """An item from its columns, (notes,) each. Raises `UserError` if there are no notes."""
     if not len(onset):
-        raise UserError("no note lasts")
+        raise UserError("no notes with positive duration")
     return Item(np.stack([onset, offset, pitch], axis=1).astype(float), labels)
 
 
 def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item whose bars are stretched or shrunk to four beats: a note that begins a third through
-    its bar begins at beat 4/3 of it; one that reaches over its bar ends as if all were at that
-    bar's scale. Notes come bar by bar, in a bar as they stood; those without duration are left out.
+    """An item whose bars are scaled to four beats: a note that begins a third through a bar is at
+    its beat 4/3; one that ends after its bar keeps the scale of that bar. Notes come bar by bar,
+    within a bar in the given order; those without duration are omitted.
 
     notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
-    last one ends. Raises `UserError` for notes before the first bar line or behind the last.
+    last one ends. Raises `UserError` for notes before the first bar line or after the last.
     """
     onset, duration, pitch = notes
     if not (np.diff(lines) > 0).all():
-        raise UserError("bar lines that do not ascend")
+        raise UserError("bar lines do not ascend")
     bar = np.searchsorted(lines, onset, side="right") - 1
     outside = (duration > 0) & ((bar < 0) | (bar >= len(lines) - 1))
     if outside.any():
@@ -72,8 +72,8 @@ def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> 
 
 
 def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
-    """Bar lines with one more behind the last, and `in_front` (0 or 1) before the first, as far
-    away as the next two are apart."""
+    """Bar lines with one more after the last, and `in_front` (0 or 1) before the first, at the
+    distance of the next two."""
     if len(lines) < 2:
         raise UserError(f"{len(lines)} bar lines")
     return np.pad(lines, (in_front, 1), "reflect", reflect_type="odd")

@@ -27,7 +27,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     pitch, onset, duration, _ = np.array(rows, float).reshape(-1, 4).T
     marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}
     if not len(onset) or not all(marks.values()) or not np.median(duration) > 0:
-        raise UserError("no notes that last, no beats or no downbeats")
+        raise UserError("no notes with positive duration, no beats or no downbeats")
     labels = {task: on_beats(onset, np.sort(beats)) for task, beats in marks.items()}
     beat = np.median(duration)
     while not _SHORTEST_BEAT <= beat <= _LONGEST_BEAT:
@@ -40,7 +40,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
 
 
 def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:
-    """The labels of notes, (notes,), and how many of them the original gets wrong, as it overlooks
+    """The labels of notes, (notes,), and how many of them the original gets wrong, which misses
     beats in the first 65 ms. `onset` and `beats` are ascending times in seconds."""
     first, last = (np.rint((beats + reach) / _CELL) for reach in (-_REACH, _REACH))
     cell = np.rint(onset / _CELL)

@@ -22,14 +22,14 @@ TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 
 PARTS = ("train", "valid", "test", "train_3beat")
 _SHARE_TOLERANCE = 0.03  # of downbeats among the beats
-_EARLIEST = 0.1  # seconds before the first beat from which a note still counts as on it,
-_LASTING = 0.2  # if it lasts longer than so many seconds
+_EARLIEST = 0.1  # seconds before the first beat at which a note counts as on it,
+_LASTING = 0.2  # if it is longer than this
 _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
 
 
 def pieces(folder: Path) -> list[Piece]:
-    """The songs with four beats a bar, in the parts train, valid and test, and those with three, in
-    train_3beat; songs of other or changing metre are not used."""
+    """The songs with four beats per bar, in the parts train, valid and test, and those with three,
+    in train_3beat; songs in other or changing meters are not used."""
     splits = read_json(Path(__file__).with_name("pop909_split.json"))  # MIDI-BERT's
     split_of = {song: split for split, songs in splits.items() for song in songs}
     found = []
@@ -38,7 +38,7 @@ def pieces(folder: Path) -> list[Piece]:
         try:
             beats_per_bar = metre(*(read_beats(folder / file) for file in files[1:]))
         except (UserError, OSError, ValueError, IndexError):
-            beats_per_bar = 4  # reading the song will say what is wrong
+            beats_per_bar = 4  # reading the song will report the error
         if beats_per_bar:
             part = split_of.get(song, "train") if beats_per_bar == 4 else "train_3beat"
             found.append(Piece(part, song, files))
@@ -46,7 +46,7 @@ def pieces(folder: Path) -> list[Piece]:
 
 
 def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
-    """Align a song: what its file is called, the file itself, and how many notes were dropped."""
+    """Align a song: its file's name, the file, and the number of dropped notes."""
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
     beats_per_bar = metre(beats, read_beats(midi))
@@ -100,8 +100,8 @@ def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
 
 
 def seconds(song: Song, ticks: np.ndarray) -> np.ndarray:
-    """Ticks -> seconds, as the original has it: a tick at which the tempo changes is timed by the
-    tempo before it, and tick 0, which has none before it, by the last one."""
+    """Ticks -> seconds as in the original: at a change of tempo by the tempo before it, and tick 0,
+    which has none before it, by the last one."""
     tempos = {0: DEFAULT_TEMPO} | dict(song.tempos)
     change, tempo = (np.array(column) for column in zip(*tempos.items(), strict=True))
     scale = song.notes.ticks_per_beat
@@ -116,7 +116,7 @@ def seconds(song: Song, ticks: np.ndarray) -> np.ndarray:
 def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
     """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
     velocity, by track, start and falling pitch. Notes before the first beat, more than a beat
-    behind the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
+    after the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
     first_tick: where the first one lies."""
     notes = song.notes
     start, end = seconds(song, notes.start), seconds(song, notes.end)
@@ -133,8 +133,8 @@ def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
     kept &= length > 0
     columns = (notes.track, onset, onset + length, notes.pitch, notes.velocity)
     track, onset, offset, pitch, velocity = (column[kept] for column in columns)
-    # Of notes that start together on one key the softest ends first: so the original's writer put
-    # them, and so readers of MIDI files pair beginnings and ends.
+    # Of simultaneous notes of one pitch the softest ends first, by the order of the original's
+    # writer and the pairing of beginnings and ends in readers of MIDI files.
     order = np.lexsort((velocity, -pitch, onset, track))
     by_end = np.lexsort((offset, -pitch, onset, track))
     return np.stack([track[order], onset[order], offset[by_end], pitch[order], velocity[order]])
