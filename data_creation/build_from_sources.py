@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from data_creation.benchmark.sources.pieces import Piece
 from data_creation.benchmark.sources.table import SOURCES
-from m2bert.base.arguments import count
-from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
+from m2bert.base.arguments import positive_int
+from m2bert.base.errors import UserError, print_error, run_command, show_lines_at_once
 from m2bert.base.files import read_json, write_json
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.workers import WorkerFailure, map_in_processes
@@ -45,7 +45,7 @@ def main() -> None:
             build(name, *(arguments[flag] / below for flag, below in ends), **settings)
         except UserError as error:
             failed.append(name)
-            tell(error)
+            print_error(error)
     if failed:
         raise UserError(f"not made, or not all of it: {', '.join(failed)} (see above)")
 
@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
         ("--smc_dir", "SMC", "where the benchmark's arrays go"),
     ):
         add(flag, type=Path, default=Path(default), help=help)
-    add("--num_workers", type=count, default=os.cpu_count(), help="processes")
+    add("--num_workers", type=positive_int, default=os.cpu_count(), help="processes")
     add("--strict", action="store_true", help="a piece that cannot be used is an error")
     add("--overwrite", action="store_true", help="rebuild everything")
     return parser.parse_args()
@@ -173,4 +173,4 @@ def _without_omitted(
 
 
 if __name__ == "__main__":
-    run_command(main, goes_on=True)
+    run_command(main, resumable=True)

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_creation.corpora import CORPORA, find_files
-from m2bert.base.arguments import count
+from m2bert.base.arguments import positive_int
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import read_json
 from m2bert.base.workers import map_in_processes
@@ -78,7 +78,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
     add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
     add("--output_dir", type=Path, default=Path("data/pretrain"))
-    add("--num_workers", type=count, default=os.cpu_count(), help="worker processes")
+    add("--num_workers", type=positive_int, default=os.cpu_count(), help="worker processes")
     what = "use files of any time signature, cut into bars of four quarter notes; without it, only "
     what += "files in 4/4, as in the paper"
     add("--any_time_signature", action="store_true", help=what)
@@ -242,4 +242,4 @@ def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, goes_on=True)
+    run_command(main, resumable=True)

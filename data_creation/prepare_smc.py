@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from data_creation.benchmark.parts import Converted, convert_part, missing_files
 from data_creation.benchmark.sets import DATA_SETS, DataSet
-from m2bert.base.errors import UserError, run_command, show_lines_at_once, tell
+from m2bert.base.errors import UserError, print_error, run_command, show_lines_at_once
 from m2bert.base.files import read_json, write_errors_of, write_json
 from m2bert.base.outputs import output_files
 from m2bert.scores.published import BENCHMARK_TASKS
@@ -54,7 +54,7 @@ def main() -> int:
             records.append(record)
         except UserError as error:
             failed.append(name)
-            tell(error)
+            print_error(error)
     if records:
         print_table(records)
         print(f"in {arguments.output_dir}: NAME_PART.npy, NAME_PART_LABELSans.npy, NAME.json")
@@ -241,4 +241,4 @@ def print_table(records: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, goes_on=True)
+    run_command(main, resumable=True)

@@ -9,7 +9,7 @@ python -m m2bert.checkpoint FOLDER OTHER --facts FACTS.json
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import OVERWRITE, count
+from m2bert.base.arguments import OVERWRITE, positive_int
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.files import read_json
 from m2bert.base.outputs import output_files
@@ -66,7 +66,11 @@ def main() -> None:
     add("source", type=Path, help="a model folder, e.g. SAVE_DIR/model_best, or a .ckpt")
     add("out", type=Path, help="the .ckpt to write, or of a .ckpt the model folder")
     add("--facts", type=Path, help="JSON: licence and limits of models; out is a folder then")
-    add("--num_attention_heads", type=count, help="of a .ckpt (one per 64 units of its width)")
+    add(
+        "--num_attention_heads",
+        type=positive_int,
+        help="of a .ckpt (one per 64 units of its width)",
+    )
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()
     source = find_checkpoint(args.source)

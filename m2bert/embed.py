@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, count
+from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, positive_int
 from m2bert.base.errors import run_command
 from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.notes.file_search import SUFFIX_LIST
@@ -32,11 +32,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
     what = f"notes from window to window ({STRIDE})"
     add("--stride", type=checked(check_stride), default=STRIDE, help=what)
-    add("--batch_size", type=count, help="windows at a time (2, on a GPU 32)")
+    add("--batch_size", type=positive_int, help="windows at a time (2, on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")
-    add("--num_workers", type=count, default=os.cpu_count(), help="processes that read files")
+    add(
+        "--num_workers", type=positive_int, default=os.cpu_count(), help="processes that read files"
+    )
     add("--overwrite", action="store_true", help=OVERWRITE)
     return parser.parse_args(command_line())
 

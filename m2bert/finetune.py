@@ -10,7 +10,7 @@ continues with the others. Several commands at a time divide the runs among them
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import PRECISIONS, count, positive, seed, whole
+from m2bert.base.arguments import PRECISIONS, non_negative_int, positive, positive_int, seed
 from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
@@ -34,19 +34,24 @@ def parse_arguments() -> argparse.Namespace:
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
     add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
     add("--freeze", action="store_true", help="train the head alone: a quick probe of a checkpoint")
-    add("--transpose", type=whole, default=0, help="move segments by at most N semitones (0)")
+    add(
+        "--transpose",
+        type=non_negative_int,
+        default=0,
+        help="move segments by at most N semitones (0)",
+    )
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
     add("--seed", type=seed, nargs="+", help="seeds (those of each task)")
     add("--preset", choices=PRESETS, help="size of a model with random weights (base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
-    add("--batch_size", type=count, help="segments of a training batch (6, of pieces 12)")
+    add("--batch_size", type=positive_int, help="segments of a training batch (6, of pieces 12)")
     add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     # published scripts give these two; classes are those of the task, and data is in memory
-    add("--class_num", type=count, help=argparse.SUPPRESS)
-    add("--num_workers", type=whole, help=argparse.SUPPRESS)
+    add("--class_num", type=positive_int, help=argparse.SUPPRESS)
+    add("--num_workers", type=non_negative_int, help=argparse.SUPPRESS)
     add_flags(parser, FINETUNING)
     args = parser.parse_args()
     args.recipe = chosen(args, FINETUNING)
@@ -74,4 +79,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_command(main, goes_on=True)
+    run_command(main, resumable=True)

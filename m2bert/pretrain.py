@@ -9,7 +9,7 @@ divide the same global batches among themselves.
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import PRECISIONS, count, not_negative, seed, whole
+from m2bert.base.arguments import PRECISIONS, non_negative_int, not_negative, positive_int, seed
 from m2bert.base.devices import choose_precision, enough_memory
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.processes import start_processes
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--corruption", choices=CORRUPTIONS, default=of.corruption, help="how notes are corrupted")
     add(
         "--rc_range",
-        type=count,
+        type=positive_int,
         nargs=3,
         default=list(of.rc_range),
         help="greatest changes of position, pitch and duration under rc",
@@ -51,17 +51,27 @@ def parse_arguments() -> argparse.Namespace:
         default=of.mask_percent,
         help="fraction of the notes that is corrupted",
     )
-    add("--max_seq_len", type=count, default=WINDOW, help="notes of a segment")
-    add("--batch_size", type=count, default=12, help="segments of a step, all processes together")
-    add("--accumulation_steps", type=count, default=1, help="parts that a step is computed in")
-    add("--max_steps", type=count, help="stop after so many steps in total")
+    add("--max_seq_len", type=positive_int, default=WINDOW, help="notes of a segment")
+    add(
+        "--batch_size",
+        type=positive_int,
+        default=12,
+        help="segments of a step, all processes together",
+    )
+    add(
+        "--accumulation_steps",
+        type=positive_int,
+        default=1,
+        help="parts that a step is computed in",
+    )
+    add("--max_steps", type=positive_int, help="stop after so many steps in total")
     add("--seed", type=seed, default=2021, help="seed of everything random")
     add("--precision", choices=PRECISIONS, help="default: bf16 on a GPU that has it")
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
     what = "processes that read batches ahead (1; 0 on a GPU, where a step hides the reading)"
-    add("--num_workers", type=whole, help=what)
-    add("--log_steps", type=count, default=50, help="steps between two lines of metrics")
+    add("--num_workers", type=non_negative_int, help=what)
+    add("--log_steps", type=positive_int, default=50, help="steps between two lines of metrics")
     add("--save_minutes", type=not_negative, default=10, help="minutes between two saved states")
     add_flags(parser, PRETRAINING)
     args = parser.parse_args()
@@ -97,4 +107,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_command(main, goes_on=True)
+    run_command(main, resumable=True)

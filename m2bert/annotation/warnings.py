@@ -9,7 +9,7 @@ from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTES
 from m2bert.notes.drums import is_named_drums
 from m2bert.notes.grid import fraction_on_grid
 from m2bert.notes.skipped import in_words
-from m2bert.notes.song import Song, Track, other_metres
+from m2bert.notes.song import Song, Track, other_meters
 from m2bert.tasks import TASKS
 
 LEAST_PITCHED = 50
@@ -73,9 +73,9 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
             "program is that of a pitched instrument, or the file would have nothing but drums; "
             "drums on channel 10 are always recognised"
         )
-    if metres := other_metres(song.notes):
+    if meters := other_meters(song.notes):
         found.append(
-            f"time signature {', '.join(metres)}: the models assume bars of four quarter notes, so "
+            f"time signature {', '.join(meters)}: the models assume bars of four quarter notes, so "
             "labels that depend on bars may be wrong"
         )
     if "emotion" in tasks and pitched < LEAST_PITCHED:

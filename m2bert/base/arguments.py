@@ -16,7 +16,7 @@ MOST = 10**9
 """The greatest whole number of flags without a limit of their own."""
 
 
-def whole(text: str, most: int = MOST) -> int:
+def non_negative_int(text: str, most: int = MOST) -> int:
     """A whole number of at least 0."""
     if not (text.isdecimal() and text.isascii()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
@@ -25,19 +25,19 @@ def whole(text: str, most: int = MOST) -> int:
     return int(text)
 
 
-def count(text: str) -> int:
+def positive_int(text: str) -> int:
     """A whole number of at least 1."""
-    if whole(text) == 0:
+    if non_negative_int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is too few: at least 1 is needed")
     return int(text)
 
 
 def seed(text: str) -> int:
     """A seed: a whole number of at most 63 bits."""
-    return whole(text, most=2**63 - 1)
+    return non_negative_int(text, most=2**63 - 1)
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """A number from 0 to below 1."""
     if not 0 <= (number := _number(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
@@ -49,7 +49,7 @@ def checked(check: Callable[[int], int]) -> Callable[[str], int]:
     `ValueError` with a sentence for the user."""
 
     def convert(text: str) -> int:
-        number = whole(text)
+        number = non_negative_int(text)
         try:
             return check(number)
         except ValueError as error:

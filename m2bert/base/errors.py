@@ -12,13 +12,13 @@ class UserError(Exception):
     """Bad input or a bad setting. One sentence: what is wrong, in which file, what to do."""
 
 
-class Told(UserError):
+class PrintedError(UserError):
     """A `UserError` whose sentence has been printed already, by one of several processes."""
 
 
-def tell(error: UserError | OSError) -> None:
+def print_error(error: UserError | OSError) -> None:
     """Print the sentence of an error on the standard error, unless it has been printed."""
-    if not isinstance(error, Told):
+    if not isinstance(error, PrintedError):
         print(f"error: {error}", file=sys.stderr)
 
 
@@ -41,10 +41,10 @@ def print_result(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
+def run_command(main: Callable[[], int | None], resumable: bool = False) -> None:
     """Run a command's `main` and exit with its status.
 
-    goes_on: whether the same command resumes after an interruption.
+    resumable: whether the same command resumes after an interruption.
 
     A `UserError`, an `OSError` (a full disk, a folder without permission to write), a lack of
     memory and Ctrl-C print one sentence on the standard error and exit with a non-zero status.
@@ -55,14 +55,16 @@ def run_command(main: Callable[[], int | None], goes_on: bool = False) -> None:
     try:
         sys.exit(main() or 0)
     except (UserError, OSError) as error:
-        tell(error)
+        print_error(error)
         sys.exit(1)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
             raise
-        tell(UserError("there is not enough memory: choose a smaller model or smaller batches"))
+        print_error(
+            UserError("there is not enough memory: choose a smaller model or smaller batches")
+        )
         sys.exit(1)
     except KeyboardInterrupt:
-        kept = ": finished work is kept; the same command resumes" if goes_on else ""
+        kept = ": finished work is kept; the same command resumes" if resumable else ""
         print(f"\ninterrupted{kept}", file=sys.stderr)
         sys.exit(130)

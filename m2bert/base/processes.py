@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from m2bert.base.devices import check_device, choose_device
-from m2bert.base.errors import Told, UserError, tell
+from m2bert.base.errors import PrintedError, UserError, print_error
 
 LONGEST_WAIT = timedelta(hours=3)
 """How long a process waits for the others before it fails. The longest wait is while one process
@@ -96,8 +96,8 @@ class Processes:
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:
-        """If the block raises `UserError` or `OSError` in any process, raise `Told` in all of them
-        after the first of the failed processes has printed its sentence.
+        """If the block raises `UserError` or `OSError` in any process, raise `PrintedError` in all
+        of them, after the first of the failed processes has printed its sentence.
 
         The block must not call a collective method after a line that may fail in one process only:
         the others would wait there for the failed one.
@@ -112,9 +112,9 @@ class Processes:
         claim = 0 if error is None else self.world_size - self.rank
         if first := self.greatest(claim):  # of the first process that failed
             if claim == first and error is not None:
-                tell(error)
+                print_error(error)
             self.wait()  # torchrun ends all when one exits, so none may before it has printed
-            raise Told from error
+            raise PrintedError from error
 
     def wait(self) -> None:
         """Block until all processes have called this."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from m2bert.base.arguments import count, not_negative, share, whole
+from m2bert.base.arguments import fraction, non_negative_int, not_negative, positive_int
 from m2bert.base.errors import UserError
 
 SCHEDULES = ("constant", "cosine")
@@ -67,7 +67,7 @@ class Recipe:
 def steps_or_percentage(text: str) -> int | str:
     """A number of steps as an int; a percentage, such as 2%, unchanged. For argparse's `type`."""
     if not text.endswith("%"):
-        return whole(text)
+        return non_negative_int(text)
     if not 0 <= float(text[:-1]) < 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0% to below 100%")
     return text
@@ -85,7 +85,7 @@ FINETUNING = {
 }
 
 _FLAGS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "epochs": (count, "most epochs"),
+    "epochs": (positive_int, "most epochs"),
     "lr": (not_negative, "learning rate"),
     "schedule": (str, f"of the learning rate: {' or '.join(SCHEDULES)} to 0 after the last epoch"),
     "warmup_steps": (
@@ -93,7 +93,7 @@ _FLAGS: dict[str, tuple[Callable[[str], Any], str]] = {
         "steps over which the rate rises from 0, or a percentage, such as 2%%",
     ),
     "weight_decay": (not_negative, "weight decay"),
-    "dropout": (share, "dropout of the encoder (that of its preset)"),
+    "dropout": (fraction, "dropout of the encoder (that of its preset)"),
 }
 
 

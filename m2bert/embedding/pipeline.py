@@ -66,7 +66,7 @@ class Reading:
         self.first_note.append(song.file_note[first])
         self.onset_beats.append(song.onset_beats[first])
         counts = {"notes": len(song.notes), "vectors": len(first)}
-        facts = {"other_metre": song.has_other_metre, "drums": song.has_drums}
+        facts = {"other_metre": song.has_other_meter, "drums": song.has_drums}
         self.songs.append({"file": file} | counts | facts | {"odd": song.oddities})
 
     @property

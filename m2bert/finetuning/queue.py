@@ -7,7 +7,7 @@ from itertools import groupby
 
 import torch
 
-from m2bert.base.errors import UserError, tell
+from m2bert.base.errors import UserError, print_error
 from m2bert.base.files import try_lock
 from m2bert.base.settings import claim_folder
 from m2bert.finetuning.data import Sets, doubts, read_parts, split, summaries
@@ -112,7 +112,7 @@ def report_failure(task: Task, error: Exception, setup: Setup) -> None:
         )
         error = UserError(f"{task.name}: the GPU's memory is too small: {advice}")
     if isinstance(error, UserError | OSError):
-        tell(error)
+        print_error(error)
     else:
         traceback.print_exception(error)
         print(f"error: {task.name} is skipped because of the error above", file=sys.stderr)

@@ -142,7 +142,7 @@ class Song:
         return np.interp(ticks, tick, begins) + tick_seconds[-1] * np.maximum(ticks - tick[-1], 0)
 
 
-def other_metres(notes: Notes) -> list[str]:
+def other_meters(notes: Notes) -> list[str]:
     """The time signatures whose bars are not four quarter notes, as "3/4", each once."""
     return sorted({f"{top}/{bottom}" for top, bottom, _ in notes.time_signatures if top != bottom})
 

@@ -12,7 +12,7 @@ from m2bert.notes.skipped import (
     RejectedSong,
     Tallies,
 )
-from m2bert.notes.song import Notes, Song, other_metres
+from m2bert.notes.song import Notes, Song, other_meters
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TokenisedSong:
         notes: CP notes, (notes, 4) uint8, at least one.
         file_note: the index of each in `song.Notes`, (notes,) int64.
         onset_beats: when it begins in the file, in quarter notes, (notes,) float64.
-        has_other_metre: some of it is in bars of more or less than four quarter notes.
+        has_other_meter: some of it is in bars of more or less than four quarter notes.
         has_drums: some of its notes are drums.
         oddities: see `song.Song`.
     """
@@ -31,7 +31,7 @@ class TokenisedSong:
     notes: np.ndarray
     file_note: np.ndarray
     onset_beats: np.ndarray
-    has_other_metre: bool
+    has_other_meter: bool
     has_drums: bool
     oddities: Tallies
 
@@ -54,7 +54,7 @@ def tokenise(song: Song) -> TokenisedSong:
         notes=cp_notes_of(song),
         file_note=order,
         onset_beats=song.beats(notes.start[order]),
-        has_other_metre=bool(other_metres(notes)),
+        has_other_meter=bool(other_meters(notes)),
         has_drums=any(track.is_drum for track in song.tracks),
         oddities=song.oddities,
     )
@@ -65,15 +65,15 @@ def check_four_four(notes: Notes, by_default: bool = False) -> None:
 
     by_default: a file without one is in 4/4, as the MIDI standard says (docs/METHOD.md, "Corpora").
     """
-    metres = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
-    if metres != ["4/4"] and (metres or not by_default):
-        more = f" and {len(metres) - 8} more" if len(metres) > 8 else ""
-        found = f"{', '.join(metres[:8]) or 'none'}{more}"
+    meters = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
+    if meters != ["4/4"] and (meters or not by_default):
+        more = f" and {len(meters) - 8} more" if len(meters) > 8 else ""
+        found = f"{', '.join(meters[:8]) or 'none'}{more}"
         reason = (
             SEVERAL_TIME_SIGNATURES
-            if len(metres) > 1
-            else metres[0]
-            if metres
+            if len(meters) > 1
+            else meters[0]
+            if meters
             else NO_TIME_SIGNATURE
         )
         raise RejectedSong(reason, f"it has {found}; pre-training takes one time signature, 4/4")

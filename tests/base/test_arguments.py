@@ -3,16 +3,28 @@ import sys
 
 import pytest
 
-from m2bert.base.arguments import command_line, count, not_negative, positive, seed, share, whole
+from m2bert.base.arguments import (
+    command_line,
+    fraction,
+    non_negative_int,
+    not_negative,
+    positive,
+    positive_int,
+    seed,
+)
 
 
 @pytest.mark.parametrize(
     ("convert", "good", "bad"),
     [
-        (whole, {"0": 0, "12": 12}, ["-1", "1.5", "", "10000000000", "9" * 5000, "\u0661"]),
-        (count, {"1": 1}, ["0", "2000000000"]),
+        (
+            non_negative_int,
+            {"0": 0, "12": 12},
+            ["-1", "1.5", "", "10000000000", "9" * 5000, "\u0661"],
+        ),
+        (positive_int, {"1": 1}, ["0", "2000000000"]),
         (seed, {"0": 0, str(2**63 - 1): 2**63 - 1}, [str(2**63), "18446744073709551616"]),
-        (share, {"0": 0, "0.99": 0.99}, ["1", "1.5", "-0.1", "nan", "x"]),
+        (fraction, {"0": 0, "0.99": 0.99}, ["1", "1.5", "-0.1", "nan", "x"]),
         (not_negative, {"0": 0, "2.5": 2.5}, ["-1", "inf", "nan"]),
         (positive, {"1e-3": 1e-3}, ["0", "inf", "nan"]),
     ],

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from m2bert.base.errors import Told, UserError, run_command, show_lines_at_once
+from m2bert.base.errors import PrintedError, UserError, run_command, show_lines_at_once
 from m2bert.base.stop import Stop
 
 
@@ -22,21 +22,21 @@ RESUMES = "\ninterrupted: finished work is kept; the same command resumes\n"
 
 
 @pytest.mark.parametrize(
-    ("main", "goes_on", "status", "printed"),
+    ("main", "resumable", "status", "printed"),
     [
         (interrupt, False, 130, "\ninterrupted\n"),
         (interrupt, True, 130, RESUMES),
         (partial(fail, UserError("no song")), False, 1, "error: no song\n"),
         (partial(fail, OSError("the disk is full")), False, 1, "error: the disk is full\n"),
-        (partial(fail, Told()), False, 1, ""),
+        (partial(fail, PrintedError()), False, 1, ""),
         (lambda: 3, False, 3, ""),
     ],
 )
 def test_run_command_prints_one_sentence_and_exits_with_a_status(
-    capsys, main, goes_on, status, printed
+    capsys, main, resumable, status, printed
 ):
     with pytest.raises(SystemExit) as exit_:
-        run_command(main, goes_on)
+        run_command(main, resumable)
     assert exit_.value.code == status
     assert capsys.readouterr().err == printed
 

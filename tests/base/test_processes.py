@@ -17,7 +17,7 @@ IN_EACH_PROCESS = """
 import json, sys
 from pathlib import Path
 import torch
-from m2bert.base.errors import Told, UserError
+from m2bert.base.errors import PrintedError, UserError
 from m2bert.base.processes import start_processes
 
 processes = start_processes(cpu=True)
@@ -35,7 +35,7 @@ def fail(when, error):
         with processes.fail_together():
             if when:
                 raise error
-    except Told:
+    except PrintedError:
         return "failed"
     return "fine"
 

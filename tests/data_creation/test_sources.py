@@ -268,7 +268,7 @@ def test_songs_are_aligned_as_by_the_original(tmp_path):
         assert tempos[0] == tempos[1]
 
 
-def test_songs_by_metre_and_split(tmp_path):
+def test_songs_by_meter_and_split(tmp_path):
     for song, metre in (("001", 4), ("011", 4), ("021", 4), ("034", 3), ("062", 5)):
         source_files.write_pop909(tmp_path, song, metre=metre)
     parts = {piece.name: piece.part for piece in pop909.pieces(tmp_path)}

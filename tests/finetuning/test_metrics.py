@@ -11,7 +11,7 @@ from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.shared import GOLDEN, same_as_original
 from tests.helpers.synthetic import random_segments
-from tests.reference.grid import slow_grid_accuracy
+from tests.reference.grid import reference_grid_accuracy
 
 CASES = 250
 
@@ -44,8 +44,8 @@ def test_grid_accuracy_equals_the_reference_implementation():
         tensors = [torch.from_numpy(array) for array in case]
         published = grid_accuracy(*tensors, batch_size).item()
         clean = clean_grid_accuracy(*tensors, batch_size).item()
-        assert published == pytest.approx(slow_grid_accuracy(*case, batch_size), nan_ok=True)
-        assert clean == pytest.approx(slow_grid_accuracy(*case, 1, clean=True), nan_ok=True)
+        assert published == pytest.approx(reference_grid_accuracy(*case, batch_size), nan_ok=True)
+        assert clean == pytest.approx(reference_grid_accuracy(*case, 1, clean=True), nan_ok=True)
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "piece_accuracy"])

@@ -94,7 +94,7 @@ def test_embed_songs_reads_songs_in_groups(model, monkeypatch):
 def test_embed_takes_files_and_notes(model, tmp_path):
     path = write_midi(tmp_path / "waltz.mid", signatures=[(3, 4)])
     song = tokenise(read_song(path))
-    assert song.has_other_metre
+    assert song.has_other_meter
     shapes = {"piece": (16,), "bar": (2, 16), "note": (8, 16)}
     for level, shape in shapes.items():
         vectors = model.train().embed(path, level)
@@ -111,7 +111,7 @@ def test_tokenise_keeps_the_index_of_each_note(tmp_path):
     order = sorted([*SCALE, too_short])  # as `Notes` has them
     assert [order[i] for i in song.file_note] == list(SCALE)
     assert song.onset_beats.tolist() == [start / 240 for start, _, _ in SCALE]
-    assert not song.has_other_metre
+    assert not song.has_other_meter
     assert not song.has_drums
 
 

@@ -10,7 +10,7 @@ from m2bert.notes import cp
 from tests.helpers.shared import GOLDEN, same_as_original
 
 
-def slow_cp_notes(notes, ticks_per_beat):
+def reference_cp_notes(notes, ticks_per_beat):
     """The rules in words, note by note. `notes`: (start, end, pitch, track) in file order."""
     tracks = {}
     for start, end, pitch, track in notes:
@@ -65,7 +65,7 @@ def test_equals_the_slow_version(case):
     notes, ticks_per_beat = case
     song = cp.cp_notes(*np.array(notes, np.int64).reshape(-1, 4).T, ticks_per_beat)
     assert (song.dtype, song.shape[1:]) == (np.uint8, (4,))
-    assert song.tolist() == slow_cp_notes(notes, ticks_per_beat)
+    assert song.tolist() == reference_cp_notes(notes, ticks_per_beat)
 
 
 @same_as_original

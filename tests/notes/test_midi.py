@@ -19,7 +19,7 @@ from tests.helpers.midi_files import END, SCALE, midi_bytes, on, read_cp_notes, 
 from tests.helpers.shared import golden_all
 
 
-def read_any_metre(path):
+def read_any_meter(path):
     return cp_notes_of(read_song(path))
 
 
@@ -33,7 +33,7 @@ def rejection(path, read=read_cp_notes, detail=""):
 @golden_all
 @pytest.mark.parametrize(
     ("read", "mode", "folder"),
-    [(read_cp_notes, "pretrain", "tokens_pretrain"), (read_any_metre, "any", "tokens_any")],
+    [(read_cp_notes, "pretrain", "tokens_pretrain"), (read_any_meter, "any", "tokens_any")],
 )
 def test_tokens_are_the_originals(golden, read, mode, folder):
     files = json.loads((golden / "tokens_manifest.json").read_text())
@@ -90,18 +90,18 @@ def test_files_that_are_no_midi_or_cut_short_anywhere_are_unreadable(tmp_path):
 def test_pre_training_takes_exactly_one_four_four_signature(tmp_path, signatures, reason):
     path = write_midi(tmp_path / "song.mid", signatures=signatures)
     assert rejection(path) == reason
-    assert len(read_any_metre(path)) == len(SCALE)
+    assert len(read_any_meter(path)) == len(SCALE)
 
 
 @pytest.mark.parametrize("notes", [(), ((0, 20, 60), (480, 500, 62))], ids=["none", "too short"])
 def test_a_file_without_usable_notes_is_rejected(tmp_path, notes):
     path = write_midi(tmp_path / "silent.mid", notes)
-    assert rejection(path) == rejection(path, read_any_metre) == NO_USABLE_NOTES
+    assert rejection(path) == rejection(path, read_any_meter) == NO_USABLE_NOTES
 
 
 def test_it_is_said_how_many_notes_begin_where_none_ends(tmp_path):
     (tmp_path / "a.mid").write_bytes(midi_bytes(on(0, 60) * 16 + END))
-    for read in (read_cp_notes, read_any_metre):
+    for read in (read_cp_notes, read_any_meter):
         assert rejection(tmp_path / "a.mid", read, "16 begin and none") == NO_USABLE_NOTES
 
 

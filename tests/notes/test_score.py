@@ -164,7 +164,7 @@ def test_programs_and_drums_of_parts(read):
 
 def test_tokens_of_a_score(read):
     tokens = tokenise(read(WALTZ))
-    assert tokens.has_other_metre
+    assert tokens.has_other_meter
     assert len(tokens.notes) == len(WALTZ_NOTES)  # the grace note is too short
     assert tokens.notes[0].tolist() == [0, 12, 67 - 22, 7]
     assert tokens.notes[1].tolist() == [0, 0, 72 - 22, 15]

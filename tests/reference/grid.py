@@ -7,7 +7,7 @@ import numpy as np
 from m2bert.notes.cp import PAD
 
 
-def slow_grid_accuracy(notes, labels, predictions, batch_size, clean=False) -> float:
+def reference_grid_accuracy(notes, labels, predictions, batch_size, clean=False) -> float:
     right = counted = 0
     for first in range(0, len(notes), batch_size):
         batch = range(first, min(first + batch_size, len(notes)))
