@@ -1,10 +1,7 @@
 """Composes small 4/4 pieces for piano: melody, bridge and accompaniment over chord progressions.
 
-A piece is planned from the top down, the way a songwriter might sketch it:
-
-    style -> key, form (A A B A ...) -> bars (chord, rhythm, contour) -> strokes of the three parts
-
-and what the tasks ask about a note is what the plan says where it is made.
+A piece is a form (A A B A ...) of sections of four bars; a bar has a chord, a rhythm and a contour.
+The labels of a note follow from the plan of its bar.
 """
 
 import re
@@ -13,37 +10,36 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data_creation.demo.harmony import Chord, Key, pitches, tone_name
-from data_creation.demo.styles import FIGURES, MELODIES, PROGRESSIONS, Style
+from data_creation.demo.styles import Style
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 
-STEPS_PER_BEAT = 4  # a step is a sixteenth
+STEPS_PER_BEAT = 4  # a step is a 16th
 STEPS_PER_BAR = BEATS_PER_BAR * STEPS_PER_BEAT
 
 MELODY, BRIDGE, ACCOMPANIMENT = range(3)
 
 # What a part does in a bar; its texture is the sum.
 MELODIC, RHYTHMIC, HARMONIC = 4, 2, 1
-RHYTHMIC_ONSETS = 6  # so many onsets in a bar make a part rhythmic
+RHYTHMIC_ONSETS = 6  # a part with so many onsets in a bar is rhythmic
 
-# Dynamics, in MIDI velocity above or below the style's, by section, part and sixteenth.
-_SECTION_LEVEL = {"i": -18, "A": 0, "B": 10}
+# Velocity above that of the style, by part and step.
 _PART_LEVEL = (14, 0, -10)
 _STEP_LEVEL = (10, -6, -2, -6, 2, -6, -2, -6, 6, -6, -2, -6, 2, -6, -2, -6)
+_REFRAIN_LEVEL = 10
 
-_ANCHORS = (0, 2, 3, 0)  # the arch of a phrase: the melody's height in its bars, semitones
+_ANCHORS = (0, 2, 3, 0)  # the melody's height in the bars of a section, semitones
 _LOWEST_BASS, _LOWEST_OF_HAND = 36, 52
-_LONG = 6  # steps from which on a melody note is a tone of the chord
-_HELD = "-" * (STEPS_PER_BAR - 1)  # after a symbol: for a whole bar
+_LONG = 6  # melody notes of so many steps are tones of the chord
+_HELD = "-" * (STEPS_PER_BAR - 1)
 
 _INTEGERS = ("pitch", "velocity", "part", "track", "bar", "step")
 _LABELS = ("chord_root", "local_key", "is_motif", "texture")
 NOTE = np.dtype(
     [("onset", float), ("offset", float), *((name, int) for name in _INTEGERS + _LABELS)]
 )
-"""A note and what is known about it: `onset` and `offset` in beats; `track` of a file, and `bar`,
-from 0; `step` in the bar, as written, in sixteenths; labels as in the tasks, the motif's 0 or 1."""
-
+"""`onset` and `offset` in beats; `track` of a file; `bar` from 0; `step` in the bar as written;
+labels as in the tasks, that of the motif 0 or 1."""
 
 Stroke = tuple[int, int, int]
 """A note in its bar: its first step, its steps, its pitch."""
@@ -51,114 +47,98 @@ Stroke = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Bar:
-    """The plan of a bar, from which its three parts are made.
+    """The plan of a bar.
 
-    The melody has the notes of `rhythm`. It begins at the chord tone that is nearest to `anchor`, a
-    MIDI pitch; `contour` gives for each note how many degrees of the scale it lies above (or below)
-    that tone.
+    The melody has the notes of `rhythm`, so many degrees of the scale above the chord tone nearest
+    to the pitch `anchor` as `contour` gives.
     """
 
-    section: str
     key: Key
     chord: Chord
     rhythm: str
     contour: list[int]
     anchor: int
-    figure: tuple[str, str]
-    is_motif: bool = False
+    bass: str
+    hand: str
+    velocity: int
+    is_motif: bool
 
 
 def compose(rng: np.random.Generator, style: Style, form: str) -> tuple[Key, np.ndarray]:
-    """Write a piece in a style; returns its key and its notes, (notes,) of dtype `NOTE`.
+    """Write a piece; returns its key and its notes, (notes,) of dtype `NOTE`.
 
-    form: a letter for every phrase of four bars: i an introduction without melody, A verse,
-    B refrain.
+    form: a letter for every four bars, A for the verse and B for the refrain.
     """
-    # Up to two sharps or flats, so that few songs show each key (D major and B minor: two sharps).
-    key = Key(int(rng.integers(-2, 3)) + (3 if style.minor else 0), style.minor)
-    verse = _section(rng, style, "A", key)
+    # Few keys, so that several songs show each (D major and B minor have two sharps).
+    key = Key(int(rng.integers(-2, 3)) + 3 * style.minor, style.minor)
     away = (key, key.relative(), Key(key.tonic + 1, key.minor))[rng.integers(3)]
-    sections = {
-        "i": [replace(bar, section="i", is_motif=False) for bar in verse],
-        "A": verse,
-        "B": _section(rng, style, "B", away),
-    }
+    sections = {"A": _section(rng, style, key, True), "B": _section(rng, style, away, False)}
     bars = [bar for letter in form for bar in sections[letter]]
-    held = ("1" + _HELD, "C" + _HELD)
-    bars[-1] = replace(bars[-1], chord=key.chord(1), rhythm="x" + _HELD, contour=[0], figure=held)
-    notes = [note for number, bar in enumerate(bars) for note in _notes(rng, style, number, bar)]
-    return key, np.array(notes, dtype=NOTE)
+    held = {"rhythm": "x" + _HELD, "contour": [0], "bass": "1" + _HELD, "hand": "C" + _HELD}
+    bars[-1] = replace(bars[-1], chord=key.chord(1), **held)
+    rows = [row for number, bar in enumerate(bars) for row in _notes(number, bar)]
+    notes = np.array(rows, NOTE)
+    deviation = np.rint(rng.normal(0, 3, len(notes))).astype(int)
+    notes["velocity"] = np.clip(notes["velocity"] + deviation, 8, 127)
+    return key, notes
 
 
-def strokes(rhythm: str) -> list[tuple[int, int, str]]:
+def _section(rng: np.random.Generator, style: Style, key: Key, is_verse: bool) -> list[Bar]:
+    """Four bars: a verse states the motif in the first and third, a refrain has none."""
+    degrees = style.progressions[rng.integers(len(style.progressions))]
+    motif, answer, cadence = style.melody
+    stated = motif if is_verse else answer
+    contours = {rhythm: _contour(rng, rhythm) for rhythm in style.melody}
+    velocity = style.velocity + (0 if is_verse else _REFRAIN_LEVEL)
+    plan = zip(degrees, (stated, answer, stated, cadence), _ANCHORS, strict=True)
+    return [
+        Bar(
+            key=key,
+            chord=key.chord(int(degree)),
+            rhythm=rhythm,
+            contour=contours[rhythm],
+            anchor=style.register + height,
+            bass=style.bass,
+            hand=style.hand,
+            velocity=velocity,
+            is_motif=rhythm == motif,
+        )
+        for degree, rhythm, height in plan
+    ]
+
+
+def _strokes(rhythm: str) -> list[tuple[int, int, str]]:
     """The notes of a rhythm as (first step, steps, symbol): `..C---` is `[(2, 4, "C")]`."""
     notes = re.finditer(r"[^.-]-*", rhythm)
     return [(note.start(), len(note.group()), note.group()[0]) for note in notes]
 
 
-def _section(rng: np.random.Generator, style: Style, letter: str, key: Key) -> list[Bar]:
-    """Four bars: a verse states the motif in the first and third, a refrain has none."""
-    degrees = PROGRESSIONS[style.progressions][rng.integers(3)]
-    motif, answer, cadence = MELODIES[style.melody]
-    stated = motif if letter == "A" else answer
-    rhythms = (stated, answer, stated, cadence)
-    contours = {rhythm: _contour(rng, rhythm) for rhythm in rhythms}
-    return [
-        Bar(
-            section=letter,
-            key=key,
-            chord=key.chord(int(degree), seventh=style.progressions == "jazz"),
-            rhythm=rhythms[i],
-            contour=contours[rhythms[i]],
-            anchor=style.register + _ANCHORS[i],
-            figure=FIGURES[style.figure],
-            is_motif=rhythms[i] == motif,
-        )
-        for i, degree in enumerate(degrees)
-    ]
-
-
 def _contour(rng: np.random.Generator, rhythm: str) -> list[int]:
-    """A walk by steps, with now and then a leap of a third, within a fifth of its start."""
+    """A walk by steps and a few thirds, within a fifth of its start."""
     contour = [0]
-    while len(contour) < len(strokes(rhythm)):
-        contour.append(contour[-1] + int(rng.choice((-2, -1, -1, 1, 1, 2))))
-        if abs(contour[-1]) > 4:  # turn round where the walk would leave its range
-            contour[-1] = 2 * contour[-2] - contour[-1]
+    while len(contour) < len(_strokes(rhythm)):
+        step = int(rng.choice((-2, -1, -1, 1, 1, 2)))
+        contour.append(contour[-1] + (step if abs(contour[-1] + step) <= 4 else -step))
     return contour
 
 
-def _notes(rng: np.random.Generator, style: Style, number: int, bar: Bar) -> list[tuple]:
-    """All notes of a bar, as rows of `NOTE`."""
+def _notes(number: int, bar: Bar) -> list[tuple]:
+    """The notes of a bar as rows of `NOTE`."""
     root = CHORD_ROOTS.index(tone_name(bar.chord.tones[0])) + 1
     local_key = LOCAL_KEYS.index(bar.key.name) + 1
+    third = _nearest(pitches(bar.chord.tones[1:2]), bar.anchor - 9)
+    bridge = [(0, STEPS_PER_BAR, third)]
     rows = []
-    for part, (part_strokes, texture) in enumerate(_parts(bar)):
-        level = style.velocity + _SECTION_LEVEL[bar.section] + _PART_LEVEL[part]
-        if len({step for step, _, _ in part_strokes}) >= RHYTHMIC_ONSETS:
-            texture += RHYTHMIC
-        for step, steps, pitch in part_strokes:
+    for part, its in enumerate((_melody(bar), bridge, _accompaniment(bar))):
+        texture = MELODIC if part == MELODY else HARMONIC
+        texture += RHYTHMIC * (len({step for step, _, _ in its}) >= RHYTHMIC_ONSETS)
+        labels = (root, local_key, bar.is_motif and part == MELODY, texture)
+        for step, steps, pitch in its:
             onset = BEATS_PER_BAR * number + step / STEPS_PER_BEAT
-            velocity = np.clip(round(level + _STEP_LEVEL[step] + rng.normal(0, 3)), 8, 127)
+            velocity = bar.velocity + _PART_LEVEL[part] + _STEP_LEVEL[step]
             times = (onset, onset + steps / STEPS_PER_BEAT)
-            known = (root, local_key, bar.is_motif and part == MELODY, texture)
-            rows.append((*times, pitch, velocity, part, part, number, step, *known))
+            rows.append((*times, pitch, velocity, part, part, number, step, *labels))
     return rows
-
-
-def _parts(bar: Bar) -> list[tuple[list[Stroke], int]]:
-    """The strokes of melody, bridge and accompaniment, and what each does but for rhythm."""
-    melody = _melody(bar)
-    if bar.section == "B":  # the melody once more, a third lower
-        ladder = pitches(bar.chord.scale)
-        bridge = [(step, steps, ladder[ladder.index(p) - 2]) for step, steps, p in melody]
-    else:  # a counter line below the melody, the thirds of the chords
-        bridge = [(0, STEPS_PER_BAR, _nearest(pitches(bar.chord.tones[1:2]), bar.anchor - 9))]
-    return [
-        ([] if bar.section == "i" else melody, MELODIC),
-        (bridge, MELODIC + HARMONIC if bar.section == "B" else HARMONIC),
-        (_accompaniment(bar), HARMONIC),
-    ]
 
 
 def _melody(bar: Bar) -> list[Stroke]:
@@ -166,7 +146,7 @@ def _melody(bar: Bar) -> list[Stroke]:
     ladder, chord_pitches = pitches(bar.chord.scale), pitches(bar.chord.tones)
     anchor = ladder.index(_nearest(chord_pitches, bar.anchor))
     notes = []
-    for (step, steps, _), climb in zip(strokes(bar.rhythm), bar.contour, strict=True):
+    for (step, steps, _), climb in zip(_strokes(bar.rhythm), bar.contour, strict=True):
         pitch = ladder[anchor + climb]
         if step % (STEPS_PER_BAR // 2) == 0 or steps >= _LONG:
             pitch = _nearest(chord_pitches, pitch)
@@ -175,14 +155,12 @@ def _melody(bar: Bar) -> list[Stroke]:
 
 
 def _accompaniment(bar: Bar) -> list[Stroke]:
-    """The bar's figure: the bass from the root up, the hand in the chord's close position."""
-    bass_line, hand_line = bar.figure
-    root = pitches(bar.chord.tones[:1], lowest=_LOWEST_BASS)[0]
-    bass = pitches(bar.chord.scale, lowest=root)
-    hand = pitches(bar.chord.tones, lowest=_LOWEST_OF_HAND)
-    notes = [(step, steps, bass[int(degree) - 1]) for step, steps, degree in strokes(bass_line)]
-    for step, steps, symbol in strokes(hand_line):
-        tones = hand[: len(bar.chord.tones)] if symbol == "C" else [hand[int(symbol) - 1]]
+    """The bass from the root up, and the hand in the chord's close position."""
+    bass = pitches(bar.chord.scale, pitches(bar.chord.tones[:1], _LOWEST_BASS)[0])
+    chord = pitches(bar.chord.tones, _LOWEST_OF_HAND)[:3]
+    notes = [(step, steps, bass[int(degree) - 1]) for step, steps, degree in _strokes(bar.bass)]
+    for step, steps, symbol in _strokes(bar.hand):
+        tones = chord if symbol == "C" else [chord[int(symbol) - 1]]
         notes += [(step, steps, pitch) for pitch in tones]
     return notes
 
