@@ -74,8 +74,8 @@ def compose(rng: np.random.Generator, style: Style, form: str) -> tuple[Key, np.
     away = (key, key.relative(), Key(key.tonic + 1, key.minor))[rng.integers(3)]
     sections = {"A": _section(rng, style, key, True), "B": _section(rng, style, away, False)}
     bars = [bar for letter in form for bar in sections[letter]]
-    held = {"rhythm": "x" + _HELD, "contour": [0], "bass": "1" + _HELD, "hand": "C" + _HELD}
-    bars[-1] = replace(bars[-1], chord=key.chord(1), **held)
+    held = replace(bars[-1], rhythm="x" + _HELD, bass="1" + _HELD, hand="C" + _HELD)
+    bars[-1] = replace(held, chord=key.chord(1), contour=[0])
     rows = [row for number, bar in enumerate(bars) for row in _notes(number, bar)]
     notes = np.array(rows, NOTE)
     deviation = np.rint(rng.normal(0, 3, len(notes))).astype(int)
