@@ -77,10 +77,9 @@ def build(
 ) -> None:
     """Make the files of a row of `SOURCES` in `output_dir` from the source in `folder`.
 
-    A part that was made of the same files before is kept; a piece that cannot be used is named with
-    the reason and omitted. Raises `UserError` if the source or its library is missing, a part has
-    no items, files in the way were not written by this program, or, with `strict`, a piece is
-    omitted.
+    A part that was made of the same files before is kept; a piece that cannot be used is omitted,
+    and with `strict` a `UserError`, which is also raised for a missing source or library and a part
+    without items.
     """
     source, path = SOURCES[name], output_dir / f"{name}.json"
     pieces = _find_pieces(name, folder)
@@ -97,11 +96,8 @@ def build(
         sources[part] = {file: _checksum(folder / file) for file in files}
         earlier = made.pop(part, {"sources": None})
         is_complete = all((output_dir / file).exists() for file in earlier.get("files", ()))
-        if (
-            earlier["sources"] != sources[part]
-            or not is_complete
-            or (strict and earlier["left_out"])
-        ):
+        is_same = earlier["sources"] == sources[part] and is_complete
+        if not is_same or (strict and earlier["left_out"]):
             todo += its
         else:
             made[part] = earlier

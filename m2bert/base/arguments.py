@@ -45,8 +45,8 @@ def fraction(text: str) -> float:
 
 
 def checked(check: Callable[[int], int]) -> Callable[[str], int]:
-    """A converter of whole numbers that returns `check(number)`. For a bad number `check` raises
-    `ValueError` with a sentence for the user."""
+    """A converter of whole numbers that returns `check(number)`, which raises `ValueError` with a
+    sentence for the user."""
 
     def convert(text: str) -> int:
         number = non_negative_int(text)

@@ -49,11 +49,8 @@ class NoteEvents(NamedTuple):
 
 
 def note_events(events: list[Event]) -> NoteEvents:
-    """Pair the beginnings and ends of notes.
-
-    Pairs and instruments are miditoolkit's, which reads each track alone: of a pitch, the note that
-    began first ends first, and the program at its end decides on its instrument.
-    """
+    """Pair the beginnings and ends of notes as miditoolkit does: in each track, first-in first-out
+    for each pitch; the program at the end of a note decides on its instrument."""
     begun: dict[tuple, deque[tuple]] = defaultdict(deque)
     of_track: dict[tuple, int] = defaultdict(int)
     played: dict[tuple, int] = defaultdict(int)

@@ -1,9 +1,5 @@
-"""Whether a MIDI file is legal by the standard, and the repair of malformed ones.
-
-Programs write wrong counts and lengths, values that do not exist, and chunks of their own, which
-parsers reject or read each in its own way. The repaired file has all the music (docs/METHOD.md,
-"Odd files").
-"""
+"""Whether a MIDI file is legal by the standard, and the repair of malformed ones, which parsers
+reject or read each in its own way (docs/METHOD.md, "Odd files")."""
 
 import re
 from collections import Counter
@@ -13,7 +9,7 @@ from dataclasses import dataclass
 from m2bert.base.files import placeholder_in
 from m2bert.notes.skipped import SEVERAL_PIECES, UNREADABLE, RejectedSong, Tallies
 
-# What is odd about a file that is read all the same; a file counts how often it has each.
+# Keys of `Tallies`
 BEFORE_HEADER = "bytes before the header"
 NOT_COUNTED = "tracks not counted in the header"
 MISSING = "tracks that the header counts and that are not there"
@@ -89,9 +85,8 @@ class LegalMidi:
 def legal_midi(data: bytes) -> LegalMidi:
     """A legal file with the music of `data`; the same bytes if that is one already.
 
-    All tracks are read, regardless of the header's count; wrong lengths are corrected; values over
-    127 become 127; events that are cut short or have impossible values, chunks of other kinds and
-    tracks without events are omitted.
+    All tracks are read; lengths are corrected; values over 127 become 127; events that are cut
+    short or impossible, chunks of other kinds and tracks without events are omitted.
 
     Raises `RejectedSong` for what is not a MIDI file, counts time in frames, has a time of more
     than four bytes or beyond `LAST_TICK`, or is several pieces (format 2).
@@ -146,8 +141,7 @@ def is_legal(data: bytes) -> bool:
 
 
 def track_chunks(data: bytes) -> list[bytes]:
-    """The chunks of a legal file's tracks, with their names and lengths; of another file those
-    before the first other thing."""
+    """The chunks of a legal file's tracks, with names and lengths."""
     chunks, at = [], _HEADER_BYTES
     while data[at : at + 4] == b"MTrk":
         end = at + 8 + _number_at(data, at + 4, 4)
@@ -159,7 +153,7 @@ def track_chunks(data: bytes) -> list[bytes]:
 
 
 def channel_bytes(chunk: bytes) -> bytes:
-    """The bytes of a legal track without those of meta events and system messages; all times."""
+    """The bytes of a legal track without meta events and system messages, with all times."""
     return b"".join(_WITHOUT_META_EVENTS.findall(_without_texts(chunk)))
 
 
@@ -185,8 +179,7 @@ def _without_texts(chunk: bytes) -> bytes:
 
 
 def _other_events(chunk: bytes) -> Iterable[tuple[int, int]]:
-    """Yield where each event begins and ends that is not one of the ordinary ones; not the end of
-    the track."""
+    """Yield where each event begins and ends, except ordinary ones and the end of the track."""
     at, end = 8, len(chunk)
     while True:
         ordinary = _ORDINARY_EVENTS.match(chunk, at, end)
@@ -227,10 +220,8 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
 def _events(
     data: bytes, at: int, end: int, is_whole: bool, tallies: Counter[str]
 ) -> Generator[tuple[int, bytes], None, int]:
-    """Yield the tick and the legal bytes of each event; return where the track ends.
-
-    is_whole: whether it is known to end at `end`.
-    """
+    """Yield the tick and the legal bytes of each event; return where the track ends: at `end` if
+    `is_whole`."""
     tick = running = 0
     try:
         while at < end:

@@ -38,8 +38,7 @@ class ScoreText(NamedTuple):
 def score_in(data: bytes) -> ScoreText | None:
     """The score in the bytes of a file, unpacked; None if they are something else.
 
-    Raises `RejectedSong` for an archive without a score or with several, one that is damaged or
-    expands to more than `LARGEST`, and for scores in formats that are not read.
+    Raises `RejectedSong` for a bad archive and for scores in formats that are not read.
     """
     if data.startswith(b"MThd"):  # most files
         return None

@@ -1,7 +1,4 @@
-"""Reports on files that give no song, and on odd files that give one.
-
-For each of the former there is an entry, a dict of `file`, `reason` and `detail`.
-"""
+"""Reports on files that give no song, and on malformed files that give one."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,8 +9,10 @@ from m2bert.base.errors import UserError
 SHOWN = 10
 
 Entry = dict[str, str]
+"""Of a file without a song: `file`, `reason` and `detail`."""
+
 Tallies = dict[str, int]
-"""What is odd about a file (`legal_midi`), and how often."""
+"""What is wrong in a file (`legal_midi`), and how often."""
 
 # Why a file gives no song: a few reasons, by which files are counted; also its time signature.
 UNREADABLE = "unreadable"
@@ -25,8 +24,7 @@ NOT_INSTALLED = "a library is not installed"
 
 
 class RejectedSong(UserError):
-    """A file that gives no song: `reason` is one of those above, `detail` any text, `path` the
-    file, once it is known."""
+    """A file that gives no song: `reason` is one of those above, `detail` any text."""
 
     def __init__(self, reason: str, detail: str, path: Path | None = None) -> None:
         super().__init__(reason, detail, path)

@@ -1,7 +1,4 @@
-"""A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds.
-
-Every file becomes one, regardless of its format (`reader.read_song`).
-"""
+"""A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds."""
 
 import os
 import re
@@ -48,9 +45,8 @@ def in_order(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The columns of `Notes`: start, end, pitch, velocity and track, in its order.
 
-    columns: start, end, pitch and velocity of the notes of one instrument after another, int64
-    (4, notes); simultaneous onsets of one pitch are in the order of their ends. lengths: the number
-    of notes of each instrument.
+    columns: start, end, pitch and velocity, int64 (4, notes), one instrument after another, equal
+    onsets and pitches by their ends; lengths: the number of notes of each instrument.
     """
     track = np.repeat(np.arange(len(lengths)), lengths)
     start, end, pitch, velocity = columns
@@ -62,8 +58,7 @@ def in_order(
 
 @dataclass(frozen=True)
 class Track:
-    """An instrument: its name, the General MIDI program of its first note, whether it is drums
-    (`drums.drum_instruments`)."""
+    """An instrument; `program` is the General MIDI program of its first note."""
 
     name: str
     program: int
@@ -88,8 +83,6 @@ class Song:
     """A piece of music as read from a file.
 
     Attributes:
-        path: the file.
-        notes: its notes; the arrays below have an entry for each, (notes,).
         tracks: the instruments that `notes.track` counts.
         tempos: (tick, quarter notes per minute), ordered by tick; of those at one tick the last
             holds.

@@ -32,8 +32,8 @@ class Piece(NamedTuple):
 
 class Item(NamedTuple):
     """A piece, or one of its instruments. notes: (notes, 3) float64, [onset, offset, pitch] rows
-    with times in beats; labels: by task, (notes,) or, in piece tasks, () integers; mended: how many
-    labels the original gets wrong."""
+    with times in beats; labels: by task, (notes,) or () integers; mended: how many labels the
+    original gets wrong."""
 
     notes: np.ndarray
     labels: dict[str, np.ndarray]
