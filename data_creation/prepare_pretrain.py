@@ -62,11 +62,11 @@ def parse_arguments() -> argparse.Namespace:
         "corpora are kept.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
+    add, no_default = parser.add_argument, argparse.SUPPRESS
     what = f"corpora to make, of {', '.join(CORPORA)} (default: those of the paper, and the others "
     what += "if their folders exist); any other name reads every MIDI file and score below "
     what += "--dataset_dir (scores need partitura)"
-    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, help=what)
+    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=no_default, help=what)
     what = "holds the data sets' folders, or your own music"
     add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
     add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
@@ -80,7 +80,8 @@ def parse_arguments() -> argparse.Namespace:
     what = "rebuild corpora; the old one stays until the new one is complete"
     add("--overwrite", action="store_true", help=what)
     arguments = parser.parse_args()
-    arguments.dataset = arguments.dataset or default_corpora(arguments.dataset_dir)
+    if "dataset" not in arguments:
+        arguments.dataset = default_corpora(arguments.dataset_dir)
     return arguments
 
 
