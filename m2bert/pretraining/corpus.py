@@ -104,7 +104,7 @@ def open_flat(folder: Path | str, name: str) -> Corpus:
 
 
 def check_notes(notes: np.ndarray, where: str) -> None:
-    """Raise `UserError`, with `where` in it, if CP notes (..., 4) contain an id that is not ordinary."""
+    """Raise `UserError`, with `where` in it, if CP notes (..., 4) have ids that are special."""
     sizes = np.array(ORDINARY_SIZES, np.uint8)
     # one column at a time: five times as fast as comparing rows of four
     largest = np.array([notes[..., column].max(initial=0) for column in range(len(FIELDS))])
