@@ -5,8 +5,7 @@
 
 The first makes `dataset_dir/pop909_processed`, the second the data sets of all tasks whose sources
 exist (`docs/sources.md`). NAME.json beside the files has the versions of the libraries, and for
-each part its source files with their SHA-256, the pieces in the order of the items, counts, and
-which pieces were omitted and why. The same command continues after an interruption.
+each part its source files with their SHA-256, pieces, counts, and omitted pieces with the reason.
 """
 
 import argparse
@@ -137,7 +136,7 @@ def _checksum(path: Path) -> str | None:
 
 
 def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """`function(argument)`, or the `UserError` that it raised or might have raised."""
+    """`function(argument)`, or a `UserError` in place of any exception."""
     try:
         return function(argument)
     except RejectedSong as rejection:

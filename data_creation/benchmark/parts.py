@@ -207,8 +207,7 @@ def _check_notes(notes: np.ndarray, where: str) -> None:
 def _check_labels(
     labels: np.ndarray, task: Task, where: str, notes: int | None, as_published: bool
 ) -> np.ndarray:
-    """Check the labels of an item and return them as unsigned integers: (notes,) for a note task,
-    () for a piece task, where `notes` is None."""
+    """The labels of an item as unsigned integers, checked; `notes` is None for a piece task."""
     if notes is None and labels.shape:
         raise UserError(f"{where} is a list; labels of {task.name} are one number per piece")
     if notes is not None:

@@ -11,7 +11,6 @@ class DataSet:
     """The notes of one corpus and the tasks that label them.
 
     Attributes:
-        name: the corpus; file names begin with it.
         tasks: its tasks, which have the same level, parts and length of segments.
         beats_in_bars: whether times are beats since the beginning of the bar, not of the piece.
         most_per_class: for some parts, how many items of each class are used, the first ones.

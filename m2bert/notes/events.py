@@ -32,12 +32,9 @@ def played_events(file: mido.MidiFile) -> list[Event]:
 class NoteEvents(NamedTuple):
     """The notes that events form, in the order of `song.Notes`.
 
-    Attributes:
-        begin, end: index of the events where each note begins and ends, int64 (notes,).
-        program: the program of its channel when it begins, whichever track set it, int64 (notes,).
-        instrument: its instrument, from 0, int64 (notes,).
-        names: the track name of each instrument, as mido reads it.
-        unended: the number of notes without an end, which are omitted.
+    `begin`, `end` (indices of events), `program` (of the channel when a note begins, from any
+    track) and `instrument` (from 0) are int64 (notes,). names: the track name of each instrument;
+    unended: the number of notes without an end, which are omitted.
     """
 
     begin: np.ndarray

@@ -25,10 +25,8 @@ class Notes:
     int64 (notes,), ordered by track, start, pitch and end. `time_signatures` are (numerator,
     denominator, tick), ordered by tick.
 
-    In a MIDI file an instrument is what one track plays on one channel with one program; those of a
-    track are ordered by the end of their first note. Overlapping notes of one pitch end first-in
-    first-out. In a score an instrument is a part; tied notes are one note, and grace notes have no
-    duration.
+    In a MIDI file an instrument is what one track plays on one channel with one program, in a score
+    a part, where tied notes are one note and grace notes have no duration.
     """
 
     start: np.ndarray

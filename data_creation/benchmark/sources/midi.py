@@ -23,8 +23,7 @@ def split_pieces(folder: Path) -> list[Piece]:
 
 
 def folded_pieces(task: str, class_of: Callable[[str], str], folder: Path) -> list[Piece]:
-    """The files of train, valid and test together, sorted, those of a class in equal folds; a file
-    whose path `class_of` gives none of the task's classes is no piece."""
+    """The files of train, valid and test together, sorted, those of a class in equal folds."""
     classes, folds = TASKS[task].classes, TASKS[task].folds
     files = [piece.name for piece in split_pieces(folder)]
     found = [
@@ -60,8 +59,8 @@ def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
 
 
 def _read(path: Path) -> list[np.ndarray]:
-    """Onset, offset (beats), pitch, track and velocity of a file's notes, those as long as a 64th,
-    by onset and pitch, equal ones in the file's order."""
+    """Onset, offset (beats), pitch, track and velocity of the notes as long as a 64th, by onset and
+    pitch, equal ones in the file's order."""
     notes = read_song(path).notes
     start, end, scale = notes.start, notes.end, notes.ticks_per_beat
     order = reading_order(start, end, notes.pitch, np.zeros_like(start), scale)

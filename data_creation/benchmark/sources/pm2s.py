@@ -21,8 +21,8 @@ def pieces(folder: Path) -> list[Piece]:
 
 
 def read(folder: Path, piece: Piece) -> list[Item]:
-    """A performance; label 2 where a note is on a beat (or a downbeat), else 1. The notes' median
-    duration, doubled or halved, is taken for the length of a beat."""
+    """A performance; label 2 where a note is on a beat (or a downbeat), else 1. A beat lasts the
+    median duration of the notes, doubled or halved."""
     rows, annotations = read_pickle(folder / piece.files[0])
     pitch, onset, duration, _ = np.array(rows, float).reshape(-1, 4).T
     marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}

@@ -1,8 +1,4 @@
-"""POP909, aligned to its beats.
-
-Its MIDI files are performances, whose beats are annotated in seconds: notes go from ticks to
-seconds, and from seconds to the beat that they are in (`docs/METHOD.md`, "POP909").
-"""
+"""POP909, aligned to its beats, which are annotated in seconds (docs/METHOD.md, "POP909")."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +24,7 @@ _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
 
 
 def pieces(folder: Path) -> list[Piece]:
-    """The songs with four beats per bar, in the parts train, valid and test, and those with three,
-    in train_3beat; songs in other or changing meters are not used."""
+    """The songs with four beats per bar, and those with three in the part train_3beat."""
     splits = read_json(Path(__file__).with_name("pop909_split.json"))  # MIDI-BERT's
     split_of = {song: split for split, songs in splits.items() for song in songs}
     found = []
@@ -115,9 +110,7 @@ def seconds(song: Song, ticks: np.ndarray) -> np.ndarray:
 
 def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
     """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
-    velocity, by track, start and falling pitch. Notes before the first beat, more than a beat
-    after the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
-    first_tick: where the first one lies."""
+    velocity, by track, start and falling pitch. beats: in seconds; first_tick: of the first one."""
     notes = song.notes
     start, end = seconds(song, notes.start), seconds(song, notes.end)
     early = beats[0] - start
@@ -141,8 +134,7 @@ def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
 
 
 def tempo_changes(beats: np.ndarray, first_tick: int) -> Iterator[TempoChange]:
-    """The tempos of an aligned file: a new one where a beat is longer or shorter than that of the
-    tempo by more than 0.05 s."""
+    """The tempos of an aligned file: a new one where the length of a beat changes."""
     yield TempoChange(round(60 / (beats[1] - beats[0]), 2), 0)
     lengths = np.round(np.diff(beats), 2).tolist()
     noted = lengths[0]
