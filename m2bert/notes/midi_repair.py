@@ -3,7 +3,7 @@ reject or read each in its own way (docs/METHOD.md, "Odd files")."""
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from m2bert.base.files import placeholder_in
@@ -202,8 +202,7 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
         end = begin + _number_at(data, at + 4, 4)
         if name == b"MTrk":
             is_whole = _ends_at(data, end)
-            events = _events(data, begin, end if is_whole else len(data), is_whole, tallies)
-            track, at = _joined(events)
+            track, at = _track(data, begin, end if is_whole else len(data), is_whole, tallies)
             yield b"" if is_whole and end == begin else track
             if is_whole and data[at : at + 4] != b"MTrk":
                 at = end
@@ -217,11 +216,11 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
             at = data.find(b"MTrk", at + 1) % (len(data) + 1)  # the end, if there is none
 
 
-def _events(
+def _track(
     data: bytes, at: int, end: int, is_whole: bool, tallies: Counter[str]
-) -> Generator[tuple[int, bytes], None, int]:
-    """Yield the tick and the legal bytes of each event; return where the track ends: at `end` if
-    `is_whole`."""
+) -> tuple[bytes, int]:
+    """The events of a track as legal bytes, and where it ends: at `end` if `is_whole`."""
+    events: list[tuple[int, bytes]] = []
     tick = running = 0
     try:
         while at < end:
@@ -241,7 +240,7 @@ def _events(
                 values = _bytes_of(data, at, 1 if 0xC0 <= status < 0xE0 else 2, end)
                 at += len(values)
                 tallies[OVER_127] += sum(value > 127 for value in values)
-                yield tick, bytes([status, *(min(value, 127) for value in values)])
+                events.append((tick, bytes([status, *(min(value, 127) for value in values)])))
                 continue
             begin, at = at - 1, _end_of_event(data, at - 1, end)
             event = data[begin:at]
@@ -250,16 +249,16 @@ def _events(
                 rest = data[at:end]
                 if not is_whole or rest[:4] == b"MTrk" or not rest.strip(b"\0"):
                     tallies[WRONG_LENGTHS] += not is_whole or rest[:4] == b"MTrk"
-                    return at
+                    return _joined(events), at
             elif _LEGAL_EVENT.fullmatch(event):
-                yield tick, event
+                events.append((tick, event))
             else:
                 # miditoolkit would lose the time before meta events of other kinds
                 tallies[IMPOSSIBLE] += event[0] != 0xFF or event[1] in _META_EVENTS
         tallies[CUT_SHORT] += not is_whole
     except _CutShortError:
         tallies[CUT_SHORT] += 1
-    return end if is_whole else at
+    return _joined(events), end if is_whole else at
 
 
 def _end_of_event(data: bytes, at: int, end: int) -> int:
@@ -272,19 +271,16 @@ def _end_of_event(data: bytes, at: int, end: int) -> int:
     return at + len(_bytes_of(data, at, size, end))
 
 
-def _joined(events: Generator[tuple[int, bytes], None, int]) -> tuple[bytes, int]:
-    """The bytes of a track with these events, and what the generator returns."""
+def _joined(events: Iterable[tuple[int, bytes]]) -> bytes:
+    """The bytes of a track with these events at these ticks."""
     track, now = bytearray(), 0
-    while True:
-        try:
-            tick, event = next(events)
-        except StopIteration as stop:
-            return bytes(track + b"\0" + _END_OF_TRACK), stop.value
+    for tick, event in events:
         while tick - now > LONGEST_DELTA:  # where an event between two was omitted
             track += _variable_bytes(LONGEST_DELTA) + _EMPTY_TEXT
             now += LONGEST_DELTA
         track += _variable_bytes(tick - now) + event
         now = tick
+    return bytes(track + b"\0" + _END_OF_TRACK)
 
 
 def _ends_at(data: bytes, end: int) -> bool:
