@@ -146,7 +146,7 @@ def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
         return error
     except FileNotFoundError as error:
         return UserError(f"there is no {Path(error.filename).name}")
-    except Exception as error:  # whatever unexpected files make a reader raise
+    except Exception as error:  # of any kind, for unexpected files
         files = " or ".join(getattr(argument, "files", ()))
         return UserError(f"{files} is damaged or of another kind ({type(error).__name__})")
 

@@ -181,7 +181,7 @@ def check_same_inputs(
 def fingerprint(
     folder: Path, files: list[str], reader: str = "mido", any_time_signature: bool = False
 ) -> str:
-    """Identify files by names and sizes, after whatever differs from the default settings."""
+    """Identify files by names and sizes, after the settings that are not the defaults."""
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -213,7 +213,7 @@ def read_files(
 def read_file(
     folder: Path, reader: str, as_published: bool, any_time_signature: bool, file: str
 ) -> tuple[np.ndarray, Tallies] | RejectedSong:
-    """CP notes of a file and its oddities, or why it gives none."""
+    """CP notes of a file and what is wrong in it, or why it is skipped."""
     try:
         song = read_song(folder / file, reader, as_published)
         if not any_time_signature:

@@ -70,7 +70,7 @@ positive = _number("greater than 0", lambda number: 0 < number < math.inf)
 
 
 def command_line() -> list[str]:
-    """The arguments of this command; a file whose name begins with a dash is no flag."""
+    """The arguments of this command; files whose names begin with a dash are not flags."""
     return [
         f"./{text}" if text[0:1] == "-" and Path(text).is_file() else text for text in sys.argv[1:]
     ]

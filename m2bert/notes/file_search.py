@@ -44,7 +44,7 @@ def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, lis
 
 
 def collect_music_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that `paths` name, whatever their endings, and the files of music below those that
+    """The files in `paths`, with any extension, and the files of music below those that
     are folders; each file once.
 
     Raises `UserError` if one of `paths` is not there, or is a folder without such files.

@@ -74,7 +74,7 @@ def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.d
     try:
         if np.lib.format.read_magic(file) == (1, 0):
             return np.lib.format.read_array_header_1_0(file)
-    except Exception:  # numpy parses the header as Python and raises whatever that raises
+    except Exception:  # of any kind: numpy parses the header as Python
         pass
     why = placeholder_at(path)
     raise UserError(f"{path} is not a .npy file or its header is damaged{why and f' ({why})'}")

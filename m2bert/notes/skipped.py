@@ -65,6 +65,6 @@ def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
 
 
 def print_oddities(odd: Iterable[Tallies]) -> None:
-    """One line: in how many files each oddity is, if there are any."""
+    """One line, if there are any: the number of files with each."""
     if counts := count_files_by_oddity(odd):
         print(f"  odd, but read: {in_words(counts)}")

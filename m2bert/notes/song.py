@@ -102,7 +102,7 @@ class Song:
 
     @property
     def name(self) -> str:
-        """The file's name as text, whatever bytes it has."""
+        """The file's name as text, also if its bytes are not UTF-8."""
         return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @cached_property

@@ -30,12 +30,12 @@ class Piece(NamedTuple):
 
 class Item(NamedTuple):
     """A piece, or one of its instruments. notes: (notes, 3) float64, [onset, offset, pitch] rows
-    with times in beats; labels: by task, (notes,) or () integers; mended: how many labels the
+    with times in beats; labels: by task, (notes,) or () integers; corrected: how many labels the
     original gets wrong."""
 
     notes: np.ndarray
     labels: dict[str, np.ndarray]
-    mended: int = 0
+    corrected: int = 0
 
 
 def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: np.ndarray) -> Item:
@@ -100,6 +100,6 @@ def write_part(data_set: DataSet, part: str, items: Sequence[Item], folder: Path
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with write_errors_of(folder / name):
             np.save(folder / name, array)
-    mended = sum(item.mended for item in items)
+    corrected = sum(item.corrected for item in items)
     counts = {"items": len(items), "notes": sum(map(len, notes))}
-    return list(arrays), counts | {"labels that the original gets wrong": mended}
+    return list(arrays), counts | {"labels that the original gets wrong": corrected}

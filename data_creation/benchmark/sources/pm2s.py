@@ -36,7 +36,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     order = np.lexsort((pitch, start))
     its = {task: label[order] for task, (label, _) in labels.items()}
     item = item_of(start[order], (start + length)[order], pitch[order].astype(int), **its)
-    return [item._replace(mended=sum(mended for _, mended in labels.values()))]
+    return [item._replace(corrected=sum(corrected for _, corrected in labels.values()))]
 
 
 def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:

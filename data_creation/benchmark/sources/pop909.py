@@ -31,7 +31,7 @@ def pieces(folder: Path) -> list[Piece]:
     for song in sorted(path.name for path in folder.glob("[0-9][0-9][0-9]")):
         files = (f"{song}/{song}.mid", f"{song}/beat_audio.txt", f"{song}/beat_midi.txt")
         try:
-            beats_per_bar = metre(*(read_beats(folder / file) for file in files[1:]))
+            beats_per_bar = meter(*(read_beats(folder / file) for file in files[1:]))
         except (UserError, OSError, ValueError, IndexError):
             beats_per_bar = 4  # reading the song will report the error
         if beats_per_bar:
@@ -44,7 +44,7 @@ def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
     """Align a song: its file's name, the file, and the number of dropped notes."""
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
-    beats_per_bar = metre(beats, read_beats(midi))
+    beats_per_bar = meter(beats, read_beats(midi))
     raw = read_song(path)
     if [track.name for track in raw.tracks] != list(TRACKS):
         raise UserError(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
@@ -86,7 +86,7 @@ def read_beats(path: Path) -> np.ndarray:
     return beats
 
 
-def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
+def meter(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
     """Beats of a bar, 4 or 3, if both files of a song's beats agree on it."""
     highest, (_, of_three, of_four) = beats[:, 1].max(), midi_beats.mean(axis=0)
     if highest == 4 and abs(of_four - 0.25) < _SHARE_TOLERANCE:
