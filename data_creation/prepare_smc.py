@@ -84,7 +84,6 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def stretch_factor(text: str) -> float:
-    """A number from 0.1 to 10."""
     if not 0.1 <= float(text) <= 10:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.1 to 10")
     return float(text)

@@ -27,7 +27,6 @@ class DataSet:
 
     @property
     def folder(self) -> str:
-        """Its folder below SMCBenchmark's."""
         return {"note": "downstream_note", "piece": "downstream_seq"}[self.level]
 
     @property
@@ -39,7 +38,6 @@ class DataSet:
         return [self.tasks[0].file_names(part)[0], *(t.file_names(part)[1] for t in self.tasks)]
 
     def paths(self, folder: Path) -> list[Path]:
-        """The files of all parts in `folder`."""
         return [folder / name for part in self.parts for name in self.files(part)]
 
 

@@ -101,6 +101,5 @@ def _record(folder: Path, temporary: Path, files: list[Path]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

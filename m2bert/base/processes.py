@@ -78,7 +78,6 @@ class Processes:
     # Decisions of all processes: all of these methods are collective ---------------------------
 
     def greatest(self, value: int) -> int:
-        """The greatest of all processes' values."""
         if self._group is None:
             return value
         gathered = torch.tensor(int(value))
@@ -107,12 +106,10 @@ class Processes:
             raise PrintedError from error
 
     def wait(self) -> None:
-        """Block until all processes have called this."""
         if self._group is not None:
             distributed.barrier(self._group)
 
     def end(self) -> None:
-        """Wait for the others, and disconnect from them."""
         self.wait()
         if self._group is not None:
             distributed.destroy_process_group()
@@ -143,7 +140,6 @@ class Processes:
         return nullcontext()
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """The sum of all processes' tensors (collective)."""
         if self._group is None:
             return tensor
         total = tensor.clone()

@@ -47,7 +47,6 @@ def print_counts(skipped: Sequence[Entry]) -> None:
 
 
 def print_first(skipped: Sequence[Entry]) -> None:
-    """The first of them, one per line."""
     for entry in skipped[:SHOWN]:
         print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
     if len(skipped) > SHOWN:
@@ -55,12 +54,10 @@ def print_first(skipped: Sequence[Entry]) -> None:
 
 
 def in_words(tallies: Tallies) -> str:
-    """Tallies as text."""
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 
 
 def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
-    """Oddity -> number of files."""
     return Counter(what for oddities in odd for what in oddities)
 
 

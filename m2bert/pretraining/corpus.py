@@ -81,7 +81,6 @@ def open_corpus(data_root: Path | str, name: str) -> Corpus:
 
 
 def corpora_in(data_root: Path) -> list[str]:
-    """Names of the corpora in a folder."""
     return sorted(path.stem for path in data_root.glob("*.npy") if "." not in path.stem)
 
 

@@ -88,7 +88,6 @@ class Songs:
         return np.repeat(papers, [len(corpus) for corpus in self.corpora])
 
     def check(self) -> None:
-        """Check every note, so that a run does not start with a damaged corpus."""
         for corpus in self.corpora:
             for start in range(0, len(corpus.notes), CHECKED_AT_ONCE):
                 notes = corpus.notes[start : start + CHECKED_AT_ONCE]

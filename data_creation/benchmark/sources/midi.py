@@ -17,7 +17,6 @@ VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
 
 
 def split_pieces(folder: Path) -> list[Piece]:
-    """The files in the folders train, valid and test."""
     files = ((file.split("/")[0], file) for file in music_files_below(folder, MIDI_SUFFIXES))
     return [Piece(top, file, (file,)) for top, file in files if top in SPLITS]
 
@@ -54,7 +53,6 @@ def pop909(folder: Path, piece: Piece) -> list[Item]:
 
 
 def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
-    """A piece of a piece task."""
     return [item_of(*_read(folder / piece.files[0])[:3], **{task: np.array(piece.label)})]
 
 
