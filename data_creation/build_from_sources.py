@@ -5,8 +5,7 @@
 
 The first makes `dataset_dir/pop909_processed`, the second the data sets of all tasks whose sources
 exist (`docs/sources.md`). NAME.json beside the files has the versions of the libraries, and for
-each part its source files with their SHA-256, the pieces in the order of the items, counts, and
-which pieces were omitted and why. The same command continues after an interruption.
+each part its source files with their SHA-256, pieces, counts, and omitted pieces with the reason.
 """
 
 import argparse
@@ -77,10 +76,9 @@ def build(
 ) -> None:
     """Make the files of a row of `SOURCES` in `output_dir` from the source in `folder`.
 
-    A part that was made of the same files before is kept; a piece that cannot be used is named with
-    the reason and omitted. Raises `UserError` if the source or its library is missing, a part has
-    no items, files in the way were not written by this program, or, with `strict`, a piece is
-    omitted.
+    A part that was made of the same files before is kept; a piece that cannot be used is omitted,
+    and with `strict` a `UserError`, which is also raised for a missing source or library and a part
+    without items.
     """
     source, path = SOURCES[name], output_dir / f"{name}.json"
     pieces = _find_pieces(name, folder)
@@ -97,11 +95,8 @@ def build(
         sources[part] = {file: _checksum(folder / file) for file in files}
         earlier = made.pop(part, {"sources": None})
         is_complete = all((output_dir / file).exists() for file in earlier.get("files", ()))
-        if (
-            earlier["sources"] != sources[part]
-            or not is_complete
-            or (strict and earlier["left_out"])
-        ):
+        is_same = earlier["sources"] == sources[part] and is_complete
+        if not is_same or (strict and earlier["left_out"]):
             todo += its
         else:
             made[part] = earlier
@@ -141,7 +136,7 @@ def _checksum(path: Path) -> str | None:
 
 
 def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
-    """`function(argument)`, or the `UserError` that it raised or might have raised."""
+    """`function(argument)`, or a `UserError` in place of any exception."""
     try:
         return function(argument)
     except RejectedSong as rejection:
@@ -151,7 +146,7 @@ def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
         return error
     except FileNotFoundError as error:
         return UserError(f"there is no {Path(error.filename).name}")
-    except Exception as error:  # whatever unexpected files make a reader raise
+    except Exception as error:  # of any kind, for unexpected files
         files = " or ".join(getattr(argument, "files", ()))
         return UserError(f"{files} is damaged or of another kind ({type(error).__name__})")
 

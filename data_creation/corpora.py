@@ -39,9 +39,8 @@ _OWN = CorpusSource("")
 def find_files(name: str, dataset_dir: Path, lmd_dir: Path | None = None) -> tuple[Path, list[str]]:
     """The folder of corpus `name` and its files, sorted, relative to that folder.
 
-    The folders of `CORPORA` are below `dataset_dir` (`lmd_dir` replaces LMD's); any other name
-    stands for every MIDI file and score below `dataset_dir` itself. Raises `UserError` if there is
-    no such folder, list, or file.
+    lmd_dir: replaces LMD's folder. A name that is not in `CORPORA` stands for every MIDI file and
+    score below `dataset_dir`. Raises `UserError` if there is no such folder, list, or file.
     """
     corpus = CORPORA.get(name, _OWN)
     folder = lmd_dir if name == "lmd" and lmd_dir else dataset_dir / corpus.folder

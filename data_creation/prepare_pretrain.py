@@ -2,9 +2,9 @@
 
     python -m data_creation.prepare_pretrain --dataset_dir dataset_dir --output_dir data/pretrain
 
-makes the paper's six corpora, and those of OpenScore where their folders are there; `--dataset
-NAME` only those named. Any other name reads every MIDI file and score below `--dataset_dir`. A
-corpus appears when it is complete; the same command keeps those that are there.
+makes the paper's six corpora, and those of OpenScore if their folders exist; `--dataset NAME` only
+those named. Any other name reads every MIDI file and score below `--dataset_dir`. Complete corpora
+are kept.
 """
 
 import argparse
@@ -62,18 +62,11 @@ def parse_arguments() -> argparse.Namespace:
         "corpora are kept.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
+    add, no_default = parser.add_argument, argparse.SUPPRESS
     what = f"corpora to make, of {', '.join(CORPORA)} (default: those of the paper, and the others "
     what += "if their folders exist); any other name reads every MIDI file and score below "
     what += "--dataset_dir (scores need partitura)"
-    add(
-        "--dataset",
-        nargs="+",
-        metavar="NAME",
-        type=corpus_name,
-        default=argparse.SUPPRESS,
-        help=what,
-    )
+    add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=no_default, help=what)
     what = "holds the data sets' folders, or your own music"
     add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
     add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
@@ -93,7 +86,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def default_corpora(dataset_dir: Path) -> list[str]:
-    """The paper's corpora, and the others whose folders are there."""
+    """The paper's corpora, and the others whose folders exist."""
     return [
         name
         for name, source in CORPORA.items()
@@ -124,9 +117,8 @@ def make_corpus(
 ) -> None:
     """Make one corpus in `output_dir`, or keep it if it is complete.
 
-    `midi_reader` is one of `m2bert.notes.midi_reader.READERS`. Files that give no song are skipped,
-    counted and listed with the reason in `NAME.json`. Raises `UserError` if there are no files or
-    no usable ones, or if a complete corpus was made from other files or by another rule for time
+    Files that give no song are listed with the reason in `NAME.json`. Raises `UserError` if no file
+    is usable, or if a complete corpus was made from other files or by another rule for time
     signatures.
     """
     if not overwrite and is_complete(output_dir, name):
@@ -166,9 +158,8 @@ def is_complete(output_dir: Path, name: str) -> bool:
 def check_same_inputs(
     output_dir: Path, name: str, dataset_dir: Path, lmd_dir: Path | None, any_time_signature: bool
 ) -> None:
-    """Raise `UserError` if a complete corpus was made from other files than those there now, or by
-    another rule for time signatures. Where the files are gone, the corpus is used as it is.
-    """
+    """Raise `UserError` if a complete corpus was made from other files than those there now, unless
+    they are gone, or by another rule for time signatures."""
     inputs = read_json(output_dir / f"{name}.json").get("inputs", "")
     if (ANY_TIME_SIGNATURE in inputs) != any_time_signature:
         kept = "any time signature" if ANY_TIME_SIGNATURE in inputs else "4/4 alone"
@@ -190,7 +181,7 @@ def check_same_inputs(
 def fingerprint(
     folder: Path, files: list[str], reader: str = "mido", any_time_signature: bool = False
 ) -> str:
-    """Identify files by names and sizes, after whatever differs from the default settings."""
+    """Identify files by names and sizes, after the settings that are not the defaults."""
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -222,7 +213,7 @@ def read_files(
 def read_file(
     folder: Path, reader: str, as_published: bool, any_time_signature: bool, file: str
 ) -> tuple[np.ndarray, Tallies] | RejectedSong:
-    """CP notes of a file and its oddities, or why it gives none."""
+    """CP notes of a file and what is wrong in it, or why it is skipped."""
     try:
         song = read_song(folder / file, reader, as_published)
         if not any_time_signature:

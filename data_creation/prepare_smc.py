@@ -3,16 +3,14 @@
     python -m data_creation.prepare_smc --smc_dir SMC --output_dir data/finetune
 
 makes the data sets of all tasks; `--dataset NAME` only those named, and `--items FILE` of some
-parts only the items that FILE lists, as {"augnet_train": [0, 3, ...]}. `--stretch 0.8 1.25`
-adds copies of the training items that are played faster and slower. For each part of a data set
+parts only the items that FILE lists, as {"augnet_train": [0, 3, ...]}. For each part of a data set
 (train, valid, test, or fold_0 to fold_4) there is then
 
     NAME_PART.npy             CP notes, uint8 (segments, 1024, 4), of piece tasks (segments, 512, 4)
     NAME_PART_LABELSans.npy   labels, uint8 (segments, 1024), of piece tasks (segments,)
 
 and NAME.json, which counts the items, notes and segments of each part, and what the original's
-conversion would lose and mix up in it. A data set appears when it is complete; the same command
-keeps those that are there.
+conversion would lose and mix up in it. Complete data sets are kept.
 """
 
 import argparse
@@ -86,7 +84,6 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def stretch_factor(text: str) -> float:
-    """A number from 0.1 to 10."""
     if not 0.1 <= float(text) <= 10:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.1 to 10")
     return float(text)
@@ -102,27 +99,19 @@ def make_data_set(
     as_published: bool = False,
     overwrite: bool = False,
 ) -> dict:
-    """Make one data set in `output_dir`, or keep it if it is complete.
+    """Make one data set in `output_dir`, or keep it if it is complete; returns its NAME.json.
 
     A user's own task is omitted if its labels are missing. If labels of the benchmark's own tasks
-    are missing, the data set is made for the others, and then the error is raised. Of parts in
-    `chosen` (as "augnet_train") only those items are converted, counted from 0; of the part "train"
-    also copies with times multiplied by the factors `stretch`.
-
-    Returns the content of its NAME.json. Raises `UserError` if a file is missing or bad, and if
-    files that this would replace were not written by this program or were made in another way.
+    are missing, the data set is made for the others, and then the error is raised. chosen: items by
+    part, as "augnet_train"; stretch: of the part "train" (`convert_part`).
     """
     missing = {t: missing_files(replace(data_set, tasks=(t,)), smc_dir) for t in data_set.tasks}
     labelled = tuple(task for task in missing if not missing[task])
     unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
     data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
     if labelled and unlabelled:
-        settings: dict[str, Any] = {
-            "stretch": stretch,
-            "as_published": as_published,
-            "overwrite": overwrite,
-        }
-        make_data_set(data_set, smc_dir, output_dir, chosen, **settings)
+        settings: dict[str, Any] = {"as_published": as_published, "overwrite": overwrite}
+        make_data_set(data_set, smc_dir, output_dir, chosen, stretch=stretch, **settings)
         without = ", ".join(task.name for task in unlabelled)
         path = missing[unlabelled[0]][0]
         raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
@@ -147,22 +136,17 @@ def make_data_set(
     record_name = f"{data_set.name}.json"
     files = [record_name, *(path.name for path in data_set.paths(output_dir))]
     with output_files(output_dir, files, overwrite) as temporary:
-        converted = {
-            part: convert_part(
-                data_set, part, smc_dir, as_published, of_parts.get(part), copies.get(part, [])
-            )
-            for part in parts
-        }
-        written = {
-            part: write_part(temporary, data_set.files(part), content)
-            for part, content in converted.items()
-        }
+        written = {}
+        for part in parts:
+            chosen_items, factors = of_parts.get(part), copies.get(part, [])
+            content = convert_part(data_set, part, smc_dir, as_published, chosen_items, factors)
+            written[part] = write_part(temporary, data_set.files(part), content)
         record = {"data_set": data_set.name, **way, "parts": written}
         write_json(temporary / record_name, record)
         # without it, a command that is killed while files are moved leaves no mixture
         (output_dir / record_name).unlink(missing_ok=True)
 
-    notes = sum(content.counts["notes"] for content in converted.values())
+    notes = sum(entry["notes"] for entry in written.values())
     seconds = monotonic() - begin
     print(f"{data_set.name}: {notes:,} notes in {seconds:.1f} s ({notes / seconds:,.0f} notes/s)")
     return record
@@ -182,10 +166,8 @@ def read_chosen(path: Path) -> dict[str, list[int]]:
 def kept_record(
     data_set: DataSet, output_dir: Path, way: dict[str, Any], overwrite: bool
 ) -> dict | None:
-    """The record of the data set if it is complete and is to be kept; None if it is to be made.
-
-    Raises `UserError` if it was made in another way, or its name is that of a corpus.
-    """
+    """The record of the data set if it is kept, None if it is to be made. Raises `UserError` if it
+    was made in another way, or its name is that of a corpus."""
     record_path = output_dir / f"{data_set.name}.json"
     if not record_path.exists():
         return None

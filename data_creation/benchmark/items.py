@@ -1,7 +1,6 @@
-"""Items of SMCBenchmark -> CP notes -> segments: pure functions on arrays.
+"""Items of SMCBenchmark -> CP notes -> segments (docs/METHOD.md, "Benchmark data").
 
 An item is a piece, an array (notes, 3) float64 of [onset, offset, pitch] rows with times in beats.
-`docs/METHOD.md`, "Benchmark data", states the rules.
 """
 
 import numpy as np

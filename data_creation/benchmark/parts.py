@@ -25,9 +25,8 @@ LATEST_BEAT = 1e9  # later than in any piece; float64 still distinguishes all ti
 
 
 class CheckedItem(NamedTuple):
-    """A piece and its labels, checked. `where` names it in errors; `notes` are (notes, 3) float64,
-    [onset, offset, pitch] rows with times in beats; `labels` has an array of unsigned integers for
-    each task, (notes,) of a note task, () of a piece task."""
+    """A piece, checked. where: for errors; notes: (notes, 3) float64, [onset, offset, pitch] rows
+    with times in beats; labels: unsigned integers of each task, (notes,) or, of a piece, ()."""
 
     where: str
     notes: np.ndarray
@@ -40,12 +39,10 @@ class Converted:
 
     Attributes:
         notes: CP notes, (segments, length, 4) uint8.
-        labels: for each task an array of unsigned integers, (segments, length) of a note task,
-            (segments,) of a piece task.
+        labels: for each task, (segments, length), or (segments,) of a piece task.
         counts: "items", "notes", "segments".
-        published: for note tasks, numbers of notes in the original's conversion of the same
-            items: "notes before beat 0 lost", "notes of the last bar lost"; "notes changed", kept
-            as other CP notes; "TASK labels wrong", with a different label, of another note.
+        published: for note tasks, numbers of notes that the original's conversion of the same items
+            loses, converts to other CP notes or gives the label of another note.
     """
 
     notes: np.ndarray
@@ -64,16 +61,12 @@ def convert_part(
 ) -> Converted:
     """Convert one part of a data set; its files lie in `data_set.folder` below `smc_dir`.
 
-    chosen: the items that are converted, counted from 0 and ascending; None takes all.
+    as_published: whether note tasks are converted as by the original (docs/METHOD.md, "Benchmark
+    data"); chosen: the items that are converted, counted from 0 and ascending, None for all;
     stretch: every item is followed by copies of it, whose times are multiplied by these factors.
 
-    With `as_published` note tasks are converted as by the original (`docs/METHOD.md`, "Benchmark
-    data"): notes outside its bars are lost, and labels are assigned by index after the notes were
-    ordered.
-
-    Raises:
-        UserError: a file cannot be read; the files have different numbers of items, or notes and
-            labels differ in number; an item has no notes; a note or a label is out of range.
+    Raises `UserError` for files that cannot be read, do not belong together, or have notes or
+    labels out of range.
     """
     items: Iterable[CheckedItem] = _read_part(data_set, part, smc_dir, as_published)
     if chosen is not None:
@@ -97,7 +90,6 @@ def convert_part(
 
 
 def missing_files(data_set: DataSet, smc_dir: Path) -> list[Path]:
-    """The missing files of a data set."""
     paths = data_set.paths(smc_dir / data_set.folder)
     return [path for path in paths if not path.is_file()]
 
@@ -215,8 +207,7 @@ def _check_notes(notes: np.ndarray, where: str) -> None:
 def _check_labels(
     labels: np.ndarray, task: Task, where: str, notes: int | None, as_published: bool
 ) -> np.ndarray:
-    """Check the labels of an item and return them as unsigned integers: (notes,) for a note task,
-    () for a piece task, where `notes` is None."""
+    """The labels of an item as unsigned integers, checked; `notes` is None for a piece task."""
     if notes is None and labels.shape:
         raise UserError(f"{where} is a list; labels of {task.name} are one number per piece")
     if notes is not None:

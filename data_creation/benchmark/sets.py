@@ -11,7 +11,6 @@ class DataSet:
     """The notes of one corpus and the tasks that label them.
 
     Attributes:
-        name: the corpus; file names begin with it.
         tasks: its tasks, which have the same level, parts and length of segments.
         beats_in_bars: whether times are beats since the beginning of the bar, not of the piece.
         most_per_class: for some parts, how many items of each class are used, the first ones.
@@ -28,7 +27,6 @@ class DataSet:
 
     @property
     def folder(self) -> str:
-        """Its folder below SMCBenchmark's."""
         return {"note": "downstream_note", "piece": "downstream_seq"}[self.level]
 
     @property
@@ -40,7 +38,6 @@ class DataSet:
         return [self.tasks[0].file_names(part)[0], *(t.file_names(part)[1] for t in self.tasks)]
 
     def paths(self, folder: Path) -> list[Path]:
-        """The files of all parts in `folder`."""
         return [folder / name for part in self.parts for name in self.files(part)]
 
 

@@ -3,19 +3,18 @@
 import miditoolkit
 import numpy as np
 
-_TOUCH = 0.95  # sounding share of a note's length when played by hand
-_DEVIATION, _MOST_DEVIATION = 0.012, 0.04  # beats; sixteenths stay apart and in order
+_TOUCH = 0.95  # fraction of a note's length that sounds when played by hand
+_DEVIATION, _MOST_DEVIATION = 0.012, 0.04  # beats; 16ths stay apart and in order
 
 
 def play(
     rng: np.random.Generator, notes: np.ndarray, ticks_per_beat: int, by_hand: bool
 ) -> np.ndarray:
-    """The notes as a MIDI file has them, sorted by (track, onset, pitch). Onsets and offsets are in
-    beats, rounded to whole ticks.
+    """The notes as a MIDI file has them, times in beats rounded to ticks, sorted by (track, onset,
+    pitch).
 
-    notes: (notes,), in any order. by_hand: whether every start and end deviates a little from what
-    is written, as in transcriptions. A note ends at the latest where its key is struck again in its
-    track, and of notes that strike a key together only that of the first part is kept.
+    by_hand: whether times deviate a little from what is written, as in transcriptions. A note ends
+    where its pitch begins again in its track; of equal ones only that of the first part is kept.
     """
     notes = notes[np.argsort(notes["part"], kind="stable")]
     _, first = np.unique(notes[["track", "pitch", "onset"]], return_index=True)
@@ -26,8 +25,8 @@ def play(
         length = (notes["offset"] - notes["onset"]) * _TOUCH
         notes["onset"] = np.maximum(notes["onset"] + start, 0)
         notes["offset"] = notes["onset"] + length + end
-    struck_again = (np.diff(notes["track"]) == 0) & (np.diff(notes["pitch"]) == 0)
-    latest_end = np.append(np.where(struck_again, notes["onset"][1:], np.inf), np.inf)
+    begins_again = (np.diff(notes["track"]) == 0) & (np.diff(notes["pitch"]) == 0)
+    latest_end = np.append(np.where(begins_again, notes["onset"][1:], np.inf), np.inf)
     notes["offset"] = np.minimum(notes["offset"], latest_end)
     for column in ("onset", "offset"):
         notes[column] = np.rint(notes[column] * ticks_per_beat) / ticks_per_beat
@@ -37,7 +36,7 @@ def play(
 def midi_file(
     notes: np.ndarray, ticks_per_beat: int, tracks: tuple[tuple[str, int], ...], tempo: int
 ) -> miditoolkit.MidiFile:
-    """A file with played notes; `tracks` gives the name and the MIDI program of each track."""
+    """A file with played notes. tracks: the name and MIDI program of each."""
     midi = miditoolkit.MidiFile(ticks_per_beat=ticks_per_beat)
     midi.time_signature_changes = [miditoolkit.TimeSignature(4, 4, 0)]
     midi.tempo_changes = [miditoolkit.TempoChange(tempo, 0)]

@@ -1,25 +1,8 @@
-"""Writes a small corpus of synthetic piano music, with labels, in the published folder layouts.
+"""Writes synthetic piano music with labels in the folders of the published data sets.
 
-    python -m data_creation.demo --output_dir DIR
-
-The music (see `data_creation.demo.music`) is in the folders of the real data sets, so that every
-command reads it as those:
-
-    DIR/pop909_processed/{train,valid,test}/NNN.mid          melody, bridge, accompaniment
-    DIR/joann8512-Pianist8-ab9f541/{train,valid,test}/COMPOSER/COMPOSER_Demo_N.mid
-    DIR/EMOPIA_1.0/{train,valid,test}/Q{1..4}_demoNNNNNNN_0.mid
-    DIR/Pop1K7/midi_transcribed/src_00N/N.midi
-    DIR/asap-dataset/Demo/Sonata_N/midi_score.mid            and their list in DIR/ASAP_song.pkl
-    DIR/lmd_matched/A/A/A/TRAAA.../HASH.mid
-    DIR/smc/downstream_{note,seq}/                           the benchmark
-    DIR/demo.json                                            what is known about each song
-
-The benchmark's data sets (`data_creation.demo.benchmark`) are labelled parts of the same music.
-
-`demo.json` has `benchmark`, for each data set and part its `files` and the `songs` of its items;
-and `songs`, a list with `path`, `corpus`, `style` (a row of `data_creation.demo.styles.STYLES`),
-`split` and `fold` (the parts of the benchmark that it is in), `key` (as in
-`m2bert.tasks.LOCAL_KEYS`), `tempo` (quarter notes per minute), `bars` and `notes`.
+`demo.json` lists it: `benchmark`, for each data set and part its `files` and the `songs` of its
+items; `songs` with `path`, `corpus`, `style` (a class of a piece task), `split` and `fold` (the
+parts of the benchmark that it is in), `key` (as in `m2bert.tasks.LOCAL_KEYS`) and `notes`.
 """
 
 import pickle
@@ -33,7 +16,7 @@ from tqdm import tqdm
 from data_creation.demo.benchmark import write_benchmark
 from data_creation.demo.music import compose
 from data_creation.demo.performance import midi_file, play
-from data_creation.demo.styles import COMPOSERS, EMOTIONS, GENRES, STYLES
+from data_creation.demo.styles import CLASSES, STYLES
 from m2bert.base.files import read_json, write_json
 from m2bert.base.outputs import output_files
 
@@ -44,15 +27,12 @@ SPLIT_OF_FOLD = ("train", "test", "valid", "train", "train")
 class DemoCorpus(NamedTuple):
     """The songs that take the place of a published data set.
 
-    path: of a song, below the demo's folder; songs: their number; styles: taken in turn, five or
-    more songs each, one for each fold; form: a letter for every four bars, as in
-    `data_creation.demo.music.compose`; ticks_per_beat: of its MIDI files; by_hand: whether it is
-    played by hand, as transcriptions are, or as notated; tracks: name and MIDI program of each, for
-    melody, bridge and accompaniment; if there are fewer, the first has more than one part.
+    path: of a song, below the demo's folder; styles: names of the styles, each of five songs, one
+    per fold; form: as in `compose`; by_hand: as in `play`; tracks: name and MIDI program of each,
+    for melody, bridge and accompaniment; if there are fewer, the first has several parts.
     """
 
     path: str
-    songs: int
     styles: tuple[str, ...]
     form: str
     ticks_per_beat: int
@@ -63,31 +43,27 @@ class DemoCorpus(NamedTuple):
 _SONG = (("vocal", 0), ("bridge", 1), ("piano", 2))
 _HANDS = (("right hand", 0), ("left hand", 0))
 _BAND = (("lead", 73), ("strings", 48), ("piano", 0))
+_POP909 = "pop909_processed/{split}/{number:03d}.mid"
 _PIANIST8 = "joann8512-Pianist8-ab9f541/{split}/{style}/{style}_Demo_{number}.mid"
 _EMOPIA = "EMOPIA_1.0/{split}/{style}_demo{number:07d}_0.mid"
 _POP1K7 = "Pop1K7/midi_transcribed/src_{number:03d}/{number}.midi"
 _ASAP = "asap-dataset/Demo/Sonata_{number}/midi_score.mid"
 _LMD = "lmd_matched/A/A/A/TRAAADEMO{number:09d}/{number:032x}.mid"
+_FORM = "AAABABBA"
 
 DEMO_CORPORA = {
-    "pop909": DemoCorpus(
-        "pop909_processed/{split}/{number:03d}.mid", 25, GENRES, "iAABABBA", 480, False, _SONG
-    ),
-    "pianist8": DemoCorpus(_PIANIST8, 40, COMPOSERS, "iAABABBA", 384, True),
-    "emopia": DemoCorpus(_EMOPIA, 20, EMOTIONS, "AABA", 384, True),
-    "pop1k7": DemoCorpus(_POP1K7, 5, ("pop",), "iAABABBA", 220, True),
-    "ASAP": DemoCorpus(_ASAP, 5, ("sonata",), "iAABABBA", 480, False, _HANDS),
-    "lmd": DemoCorpus(_LMD, 5, ("rock",), "iABABA", 480, False, _BAND),
+    "pop909": DemoCorpus(_POP909, CLASSES["genre"], _FORM, 480, False, _SONG),
+    "pianist8": DemoCorpus(_PIANIST8, CLASSES["composer"], _FORM, 384, True),
+    "emopia": DemoCorpus(_EMOPIA, CLASSES["emotion"], "AABA", 384, True),
+    "pop1k7": DemoCorpus(_POP1K7, ("pop",), _FORM, 220, True),
+    "ASAP": DemoCorpus(_ASAP, ("country",), _FORM, 480, False, _HANDS),
+    "lmd": DemoCorpus(_LMD, ("rock",), "AABABA", 480, False, _BAND),
 }
 
 
-def write_demo(output_dir: Path | str) -> dict:
-    """Write the demo to `output_dir`, always the same bytes, or keep it if it is complete; returns
-    the content of `demo.json`.
-
-    Raises `UserError` if other files are in the way.
-    """
-    output_dir = Path(output_dir)
+def write_demo(output_dir: Path) -> dict:
+    """Write the demo, always the same bytes, or keep it if it is complete; returns the content of
+    `demo.json`. Raises `UserError` if other files are in the way."""
     if demo := _complete_demo(output_dir):
         print(f"{output_dir} already contains the demo, which is kept")
         return demo
@@ -115,19 +91,19 @@ def _complete_demo(output_dir: Path) -> dict | None:
 
 
 def _planned() -> Iterator[dict]:
-    """The records of all songs, corpus by corpus, as far as they are known before composing."""
+    """The records of all songs, without what is known only after composing."""
     for name, corpus in DEMO_CORPORA.items():
-        for i in range(corpus.songs):
-            turn, style = divmod(i, len(corpus.styles))
-            fold = turn % len(SPLIT_OF_FOLD)
-            known = {"style": corpus.styles[style], "split": SPLIT_OF_FOLD[fold]}
-            path = corpus.path.format(**known, number=i + 1)
+        songs = ((f, style) for f in range(len(SPLIT_OF_FOLD)) for style in corpus.styles)
+        for number, (fold, style) in enumerate(songs, 1):
+            known = {"style": style, "split": SPLIT_OF_FOLD[fold]}
+            path = corpus.path.format(**known, number=number)
             yield {"path": path, "corpus": name, **known, "fold": f"fold_{fold}"}
 
 
 def _write_song(output_dir: Path, song: dict, number: int) -> np.ndarray:
     """Compose a song, write its MIDI file, complete its record and return its notes as played."""
-    corpus, style = DEMO_CORPORA[song["corpus"]], STYLES[song["style"]]
+    corpus, name = DEMO_CORPORA[song["corpus"]], song["style"]
+    style = next(STYLES[its.index(name)] for its in CLASSES.values() if name in its)
     rng = np.random.default_rng([0, number])
     key, notes = compose(rng, style, corpus.form)
     # parts without a track of their own play on the first
@@ -136,6 +112,5 @@ def _write_song(output_dir: Path, song: dict, number: int) -> np.ndarray:
     path = output_dir / song["path"]
     path.parent.mkdir(parents=True, exist_ok=True)
     midi_file(notes, corpus.ticks_per_beat, corpus.tracks, style.tempo).dump(path)
-    bars = 1 + int(notes["bar"].max())
-    song |= {"key": key.name, "tempo": style.tempo, "bars": bars, "notes": len(notes)}
+    song |= {"key": key.name, "notes": len(notes)}
     return notes

@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 PRECISIONS = ("fp32", "bf16")
@@ -37,16 +38,9 @@ def seed(text: str) -> int:
     return non_negative_int(text, most=2**63 - 1)
 
 
-def fraction(text: str) -> float:
-    """A number from 0 to below 1."""
-    if not 0 <= (number := _number(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
-    return number
-
-
 def checked(check: Callable[[int], int]) -> Callable[[str], int]:
-    """A converter of whole numbers that returns `check(number)`. For a bad number `check` raises
-    `ValueError` with a sentence for the user."""
+    """A converter of whole numbers that returns `check(number)`, which raises `ValueError` with a
+    sentence for the user."""
 
     def convert(text: str) -> int:
         number = non_negative_int(text)
@@ -58,30 +52,25 @@ def checked(check: Callable[[int], int]) -> Callable[[str], int]:
     return convert
 
 
-def not_negative(text: str) -> float:
-    """A finite number of at least 0."""
-    if not 0 <= (number := _number(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return number
+def _number(which: str, is_valid: Callable[[float], bool]) -> Callable[[str], float]:
+    """A converter of the numbers for which `is_valid` holds."""
+
+    def convert(text: str) -> float:
+        with suppress(ValueError):
+            if is_valid(number := float(text)):
+                return number
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number {which}")
+
+    return convert
 
 
-def positive(text: str) -> float:
-    """A finite number greater than 0."""
-    if not 0 < (number := _number(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
-    return number
-
-
-def _number(text: str) -> float:
-    """The number, or NaN, for which no comparison holds."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+fraction = _number("from 0 to below 1", lambda number: 0 <= number < 1)
+not_negative = _number("of at least 0", lambda number: 0 <= number < math.inf)
+positive = _number("greater than 0", lambda number: 0 < number < math.inf)
 
 
 def command_line() -> list[str]:
-    """The arguments of this command; a file whose name begins with a dash is no flag."""
+    """The arguments of this command; files whose names begin with a dash are not flags."""
     return [
         f"./{text}" if text[0:1] == "-" and Path(text).is_file() else text for text in sys.argv[1:]
     ]

@@ -10,10 +10,8 @@ from m2bert.base.errors import UserError
 
 
 def choose_device(cpu: bool, warn: bool = True) -> torch.device:
-    """The GPU, if there is one and `cpu` is false; else the CPU. Apple's GPUs are not used.
-
-    warn: whether to print a warning if there is a GPU that torch cannot use.
-    """
+    """The CUDA GPU, if there is one and `cpu` is false; else the CPU. warn: whether to print a
+    warning if there is a GPU that torch cannot use."""
     if cpu:
         return torch.device("cpu")
     with warnings.catch_warnings(record=True) as caught:
@@ -56,8 +54,7 @@ def enough_memory(advice: str) -> Iterator[None]:
 
 
 def choose_precision(wanted: str | None, device: torch.device) -> str:
-    """The precision to compute in: "fp32" or "bf16" if it is given; by default bf16 on a GPU that
-    supports it in hardware, else fp32."""
+    """`wanted`, or by default bf16 on a GPU that supports it in hardware, else fp32."""
     if wanted:
         return wanted
     is_gpu = device.type != "cpu"
@@ -66,8 +63,6 @@ def choose_precision(wanted: str | None, device: torch.device) -> str:
 
 
 def usual_batch_size(device: torch.device) -> int:
-    """How many windows of a song a model reads at a time outside of training.
-
-    On a CPU a batch of 16 takes twice as long for each window as one of 2, which fits its caches.
-    """
+    """How many windows of a song a model reads at a time outside of training. On a CPU, a batch of
+    16 takes twice as long for each window as one of 2, which fits its caches."""
     return 2 if device.type == "cpu" else 32

@@ -24,10 +24,7 @@ def print_error(error: UserError | OSError) -> None:
 
 def show_lines_at_once(escape: bool = False) -> None:
     """Flush the standard output after each line, so that it is in order with the errors in a file
-    of both.
-
-    escape: whether to escape characters that the terminal cannot show, such as ♯ and ♭, or file
-        names in another encoding; otherwise they raise `UnicodeEncodeError`.
+    of both. escape: whether to escape characters that the terminal cannot show, as of file names.
     """
     if isinstance(sys.stdout, TextIOWrapper):  # a notebook has a stream of its own
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace" if escape else None)
@@ -42,12 +39,10 @@ def print_result(text: str) -> None:
 
 
 def run_command(main: Callable[[], int | None], resumable: bool = False) -> None:
-    """Run a command's `main` and exit with its status.
+    """Run a command's `main` and exit with its status. A `UserError`, an `OSError` (a full disk), a
+    lack of memory and Ctrl-C print one sentence and exit with a non-zero status.
 
     resumable: whether the same command resumes after an interruption.
-
-    A `UserError`, an `OSError` (a full disk, a folder without permission to write), a lack of
-    memory and Ctrl-C print one sentence on the standard error and exit with a non-zero status.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

@@ -15,11 +15,8 @@ from m2bert.base.errors import UserError
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; the file written there replaces `path` at the end.
-
-    If the block raises (a full disk, Ctrl-C), the temporary file is removed and `path` stays as it
-    was.
-    """
+    """Yield a temporary path beside `path`; the file written there replaces `path` at the end, and
+    is removed if the block raises."""
     path = Path(path)
     check_not_folder(path)
     # no longer than the longest name that a file can have, 255 bytes
@@ -59,11 +56,10 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """Lock the file at `path`, which is created; None if it is locked, by any process.
+    """Lock the file at `path`, which is created; None if any process has locked it.
 
-    The lock is held until its `release` or the end of this process; child processes do not keep it.
-    The empty file stays: if it were removed while a third process opens it, two processes could
-    hold locks of one name.
+    The lock is held until its `release` or the end of this process. The empty file stays: removing
+    it while another process opens it would allow two locks of one name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -75,12 +71,9 @@ def try_lock(path: Path) -> FileLock | None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return once the file or folder at `path` would survive a power cut.
-
-    Windows cannot do that for folders.
-    """
+    """Return once the file or folder at `path` would survive a power cut."""
     is_folder = path.is_dir()
-    if is_folder and not hasattr(os, "O_DIRECTORY"):
+    if is_folder and not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
@@ -129,8 +122,7 @@ def placeholder_at(path: Path | str) -> str:
 
 
 def placeholder_in(data: bytes) -> str:
-    """What is in place of a file, as after a failed download, by its first bytes: "it is ...";
-    empty for anything else."""
+    """What a failed download left in place of a file, as "it is ..."; empty for anything else."""
     begin = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not data:
         return "it is empty"

@@ -27,10 +27,8 @@ def output_files(
     """Yield an empty folder within `folder`, which is created if it is missing; at the end the
     files written there are moved to `folder`, or none of them if the block raises.
 
-    names: of the files, as far as they are known before the block: they are checked first.
-
-    Raises `UserError` for a file that may not be replaced, `OSError` if the folder cannot be
-    written or a name is too long.
+    names: of files that are checked before the block. Raises `UserError` for a file that may not be
+    replaced, `OSError` if the folder cannot be written or a name is too long.
     """
     if folder.is_file():
         raise UserError(f"{folder} is a file: name a folder")
@@ -103,6 +101,5 @@ def _record(folder: Path, temporary: Path, files: list[Path]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

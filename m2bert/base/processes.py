@@ -1,8 +1,7 @@
 """The processes of a pre-training: a single process, or those that `torchrun` has started.
 
-All run the same program. Only the main process, of rank 0, writes files and prints. Before a
-decision that processes could make differently (by clock, lock, or a file that one machine lacks),
-they exchange values, so that all decide the same.
+Only the main process, of rank 0, writes files and prints. Before a decision that processes could
+make differently (by clock, lock, or a file that one machine lacks), they exchange values.
 """
 
 import os
@@ -26,14 +25,10 @@ converts a large published corpus for all."""
 
 
 def start_processes(cpu: bool) -> "Processes":
-    """Connect this process with the others, which `torchrun` describes in environment variables
-    (or SLURM's `srun`, with torch's RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set), and choose
-    its device.
+    """Connect this process with the others, by the environment variables of `torchrun` (or `srun`
+    with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT), and choose its device, the CPU if `cpu`.
 
-    cpu: whether to use the CPU even where there is a GPU.
-
-    Raises `UserError` for a GPU that does not compute, and if there are more processes on this
-    machine than GPUs.
+    Raises `UserError` for a GPU that does not compute, and for more processes than GPUs.
     """
     device = choose_device(cpu, warn=os.environ.get("RANK", "0") == "0")
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
@@ -51,8 +46,7 @@ def start_processes(cpu: bool) -> "Processes":
 
 
 def own_gpu(gpus: int) -> int:
-    """Which of the GPUs that this process sees is its own: the only one (SLURM can show each task
-    one), or that of its number on this machine."""
+    """The number of this process's GPU: 0 if it sees only one, as under SLURM."""
     if gpus == 1:
         return 0
     number = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
@@ -65,11 +59,8 @@ def own_gpu(gpus: int) -> int:
 
 
 class Processes:
-    """This process, of a `rank` from 0, among `world_size` processes.
-
-    Collective methods block until every process has called them, so all processes must call them
-    in the same order. In a single process they return at once.
-    """
+    """This process among `world_size`. Collective methods block until every process has called
+    them, so all must call them in the same order."""
 
     def __init__(self, device: torch.device, rank: int = 0, world_size: int = 1):
         self.device, self.rank, self.world_size = device, rank, world_size
@@ -87,7 +78,6 @@ class Processes:
     # Decisions of all processes: all of these methods are collective ---------------------------
 
     def greatest(self, value: int) -> int:
-        """The greatest of all processes' values."""
         if self._group is None:
             return value
         gathered = torch.tensor(int(value))
@@ -97,10 +87,9 @@ class Processes:
     @contextmanager
     def fail_together(self) -> Iterator[None]:
         """If the block raises `UserError` or `OSError` in any process, raise `PrintedError` in all
-        of them, after the first of the failed processes has printed its sentence.
+        of them, after the first of those that failed has printed its sentence.
 
-        The block must not call a collective method after a line that may fail in one process only:
-        the others would wait there for the failed one.
+        In the block, no collective method may follow a line that may fail in one process only.
         """
         error: UserError | OSError | None = None
         try:
@@ -117,12 +106,10 @@ class Processes:
             raise PrintedError from error
 
     def wait(self) -> None:
-        """Block until all processes have called this."""
         if self._group is not None:
             distributed.barrier(self._group)
 
     def end(self) -> None:
-        """Wait for the others, and disconnect from them."""
         self.wait()
         if self._group is not None:
             distributed.destroy_process_group()
@@ -135,8 +122,7 @@ class Processes:
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Wrap a model so that it starts with the main process's weights and its gradients are
-        means over all processes (collective). Each step must use all weights that require a
-        gradient, in every process."""
+        means over all processes (collective)."""
         if self._group is None:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
@@ -147,14 +133,13 @@ class Processes:
             )
 
     def local_gradients(self, wrapped: nn.Module) -> AbstractContextManager:
-        """Within this context, backward passes through a wrapped model add to this process's own
-        gradients. The first backward pass after it averages the sums over all processes."""
+        """A context in which backward passes add to this process's own gradients; the first one
+        after it averages them over all processes."""
         if isinstance(wrapped, DistributedDataParallel):
             return wrapped.no_sync()
         return nullcontext()
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """The sum of all processes' tensors (collective)."""
         if self._group is None:
             return tensor
         total = tensor.clone()

@@ -24,7 +24,6 @@ class Progress:
         self._printed_at = self._begun
 
     def step(self) -> None:
-        """Count a batch."""
         self.done += 1
         self._bar.update()
         now = time.monotonic()
@@ -35,7 +34,6 @@ class Progress:
             print(f"{self.title}: batch {self.done:,} of {self.total:,}, {left} left", flush=True)
 
     def close(self) -> None:
-        """Remove the bar."""
         self._bar.close()
 
 

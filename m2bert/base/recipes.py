@@ -1,8 +1,5 @@
-"""Recipes: named settings of how a training learns, that were found to go together.
-
-`paper` is the original's; `small` is for models below the base preset (`benchmarks/LOG.md` has the
-experiments).
-"""
+"""Recipes: named hyperparameters of a training. `paper` is the original's; `small` is for models
+below the base preset (`benchmarks/LOG.md` has the experiments)."""
 
 import argparse
 import math

@@ -22,7 +22,6 @@ class SaveTimer:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """A context in which the state is saved."""
         begun = time.monotonic()
         yield
         self._saved_at = time.monotonic()

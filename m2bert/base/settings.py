@@ -44,10 +44,8 @@ def claim_folder(folder: Path, settings: dict, flag: str) -> None:
 
 
 def differences(before: dict, now: dict) -> list[tuple[str, Any, Any]]:
-    """The entries that differ between two dicts: name, value before, value now.
-
-    None is the value of a missing entry. Entries of inner dicts have dotted names (`flat`).
-    """
+    """The entries that differ between two dicts, flattened: name, value before, value now; None is
+    the value of a missing entry."""
     before, now = flat(before), flat(now)
     return [
         (name, before.get(name), now.get(name))

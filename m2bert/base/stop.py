@@ -14,10 +14,8 @@ SECONDS_OF_ONE_REQUEST = 3
 
 
 class Stop:
-    """A context in which the first signal is noted, and a later one raises `KeyboardInterrupt`.
-
-    `signal` is the number of the first signal; 0 as long as there was none.
-    """
+    """A context in which the first signal is noted, as `signal` (0 without one), and a later one
+    raises `KeyboardInterrupt`."""
 
     def __init__(self) -> None:
         self.signal = 0

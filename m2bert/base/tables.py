@@ -69,10 +69,8 @@ def _escape(cell: str) -> str:
 
 
 def csv_text(records: Sequence[dict]) -> str:
-    """At least one record as CSV; all have the same keys, and None becomes an empty cell.
-
-    An apostrophe is put before text that spreadsheets would take for a formula.
-    """
+    """At least one record as CSV; all have the same keys, None becomes an empty cell, and text that
+    spreadsheets would take for a formula begins with an apostrophe."""
     out = StringIO()
     writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()

@@ -8,23 +8,20 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from time import monotonic
+from multiprocessing.connection import Connection
 from typing import Any
 
 DIED = "worker died"
 TIMED_OUT = "took too long"
 RAISED = "worker failed"
 
-# How many items may be begun, for each worker, while the result of an earlier one is awaited.
-_WINDOW_PER_WORKER = 32
-
-_STARTED = object()
+_ITEMS_AHEAD = 32  # for each worker
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,7 @@ class WorkerFailure:
 def map_in_processes(
     function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout_s: float
 ) -> Generator[Any, None, None]:
-    """Yield `function(item)` for each item, in the order of the items, computed in as many
-    processes as `workers` says.
+    """Yield `function(item)` for each item, in their order, computed in `workers` processes.
 
     `function` must be importable by name, items and results picklable. An item whose worker raised
     an exception, died, or took more than `timeout_s` seconds yields a `WorkerFailure`; a worker
@@ -49,105 +45,83 @@ def map_in_processes(
 
     Raises `RuntimeError` if workers do not start.
     """
-    items = iter(items)
-    idle: list[_Worker] = []
-    busy: list[_Worker] = []
-    results: dict[int, Any] = {}
-    taken = given = 0
+    pool = _Pool(function, timeout_s)
+    threads = ThreadPoolExecutor(max(workers, 1), initializer=_block_interrupts)
+    begun: deque[Future] = deque()
     try:
-        while True:
-            while given in results:
-                yield results.pop(given)
-                given += 1
-            window_left = given + _WINDOW_PER_WORKER * workers - taken
-            for item in islice(items, min(workers - len(busy), window_left)):
-                busy.append(idle.pop() if idle else _Worker(function))
-                busy[-1].give(taken, item)
-                taken += 1
-            if given == taken:
-                return
-            longest = max(worker.seconds() for worker in busy)
-            ready = wait([worker.connection for worker in busy], max(0.0, timeout_s - longest))
-            for worker in list(busy):
-                if worker.connection in ready:
-                    answer = worker.receive()
-                elif worker.seconds() > timeout_s:
-                    answer = WorkerFailure(TIMED_OUT, f"more than {timeout_s:g} s")
-                    worker.end()
-                else:
-                    continue
-                if answer is not _STARTED:
-                    results[worker.index] = answer
-                    busy.remove(worker)
-                    idle += [worker] * (not worker.has_ended)
+        for item in items:
+            begun.append(threads.submit(pool.compute, item))
+            if len(begun) >= _ITEMS_AHEAD * workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
     finally:
-        for worker in busy + idle:
-            worker.end()
+        threads.shutdown(wait=False, cancel_futures=True)
+        pool.kill()
+        threads.shutdown()
+        for process in pool.processes:
+            process.join()
 
 
-class _Worker:
-    """A process that works on one item at a time."""
+class _Pool:
+    """Worker processes, each used by one thread."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, other_end = context.Pipe()
-        self.process = context.Process(target=_serve, args=(function, other_end), daemon=True)
-        with _interrupts_delayed():
-            self.process.start()
-        other_end.close()
-        self.has_started = self.has_ended = False
+    def __init__(self, function: Callable[[Any], Any], timeout_s: float) -> None:
+        self.function, self.timeout_s = function, timeout_s
+        self.context = multiprocessing.get_context("spawn")
+        self.own = threading.local()
+        self.processes: list[Any] = []
+        self.was_killed = False
 
-    def give(self, index: int, item: Any) -> None:
-        self.index, self.since = index, monotonic()
-        with suppress(BrokenPipeError):  # it has just died, which `receive` will find
-            self.connection.send(item)
-
-    def seconds(self) -> float:
-        """How long it has been working on its item; the time that its start takes is left out."""
-        return monotonic() - self.since if self.has_started else 0.0
-
-    def receive(self) -> Any:
-        """The result of its item, or that it died; `_STARTED` if that is what it reports."""
+    def compute(self, item: Any) -> Any:
+        """The result of an item, computed by the process of this thread."""
+        if not getattr(self.own, "process", None):
+            self.start()
         try:
-            answer = self.connection.recv()
+            self.own.connection.send(item)
+            if self.own.connection.poll(self.timeout_s):
+                return self.own.connection.recv()
         except (EOFError, OSError):
-            self.process.join()
-            status = self.process.exitcode
-            assert status is not None  # it was waited for
-            is_signal = status < 0
-            how = (
-                f"by {signal.Signals(-status).name}" if is_signal else f"with exit status {status}"
-            )
-            self.end()
-            if not self.has_started:
-                raise RuntimeError(f"worker processes do not start ({how})") from None
-            return WorkerFailure(DIED, how)
-        if self.has_started:
-            return answer
-        self.has_started, self.since = True, monotonic()
-        return _STARTED
+            return WorkerFailure(DIED, self.end_own())
+        self.own.process.kill()
+        self.end_own()
+        return WorkerFailure(TIMED_OUT, f"more than {self.timeout_s:g} s")
 
-    def end(self) -> None:
-        self.has_ended = True
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
+    def start(self) -> None:
+        self.own.connection, other_end = self.context.Pipe()
+        arguments = (self.function, other_end)
+        self.own.process = self.context.Process(target=_serve, args=arguments, daemon=True)
+        self.own.process.start()
+        self.processes.append(self.own.process)
+        other_end.close()
+        if self.was_killed:
+            self.own.process.kill()
+        try:
+            self.own.connection.recv()  # the time that the start takes does not count
+        except (EOFError, OSError):
+            raise RuntimeError(f"worker processes do not start ({self.end_own()})") from None
+
+    def end_own(self) -> str:
+        """Release the process of this thread, which has died or is about to; returns how."""
+        process, self.own.process = self.own.process, None
+        process.join()
+        self.own.connection.close()
+        self.processes.remove(process)
+        status = process.exitcode
+        return f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+
+    def kill(self) -> None:
+        self.was_killed = True
+        for process in list(self.processes):
+            process.kill()
 
 
-@contextmanager
-def _interrupts_delayed() -> Iterator[None]:
-    """Ctrl-C, which on a terminal reaches all processes, waits until the end of the block; a
-    process that is started in the block never gets it, as it inherits what is blocked."""
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows nothing is inherited
-        yield
-        return
-    # The first start would also start multiprocessing's tracker, which unblocks it again.
-    resource_tracker.ensure_running()
-    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+def _block_interrupts() -> None:
+    """Leave Ctrl-C to the main thread; processes that this thread starts inherit that."""
+    if hasattr(signal, "pthread_sigmask"):  # on Windows nothing is inherited
+        # The first start would also start multiprocessing's tracker, which unblocks it again.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:

@@ -1,7 +1,6 @@
-"""Compound-Word (CP) notes: the vocabulary, and the way from notes in ticks to ids.
+"""Compound-Word (CP) notes, by the rules of docs/METHOD.md, "Tokens".
 
-A CP note is four ids, (Bar, Position, Pitch, Duration), so a song is an array (notes, 4) uint8.
-Pure functions on arrays; `docs/METHOD.md`, "Tokens", states the rules.
+A CP note is four ids, (Bar, Position, Pitch, Duration); a song is an array (notes, 4) uint8.
 """
 
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 FIELDS = ("Bar", "Position", "Pitch", "Duration")
 
-# Each field has ordinary ids from 0, then one id for padding and one for masking.
+# Ordinary ids from 0, then one for padding and one for masking.
 ORDINARY_SIZES = (2, 16, 86, 64)
 PAD = (2, 16, 86, 64)
 MASK = (3, 17, 87, 65)
@@ -52,12 +51,10 @@ def real_notes(notes: Any) -> Any:
 def cp_notes(
     start: np.ndarray, end: np.ndarray, pitch: np.ndarray, track: np.ndarray, ticks_per_beat: int
 ) -> np.ndarray:
-    """Notes in ticks -> CP notes, (kept notes, 4) uint8, ordered by onset.
+    """Notes in ticks -> CP notes, (kept notes, 4) uint8, ordered by onset; can be empty.
 
     `start`, `end` (ticks), `pitch` (MIDI numbers) and `track` (index in file order) are integer
-    arrays (notes,), in the file's order. Too short notes are dropped, so the result can be empty.
-    The rules are the original's (`docs/METHOD.md`, "Tokens"), except that a song whose only onset
-    is tick 0 is accepted.
+    arrays (notes,), in the file's order.
     """
     order = reading_order(start, end, pitch, track, ticks_per_beat)
     if len(order) == 0:
@@ -78,10 +75,7 @@ def cp_notes(
 
 
 def order_by_onset(item: np.ndarray) -> np.ndarray:
-    """The indices of an item's notes by (onset, clipped pitch), stable.
-
-    item: as in `cp_notes_of_beats`.
-    """
+    """The indices of an item's notes (`cp_notes_of_beats`) by (onset, clipped pitch), stable."""
     onset, pitch = item[:, 0], np.clip(item[:, 2], LOWEST_PITCH, HIGHEST_PITCH)
     rises, stays = onset[1:] > onset[:-1], onset[1:] == onset[:-1]
     if (rises | stays & (pitch[1:] >= pitch[:-1])).all():  # most items, and sorting is slow
@@ -90,13 +84,10 @@ def order_by_onset(item: np.ndarray) -> np.ndarray:
 
 
 def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
-    """Notes in their final order -> CP notes, (notes, 4) uint8, note for note.
+    """Notes in their final order -> CP notes, (notes, 4) uint8, by the rule of tasks that label
+    notes: none is dropped, and Position is the nearest 16th of the note's own bar.
 
     item: (notes, 3) float64, [onset, offset, pitch] rows with times in beats.
-
-    The rule of the tasks that label notes. Unlike in `cp_notes`, no note is too short and the last
-    onset is like any other: Position is the nearest 16th of the note's own bar, ties to the
-    earlier.
     """
     start, end = item[:, 0] * TICKS_PER_BEAT, item[:, 1] * TICKS_PER_BEAT
     bar = item[:, 0] // BEATS_PER_BAR
@@ -112,8 +103,7 @@ def cp_notes_of_beats(item: np.ndarray) -> np.ndarray:
 def reading_order(
     start: np.ndarray, end: np.ndarray, pitch: np.ndarray, track: np.ndarray, ticks_per_beat: int
 ) -> np.ndarray:
-    """Which note of the file each CP note stands for: indices, int64, in the order of the CP notes.
-    Arguments as for `cp_notes`."""
+    """The index of each CP note in the file, int64; arguments as for `cp_notes`."""
     kept = np.flatnonzero((end - start) / ticks_per_beat >= SHORTEST_NOTE_BEATS)
     onset = rescale_ticks(start[kept], ticks_per_beat)
     return kept[np.lexsort((pitch[kept], start[kept], track[kept], onset))]

@@ -57,8 +57,8 @@ _SIGNS = re.compile(
 
 
 def may_state_drums(data: bytes) -> bool:
-    """Whether a MIDI file may state that drums are elsewhere than on channel 10, by anything but
-    names; sometimes true of a file that does not."""
+    """Whether a MIDI file may have drums on other channels than 10, by anything but names; with
+    false positives."""
     return _SIGNS.search(data) is not None
 
 
@@ -74,7 +74,7 @@ def drum_instruments(
     """Whether each instrument of a file is drums when its first note begins.
 
     names: of the instruments' tracks, decoded. A name counts where the track plays on a single
-    channel and its program does not contradict it, unless nothing would be left but drums: then it
+    channel and its program does not contradict it, unless all instruments would be drums: then it
     may be the title of the piece.
     """
     _, first = np.unique(found.instrument, return_index=True)
@@ -110,8 +110,7 @@ def _stated(events: Sequence[Event], places: Sequence[int]) -> list[bool]:
 class _States:
     """What the events so far state of each port and channel.
 
-    A bank counts from its selection on, although devices wait for the next program change, which
-    some files lack.
+    A bank counts from its selection; the program change that devices wait for may be missing.
     """
 
     def __init__(self) -> None:
@@ -132,10 +131,15 @@ class _States:
         return self.is_rhythm_part.get((port, channel), channel == DRUM_CHANNEL)
 
     def hear_sysex(self, port: int, data: Sequence[int]) -> None:
-        self.is_gs |= data[:1] == (0x41,) and data[2:4] == (0x42, 0x12)
-        if (part := _part_mode(data)) is not None:
-            channel, is_rhythm = part
-            self.is_rhythm_part[port, channel] = is_rhythm
+        """A message of GS or XG can make a part one for drums, or not."""
+        if data[:1] == (0x41,) and data[2:4] == (0x42, 0x12):
+            self.is_gs = True
+            if data[4:5] == (0x40,) and len(data) > 7 and (data[5] >> 4, data[6]) == (1, 0x15):
+                part = data[5] & 15  # of 10, 1, ..., 9, 11, ..., 16
+                channel = part if part > 9 else (part - 1) % 10
+                self.is_rhythm_part[port, channel] = data[7] > 0
+        elif data[:1] == (0x43,) and data[2:4] == (0x4C, 0x08) and len(data) > 6 and data[5] == 7:
+            self.is_rhythm_part[port, data[4]] = data[6] > 0
 
     def hear_control(self, port: int, channel: int, control: int, value: int) -> None:
         if control == _BANK_SELECT:
@@ -149,25 +153,10 @@ class _States:
                 self.zone[port, channel] = members[channel]
 
 
-def _part_mode(data: Sequence[int]) -> tuple[int, bool] | None:
-    """The channel that a system exclusive message of GS or XG makes a part of, and whether it is
-    one for drums; None for other messages."""
-    if data[:1] == (0x41,) and data[2:5] == (0x42, 0x12, 0x40) and len(data) > 7:
-        block, part = divmod(data[5], 16)
-        if (block, data[6]) == (1, 0x15):  # parts are numbered 10, 1, ..., 9, 11, ..., 16
-            return (part if part > 9 else (part - 1) % 10), data[7] > 0
-    if data[:1] == (0x43,) and data[2:4] == (0x4C, 0x08) and len(data) > 6 and data[5] == 7:
-        return data[4], data[6] > 0
-    return None
-
-
 def _spread_tracks(events: Sequence[Event], found: NoteEvents) -> set[int]:
-    """The tracks whose notes are spread over channels so that each can be bent by itself, as MPE
-    devices play them, without the message that declares it.
-
-    Those with channel 10 and at least two others of 2 to 16, a single program, bends on all of
-    them, and never two notes at once on channel 10.
-    """
+    """The tracks of MPE devices without the message that declares it: with notes on channel 10 and
+    at least two others of 2 to 16, a single program, bends on all of them, and never two notes at
+    once on channel 10."""
     bent = {(e.track, e.message.channel) for e in events if e.message.type == "pitchwheel"}
     notes: dict[int, dict[int, list[int]]] = {}
     for note, place in enumerate(found.begin.tolist()):

@@ -32,12 +32,9 @@ def played_events(file: mido.MidiFile) -> list[Event]:
 class NoteEvents(NamedTuple):
     """The notes that events form, in the order of `song.Notes`.
 
-    Attributes:
-        begin, end: index of the events where each note begins and ends, int64 (notes,).
-        program: the program of its channel when it begins, whichever track set it, int64 (notes,).
-        instrument: its instrument, from 0, int64 (notes,).
-        names: the track name of each instrument, as mido reads it.
-        unended: the number of notes without an end, which are omitted.
+    `begin`, `end` (indices of events), `program` (of the channel when a note begins, from any
+    track) and `instrument` (from 0) are int64 (notes,). names: the track name of each instrument;
+    unended: the number of notes without an end, which are omitted.
     """
 
     begin: np.ndarray
@@ -49,11 +46,8 @@ class NoteEvents(NamedTuple):
 
 
 def note_events(events: list[Event]) -> NoteEvents:
-    """Pair the beginnings and ends of notes.
-
-    Pairs and instruments are miditoolkit's, which reads each track alone: of a pitch, the note that
-    began first ends first, and the program at its end decides on its instrument.
-    """
+    """Pair the beginnings and ends of notes as miditoolkit does: in each track, first-in first-out
+    for each pitch; the program at the end of a note decides on its instrument."""
     begun: dict[tuple, deque[tuple]] = defaultdict(deque)
     of_track: dict[tuple, int] = defaultdict(int)
     played: dict[tuple, int] = defaultdict(int)

@@ -16,8 +16,8 @@ def music_files_below(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> lis
     """Every file of music below a folder, by its extension in any case, sorted, relative to the
     folder.
 
-    Linked folders are followed, each folder once. A folder that cannot be listed stands in the
-    list itself, so that it is counted among the files that cannot be read.
+    Linked folders are followed, each folder once. A folder that cannot be listed is in the list
+    itself, and so among the files that cannot be read.
     """
     unlisted: list[str] = []
     found = [
@@ -44,7 +44,7 @@ def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, lis
 
 
 def collect_music_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that `paths` name, whatever their endings, and the files of music below those that
+    """The files in `paths`, with any extension, and the files of music below those that
     are folders; each file once.
 
     Raises `UserError` if one of `paths` is not there, or is a folder without such files.

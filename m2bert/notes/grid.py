@@ -8,10 +8,9 @@ SIXTEENTH, TOLERANCE = 1 / 4, 1 / 50
 
 def fraction_on_grid(onset_beats: np.ndarray) -> float:
     """The fraction of onsets within 1/50 beat of a 16th, of the grid shifted by the constant that
-    fits most of them.
+    fits most of them. About .2 where onsets ignore the beat, at least a third for triplets.
 
-    onset_beats: in quarter notes, (notes,) float, in any order, at least one; simultaneous ones
-    count once. About .2 where onsets ignore the beat, and at least a third where all are triplets.
+    onset_beats: in quarter notes, (notes,), at least one; simultaneous ones count once.
     """
     place = np.sort(np.unique(onset_beats) % SIXTEENTH)
     around = np.concatenate([place, place + SIXTEENTH])

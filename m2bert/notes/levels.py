@@ -18,5 +18,5 @@ LEVELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "bar": bars,
     "note": lambda notes: np.arange(len(notes)),
 }
-"""For each level, the function from CP notes (notes, 4) to the number of the piece, bar or note
-that each of them belongs to, (notes,) int64, which rises from 0 by steps of 1."""
+"""For each level, the function from CP notes (notes, 4) to the number of the piece, bar or note of
+each, (notes,) int64, from 0."""

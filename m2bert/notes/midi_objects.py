@@ -11,10 +11,7 @@ from m2bert.notes.song import Song
 
 def song_of(music: Any) -> Song:
     """The song in a file (its path), or in an object of pretty_midi, miditoolkit, mido or symusic;
-    a `Song` as it is.
-
-    Raises `RejectedSong` as `reader.read_song` does, `TypeError` for any other object.
-    """
+    a `Song` as it is. Raises `RejectedSong` as `reader.read_song` does, else `TypeError`."""
     if isinstance(music, Song):
         return music
     if isinstance(music, str | Path):

@@ -1,8 +1,7 @@
 """Bytes of a MIDI file -> song.
 
-Malformed files are repaired before they are parsed (`legal_midi`). Those of the paper's corpora are
-not: miditoolkit, the original's parser, reads them as they are, so that their tokens stay the
-original's.
+Malformed files are repaired first (`legal_midi`), except those of the paper's corpora, which
+miditoolkit, the original's parser, reads as they are.
 """
 
 import codecs
@@ -84,7 +83,7 @@ def _symusic_or_mido(path: Path, data: bytes) -> Song:
     return read_with_mido(path, data) if song is None or not len(song) else song
 
 
-# Adding a reader is adding a row; its name is that of the library. It gets legal bytes.
+# By the name of the library; they get legal bytes.
 READERS: dict[str, Callable[[Path, bytes], Song]] = {
     "mido": read_with_mido,
     "symusic": _symusic_or_mido,
@@ -98,10 +97,7 @@ def check_reader(reader: str) -> None:
 
 
 def read_midi(path: Path, data: bytes, reader: str, as_published: bool) -> Song:
-    """Read the bytes of a MIDI file; arguments as in `reader.read_song`.
-
-    Raises `RejectedSong` if they cannot be read or have no notes.
-    """
+    """Read the bytes of a MIDI file; arguments and errors as in `reader.read_song`."""
     legal = legal_midi(data)
     if not as_published or legal.data == data:
         return replace(READERS[reader](path, legal.data), oddities=legal.oddities)

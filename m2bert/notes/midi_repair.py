@@ -1,19 +1,15 @@
-"""Whether a MIDI file is legal by the standard, and the repair of malformed ones.
-
-Programs write wrong counts and lengths, values that do not exist, and chunks of their own, which
-parsers reject or read each in its own way. The repaired file has all the music (docs/METHOD.md,
-"Odd files").
-"""
+"""Whether a MIDI file is legal by the standard, and the repair of malformed ones, which parsers
+reject or read each in its own way (docs/METHOD.md, "Odd files")."""
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from m2bert.base.files import placeholder_in
 from m2bert.notes.skipped import SEVERAL_PIECES, UNREADABLE, RejectedSong, Tallies
 
-# What is odd about a file that is read all the same; a file counts how often it has each.
+# Keys of `Tallies`
 BEFORE_HEADER = "bytes before the header"
 NOT_COUNTED = "tracks not counted in the header"
 MISSING = "tracks that the header counts and that are not there"
@@ -89,9 +85,8 @@ class LegalMidi:
 def legal_midi(data: bytes) -> LegalMidi:
     """A legal file with the music of `data`; the same bytes if that is one already.
 
-    All tracks are read, regardless of the header's count; wrong lengths are corrected; values over
-    127 become 127; events that are cut short or have impossible values, chunks of other kinds and
-    tracks without events are omitted.
+    All tracks are read; lengths are corrected; values over 127 become 127; events that are cut
+    short or impossible, chunks of other kinds and tracks without events are omitted.
 
     Raises `RejectedSong` for what is not a MIDI file, counts time in frames, has a time of more
     than four bytes or beyond `LAST_TICK`, or is several pieces (format 2).
@@ -146,8 +141,7 @@ def is_legal(data: bytes) -> bool:
 
 
 def track_chunks(data: bytes) -> list[bytes]:
-    """The chunks of a legal file's tracks, with their names and lengths; of another file those
-    before the first other thing."""
+    """The chunks of a legal file's tracks, with names and lengths."""
     chunks, at = [], _HEADER_BYTES
     while data[at : at + 4] == b"MTrk":
         end = at + 8 + _number_at(data, at + 4, 4)
@@ -159,7 +153,7 @@ def track_chunks(data: bytes) -> list[bytes]:
 
 
 def channel_bytes(chunk: bytes) -> bytes:
-    """The bytes of a legal track without those of meta events and system messages; all times."""
+    """The bytes of a legal track without meta events and system messages, with all times."""
     return b"".join(_WITHOUT_META_EVENTS.findall(_without_texts(chunk)))
 
 
@@ -185,8 +179,7 @@ def _without_texts(chunk: bytes) -> bytes:
 
 
 def _other_events(chunk: bytes) -> Iterable[tuple[int, int]]:
-    """Yield where each event begins and ends that is not one of the ordinary ones; not the end of
-    the track."""
+    """Yield where each event begins and ends, except ordinary ones and the end of the track."""
     at, end = 8, len(chunk)
     while True:
         ordinary = _ORDINARY_EVENTS.match(chunk, at, end)
@@ -209,8 +202,7 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
         end = begin + _number_at(data, at + 4, 4)
         if name == b"MTrk":
             is_whole = _ends_at(data, end)
-            events = _events(data, begin, end if is_whole else len(data), is_whole, tallies)
-            track, at = _joined(events)
+            track, at = _track(data, begin, end if is_whole else len(data), is_whole, tallies)
             yield b"" if is_whole and end == begin else track
             if is_whole and data[at : at + 4] != b"MTrk":
                 at = end
@@ -224,13 +216,11 @@ def _tracks(data: bytes, at: int, tallies: Counter[str]) -> Iterable[bytes]:
             at = data.find(b"MTrk", at + 1) % (len(data) + 1)  # the end, if there is none
 
 
-def _events(
+def _track(
     data: bytes, at: int, end: int, is_whole: bool, tallies: Counter[str]
-) -> Generator[tuple[int, bytes], None, int]:
-    """Yield the tick and the legal bytes of each event; return where the track ends.
-
-    is_whole: whether it is known to end at `end`.
-    """
+) -> tuple[bytes, int]:
+    """The events of a track as legal bytes, and where it ends: at `end` if `is_whole`."""
+    events: list[tuple[int, bytes]] = []
     tick = running = 0
     try:
         while at < end:
@@ -250,7 +240,7 @@ def _events(
                 values = _bytes_of(data, at, 1 if 0xC0 <= status < 0xE0 else 2, end)
                 at += len(values)
                 tallies[OVER_127] += sum(value > 127 for value in values)
-                yield tick, bytes([status, *(min(value, 127) for value in values)])
+                events.append((tick, bytes([status, *(min(value, 127) for value in values)])))
                 continue
             begin, at = at - 1, _end_of_event(data, at - 1, end)
             event = data[begin:at]
@@ -259,16 +249,16 @@ def _events(
                 rest = data[at:end]
                 if not is_whole or rest[:4] == b"MTrk" or not rest.strip(b"\0"):
                     tallies[WRONG_LENGTHS] += not is_whole or rest[:4] == b"MTrk"
-                    return at
+                    return _joined(events), at
             elif _LEGAL_EVENT.fullmatch(event):
-                yield tick, event
+                events.append((tick, event))
             else:
                 # miditoolkit would lose the time before meta events of other kinds
                 tallies[IMPOSSIBLE] += event[0] != 0xFF or event[1] in _META_EVENTS
         tallies[CUT_SHORT] += not is_whole
     except _CutShortError:
         tallies[CUT_SHORT] += 1
-    return end if is_whole else at
+    return _joined(events), end if is_whole else at
 
 
 def _end_of_event(data: bytes, at: int, end: int) -> int:
@@ -281,23 +271,20 @@ def _end_of_event(data: bytes, at: int, end: int) -> int:
     return at + len(_bytes_of(data, at, size, end))
 
 
-def _joined(events: Generator[tuple[int, bytes], None, int]) -> tuple[bytes, int]:
-    """The bytes of a track with these events, and what the generator returns."""
+def _joined(events: Iterable[tuple[int, bytes]]) -> bytes:
+    """The bytes of a track with these events at these ticks."""
     track, now = bytearray(), 0
-    while True:
-        try:
-            tick, event = next(events)
-        except StopIteration as stop:
-            return bytes(track + b"\0" + _END_OF_TRACK), stop.value
+    for tick, event in events:
         while tick - now > LONGEST_DELTA:  # where an event between two was omitted
             track += _variable_bytes(LONGEST_DELTA) + _EMPTY_TEXT
             now += LONGEST_DELTA
         track += _variable_bytes(tick - now) + event
         now = tick
+    return bytes(track + b"\0" + _END_OF_TRACK)
 
 
 def _ends_at(data: bytes, end: int) -> bool:
-    """Whether a track whose length says that it ends at `end` does so."""
+    """Whether a track ends at `end`, as its length gives."""
     at_end_of_track = data[end - len(_END_OF_TRACK) : end] == _END_OF_TRACK
     return end == len(data) or _is_chunk(data, end) or (end < len(data) and at_end_of_track)
 

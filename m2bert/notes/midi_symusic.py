@@ -30,13 +30,8 @@ class DoubtfulMidiError(Exception):
 
 
 def read_with_symusic(path: Path, data: bytes) -> Song:
-    """The song in a legal file (`legal_midi`), with the notes that miditoolkit finds.
-
-    The program of a track is the one that the track itself sets first, and notes that never end are
-    not counted.
-
-    Raises `DoubtfulMidiError`, or whatever symusic raises.
-    """
+    """The song in a legal file, with the notes that miditoolkit finds; notes that never end are not
+    counted. Raises `DoubtfulMidiError`, or any error of symusic."""
     from symusic import Score  # an optional install
 
     header = data[:8] + b"\0\0\0\1" + data[12:14]
@@ -49,7 +44,8 @@ def read_with_symusic(path: Path, data: bytes) -> Song:
         raise DoubtfulMidiError("drums that are not on channel 10")
     scores: list[Any] = [Score.from_midi(header + chunk) for chunk in chunks]
     tracks = [track for score in scores for track in _instrument(score)]
-    if any(not track.is_drum and _may_be_named_drums(track.name) for track in tracks):
+    # "\0": names in UTF-16 are read with mido
+    if any(not t.is_drum and (is_named_drums(t.name) or "\0" in t.name) for t in tracks):
         raise DoubtfulMidiError("drums by the name of their track")
     played = [track.notes.numpy() for track in tracks]
     fields = ("time", "duration", "pitch", "velocity")
@@ -80,7 +76,7 @@ def _lasts_too_long(chunk: bytes) -> bool:
 
 
 def _most_ticks(events: bytes) -> int:
-    """A bound for the ticks of events."""
+    """An upper bound for the ticks of events."""
     # A time has up to three bytes above 127, and seven bits in each byte. Two such bytes in a row
     # are otherwise only in meta events and around system messages.
     high = events.translate(_HIGH_BYTES)
@@ -92,11 +88,6 @@ def _changes_program(chunk: bytes) -> bool:
     note = _NOTE_ON.search(chunk)
     may_change = note is not None and _PROGRAM_CHANGE.search(chunk, note.end()) is not None
     return may_change and not has_programs_before_notes(chunk)
-
-
-def _may_be_named_drums(name: str) -> bool:
-    """Whether a name may mean drums; UTF-16 is left to the other reader."""
-    return is_named_drums(name) or "\0" in name
 
 
 def _instrument(score: Any) -> list[Any]:

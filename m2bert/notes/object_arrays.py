@@ -1,9 +1,9 @@
-"""Object arrays and lists that others pickled, read without running code.
+"""Pickled object arrays and lists, read without running code.
 
-Loading a pickle can run code. Here the instructions of a file are checked first: only those that
-lists of numbers and text need are allowed, and every length lies within the file. The names that
-numpy's arrays mention are replaced by the classes below; any other name is an error. Files must fit
-in memory as Python objects (about twelve times their size); `published_songs` reads larger ones.
+Only the instructions that lists of numbers and text need are allowed, and every length must lie
+within the file. The names that numpy's arrays mention are replaced by the classes below; any other
+name is an error. Files must fit in memory as Python objects (about twelve times their size);
+`published_songs` reads larger ones.
 """
 
 import gc
@@ -23,10 +23,8 @@ from m2bert.base.files import placeholder_at
 
 
 def read_items(path: Path | str) -> list:
-    """The items of a pickled object array, a pickled list or a plain numeric array.
-
-    `path` is a `.npy` file of dtype object or of a numeric dtype, or a pickle (protocol 2 to 5) of
-    a list. Arrays become nested lists, numpy's numbers Python's.
+    """The items of a `.npy` file, of dtype object or numeric, or of a pickled list (protocol 2 to
+    5). Arrays become nested lists, numpy's numbers Python's.
 
     Raises `UserError` for a file of another kind, a damaged one, one that names code, and one whose
     lists refer to each other so often that their values cannot all be in the file.
@@ -52,23 +50,14 @@ def read_pickle(path: Path | str) -> Any:
 
 
 def read_note_lists(path: Path | str) -> list[np.ndarray]:
-    """The items of a benchmark's note file, each (notes, 3) float64.
-
-    The file contains an object array of items, each a list of [onset, offset, pitch]
-    (`docs/METHOD.md`, "Benchmark data"). Whether the numbers make sense is not checked here.
-
-    Raises `UserError` as `read_items`, and for an item that is not a list of rows of three numbers.
-    """
+    """The items of a benchmark's note file, lists of [onset, offset, pitch], each as (notes, 3)
+    float64. Raises `UserError` as `read_items`, and for an item of another kind."""
     return _converted(Path(path), _note_list, "is not a list of notes, each 3 numbers")
 
 
 def read_labels(path: Path | str) -> list[np.ndarray]:
-    """The items of a benchmark's label file as int64, (labels,) for a list, () for a number.
-
-    The file contains an object array of lists of whole numbers, one label per note, or an array of
-    whole numbers, one label per piece. Whether there is such a class is not checked here.
-
-    Raises `UserError` as `read_items`, and for an item that is neither.
+    """The items of a benchmark's label file as int64, (labels,) for a list of labels of notes, ()
+    for the label of a piece. Raises `UserError` as `read_items`, and for an item that is neither.
     """
     return _converted(Path(path), _label_list, "is neither a whole number nor a list of them")
 
@@ -85,7 +74,7 @@ def read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.d
     try:
         if np.lib.format.read_magic(file) == (1, 0):
             return np.lib.format.read_array_header_1_0(file)
-    except Exception:  # numpy parses the header as Python and raises whatever that raises
+    except Exception:  # of any kind: numpy parses the header as Python
         pass
     why = placeholder_at(path)
     raise UserError(f"{path} is not a .npy file or its header is damaged{why and f' ({why})'}")
@@ -169,40 +158,21 @@ def _numbers(values: Any, types: set[type], dtype: type) -> np.ndarray:
 
 # Instructions
 
-_ALLOWED = re.findall(
-    r"\w+",
-    """
-    PROTO FRAME NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINFLOAT LONG1 SHORT_BINUNICODE
-    BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 MARK EMPTY_LIST APPEND APPENDS
-    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT SETITEM SETITEMS BINPUT MEMOIZE BINGET
-    LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD""",
-)
 INSTRUCTION_NAMES = {ord(instruction.code): instruction.name for instruction in pickletools.opcodes}
-_ARGUMENT_BYTES = {
-    instruction.code.encode("latin-1"): instruction.arg.n if instruction.arg else 0
-    for instruction in pickletools.opcodes
-    if instruction.name in _ALLOWED
-}
-"""Bytes of the argument of each instruction; a negative number if they vary."""
 
-_LENGTH_BYTES = {
-    pickletools.TAKEN_FROM_ARGUMENT1: 1,
-    pickletools.TAKEN_FROM_ARGUMENT4: 4,
-    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
-    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
-}
-
-
-def _with_arguments_of(size: int) -> bytes:
-    codes = b"".join(code for code, its in _ARGUMENT_BYTES.items() if its == size)
-    return b"[%s].{%d}" % (re.escape(codes), size)
-
-
-# LONG_BINPUT makes room for all places of the memo up to its own: at most 2^24 here.
+# The allowed ones by the bytes of their argument; those of texts, bytes and long integers by the
+# bytes of its length; then GLOBAL. LONG_BINPUT makes room for all places of the memo up to its own:
+# at most 2^24 here.
+_SIZED = {1: b"\x80Khq", 0: b"N\x88\x89(]ae)t\x85\x86\x87}su\x93Rb", 8: b"G\x95", 4: b"Jj", 2: b"M"}
+_COUNTED = {b"\x8a": 1, b"\x8c": 1, b"C": 1, b"X": 4, b"B": 4, b"\x8d": 8, b"\x8e": 8}
 _MEMO_PUT = rb"(?:\x94|q.|r.{3}\0)"
-_OF_FIXED_SIZE = re.compile(
-    rb"(?:\]%s\((?:G.{8}|K.)*+e|%s|%s)*+"  # first a row of numbers, for speed
-    % (_MEMO_PUT, _MEMO_PUT, b"|".join(map(_with_arguments_of, (1, 0, 8, 4, 2)))),
+_INSTRUCTIONS = re.compile(
+    rb"(?:\]%s\((?:G.{8}|K.)*+e|%s|%s|c[^\n]*\n[^\n]*\n)*+"  # first a row of numbers, for speed
+    % (
+        _MEMO_PUT,
+        _MEMO_PUT,
+        b"|".join(b"[%s].{%d}" % (re.escape(codes), size) for size, codes in _SIZED.items()),
+    ),
     re.DOTALL,
 )
 
@@ -210,23 +180,21 @@ _OF_FIXED_SIZE = re.compile(
 def _check_instructions(path: Path, data: bytes) -> None:
     """Raise an error unless all instructions are allowed and lie within `data`."""
     at = 0
-    while (instructions := _OF_FIXED_SIZE.match(data, at)) is not None:
+    while (instructions := _INSTRUCTIONS.match(data, at)) is not None:
         at = instructions.end()
         code = data[at : at + 1]
         if code in (pickle.STOP, b""):
             return
-        size = _ARGUMENT_BYTES.get(code)
-        if size is None:
+        if code in b"".join(_SIZED.values()):
+            raise ValueError("cut short")
+        if code not in _COUNTED:
             name = INSTRUCTION_NAMES.get(code[0], "which is unknown")
             raise UserError(
                 f"{path} is damaged or contains the pickle instruction {name}, which lists of "
                 "numbers do not need; files that name code are not read"
             )
-        if size == pickletools.UP_TO_NEWLINE:  # GLOBAL: two lines
-            at = data.index(b"\n", data.index(b"\n", at) + 1) + 1
-        else:
-            begin = at + 1 + _LENGTH_BYTES[size]
-            at = begin + int.from_bytes(data[at + 1 : begin], "little")
+        begin = at + 1 + _COUNTED[code]
+        at = begin + int.from_bytes(data[at + 1 : begin], "little")
         if at > len(data):
             raise ValueError("cut short")
 

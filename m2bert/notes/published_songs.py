@@ -1,9 +1,9 @@
 """The published pre-training arrays, streamed.
 
-They are pickled object arrays of songs: 1.4 GB zipped, and as lists of Python numbers about 42 GB
-of memory for 300 million notes. Here the instructions of the pickle are read one after another, and
-only those of such lists: a note is always the same few bytes, so a run of notes is an array with a
-fixed stride, and memory does not grow with the file. Nothing that a file names is looked up.
+They are pickled object arrays of songs, 300 million notes that would take 42 GB of memory as Python
+numbers. Only the pickle instructions of such lists are read, one after another: a note is always
+the same few bytes, so a run of notes is an array with a fixed stride. Nothing that a file names is
+looked up.
 """
 
 import io
@@ -40,15 +40,10 @@ _NOTE_SIZE = {ord("\x94"): 12, ord("q"): 13, ord("r"): 16}  # by the memo's inst
 
 
 def read_songs(path: Path | str) -> Iterator[np.ndarray]:
-    """Yield the songs of a published pre-training corpus, each (notes, 4) uint8.
+    """Yield the songs of a published pre-training corpus, each (notes, 4) uint8, ids unchecked.
 
-    The file contains an object array of songs, each a list of [bar, position, pitch, duration]
-    (`docs/METHOD.md`, "Tokens"). Whether the ids are in the vocabulary is not checked here.
-
-    Raises:
-        UserError: for a file of another kind, cut short or damaged, one that names code, one in
-            which a list is referred to twice, and for a song that is not a list of four whole
-            numbers from 0 to 255 a note.
+    Raises `UserError` for a file of another kind, a damaged one, one that names code, one in which
+    a list is referred to twice, and a song that is not a list of notes of four numbers in 0..255.
     """
     path = Path(path)
     with open(path, "rb") as file:

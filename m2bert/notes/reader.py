@@ -11,12 +11,10 @@ from m2bert.notes.song import Song
 def read_song(path: Path | str, midi_reader: str = "mido", as_published: bool = False) -> Song:
     """Read a MIDI file or a score (MusicXML, Humdrum kern, MEI), recognised by its content.
 
-    midi_reader: one of `midi.READERS`.
-    as_published: whether a malformed MIDI file is read as the original reads it: by miditoolkit as
-        it is, or not at all if miditoolkit fails. Otherwise it is repaired first (`legal_midi`).
+    midi_reader: one of `midi_reader.READERS`; as_published: whether miditoolkit reads a malformed
+    MIDI file as it is, as in the original, instead of its repaired bytes (`legal_midi`).
 
-    Raises `RejectedSong` if it cannot be read or has no notes, or is a score and partitura is not
-    installed.
+    Raises `RejectedSong` if it cannot be read, has no notes, or needs partitura, which is missing.
     """
     path = Path(path)
     try:

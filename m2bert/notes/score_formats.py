@@ -38,18 +38,16 @@ class ScoreText(NamedTuple):
 def score_in(data: bytes) -> ScoreText | None:
     """The score in the bytes of a file, unpacked; None if they are something else.
 
-    Raises `RejectedSong` for an archive without a score or with several, one that is damaged or
-    expands to more than `LARGEST`, and for scores in formats that are not read.
+    Raises `RejectedSong` for a bad archive and for scores in formats that are not read.
     """
     if data.startswith(b"MThd"):  # most files
         return None
-    if data.startswith(b"PK\3\4"):
-        check_partitura()
-        score = _score_in(_unpacked(data))
-        if score is None:
-            raise RejectedSong(UNREADABLE, "it is a ZIP archive without a score")
+    if not data.startswith(b"PK\3\4"):
+        return _score_in(data)
+    check_partitura()
+    if score := _score_in(_unpacked(data)):
         return score
-    return _score_in(data)
+    raise RejectedSong(UNREADABLE, "it is a ZIP archive without a score")
 
 
 def check_partitura() -> None:
@@ -60,15 +58,13 @@ def check_partitura() -> None:
 
 def _score_in(data: bytes) -> ScoreText | None:
     beginning = _decoded(data[:_BEGINNING])
-    if root := _ROOT.search(beginning):
-        if root[1] in _NOT_READ:
-            raise RejectedSong(UNREADABLE, _NOT_READ[root[1]])
-        check_partitura()
-        return ScoreText(_FORMATS[root[1]], data)
-    if _KERN.search(beginning):
-        check_partitura()
-        return ScoreText("kern", data)
-    return None
+    root = _ROOT.search(beginning)
+    if not root and not _KERN.search(beginning):
+        return None
+    if root and root[1] in _NOT_READ:
+        raise RejectedSong(UNREADABLE, _NOT_READ[root[1]])
+    check_partitura()
+    return ScoreText(_FORMATS[root[1]] if root else "kern", data)
 
 
 def _decoded(data: bytes) -> str:

@@ -1,7 +1,4 @@
-"""Text of a score -> song, by partitura (docs/METHOD.md, "Scores").
-
-Imports partitura, which is an optional install; `reader` imports this module where it is needed.
-"""
+"""Text of a score -> song, by partitura, an optional install (docs/METHOD.md, "Scores")."""
 
 import math
 import tempfile
@@ -33,8 +30,8 @@ UNPITCHED = "percussion without a pitch"
 
 
 class Read(NamedTuple):
-    """What is read of a score: partitura's parts; the General MIDI program of each by its id, and
-    whether it is drums; the number of notes without a pitch."""
+    """partitura's parts; by their ids the General MIDI program and whether it is drums; the number
+    of notes without a pitch."""
 
     parts: list[Any]
     programs: dict[str, tuple[int, bool]]
@@ -110,8 +107,7 @@ def _song(path: Path, read: Read) -> Song:
 
 
 class _Clock(NamedTuple):
-    """How times of partitura become ticks: ticks per quarter note, and the quarter notes of silence
-    before the music."""
+    """Ticks per quarter note, and the quarter notes of silence before the music."""
 
     resolution: int
     silence: float
@@ -123,8 +119,8 @@ class _Clock(NamedTuple):
 
 
 def _clock(parts: list[Any]) -> _Clock:
-    """The first downbeat is where a bar of CP notes begins. All times are whole numbers of ticks,
-    of which a quarter note has a multiple of 480 if possible."""
+    """The first downbeat begins a bar of CP notes, all times are whole ticks, and a quarter note
+    has a multiple of 480 of them if possible."""
     pickup = -min(float(part.quarter_map(0)) for part in parts)  # it lies before quarter 0
     silence = -pickup % BEATS_PER_BAR
     divisions = math.lcm(*(int(d) for part in parts for _, d in part.quarter_durations()))

@@ -34,8 +34,7 @@ def parse_xml(data: bytes) -> Any:
 
 
 def programs_of(root: Any) -> dict[str, tuple[int, bool]]:
-    """The General MIDI program, from 0, of each part of MusicXML by its id, and whether it is
-    played on the channel of drums."""
+    """By the ids of MusicXML's parts, the General MIDI program, from 0, and whether it is drums."""
     found = {}
     for part in root.iterfind("part-list/score-part"):
         program = _number(part.findtext("midi-instrument/midi-program"), 1)
@@ -54,9 +53,9 @@ def prepare_musicxml(root: Any) -> int:
     """Change MusicXML so that partitura reads what it would ignore or fail at; returns the number
     of notes without a pitch.
 
-    Transpositions by octaves become part of those in semitones; metronome marks without a tempo for
-    playback get one; cue notes, which are not played, and notes without a pitch become rests;
-    alterations are truncated to whole semitones; `NOT_READ` is removed.
+    Octaves of transpositions become semitones; metronome marks get a tempo for playback; cue notes
+    and notes without a pitch become rests; alterations are truncated to semitones; `NOT_READ` is
+    removed.
     """
     unpitched = 0
     for transpose in root.iter("transpose"):

@@ -1,7 +1,4 @@
-"""Reports on files that give no song, and on odd files that give one.
-
-For each of the former there is an entry, a dict of `file`, `reason` and `detail`.
-"""
+"""Reports on files that give no song, and on malformed files that give one."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,8 +9,10 @@ from m2bert.base.errors import UserError
 SHOWN = 10
 
 Entry = dict[str, str]
+"""Of a file without a song: `file`, `reason` and `detail`."""
+
 Tallies = dict[str, int]
-"""What is odd about a file (`legal_midi`), and how often."""
+"""What is wrong in a file (`legal_midi`), and how often."""
 
 # Why a file gives no song: a few reasons, by which files are counted; also its time signature.
 UNREADABLE = "unreadable"
@@ -25,8 +24,7 @@ NOT_INSTALLED = "a library is not installed"
 
 
 class RejectedSong(UserError):
-    """A file that gives no song: `reason` is one of those above, `detail` any text, `path` the
-    file, once it is known."""
+    """A file that gives no song: `reason` is one of those above, `detail` any text."""
 
     def __init__(self, reason: str, detail: str, path: Path | None = None) -> None:
         super().__init__(reason, detail, path)
@@ -49,7 +47,6 @@ def print_counts(skipped: Sequence[Entry]) -> None:
 
 
 def print_first(skipped: Sequence[Entry]) -> None:
-    """The first of them, one per line."""
     for entry in skipped[:SHOWN]:
         print(f"    {entry['file']}: {entry['reason']} ({entry['detail']})")
     if len(skipped) > SHOWN:
@@ -57,16 +54,14 @@ def print_first(skipped: Sequence[Entry]) -> None:
 
 
 def in_words(tallies: Tallies) -> str:
-    """Tallies as text."""
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 
 
 def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
-    """Oddity -> number of files."""
     return Counter(what for oddities in odd for what in oddities)
 
 
 def print_oddities(odd: Iterable[Tallies]) -> None:
-    """One line: in how many files each oddity is, if there are any."""
+    """One line, if there are any: the number of files with each."""
     if counts := count_files_by_oddity(odd):
         print(f"  odd, but read: {in_words(counts)}")

@@ -1,7 +1,4 @@
-"""A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds.
-
-Every file becomes one, regardless of its format (`reader.read_song`).
-"""
+"""A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds."""
 
 import os
 import re
@@ -28,10 +25,8 @@ class Notes:
     int64 (notes,), ordered by track, start, pitch and end. `time_signatures` are (numerator,
     denominator, tick), ordered by tick.
 
-    In a MIDI file an instrument is what one track plays on one channel with one program; those of a
-    track are ordered by the end of their first note. Overlapping notes of one pitch end first-in
-    first-out. In a score an instrument is a part; tied notes are one note, and grace notes have no
-    duration.
+    In a MIDI file an instrument is what one track plays on one channel with one program, in a score
+    a part, where tied notes are one note and grace notes have no duration.
     """
 
     start: np.ndarray
@@ -48,9 +43,8 @@ def in_order(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The columns of `Notes`: start, end, pitch, velocity and track, in its order.
 
-    columns: start, end, pitch and velocity of the notes of one instrument after another, int64
-    (4, notes); simultaneous onsets of one pitch are in the order of their ends. lengths: the number
-    of notes of each instrument.
+    columns: start, end, pitch and velocity, int64 (4, notes), one instrument after another, equal
+    onsets and pitches by their ends; lengths: the number of notes of each instrument.
     """
     track = np.repeat(np.arange(len(lengths)), lengths)
     start, end, pitch, velocity = columns
@@ -62,8 +56,7 @@ def in_order(
 
 @dataclass(frozen=True)
 class Track:
-    """An instrument: its name, the General MIDI program of its first note, whether it is drums
-    (`drums.drum_instruments`)."""
+    """An instrument; `program` is the General MIDI program of its first note."""
 
     name: str
     program: int
@@ -88,8 +81,6 @@ class Song:
     """A piece of music as read from a file.
 
     Attributes:
-        path: the file.
-        notes: its notes; the arrays below have an entry for each, (notes,).
         tracks: the instruments that `notes.track` counts.
         tempos: (tick, quarter notes per minute), ordered by tick; of those at one tick the last
             holds.
@@ -111,7 +102,7 @@ class Song:
 
     @property
     def name(self) -> str:
-        """The file's name as text, whatever bytes it has."""
+        """The file's name as text, also if its bytes are not UTF-8."""
         return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @cached_property

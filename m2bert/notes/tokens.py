@@ -22,10 +22,8 @@ class TokenisedSong:
     Attributes:
         notes: CP notes, (notes, 4) uint8, at least one.
         file_note: the index of each in `song.Notes`, (notes,) int64.
-        onset_beats: when it begins in the file, in quarter notes, (notes,) float64.
-        has_other_meter: some of it is in bars of more or less than four quarter notes.
-        has_drums: some of its notes are drums.
-        oddities: see `song.Song`.
+        onset_beats: onsets in the file, in quarter notes, (notes,) float64.
+        has_other_meter: some bars are not four quarter notes long.
     """
 
     notes: np.ndarray
@@ -61,19 +59,11 @@ def tokenise(song: Song) -> TokenisedSong:
 
 
 def check_four_four(notes: Notes, by_default: bool = False) -> None:
-    """Raise `RejectedSong` unless a file has exactly one time signature, 4/4, at any tick.
-
-    by_default: a file without one is in 4/4, as the MIDI standard says (docs/METHOD.md, "Corpora").
-    """
+    """Raise `RejectedSong` unless a file has exactly one time signature, 4/4, at any tick, or, with
+    `by_default`, none (docs/METHOD.md, "Corpora")."""
     meters = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
     if meters != ["4/4"] and (meters or not by_default):
         more = f" and {len(meters) - 8} more" if len(meters) > 8 else ""
         found = f"{', '.join(meters[:8]) or 'none'}{more}"
-        reason = (
-            SEVERAL_TIME_SIGNATURES
-            if len(meters) > 1
-            else meters[0]
-            if meters
-            else NO_TIME_SIGNATURE
-        )
+        reason = SEVERAL_TIME_SIGNATURES if len(meters) > 1 else [*meters, NO_TIME_SIGNATURE][0]
         raise RejectedSong(reason, f"it has {found}; pre-training takes one time signature, 4/4")

@@ -36,8 +36,8 @@ def cut_windows(notes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarra
 def window_weights(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
     """The weight of each window for each of its notes, (windows, length) float64.
 
-    The weights of a note sum to 1 over all windows. They fall towards the edges of a window, so
-    that values do not jump there; after the last note they are 0.
+    The weights of a note sum to 1. They fall towards the edges of a window, so that values do not
+    jump there; after the last note they are 0.
     """
     weight = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
     place = starts[:, None] + np.arange(length)
@@ -46,10 +46,8 @@ def window_weights(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
 
 
 def merge_windows(values: np.ndarray, starts: np.ndarray, notes: int) -> np.ndarray:
-    """Values of the windows' notes (windows, length, n) -> of the piece's, (notes, n) float32.
-
-    The mean over the windows of a note, weighted by `window_weights`.
-    """
+    """Values of the windows' notes (windows, length, n) -> their means for each note of the piece,
+    weighted by `window_weights`, (notes, n) float32."""
     length = values.shape[1]
     weights = window_weights(starts, length, notes)
     merged = np.zeros((starts[-1] + length, values.shape[2]))

@@ -27,10 +27,8 @@ _REBUILD = "rebuild it with `python -m data_creation.prepare_pretrain --dataset 
 
 @dataclass(frozen=True)
 class Corpus:
-    """An open corpus: notes uint8 (notes, 4), memory-mapped, and offsets int64 (songs + 1).
-
-    A pickled corpus (for worker processes) is its folder and name, and opened again.
-    """
+    """An open corpus: notes uint8 (notes, 4), memory-mapped, and offsets int64 (songs + 1). Worker
+    processes open it for themselves."""
 
     folder: Path
     name: str
@@ -45,10 +43,7 @@ class Corpus:
         return self.notes[self.offsets[index] : self.offsets[index + 1]]
 
     def release(self) -> None:
-        """Release the memory pages of what was read, of which a process would hold ever more.
-
-        Arrays of `song` stay valid; what is read again comes from the system's cache of files.
-        """
+        """Release the memory pages of what was read; arrays of `song` stay valid."""
         array = self.notes.base
         assert array is not None  # of which the notes are a view (`_map_array`)
         mapping: object = array.base
@@ -68,10 +63,9 @@ class Corpus:
 
 
 def open_corpus(data_root: Path | str, name: str) -> Corpus:
-    """Open the corpus `name` in `data_root`, which takes milliseconds regardless of its size.
-
-    A published `NAME.npy` (a pickled array of lists) is converted once, to `data_root/flat`. Raises
-    `UserError` if there is no such corpus or it is damaged; `check_notes` checks the notes.
+    """Open the corpus `name` in `data_root`. A published `NAME.npy` (a pickled array of lists) is
+    converted once, to `data_root/flat`. Raises `UserError` if it is missing or damaged; notes are
+    not checked.
     """
     data_root = Path(data_root)
     path = data_root / f"{name}.npy"
@@ -87,7 +81,6 @@ def open_corpus(data_root: Path | str, name: str) -> Corpus:
 
 
 def corpora_in(data_root: Path) -> list[str]:
-    """Names of the corpora in a folder."""
     return sorted(path.stem for path in data_root.glob("*.npy") if "." not in path.stem)
 
 
@@ -110,10 +103,7 @@ def open_flat(folder: Path | str, name: str) -> Corpus:
 
 
 def check_notes(notes: np.ndarray, where: str) -> None:
-    """Raise `UserError` if CP notes (..., 4) contain an id outside the ordinary vocabulary.
-
-    `where` names the notes in the message.
-    """
+    """Raise `UserError`, with `where` in it, if CP notes (..., 4) have ids that are special."""
     sizes = np.array(ORDINARY_SIZES, np.uint8)
     # one column at a time: five times as fast as comparing rows of four
     largest = np.array([notes[..., column].max(initial=0) for column in range(len(FIELDS))])

@@ -47,10 +47,9 @@ class CorpusWriter:
 def write_corpus(
     folder: Path | str, name: str, inputs: str, overwrite: bool = False
 ) -> Iterator[CorpusWriter]:
-    """Write the corpus `name` to `folder`. It is there when the block ends, and not if it raises.
+    """Write the corpus `name` to `folder` at the end of the block, unless it raises.
 
-    inputs: identifies the source files and how they are read. Raises `UserError` for files that
-    were not written by this program, unless `overwrite` is given.
+    inputs: identifies the source files and how they are read; overwrite: as in `output_files`.
     """
     folder = Path(folder)
     names = [f"{name}{part}" for part in PARTS]

@@ -15,10 +15,12 @@ _FIELDS = [field.lower() for field in FIELDS]
 
 
 class Speedometer:
-    """Adds up the metrics of steps, on the device, until `read` returns their means."""
+    """Adds up the metrics of steps, on the device, until `read` returns their means.
+
+    length: notes of a segment; peak: FLOP/s of one of `processes` devices, if known.
+    """
 
     def __init__(self, config: M2BertConfig, length: int, processes: int, peak: float | None):
-        """length: notes of a segment; peak: FLOP/s of one of `processes` devices, if known."""
         self.flops_per_note = training_flops_per_note(config, length)
         self.peak = peak * processes if peak else None
         self.restart()
@@ -84,9 +86,8 @@ def steps_line(record: dict) -> str:
     accuracies = " ".join(f"{record[f'{field}_acc']:.3f}" for field in _FIELDS)
     line = f"loss {record['loss']:.3f} ({', '.join(losses)}), acc [{accuracies}]"
     line += f", {record['notes_per_second']:,.0f} notes/s"
-    if "share_of_peak" in record:
-        line += f", {record['share_of_peak']:.1%} of measured peak"
-    return line
+    peak = record.get("share_of_peak")
+    return line if peak is None else f"{line}, {peak:.1%} of measured peak"
 
 
 def epoch_record(train: Tensor, valid: Tensor) -> dict:

@@ -56,7 +56,7 @@ def _shift_right(z: Tensor, bits: int) -> Tensor:
 
 
 def _below(bits: Tensor, bound: Tensor | int) -> Tensor:
-    """Turn 31 random bits into a uniform integer in 0 .. bound-1 (bias below bound / 2**31)."""
+    """31 random bits -> a uniform integer in 0 .. bound-1 (bias below bound / 2**31)."""
     return (bits * bound) >> 31
 
 
@@ -107,8 +107,8 @@ def corrupt_masked(notes: Tensor, keys: Tensor, mask_percent: float) -> Corrupte
 
 
 def _select(notes: Tensor, keys: Tensor, mask_percent: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Select round(mask_percent * notes) notes of each segment, uniformly. Returns the notes as
-    int64, the random bits of each note, and the selection."""
+    """Select round(mask_percent * notes) notes of each segment; returns the notes as int64, the
+    random bits of each, and the selection."""
     notes, (batch, length) = notes.long(), notes.shape[:2]
     bits = random_bits(keys, length * _DRAWS_PER_NOTE).view(batch, length, _DRAWS_PER_NOTE)
     real = real_notes(notes)
@@ -135,8 +135,7 @@ class Pianoroll(NamedTuple):
 
     def dense(self) -> Tensor:
         """A target for every note, (batch, notes, 17 * bins): its bar's block, then the row of its
-        own slot. A padding note gets the block of the last bar and an empty row.
-        """
+        own slot, which is empty for padding."""
         batch, bars, slots, bins = self.bars.shape
         rows = F.pad(self.bars, (0, 0, 0, 1)).view(-1, bins)
         segment = torch.arange(batch, device=rows.device)[:, None]
@@ -148,8 +147,7 @@ class Pianoroll(NamedTuple):
 
 
 def token_bars(notes: Tensor) -> Tensor:
-    """The token bar of each note, counted from 0 in each segment: (batch, notes, 4), any integer
-    dtype -> (batch, notes) int64."""
+    """The token bar of each note, from 0 in each segment: (batch, notes, 4) -> (batch, notes)."""
     opens = (notes[..., 0] == BAR_NEW).long()
     return opens.cumsum(1) - opens[:, :1]
 
@@ -212,11 +210,8 @@ def _normalised(sounding: Tensor, pianoroll: str) -> Tensor:
 
 
 class Sums(NamedTuple):
-    """The sums of a batch, or of a part of one, on the device.
-
-    losses: (heads,) float32; correct: (4,) float32, correct predictions at the selected notes for
-    each CP field.
-    """
+    """Sums of a batch or a part: losses (heads,) float32, and correct predictions of each CP field
+    at the selected notes, (4,) float32."""
 
     losses: Tensor
     correct: Tensor

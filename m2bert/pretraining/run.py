@@ -1,6 +1,7 @@
 """One run of pre-training: the loop over epochs and steps."""
 
 import argparse
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -58,9 +59,8 @@ def split_without_copies(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Split songs into training and validation, copies of one song on one side.
 
-    Returns the song numbers of both, and counts: copies, how many songs are copies of earlier ones;
-    moved, how many changed sides; leaked, how many validation songs (of the paper's corpora, whose
-    split stays) are copies of training songs.
+    Returns the song numbers of both, and counts of songs: copies of earlier songs; moved to the
+    other side; leaked, validation songs (of the paper's corpora) that are copies of training songs.
     """
     checksums = songs.checksums()
     before, _ = parts = split_songs(used, seed)
@@ -76,8 +76,7 @@ def split_without_copies(
 def pretraining_settings(
     args: argparse.Namespace, songs: Songs, used: np.ndarray, moved: int
 ) -> dict:
-    """Everything that a run's metrics depend on, which a resumed run is compared with. moved: how
-    many songs are not on the side of the split on which earlier releases had them."""
+    """Everything that a run's metrics depend on. moved: of `split_without_copies`."""
     names = ["datasets", "preset", "pianoroll", "corruption", "rc_range", "mask_percent"]
     names += ["max_seq_len", "batch_size", "seed", "precision"]
     return {
@@ -113,14 +112,9 @@ class _Halted(Exception):
 
 
 class PretrainingRun:
-    """A run in its folder: the loop over epochs and steps."""
-
     def __init__(self, args: argparse.Namespace, processes: Processes):
-        """Prepare a new run, or resume the one in the folder.
-
-        args: the arguments of `python -m m2bert.pretrain`; its precision is "fp32" or "bf16".
-        Raises `UserError` for corpora, settings or a folder that cannot be used.
-        """
+        """Prepare a new run, or resume the one in the folder. args: of `m2bert.pretrain`, with the
+        precision "fp32" or "bf16"."""
         self.args, self.processes, self.is_main = args, processes, processes.is_main
         self.songs, used = open_songs(args, processes)
         self.train_songs, self.valid_songs, self.copies = split_without_copies(
@@ -178,7 +172,7 @@ class PretrainingRun:
 
     @property
     def at_max_steps(self) -> bool:
-        return self.args.max_steps is not None and self.progress.steps >= self.args.max_steps
+        return self.progress.steps >= (self.args.max_steps or math.inf)
 
     def train_epoch(self, train: Batches, stop: Stop) -> None:
         """Do the remaining steps of an epoch; raises `_Halted` to stop before its end."""
@@ -238,8 +232,8 @@ class PretrainingRun:
         shuffle = epoch != VALIDATION_EPOCH
         draws = draw_segments(songs, lengths, args.max_seq_len, args.seed, epoch, shuffle)
         mine = processes.own_rows(np.arange(args.batch_size))
-        # Compiled code and GPUs need one shape, and no process may be without work. On a CPU, rows
-        # that do not count would only cost time and memory.
+        # Compiled code and GPUs need one shape, and no process may be without work; on a CPU, rows
+        # that do not count cost time and memory.
         is_plain = processes.device.type == "cpu" and processes.world_size == 1 and not args.compile
         filled_to = args.accumulation_steps if is_plain else args.batch_size
         sizes = args.batch_size, args.max_seq_len
@@ -273,7 +267,7 @@ class PretrainingRun:
                 )
 
     def check_finite(self) -> None:
-        """Stop if a loss or gradient was not finite; the last saved state is from before that."""
+        """Raise `UserError` if a loss or gradient was not finite."""
         step = int(self.trainer.first_bad_step)
         if step < 0:
             return

@@ -36,21 +36,17 @@ RUNNING = "running"
 
 @dataclass
 class Progress:
-    """How far a run has come."""
+    """How far a run has come: the current epoch, from 1, finished steps of it and of all epochs,
+    and the records of finished epochs."""
 
     epoch: int = 1
-    """The current epoch, from 1."""
     epoch_step: int = 0
-    """Finished steps of that epoch."""
     steps: int = 0
-    """Finished steps of all epochs."""
     history: list[dict] = field(default_factory=list)
-    """The records of finished epochs."""
 
     @property
     def best(self) -> dict | None:
-        """The record with the highest score, of equal ones the first; None without finished
-        epochs."""
+        """The first record with the highest score."""
         return max(self.history, key=lambda record: record["score"], default=None)
 
     @property
@@ -84,8 +80,8 @@ class RunFolder:
     def load_state(
         self, model: M2BertForPreTraining, optimiser: StableAdamW
     ) -> tuple[Progress, Tensor | None]:
-        """Put the saved state into model and optimiser; returns progress and running sums, or the
-        progress of a new run and None if there is no state."""
+        """Put the saved state, if there is one, into model and optimiser; returns the progress and
+        the running sums, None of a new run."""
         history = [line for line in read_metrics(self.path) if line["kind"] == "epoch"]
         if not self.has_state:
             if history:
@@ -101,8 +97,8 @@ class RunFolder:
         return progress, tensors[RUNNING]
 
     def _finished(self, history: list[dict], epochs: int) -> list[dict]:
-        """The records of the first `epochs` epochs. A run that was killed after an epoch's state
-        was saved has the last one with its model only."""
+        """The records of the first `epochs` epochs. The last one is with its model only if the run
+        was killed after the state was saved."""
         if len(history) == epochs - 1:
             record = read_record(self.path / "model")
             history = [*history, {name: v for name, v in record.items() if name != "training"}]
@@ -156,17 +152,15 @@ class RunFolder:
             self._tensorboard = SummaryWriter(place, purge_step=progress.steps + 1)
 
     def log_steps(self, record: dict) -> None:
-        """Add the line of an interval of steps."""
         self._add({"kind": "steps", **record})
 
     def log_epoch(self, progress: Progress) -> None:
-        """Add the line of the epoch that has just ended, and update log and curves."""
+        """Add the line of the last finished epoch, and update log and curves."""
         self._add({"kind": "epoch", **progress.history[-1]})
         flush_to_disk(self._metrics)
         self._show_epochs(progress)
 
     def close(self) -> None:
-        """Write out what TensorBoard's writer still holds."""
         if self._tensorboard:
             self._tensorboard.close()
 

@@ -88,7 +88,6 @@ class Songs:
         return np.repeat(papers, [len(corpus) for corpus in self.corpora])
 
     def check(self) -> None:
-        """Check every note, so that a run does not start with a damaged corpus."""
         for corpus in self.corpora:
             for start in range(0, len(corpus.notes), CHECKED_AT_ONCE):
                 notes = corpus.notes[start : start + CHECKED_AT_ONCE]
@@ -99,12 +98,10 @@ class Songs:
 def read_names(path: Path) -> set[str]:
     """Read a list of source files, one per line."""
     try:
-        lines = path.read_text(
-            encoding="utf-8-sig"
-        ).splitlines()  # some editors write a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the list of songs {path} is missing or not UTF-8 text") from error
-    return {line.strip() for line in lines if line.strip()}
+    return {line.strip() for line in text.splitlines() if line.strip()}
 
 
 def split_songs(songs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,8 +118,7 @@ def join_copies(
 
     train, valid: song numbers; checksums and stays: (songs,), by song number. Copies (songs with
     the same checksum) go to the side of the one with the lowest number, of those marked in `stays`
-    if there are any: these do not move. (The first in the shuffled order would nearly always be one
-    of training.) Without copies nothing changes, and the order never does.
+    if there are any: these do not move. The order stays.
     """
     songs = np.concatenate([train, valid])
     in_train = np.arange(len(songs)) < len(train)
@@ -137,14 +133,9 @@ def join_copies(
 def draw_segments(
     songs: np.ndarray, lengths: np.ndarray, max_seq_len: int, seed: int, epoch: int, shuffle: bool
 ) -> np.ndarray:
-    """Draw the segments of one epoch.
+    """Draw the segments of one epoch by the rule of docs/METHOD.md, "Training".
 
-    songs: song numbers; lengths: notes of each of them. A song is drawn ceil(notes / 512) times,
-    at most 1000 times. A song of at most `max_seq_len` notes is taken whole; of a longer one a
-    window, its start uniform in 0 .. notes - max_seq_len - 1 (the last window never, as in the
-    original; docs/METHOD.md, "Training").
-
-    Returns the segments in their order, (segments,) `DRAW`.
+    songs: song numbers; lengths: notes of each of them. Returns the segments, (segments,) `DRAW`.
     """
     generator = _generator(seed, "train" if shuffle else "valid", epoch)
     times = -(-np.minimum(lengths, MOST_NOTES_COUNTED) // NOTES_PER_DRAW)
@@ -165,15 +156,13 @@ def _generator(seed: int, purpose: str, epoch: int = 0) -> np.random.Generator:
 class Batches(Dataset):
     """One process's rows of every batch of an epoch; item i is step i, a dict of
 
-    - notes: (rows, length, 4) uint8, padded at the end; no longer than the longest segment of the
-      global batch needs
+    - notes: (rows, length, 4) uint8, padded at the end
     - keys: (rows,) int64
-    - counted: (rows,) bool, False for the rows that fill up the last batch; `rows` is that of the
-      other batches unless `filled_to` is given
+    - counted: (rows,) bool, False for the rows that fill up the last batch
     - padded: whether there is any padding
     - bars: at least the greatest number of token bars of a row
-    - selected, real: how many notes of the *global* batch are selected for corruption, and are
-      notes at all; known here, so that no process needs to ask the others
+    - selected, real: how many notes of the *global* batch are selected for corruption, and are not
+      padding
     """
 
     def __init__(
@@ -248,9 +237,8 @@ def load_batches(batches: Batches, first: int, workers: int, pin_memory: bool) -
 
 
 def _depend_on_the_parent(_worker: int) -> None:
-    """Ctrl-C on a terminal, and a scheduler's SIGTERM, reach all processes; those that read must
-    outlive the last step. They end with the loader, or with their parent: PyTorch's own watch on
-    it mistakes the fork server, by which Python 3.14 starts processes, for the parent."""
+    """Ignore Ctrl-C and a scheduler's SIGTERM, which reach all processes, until the last step. By
+    the fork server of Python 3.14, PyTorch itself would not notice that the parent was killed."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()

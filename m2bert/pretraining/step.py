@@ -16,15 +16,11 @@ GREATEST_NORM = 3.0
 
 
 class Trainer:
-    """One process's part of every step of a run.
+    """One process's part of every step of a run. Nothing here makes the host wait for the device.
 
     The metrics of a step are a float64 tensor on the device: the total loss, its terms and the four
-    accuracies of a *global* batch (`metrics.name_metrics`). Nothing here makes the host wait for
-    the device.
-
-    Attributes:
-        first_bad_step: the first step whose loss or gradient was not finite, -1 for none; an int64
-            tensor on the device.
+    accuracies of a *global* batch (`metrics.name_metrics`). `first_bad_step` is the first step
+    whose loss or gradient was not finite, -1 for none, also on the device.
     """
 
     def __init__(
@@ -40,9 +36,8 @@ class Trainer:
         accumulation_steps: int = 1,
         compile_mode: str | None = None,
     ):
-        """precision: "fp32", or "bf16" for the model's matrix products (weights, losses and
-        optimiser are fp32 in both). accumulation_steps: in how many parts a step is computed.
-        compile_mode: of torch.compile; None compiles nothing."""
+        """precision: "fp32", or "bf16" for the model's matrix products; accumulation_steps: in how
+        many parts a step is computed; compile_mode: of torch.compile; None compiles nothing."""
         self.processes, self.device = processes, processes.device
         self.model, self.objective = model.to(self.device), objective
         self.seed, self.parts, self.precision = seed, accumulation_steps, precision

@@ -8,7 +8,7 @@ import pytest
 
 from data_creation.corpora import find_files
 from data_creation.demo.harmony import Key, tone_name
-from data_creation.demo.styles import PROGRESSIONS
+from data_creation.demo.styles import STYLES
 from data_creation.demo.write import DEMO_CORPORA
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
 from tests.helpers.commands import contents, run, run_well
@@ -48,8 +48,8 @@ def test_demo_keys_and_roots_have_classes(tonic: int, minor: bool):
     home = Key(tonic + 3 * minor, minor)
     for key in (home, home.relative(), Key(home.tonic + 1, home.minor)):
         assert key.name in LOCAL_KEYS
-        for degree in map(int, "".join(sum(PROGRESSIONS.values(), ()))):
-            assert tone_name(key.chord(degree).tones[0]) in CHORD_ROOTS
+        for degree in {degree for style in STYLES for degree in "".join(style.progressions)}:
+            assert tone_name(key.chord(int(degree)).tones[0]) in CHORD_ROOTS
 
 
 def test_demo_command_writes_the_same_bytes_and_keeps_them(tmp_path: Path, demo_dir: Path):

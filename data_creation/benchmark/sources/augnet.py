@@ -27,8 +27,7 @@ def pieces(folder: Path) -> list[Piece]:
 
 
 def read(folder: Path, piece: Piece) -> list[Item]:
-    """A score; each note has the chord root and the local key of the last row of the annotation
-    that does not begin after it."""
+    """A score; each note has the labels of the last row that does not begin after it."""
     annotation, score = (folder / file for file in piece.files)
     *columns, roots, keys = read_table(annotation, _COLUMNS, "\t")
     time, measure = np.array(columns, float)
@@ -51,7 +50,7 @@ def bar_lines(time: np.ndarray, measure: np.ndarray) -> np.ndarray:
 
 def score_notes(path: Path) -> np.ndarray:
     """Onset, duration (in quarters from the beginning) and MIDI pitch of a score, (3, notes): tied
-    notes are notes of their own, as in the published arrays, and grace notes are left out."""
+    notes are several notes, as in the published arrays; grace notes are omitted."""
     import partitura  # of the extra "score"
 
     with warnings.catch_warnings(action="ignore"):

@@ -11,7 +11,6 @@ _FIRST_OF_FOLD = (1, 8, 15, 21, 27)  # sonatas; there are 32
 
 
 def pieces(_folder: Path) -> list[Piece]:
-    """The 32 sonatas, in folds by number."""
     folds = np.searchsorted(_FIRST_OF_FOLD, range(1, 33), side="right") - 1
     return [
         Piece(f"fold_{fold}", name, (f"notes/{name}.csv", f"downbeats/{number}/dBeats.xlsx"))

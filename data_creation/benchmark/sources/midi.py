@@ -17,14 +17,12 @@ VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
 
 
 def split_pieces(folder: Path) -> list[Piece]:
-    """The files in the folders train, valid and test."""
     files = ((file.split("/")[0], file) for file in music_files_below(folder, MIDI_SUFFIXES))
     return [Piece(top, file, (file,)) for top, file in files if top in SPLITS]
 
 
 def folded_pieces(task: str, class_of: Callable[[str], str], folder: Path) -> list[Piece]:
-    """The files of train, valid and test together, sorted, those of a class in equal folds; a file
-    whose path `class_of` gives none of the task's classes is no piece."""
+    """The files of train, valid and test together, sorted, those of a class in equal folds."""
     classes, folds = TASKS[task].classes, TASKS[task].folds
     files = [piece.name for piece in split_pieces(folder)]
     found = [
@@ -55,13 +53,12 @@ def pop909(folder: Path, piece: Piece) -> list[Item]:
 
 
 def classed_piece(task: str, folder: Path, piece: Piece) -> list[Item]:
-    """A piece of a piece task."""
     return [item_of(*_read(folder / piece.files[0])[:3], **{task: np.array(piece.label)})]
 
 
 def _read(path: Path) -> list[np.ndarray]:
-    """Onset, offset (beats), pitch, track and velocity of a file's notes, those as long as a 64th,
-    by onset and pitch, equal ones in the file's order."""
+    """Onset, offset (beats), pitch, track and velocity of the notes as long as a 64th, by onset and
+    pitch, equal ones in the file's order."""
     notes = read_song(path).notes
     start, end, scale = notes.start, notes.end, notes.ticks_per_beat
     order = reading_order(start, end, notes.pitch, np.zeros_like(start), scale)

@@ -14,7 +14,6 @@ _ROLES = np.array([4, 2, 1])  # melody, rhythm, harmony
 
 
 def pieces(folder: Path) -> list[Piece]:
-    """The rows of the metadata; which part a row belongs to is fixed by its number."""
     paths = zip(*read_table(folder / METADATA, ("midi", "annot_npy")), strict=True)
     return [
         Piece(_PART_OF_ROW.get(row, "train"), name, (midi, labels, f"dbeats/{name}.csv"))

@@ -1,8 +1,6 @@
-"""Shared by the readers of the sources: pieces, tables, and items, which are written here.
-
-SMCBenchmark publishes pickled object arrays. Items are lists of [onset, offset, pitch]: floats in
-beats, and an int. Labels of note tasks are lists of ints, of piece tasks a plain int64 array.
-"""
+"""Shared by the readers of the sources: pieces, tables, and items, which are written as in
+SMCBenchmark: object arrays of lists of [onset, offset, pitch] (floats in beats, and an int); labels
+of note tasks are lists of ints, those of piece tasks a plain int64 array."""
 
 import csv
 from collections.abc import Sequence
@@ -21,8 +19,8 @@ Written = tuple[list[str], dict[str, int]]
 
 
 class Piece(NamedTuple):
-    """A piece of a source: its part, such as "train" or "fold_0", its name, the files (below the
-    source's folder) that it is read from, and in piece tasks its label."""
+    """A piece of a source: its part, such as "train" or "fold_0", its name, its files below the
+    source's folder, and in piece tasks its label."""
 
     part: str
     name: str
@@ -32,12 +30,12 @@ class Piece(NamedTuple):
 
 class Item(NamedTuple):
     """A piece, or one of its instruments. notes: (notes, 3) float64, [onset, offset, pitch] rows
-    with times in beats; labels: by task, (notes,) or, in piece tasks, () integers; mended: how many
-    labels the original gets wrong."""
+    with times in beats; labels: by task, (notes,) or () integers; corrected: how many labels the
+    original gets wrong."""
 
     notes: np.ndarray
     labels: dict[str, np.ndarray]
-    mended: int = 0
+    corrected: int = 0
 
 
 def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: np.ndarray) -> Item:
@@ -48,9 +46,8 @@ def item_of(onset: np.ndarray, offset: np.ndarray, pitch: np.ndarray, **labels: 
 
 
 def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> Item:
-    """An item whose bars are scaled to four beats: a note that begins a third through a bar is at
-    its beat 4/3; one that ends after its bar keeps the scale of that bar. Notes come bar by bar,
-    within a bar in the given order; those without duration are omitted.
+    """An item whose bars are scaled to four beats; a note keeps the scale of the bar in which it
+    begins. Notes come bar by bar, in a bar in the given order; those without duration are omitted.
 
     notes: (3, notes), onset, duration and pitch; labels: (notes,); lines: where bars begin and the
     last one ends. Raises `UserError` for notes before the first bar line or after the last.
@@ -103,6 +100,6 @@ def write_part(data_set: DataSet, part: str, items: Sequence[Item], folder: Path
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with write_errors_of(folder / name):
             np.save(folder / name, array)
-    mended = sum(item.mended for item in items)
+    corrected = sum(item.corrected for item in items)
     counts = {"items": len(items), "notes": sum(map(len, notes))}
-    return list(arrays), counts | {"labels that the original gets wrong": mended}
+    return list(arrays), counts | {"labels that the original gets wrong": corrected}

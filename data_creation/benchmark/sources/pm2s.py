@@ -21,8 +21,8 @@ def pieces(folder: Path) -> list[Piece]:
 
 
 def read(folder: Path, piece: Piece) -> list[Item]:
-    """A performance; label 2 where a note is on a beat (or a downbeat), else 1. The notes' median
-    duration, doubled or halved, is taken for the length of a beat."""
+    """A performance; label 2 where a note is on a beat (or a downbeat), else 1. A beat lasts the
+    median duration of the notes, doubled or halved."""
     rows, annotations = read_pickle(folder / piece.files[0])
     pitch, onset, duration, _ = np.array(rows, float).reshape(-1, 4).T
     marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}
@@ -36,7 +36,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     order = np.lexsort((pitch, start))
     its = {task: label[order] for task, (label, _) in labels.items()}
     item = item_of(start[order], (start + length)[order], pitch[order].astype(int), **its)
-    return [item._replace(mended=sum(mended for _, mended in labels.values()))]
+    return [item._replace(corrected=sum(corrected for _, corrected in labels.values()))]
 
 
 def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:

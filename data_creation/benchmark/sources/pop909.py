@@ -1,8 +1,4 @@
-"""POP909, aligned to its beats.
-
-Its MIDI files are performances, whose beats are annotated in seconds: notes go from ticks to
-seconds, and from seconds to the beat that they are in (`docs/METHOD.md`, "POP909").
-"""
+"""POP909, aligned to its beats, which are annotated in seconds (docs/METHOD.md, "POP909")."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,15 +24,14 @@ _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
 
 
 def pieces(folder: Path) -> list[Piece]:
-    """The songs with four beats per bar, in the parts train, valid and test, and those with three,
-    in train_3beat; songs in other or changing meters are not used."""
+    """The songs with four beats per bar, and those with three in the part train_3beat."""
     splits = read_json(Path(__file__).with_name("pop909_split.json"))  # MIDI-BERT's
     split_of = {song: split for split, songs in splits.items() for song in songs}
     found = []
     for song in sorted(path.name for path in folder.glob("[0-9][0-9][0-9]")):
         files = (f"{song}/{song}.mid", f"{song}/beat_audio.txt", f"{song}/beat_midi.txt")
         try:
-            beats_per_bar = metre(*(read_beats(folder / file) for file in files[1:]))
+            beats_per_bar = meter(*(read_beats(folder / file) for file in files[1:]))
         except (UserError, OSError, ValueError, IndexError):
             beats_per_bar = 4  # reading the song will report the error
         if beats_per_bar:
@@ -49,7 +44,7 @@ def align(folder: Path, piece: Piece) -> list[tuple[str, MidiFile, int]]:
     """Align a song: its file's name, the file, and the number of dropped notes."""
     path, audio, midi = (folder / file for file in piece.files)
     beats = read_beats(audio)
-    beats_per_bar = metre(beats, read_beats(midi))
+    beats_per_bar = meter(beats, read_beats(midi))
     raw = read_song(path)
     if [track.name for track in raw.tracks] != list(TRACKS):
         raise UserError(f"the tracks of {path.name} are not {', '.join(TRACKS)}")
@@ -91,7 +86,7 @@ def read_beats(path: Path) -> np.ndarray:
     return beats
 
 
-def metre(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
+def meter(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
     """Beats of a bar, 4 or 3, if both files of a song's beats agree on it."""
     highest, (_, of_three, of_four) = beats[:, 1].max(), midi_beats.mean(axis=0)
     if highest == 4 and abs(of_four - 0.25) < _SHARE_TOLERANCE:
@@ -115,9 +110,7 @@ def seconds(song: Song, ticks: np.ndarray) -> np.ndarray:
 
 def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
     """Notes on the beats: (5, notes) int64 of track, start, end (ticks of 1/480 beat), pitch,
-    velocity, by track, start and falling pitch. Notes before the first beat, more than a beat
-    after the last one or shorter than half a 16th are dropped. beats: seconds of the beats;
-    first_tick: where the first one lies."""
+    velocity, by track, start and falling pitch. beats: in seconds; first_tick: of the first one."""
     notes = song.notes
     start, end = seconds(song, notes.start), seconds(song, notes.end)
     early = beats[0] - start
@@ -141,8 +134,7 @@ def aligned_notes(song: Song, beats: np.ndarray, first_tick: int) -> np.ndarray:
 
 
 def tempo_changes(beats: np.ndarray, first_tick: int) -> Iterator[TempoChange]:
-    """The tempos of an aligned file: a new one where a beat is longer or shorter than that of the
-    tempo by more than 0.05 s."""
+    """The tempos of an aligned file: a new one where the length of a beat changes."""
     yield TempoChange(round(60 / (beats[1] - beats[0]), 2), 0)
     lengths = np.round(np.diff(beats), 2).tolist()
     noted = lengths[0]

@@ -12,12 +12,10 @@ from data_creation.corpora import CORPORA
 
 
 class Source(NamedTuple):
-    """A row: what is made of which files, and how.
-
-    place, target: where the source lies and where the result goes, each a flag of the command line
-    (without --) and a path below the folder that it names. parts: those of the result. pieces
-    lists the pieces in the place; read makes a piece's items; write writes those of a part.
-    listing: the files that list the pieces. libraries: those that only this source needs.
+    """A row. place, target: where the source lies and where the result goes, each a flag of the
+    command line (without --) and a path below the folder that it names; pieces lists the pieces in
+    the place; read makes a piece's items; write writes those of a part; listing: the files that
+    list the pieces; libraries: those that only this source needs.
     """
 
     place: tuple[str, str]

@@ -25,8 +25,8 @@ def pieces(_folder: Path) -> list[Piece]:
 
 
 def read(folder: Path, piece: Piece) -> list[Item]:
-    """A piece in the order of its rows; onsets are beats since the beginning of the bar, as in the
-    published arrays. The label is string, position and finger as one number, 0 for no fingering."""
+    """A piece, onsets counted in beats of each bar as in the published arrays; the label is string,
+    position and finger as one number, 0 for no fingering."""
     columns = np.array(read_table(folder / piece.files[0], _COLUMNS), float)
     pitch, onset, duration, string, position, finger = columns
     label = 60 * (string - 1) + 5 * (np.maximum(position, 1) - 1) + finger + 2
