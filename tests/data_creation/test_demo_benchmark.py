@@ -40,10 +40,7 @@ def pieces(demo_dir: Path, demo: dict) -> Pieces:
     return every_item
 
 
-# --- Files ------------------------------------------------------------------------------------
-
-
-def test_every_task_has_its_files_and_nothing_else_is_there(demo_dir: Path):
+def test_demo_benchmark_has_the_files_of_every_task_and_no_others(demo_dir: Path):
     expected = {}
     for task in map(TASKS.get, BENCHMARK_TASKS):
         for notes, labels in map(task.file_names, task.parts):
@@ -55,15 +52,10 @@ def test_every_task_has_its_files_and_nothing_else_is_there(demo_dir: Path):
 
 
 @pytest.mark.parametrize("name", SONGS_OF)
-def test_the_benchmarks_command_converts_all_and_the_original_would_mix_up_nothing(
-    name: str, demo_dir: Path, tmp_path: Path
-):
+def test_demo_benchmark_is_converted_as_by_the_original(name, demo_dir: Path, tmp_path: Path):
     for entry in make_data_set(DATA_SETS[name], demo_dir / "smc", tmp_path)["parts"].values():
         assert entry["items"] > 0
         assert name == "tnua" or not any(entry["published_way"].values())
-
-
-# --- Labels, read from the notes ------------------------------------------------------------------
 
 
 def midi_notes(demo_dir: Path, song: dict) -> list[tuple]:
@@ -85,7 +77,7 @@ def notes_by_bar(item: list, labels: list) -> dict[int, list[tuple]]:
     return bars
 
 
-def test_whole_songs_are_their_midi_files(demo_dir: Path, pieces: Pieces):
+def test_demo_items_equal_their_midi_files(demo_dir: Path, pieces: Pieces):
     for task in ("genre", "beat", "chordroot", "composer", "emotion", "mnid"):
         for song, item, _ in pieces(task):
             notes = [[on, off, pitch] for _, on, pitch, off, _ in midi_notes(demo_dir, song)]
@@ -93,7 +85,7 @@ def test_whole_songs_are_their_midi_files(demo_dir: Path, pieces: Pieces):
 
 
 @pytest.mark.parametrize("task", ["melody", "velocity"])
-def test_melody_is_the_track_and_velocity_its_bin(task: str, demo_dir: Path, pieces: Pieces):
+def test_demo_melody_is_the_track_and_velocity_its_bin(task: str, demo_dir: Path, pieces: Pieces):
     seen = set()
     for song, item, labels in pieces(task):
         read = []
@@ -106,15 +98,15 @@ def test_melody_is_the_track_and_velocity_its_bin(task: str, demo_dir: Path, pie
 
 
 @pytest.mark.parametrize(("task", "beats"), [("beat", 1), ("downbeat", 4)])
-def test_beats_are_near_whole_beats_of_played_music(task: str, beats: int, pieces: Pieces):
+def test_demo_beats_are_near_whole_beats(task: str, beats: int, pieces: Pieces):
     for _, item, labels in pieces(task):
-        # A hand is at most 0.04 beats off; a sixteenth away is no beat.
+        # A hand is at most 0.04 beats off; a sixteenth away is not a beat.
         off = [abs(onset - beats * round(onset / beats)) for onset, _, _ in item]
         assert labels == [2 if beats_off < 0.05 else 1 for beats_off in off]
         assert any(0 < beats_off < 0.05 for beats_off in off)
 
 
-def test_the_bass_on_a_downbeat_is_the_chords_root(pieces: Pieces):
+def test_demo_chord_root_is_the_bass_on_a_downbeat(pieces: Pieces):
     for _, item, labels in pieces("chordroot"):
         for notes in notes_by_bar(item, labels).values():
             bass = min(pitch for sixteenth, pitch, _ in notes if sixteenth == 0)
@@ -122,7 +114,7 @@ def test_the_bass_on_a_downbeat_is_the_chords_root(pieces: Pieces):
             assert [CHROMA[root] for root in roots] == [bass % 12]
 
 
-def test_keys_hold_their_notes_and_pieces_end_at_home(pieces: Pieces):
+def test_demo_keys_contain_their_notes(pieces: Pieces):
     for song, item, labels in pieces("localkey"):
         for (_, _, pitch), label in zip(item, labels, strict=True):
             key = LOCAL_KEYS[label - 1]
@@ -131,7 +123,7 @@ def test_keys_hold_their_notes_and_pieces_end_at_home(pieces: Pieces):
         assert LOCAL_KEYS[labels[0] - 1] == LOCAL_KEYS[labels[-1] - 1] == song["key"]
 
 
-def test_texture_is_what_a_track_does_in_its_bar(demo_dir: Path, pieces: Pieces):
+def test_demo_texture_follows_the_rhythm_of_a_track(demo_dir: Path, pieces: Pieces):
     tracks = Counter()
     for song, item, labels in pieces("texture"):
         track = tracks[song["path"]]
@@ -147,7 +139,7 @@ def test_texture_is_what_a_track_does_in_its_bar(demo_dir: Path, pieces: Pieces)
     assert set(tracks.values()) == {2, 3}
 
 
-def test_violin_counts_beats_in_bars_and_fingers_the_melody(demo_dir: Path, pieces: Pieces):
+def test_demo_fingerings_give_the_pitch(demo_dir: Path, pieces: Pieces):
     for song, item, labels in pieces("violin_all"):
         if song["corpus"] != "ASAP":  # where the melody is a track of its own
             melody = [row[1:4] for row in midi_notes(demo_dir, song) if row[0] == 0]
@@ -164,7 +156,7 @@ def test_violin_counts_beats_in_bars_and_fingers_the_melody(demo_dir: Path, piec
             assert position + finger == 7 * octave + DIATONIC[semitone]
 
 
-def test_classes_of_pieces_are_in_their_paths(pieces: Pieces):
+def test_demo_pieces_have_the_class_of_their_path(pieces: Pieces):
     for task in (TASKS["composer"], TASKS["emotion"]):
         for part in task.parts:
             labels = {
@@ -173,27 +165,3 @@ def test_classes_of_pieces_are_in_their_paths(pieces: Pieces):
             assert labels == {name: k for k, name in enumerate(task.classes)}
     genres = {(label, song["style"]) for song, _, label in pieces("genre")}
     assert genres == set(enumerate(("pop", "rock", "jazz", "country", "latin")))
-
-
-# --- What cannot be read from the notes, but learned ---------------------------------------------
-
-
-def features(item: list) -> list[float]:
-    onset, offset, pitch = np.array(item).T
-    per_bar = len(item) / (onset.max() // 4 + 1)
-    off_beat = np.mean(np.rint(onset * 4) % 4 != 0)
-    return [pitch.mean(), pitch.std(), pitch.max(), per_bar, (offset - onset).mean(), off_beat]
-
-
-@pytest.mark.parametrize("task", ["genre", "composer", "emotion"])
-def test_the_nearest_mean_tells_pieces(task: str, pieces: Pieces):
-    *training, test = TASKS[task].parts if TASKS[task].folds else ("train", "test")
-    table, tested = (
-        np.array([[*features(item), label] for _, item, label in pieces(task, *parts)])
-        for parts in (training, [test])
-    )
-    scale = table[:, :-1].std(axis=0)
-    means = [table[table[:, -1] == k, :-1].mean(axis=0) for k in range(len(TASKS[task].classes))]
-    distances = ((tested[:, None, :-1] - np.array(means)) / scale) ** 2
-    hits = distances.sum(axis=2).argmin(axis=1) == tested[:, -1]
-    assert hits.mean() > 2 / len(TASKS[task].classes)

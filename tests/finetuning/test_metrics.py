@@ -11,7 +11,7 @@ from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.shared import GOLDEN, same_as_original
 from tests.helpers.synthetic import random_segments
-from tests.reference.grid import reference_grid_accuracy
+from tests.reference.reference_grid import reference_grid_accuracy
 
 CASES = 250
 

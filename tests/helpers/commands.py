@@ -3,8 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
+
+from m2bert.base.errors import run_command
 from tests.helpers.shared import REPOSITORY
 
 ENVIRONMENT = os.environ | {
@@ -27,6 +34,26 @@ def run(*words: object, **options) -> subprocess.CompletedProcess:
 def run_well(*words: object, **options) -> str:
     """Run a command that must succeed; returns its output."""
     done = run(*words, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_here(main: Callable, *words: object) -> subprocess.CompletedProcess:
+    """Run a command's `main` in this process, which saves the start of another."""
+    output, errors = StringIO(), StringIO()
+    with (
+        patch.object(sys, "argv", ["command", *map(str, words)]),
+        redirect_stdout(output),
+        redirect_stderr(errors),
+        pytest.raises(SystemExit) as end,
+    ):
+        run_command(main)
+    return subprocess.CompletedProcess(words, end.value.code, output.getvalue(), errors.getvalue())
+
+
+def run_here_well(main: Callable, *words: object) -> str:
+    """Run a command in this process that must succeed; returns its output."""
+    done = run_here(main, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

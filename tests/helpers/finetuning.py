@@ -31,7 +31,7 @@ def wait_until(happens: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def figures(save_root: Path) -> dict:
+def results_without_times(save_root: Path) -> dict:
     """All results without measured times."""
 
     def without(value):

@@ -11,8 +11,8 @@ from m2bert.notes.midi_reader import READERS, SYMUSIC
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import UNREADABLE
 from tests.helpers.commands import run
+from tests.helpers.malformed_midi import MALFORMED
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
-from tests.helpers.odd_midi import ODD
 from tests.helpers.readings import difference, read_or_reason
 from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED
 
@@ -123,7 +123,7 @@ def test_doubtful_files(written, content):
 
 @needs_symusic
 def test_odd_missing_and_truncated_files(tmp_path, written):
-    for content, _, _ in ODD.values():
+    for content, _, _ in MALFORMED.values():
         assert_same(written(content))
     whole = midi_bytes(SONG, NOTE + END)
     for size in range(len(whole)):

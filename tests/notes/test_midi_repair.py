@@ -15,8 +15,8 @@ from m2bert.notes.midi_reader import READERS, read_with_miditoolkit
 from m2bert.notes.midi_repair import LAST_TICK, LONGEST_DELTA, NOT_COUNTED, is_legal, legal_midi
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import SEVERAL_PIECES, RejectedSong
+from tests.helpers.malformed_midi import BOTH, MALFORMED, NOTES, OTHER, PLAIN, SONG, with_event
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, time_bytes, write_midi
-from tests.helpers.odd_midi import BOTH, NOTES, ODD, OTHER, PLAIN, SONG, with_event
 from tests.helpers.readings import difference
 
 
@@ -33,7 +33,7 @@ def table(data):
     return np.stack(columns, 1).tolist()
 
 
-@pytest.mark.parametrize(("odd", "legal", "oddity"), ODD.values(), ids=ODD)
+@pytest.mark.parametrize(("odd", "legal", "oddity"), MALFORMED.values(), ids=MALFORMED)
 def test_the_music_of_an_odd_file_is_found(odd, legal, oddity):
     assert not is_legal(odd)
     made = legal_midi(odd)

@@ -32,7 +32,7 @@ def with_length(data, difference):
 
 
 # Name: the malformed file, the well-formed file with the same music, and the reported kind.
-ODD = {
+MALFORMED = {
     "18 flats": (with_event(b"\xff\x59\2\xee\1"), PLAIN, IMPOSSIBLE),
     "a key of no bytes": (with_event(b"\xff\x59\0"), PLAIN, IMPOSSIBLE),
     "a time signature of two bytes": (with_event(b"\xff\x58\2\3\2"), PLAIN, IMPOSSIBLE),

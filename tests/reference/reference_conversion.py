@@ -7,12 +7,12 @@ import numpy as np
 from m2bert.notes.cp import BEATS_PER_BAR, HIGHEST_PITCH, LOWEST_PITCH
 
 
-def published_edges(item: np.ndarray) -> list[int]:
+def reference_edges(item: np.ndarray) -> list[int]:
     """Where the original's bars begin and end, in beats."""
     return list(range(0, round(item[:, 1].max() + BEATS_PER_BAR), BEATS_PER_BAR))
 
 
-def notes_by_loops(item: list[list], edges: list[int]) -> tuple[list[int], list[list[int]]]:
+def reference_notes(item: list[list], edges: list[int]) -> tuple[list[int], list[list[int]]]:
     """Indices and CP notes of an item; each bar searches all notes."""
     index, cp = [], []
     for first, end in pairwise(edges):
