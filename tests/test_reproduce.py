@@ -1,4 +1,4 @@
-"""The script of the whole study, on tiny data: it is stopped, and resumes."""
+"""The script of the study on tiny data."""
 
 import subprocess
 from pathlib import Path
@@ -20,7 +20,7 @@ def start(runs_dir: Path, **variables: str) -> subprocess.Popen:
     )
 
 
-def test_the_study_is_stopped_and_resumes(tmp_path):
+def test_reproduce_stops_and_resumes(tmp_path):
     rng = np.random.default_rng(0)
     write_corpus(tmp_path / "corpora", "pop909", [patterned_song(rng, 120) for _ in range(5)])
     write_task(tmp_path / "finetune_data", "beat")

@@ -64,7 +64,7 @@ def test_markers_are_at_changes_of_labels_and_optionally_at_beats(tmp_path):
         midi_bytes(on(0, 60) + off(9, 60) + END, form=0),
         midi_bytes(on(0, 60) + b"\x09\x3c\0" + END, on(0, 62) + off(9, 62) + END),  # running status
         midi_bytes(b"\0\xf0\3\1\2\xf7\0\xff\x7f\1\5" + on(0, 60) + off(9, 60) + END, form=0),
-        midi_bytes(on(0, 60) + off(9, 60) + END, END, said=1),  # malformed
+        midi_bytes(on(0, 60) + off(9, 60) + END, END, declared=1),  # malformed
     ],
 )
 def test_the_tracks_of_the_file_stay_byte_by_byte(data, tmp_path):

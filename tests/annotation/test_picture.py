@@ -1,4 +1,4 @@
-"""The picture of an annotation, as it is read back from matplotlib's axes."""
+"""The picture of an annotation, read back from matplotlib's axes."""
 
 import os
 

@@ -27,7 +27,7 @@ def model() -> M2BertModel:
 def songs() -> list[np.ndarray]:
     """Songs of all kinds of lengths; one begins inside a bar."""
     rng = np.random.default_rng(0)
-    songs = [random_song(rng, notes) for notes in (700, 1, 1024, 1025, 30, 2600)]
+    songs = [random_song(rng, notes) for notes in (700, 1, 1024, 1025, 1700)]
     songs[0][0, 0] = 1
     return songs
 
@@ -61,34 +61,14 @@ def reference_vectors(
     ("level", "index_layer", "stride", "batch_size"),
     [("piece", 12, 512, 4), ("bar", 11, 512, 3), ("note", 12, 400, 1), ("note", 9, 1024, 5)],
 )
-def test_embed_songs_matches_a_reference_implementation(
+def test_embed_songs_equals_a_reference_implementation(
     model, songs, level, index_layer, stride, batch_size
 ):
-    found = list(
-        embed_songs(model, songs, level, index_layer, stride=stride, batch_size=batch_size)
-    )
-    assert len(found) == len(songs)
+    found = embed_songs(model, songs, level, index_layer, stride=stride, batch_size=batch_size)
     for notes, vectors in zip(songs, found, strict=True):
         assert vectors.dtype == np.float32
         expected = reference_vectors(model, notes, level, index_layer, stride)
         np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
-
-
-def test_embed_songs_reads_songs_in_groups(model, monkeypatch):
-    monkeypatch.setattr("m2bert.model.vectors.WINDOWS_AT_ONCE", 3)
-    taken = []
-
-    def songs():
-        for notes in (60, 30, 30, 150, 10):
-            taken.append(notes)
-            yield random_song(np.random.default_rng(notes), notes)
-
-    windows = []
-    vectors = embed_songs(model, songs(), "note", progress=windows.append, batch_size=2)
-    assert len(next(vectors)) == 60
-    assert taken == [60, 30, 30]
-    assert [len(of_song) for of_song in vectors] == [30, 30, 150, 10]
-    assert windows == [2, 1, 2]
 
 
 def test_embed_takes_files_and_notes(model, tmp_path):

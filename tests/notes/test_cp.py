@@ -1,4 +1,4 @@
-"""CP notes against a slow version that says each rule in loops, and against the original's."""
+"""CP notes, compared with a reference implementation and with the original's."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.helpers.shared import GOLDEN, same_as_original
 
 
 def reference_cp_notes(notes, ticks_per_beat):
-    """The rules in words, note by note. `notes`: (start, end, pitch, track) in file order."""
+    """Note by note. `notes`: (start, end, pitch, track) in file order."""
     tracks = {}
     for start, end, pitch, track in notes:
         tracks.setdefault(track, []).append((start, end, pitch))
@@ -61,7 +61,7 @@ def note_lists(draw):
 @example(([(0, 480, 60, 0), (1920, 2400, 60, 0)], 480))  # the last onset is on a downbeat
 @example(([(0, 480, 60, 0), (19230, 19680, 60, 0)], 480))  # empty bars between
 @example(([(240, 269, 60, 0), (240, 270, 61, 0)], 480))  # shorter than a 64th, and a 64th
-def test_equals_the_slow_version(case):
+def test_cp_notes_equal_a_reference_implementation(case):
     notes, ticks_per_beat = case
     song = cp.cp_notes(*np.array(notes, np.int64).reshape(-1, 4).T, ticks_per_beat)
     assert (song.dtype, song.shape[1:]) == (np.uint8, (4,))
@@ -69,7 +69,7 @@ def test_equals_the_slow_version(case):
 
 
 @same_as_original
-def test_ids_are_the_originals():
+def test_cp_ids_equal_the_originals():
     original = json.loads((GOLDEN / "vocab.json").read_text())["event2word"]
     ordinary = {
         "Bar": ["New", "Continue"],
