@@ -118,9 +118,8 @@ def test_tasks_markers_and_key_change_choose_the_labels(run, song, out, models):
     run(song, "--tasks", "localkey", "beats", "--markers", "beats")
     beats = [note for note in annotation["notes"] if note["beat"] == "beat"]
     assert ("beat" in texts()) == bool(beats)
-    for name in ("genre", "Genres", "x"):
-        with pytest.raises(UserError, match=rf"has no model of {name}; it has melody$"):
-            run(song, "--tasks", name, model=models / "seed_2021/melody")
+    with pytest.raises(UserError, match=r"has no model of Genres; it has melody$"):
+        run(song, "--tasks", "Genres", model=models / "seed_2021/melody")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +127,6 @@ def test_tasks_markers_and_key_change_choose_the_labels(run, song, out, models):
     [
         (("chord roots", "chord_roots", "chords", "roots"), "chordroot"),
         (("keys", "Local keys"), "localkey"),
-        (("violin_all", "violin fingering"), "violin_all"),
         (("", "s"), None),
     ],
 )
@@ -198,7 +196,7 @@ def test_scores_are_annotated_like_midi_files(run, out, tmp_path, capsys):
     assert [note["measure"] for note in written["notes"]] == list("0111221112")
 
 
-def test_piece_tasks_are_omitted_if_every_note_is_short(run, out, tmp_path, capsys):
+def test_annotate_omits_piece_tasks_if_every_note_is_short(run, out, tmp_path, capsys):
     notes = [(480 * i, 480 * i + 20, 60) for i in range(4)]
     run(write_midi(tmp_path / "song.mid", notes), "--tasks", "melody", "genre")
     written = json.loads((out / "song.json").read_text())
@@ -250,7 +248,7 @@ def test_annotate_rejects_bad_models_and_leaves_nothing(run, models, song, out, 
     assert not out.exists() or not list(out.iterdir())
 
 
-def test_changed_outputs_are_only_replaced_with_overwrite(run, models, song, out):
+def test_annotate_replaces_changed_outputs_only_with_overwrite(run, models, song, out):
     model = models / "seed_2021/melody"
     run(song, model=model)
     run(song, model=model)  # its own files

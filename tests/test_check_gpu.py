@@ -3,10 +3,7 @@
 import json
 import time
 
-import pytest
-import torch
-
-from benchmarks import check_gpu, gpu_kernels
+from benchmarks import check_gpu
 from tests.helpers.commands import ENVIRONMENT, call
 
 
@@ -35,12 +32,3 @@ def test_check_gpu_continues_after_a_failed_part(tmp_path):
     assert "| tests | **failed** | 0 | ValueError: it has failed |" in report
     assert "No module named benchmarks.no_such_command" in report
     assert "| kernels | ok | 0 | it works |" in report
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_gpu_kernels_continues_after_a_failed_question(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["gpu_kernels", "--out", str(tmp_path / "kernels.json")])
-    gpu_kernels.main()
-    answers = json.loads((tmp_path / "kernels.json").read_text())
-    assert len(answers) == len(gpu_kernels.QUESTIONS)
-    assert not any(answer["passed"] for answer in answers)

@@ -15,7 +15,7 @@ from m2bert.notes.midi_repair import LONGEST_DELTA, is_legal, legal_midi, track_
 from m2bert.notes.reader import read_song
 from tests.helpers.annotation_samples import annotate
 from tests.helpers.midi_files import END, midi_bytes, note, off, on, save, write_midi
-from tests.helpers.random_midi import wild_messages
+from tests.helpers.random_midi import random_messages
 from tests.helpers.scores import WALTZ
 
 MELODY, BRIDGE, ACCOMPANIMENT = 1, 2, 3
@@ -131,7 +131,7 @@ def test_a_score_is_written_from_its_notes(tmp_path):
 @given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3))
 def test_every_note_is_in_the_voice_of_its_label(tmp_path_factory, seed, tracks):
     folder, random = tmp_path_factory.mktemp("random"), np.random.default_rng(seed)
-    drawn = [wild_messages(random, 60) for _ in range(tracks)]
+    drawn = [random_messages(random, 60) for _ in range(tracks)]
     song = read_song(save(folder / "in.mid", note(1, 5), *drawn))
     label = np.where(song.is_drum, NOT_READ, random.integers(MELODY, 4, len(song)))
     _, midi = written(write_voices_midi, annotate(song, {"melody": label}), folder)

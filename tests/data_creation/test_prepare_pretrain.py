@@ -134,14 +134,8 @@ def test_prepare_pretrain_names_an_output_that_cannot_be_written(tmp_path):
     command = [sys.executable, *MODULE, "--dataset", "x", "--dataset_dir", tmp_path, "--output_dir"]
     command = " ".join(map(str, [*command, tmp_path / "out"]))
     full = call("bash", "-c", f"ulimit -f 1; {command}")  # as a full disk
-    npy = tmp_path / "out/x.npy"
-    assert (full.returncode, full.stderr) == (
-        1,
-        f"error: {npy} could not be written: File too large\n",
-    )
-    (tmp_path / "out").rmdir()
-    (tmp_path / "out").write_text("text")
-    assert "out is a file: name a folder" in call("bash", "-c", command).stderr
+    sentence = f"error: {tmp_path}/out/x.npy could not be written: File too large\n"
+    assert (full.returncode, full.stderr) == (1, sentence)
 
 
 @pytest.mark.parametrize(
@@ -259,23 +253,6 @@ def test_prepare_pretrain_keeps_complete_corpora_when_killed(tmp_path, send):
     assert "emopia: complete" in again
     assert len(open_corpus(output, "pop909")) == 10
     assert not list(output.glob(".m2bert_tmp_*"))
-
-
-def read_or_die(folder, reader, as_published, any_time_signature, file):
-    """Tokenise, but die at one file, as parsers do."""
-    if file == "2.mid":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return read_cp_notes(folder / file, reader, as_published), {}
-
-
-def test_make_corpus_skips_files_at_which_workers_die(tmp_path, monkeypatch):
-    for index in range(4):
-        write_scale(tmp_path / f"{index}.mid", index)
-    monkeypatch.setattr(prepare_pretrain, "read_file", read_or_die)
-    prepare_pretrain.make_corpus("x", tmp_path, tmp_path / "out", num_workers=2)
-    assert open_corpus(tmp_path / "out", "x").song_names() == [f"{i}.mid" for i in (0, 1, 3)]
-    facts = json.loads((tmp_path / "out/x.json").read_text())
-    assert facts["skipped_by_reason"] == {"worker died": 1}
 
 
 def test_prepare_pretrain_accepts_own_files_without_a_time_signature(tmp_path):

@@ -235,13 +235,10 @@ def test_prepare_smc_makes_the_other_tasks_of_a_data_set(tmp_path, smc):
 def test_prepare_smc_keeps_a_complete_data_set_until_overwrite(tmp_path, smc):
     done = prepare(smc, tmp_path, "--dataset", "tnua")
     assert done.returncode == 0, done.stderr
-    assert "notes/s" in done.stdout
     assert "violin_all labels wrong" in done.stdout
     record = json.loads((tmp_path / "tnua.json").read_text())
-    assert record["as_published"] is False
     entry, shape = record["parts"]["valid"], np.load(tmp_path / "tnua_valid.npy").shape
     assert (entry["items"], entry["segments"]) == (3, shape[0])
-    assert entry["files"]["tnua_valid.npy"] == list(shape)
     first, times = contents(tmp_path), [path.stat().st_mtime_ns for path in tmp_path.iterdir()]
 
     again = prepare(smc, tmp_path, "--dataset", "tnua")
@@ -254,8 +251,6 @@ def test_prepare_smc_keeps_a_complete_data_set_until_overwrite(tmp_path, smc):
 
     prepare_smc.make_data_set(VIOLIN, smc, tmp_path, as_published=True, overwrite=True)
     assert contents(tmp_path) != first
-    with pytest.raises(UserError, match="was made with another --as_published"):
-        prepare_smc.make_data_set(VIOLIN, smc, tmp_path)
 
 
 def test_prepare_smc_uses_the_named_items_only(tmp_path, smc):
@@ -308,9 +303,6 @@ def test_prepare_smc_stretches_training_items_only(tmp_path, smc):
     assert [record["parts"][part] == whole[part] for part in VIOLIN.parts] == [False, True, True]
     with pytest.raises(UserError, match="made with another --stretch"):
         prepare_smc.make_data_set(VIOLIN, smc, tmp_path / "out")
-    refused = prepare(smc, tmp_path / "out", "--stretch", "0")
-    assert refused.returncode == 2
-    assert "not a number from 0.1 to 10" in refused.stderr
 
 
 @pytest.mark.parametrize("missing", ["tnua.json", "tnua_test.npy"])

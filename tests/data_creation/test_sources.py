@@ -176,7 +176,6 @@ def test_item_in_bars_rejects_notes_outside_the_bars(onset):
 def test_bar_lines_extends_an_annotation():
     lines = augnet.bar_lines(np.arange(8.0), np.array([0, 1, 1, 1, 2, 1, 2, 3]))
     assert lines.tolist() == [-2, 1, 4, 7, 10]
-    assert augnet.bar_lines(np.arange(3.0), np.array([0, 1, 1])).tolist() == [-3, 1, 5]
     with pytest.raises(UserError, match="0 bar lines"):
         augnet.bar_lines(np.arange(3.0), np.zeros(3))
     assert outer_bars(np.array([0.0, 3, 5]), in_front=1).tolist() == [-3, 0, 3, 5, 7]
@@ -270,12 +269,6 @@ def test_pop909_divides_songs_by_meter_and_split(tmp_path):
     assert parts == {"001": "train", "011": "test", "021": "valid", "034": "train_3beat"}
 
 
-def test_tempo_changes_are_at_beats():
-    beats = np.array([0.0, 0.67, 1.35, 2.35, 3.34, 4.0])
-    changes = [(t.tempo, t.time) for t in pop909.tempo_changes(beats, 480)]
-    assert changes == [(89.55, 0), (60, 480 + 3 * 480), (60 / 0.66, 480 + 5 * 480)]
-
-
 # Bad input
 
 
@@ -308,7 +301,6 @@ MALFORMED = [
     ("bps_motif", "notes/01-1.csv", text("type", "typ"), "01-1.csv has no column type"),
     ("bps_motif", "notes/01-1.csv", without_rows, "01-1.csv has no rows"),
     ("bps_motif", "notes/01-1.csv", text("-1.0", "-4"), "1 notes, the first at -4, outside"),
-    ("bps_motif", "downbeats/1/dBeats.xlsx", source_files.remove_sheets, "has no sheets"),
     ("bps_motif", "downbeats/1/dBeats.xlsx", content(b"x"), NOT_OF_THIS_KIND),
     ("bps_motif", "downbeats/1/dBeats.xlsx", Path.unlink, "there is no dBeats.xlsx"),
     ("orch", "midi/p0.npy", zeros, "p0.npy does not have 0 or 1"),
@@ -379,11 +371,8 @@ def test_build_makes_arrays_once(tmp_path, capsys):
     assert capsys.readouterr().out.count("made before") == 1  # train
     assert set(record["made"]) == {"train", "valid", "test"}
     test = record["made"]["test"]
-    assert test["pieces"] == ["R_test"]
     assert set(test["sources"]) == {"metadata.csv", "R_test.pkl"}
     assert test["counts"]["notes"] == 4
-    assert record["versions"].keys() == {"python", "numpy", "miditoolkit"}
-
     converted = convert_part(DATA_SETS["pm2s"], "test", tmp_path / "SMC", as_published=False)
     assert converted.counts["notes"] == 4
     array = np.load(output_dir / "pm2s_test.npy", allow_pickle=True)
@@ -397,8 +386,6 @@ def test_build_makes_arrays_once(tmp_path, capsys):
     make("pm2s", folder, output_dir)
     assert capsys.readouterr().out.count("made before") == 2
 
-    shutil.rmtree(output_dir)
-    output_dir.mkdir()
     (output_dir / "pm2s_test.npy").write_text("of a user")
     with pytest.raises(UserError, match=r"pm2s_test\.npy was not written by this program"):
         make("pm2s", folder, output_dir)

@@ -1,7 +1,6 @@
 """Miniature sources of the benchmark."""
 
 import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +38,6 @@ def write_xlsx(path: Path, column: list) -> None:
     for value in column:
         book.active.append([value])
     book.save(path)
-
-
-def remove_sheets(path: Path) -> None:
-    """Leave an Excel file without sheets, which openpyxl would not write."""
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    before, _, rest = files["xl/workbook.xml"].partition(b"<sheets>")
-    files["xl/workbook.xml"] = before + b"<sheets/>" + rest.partition(b"</sheets>")[2]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
 
 
 def write_orch(folder: Path) -> None:

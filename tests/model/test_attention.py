@@ -1,4 +1,3 @@
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,9 +64,3 @@ def test_block_attention_has_dropout():
     exact = attention.block_attention(query, key, value, mask, 0.0, 0.01)
     assert not torch.allclose(drawn[0], exact, atol=1e-2)
     torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.1, rtol=0)
-
-
-@pytest.mark.parametrize(("notes", "shape"), [(192, (1, 1, 192, 192)), (193, (2, 4, 1, 64, 192))])
-def test_attention_masks_are_in_blocks_for_long_segments(notes, shape):
-    masks = attention.attention_masks(torch.zeros(2, notes, 8), None, 64)
-    assert masks["sliding_attention"].shape == shape

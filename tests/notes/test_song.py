@@ -9,7 +9,7 @@ from m2bert.notes.events import note_events, played_events
 from m2bert.notes.midi_reader import read_with_miditoolkit
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save, write_midi
-from tests.helpers.random_midi import wild_messages
+from tests.helpers.random_midi import random_messages
 
 
 def test_song_seconds_follow_the_tempos_of_all_tracks(tmp_path):
@@ -40,7 +40,7 @@ def test_note_events_equal_those_of_miditoolkit(tmp_path_factory, seed, tracks):
     """The notes, their order and their instruments are those that miditoolkit finds."""
     random = np.random.default_rng(seed)
     path = tmp_path_factory.mktemp("random") / "song.mid"
-    song = read_song(save(path, note(1, 5), *(wild_messages(random, 60) for _ in range(tracks))))
+    song = read_song(save(path, note(1, 5), *(random_messages(random, 60) for _ in range(tracks))))
     by_miditoolkit = read_with_miditoolkit(path, path.read_bytes())
     for name in ("start", "end", "pitch", "velocity", "track"):
         expected = getattr(by_miditoolkit.notes, name)

@@ -178,12 +178,6 @@ def test_total_loss_weights_by_vocabulary():
     assert total_loss(terms[:4]).item() == pytest.approx((4 + 36 + 264 + 264) / 176)
 
 
-def test_total_loss_weights_by_vocabulary():
-    terms = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert total_loss(terms).item() == pytest.approx((4 + 36 + 264 + 264 + 5) / 177)
-    assert total_loss(terms[:4]).item() == pytest.approx((4 + 36 + 264 + 264) / 176)
-
-
 def test_sums_ignore_segments_that_do_not_count():
     rng = np.random.default_rng(4)
     notes = torch.from_numpy(random_segments(rng, 4, 30))

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -147,34 +145,6 @@ def test_batches_are_as_long_as_their_longest_segment(songs):
             padded.add(batch["padded"])
     assert len(lengths) > 1
     assert padded == {True, False}
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc")
-def test_batches_release_the_memory_of_notes(tmp_path):
-    rng = np.random.default_rng(0)
-    write_corpus(tmp_path, "large", [random_song(rng, 300_000) for _ in range(3)])
-    large = Songs([open_corpus(tmp_path, "large")])
-    notes = tmp_path / "large.npy"
-    song = large.corpora[0].song(1)
-    expected = song.copy()
-    assert bytes_in_memory(notes) > 0
-    large.check()
-    assert bytes_in_memory(notes) == 0
-    draws = draw_segments(np.arange(3), large.lengths, 1024, seed=1, epoch=1, shuffle=True)
-    batches = Batches(large, draws, 12, 1024, mask_percent=0.3)
-    for step in range(len(batches)):
-        assert batches[step]["real"] > 0
-    assert bytes_in_memory(notes) == 0
-    np.testing.assert_array_equal(song, expected)
-
-
-def bytes_in_memory(path) -> int:
-    """How much of a mapped file this process holds in memory."""
-    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
-    resident = [
-        next(line for line in lines if "Rss:" in line) for line in lines if str(path) in line
-    ]
-    return sum(1024 * int(line.split()[1]) for line in resident)
 
 
 def test_excluded_finds_songs_by_their_names(songs, tmp_path):
