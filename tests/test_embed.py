@@ -104,7 +104,6 @@ def test_collect_music_files_takes_folders_by_suffix(music, tmp_path):
     [
         ("gone.mid --ckpt RUN --out OUT", "there is no file or folder gone.mid"),
         ("RUN --ckpt RUN --out OUT", "no MIDI files or scores in .*looked for"),
-        ("MUSIC --ckpt RUN --out vectors", "does not end with .npz"),
         ("MUSIC --ckpt gone --out OUT", "there is no checkpoint gone"),
         ("MUSIC --ckpt MUSIC --out OUT", "holds no model"),
         ("MUSIC --ckpt TEXT --out OUT", "d text.mid is no"),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.helpers.finetuning import ENVIRONMENT, processes_that_mention, wait_until
+from tests.helpers.commands import processes_with
+from tests.helpers.finetuning import ENVIRONMENT, wait_until
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.synthetic import patterned_song, write_corpus
 from tests.helpers.task_files import write_task
@@ -34,7 +35,7 @@ def test_reproduce_stops_and_resumes(tmp_path):
     printed, _ = endless.communicate(timeout=60)
     assert endless.returncode == 143
     assert int(printed.split("Stopped after step ")[1].split()[0]) > 0
-    assert not processes_that_mention(tmp_path)
+    assert not processes_with(tmp_path)
 
     resumed = start(tmp_path, PRETRAIN_FLAGS="--epochs 1", FINETUNE_FLAGS="--epochs 1")
     printed, _ = resumed.communicate(timeout=300)

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from m2bert.base.workers import DIED, RAISED, TIMED_OUT, WorkerFailure, map_in_processes
+from tests.helpers.commands import processes_with
 from tests.helpers.shared import REPOSITORY
 
 
@@ -86,15 +86,6 @@ def test_map_in_processes_raises_if_workers_do_not_start():
         list(map_in_processes(CannotStart(), [1, 2], 2, 30.0))
 
 
-def processes_with(marker):
-    """The processes whose environment holds `marker`."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):  # it has ended
-            found += [environment] * (marker.encode() in environment.read_bytes())
-    return found
-
-
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks processes up in /proc")
 @pytest.mark.parametrize("send", [signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_their_parent(tmp_path, send):
@@ -122,6 +113,6 @@ def test_workers_end_with_their_parent(tmp_path, send):
     # the parent's own, none of a worker
     assert errors.count("Traceback") == (send == signal.SIGINT)
     deadline = time.monotonic() + 60
-    while processes_with(marker) and time.monotonic() < deadline:
+    while processes_with(marker, "environ") and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert processes_with(marker) == []
+    assert processes_with(marker, "environ") == []

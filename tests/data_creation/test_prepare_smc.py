@@ -20,9 +20,8 @@ from m2bert.tasks import SEGMENT_LENGTHS, TASKS
 from tests.helpers.benchmark_files import random_item, random_labels, write_data_set, write_part
 from tests.helpers.commands import call, contents, run_here
 from tests.helpers.pickles import Bomb, object_array
-from tests.reference.reference_conversion import reference_edges, reference_notes
+from tests.reference.reference_conversion import reference_part
 
-PAD = (2, 16, 86, 64)
 MOTIF, VIOLIN = DATA_SETS["bps_motif"], DATA_SETS["tnua"]
 
 
@@ -38,39 +37,6 @@ def smc(tmp_path_factory):
         tasks = tuple(task for task in DATA_SETS[name].tasks if task.name in BENCHMARK_TASKS)
         write_data_set(folder, replace(DATA_SETS[name], tasks=tasks))
     return folder
-
-
-def beats_of_bars(rows):
-    """Beats counted in each bar -> beats of the piece, note by note."""
-    bar, result = 0, []
-    for (onset, offset, pitch), before in zip(rows, [rows[0], *rows], strict=False):
-        bar += onset < before[0]
-        result.append([onset + 4 * bar, offset + 4 * bar, pitch])
-    return result
-
-
-def all_edges(item):
-    """Edges of the bars, in beats, from the first note's, or beat 0, to the last note's."""
-    first = int(min(item[:, 0].min(), 0) // 4 * 4)
-    return list(range(first, int(item[:, 0].max() // 4 * 4) + 5, 4))
-
-
-def converted_by_loops(data_set, items, labels, as_published):
-    """Expected arrays of a note part, from loops over items, bars and notes; None if an item keeps
-    no note."""
-    length = data_set.tasks[0].segment_length
-    arrays = [[] for _ in range(1 + len(labels))]
-    for number, item in enumerate(items):
-        rows = beats_of_bars(item) if data_set.beats_in_bars and not as_published else item
-        edges = (reference_edges if as_published else all_edges)(np.array(rows, float))
-        index, cp = reference_notes(rows, edges)
-        if not index:
-            return None
-        index = range(len(index)) if as_published else index
-        columns = [cp, *([task[number][i] for i in index] for task in labels)]
-        for array, column, padding in zip(arrays, columns, [PAD, 0, 0], strict=False):
-            array += [*column, *[padding] * (-len(column) % length)]
-    return [np.array(a).reshape(-1, length, *np.shape(a)[1:]) for a in arrays]
 
 
 # 24 parts of a beat: 16ths, triplets and all ties between 16ths and between 32nds.
@@ -89,7 +55,7 @@ def test_convert_part_equals_a_reference_implementation(
     monkeypatch.setitem(SEGMENT_LENGTHS, "note", 16)
     labels = random_labels(data_set, items)
     write_part(tmp_path, data_set, "train", items, labels)
-    expected = converted_by_loops(data_set, items, labels, as_published)
+    expected = reference_part(data_set, items, labels, as_published)
     if not expected:
         with pytest.raises(UserError, match="keeps no note; omit --as_published"):
             convert_part(data_set, "train", tmp_path, as_published)
@@ -214,7 +180,7 @@ def test_prepare_smc_script_makes_all_data_sets_and_names_the_missing_one(tmp_pa
             assert labels.shape == (notes.shape[:2] if task.level == "note" else notes.shape[:1])
             assert labels.max() < len(task.classes)
             padded = notes[..., 0] == 2
-            assert (notes[padded] == PAD).all()
+            assert (notes[padded] == (2, 16, 86, 64)).all()
             assert task.level == "piece" or (labels[padded] == 0).all()
 
 

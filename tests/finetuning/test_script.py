@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from m2bert.scores.results import read_results
-from tests.helpers.finetuning import ENVIRONMENT, processes_that_mention, wait_until
+from tests.helpers.commands import processes_with
+from tests.helpers.finetuning import ENVIRONMENT, wait_until
 from tests.helpers.shared import REPOSITORY
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -28,7 +29,7 @@ def test_script_is_stopped_and_resumed_and_prints_the_table(finetuning_inputs, t
     wait_until(lambda: list((tmp_path / "out").glob("*/*/result.json")))
     stopped.terminate()
     assert stopped.wait(timeout=60) == 130
-    assert not processes_that_mention(tmp_path / "out")
+    assert not processes_with(tmp_path / "out")
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("*/*/result.json")}
     assert 1 <= len(kept) < 7
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
@@ -56,6 +56,16 @@ def run_here_well(main: Callable, *words: object) -> str:
     done = run_here(main, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def processes_with(text: object, file: str = "cmdline") -> list[Path]:
+    """The files of this name in /proc that contain a text, without that of this process."""
+    found = []
+    for path in Path("/proc").glob(f"[0-9]*/{file}"):
+        with suppress(OSError):  # the process has ended
+            if path.parent.name != str(os.getpid()) and str(text).encode() in path.read_bytes():
+                found.append(path)
+    return found
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """Running the fine-tuning command."""
 
-import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -40,12 +39,3 @@ def results_without_times(save_root: Path) -> dict:
         return [without(v) for v in value] if isinstance(value, list) else value
 
     return {run: without(result) for run, result in read_results(save_root).items()}
-
-
-def processes_that_mention(path: Path) -> list[str]:
-    """Command lines of running processes."""
-    lines = []
-    for command_line in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has ended
-            lines.append(command_line.read_bytes().replace(b"\0", b" ").decode())
-    return [line for line in lines if str(path) in line]

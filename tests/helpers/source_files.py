@@ -1,6 +1,7 @@
 """Miniature sources of the benchmark."""
 
 import pickle
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,10 @@ def write(path: Path, text: str) -> Path:
 
 def write_bps_motif(folder: Path) -> None:
     """32 movements in 3/4 with a pickup; the first note of each is of a motif."""
+    workbook, book = Workbook(), BytesIO()
+    for downbeat in (0, 3, 6):
+        workbook.active.append([downbeat])
+    workbook.save(book)
     for number in range(1, 33):
         rows = [
             "onset,midi_number,morphetic_number,duration,staff_number,measure,type",
@@ -29,15 +34,9 @@ def write_bps_motif(folder: Path) -> None:
             "5,1,1,0,0,2,a",
         ]
         write(folder / f"notes/{number:02d}-1.csv", "\n".join(rows))
-        write_xlsx(folder / f"downbeats/{number}/dBeats.xlsx", [0, 3, 6])
-
-
-def write_xlsx(path: Path, column: list) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book = Workbook()
-    for value in column:
-        book.active.append([value])
-    book.save(path)
+        downbeats = folder / f"downbeats/{number}/dBeats.xlsx"
+        downbeats.parent.mkdir(parents=True)
+        downbeats.write_bytes(book.getvalue())
 
 
 def write_orch(folder: Path) -> None:

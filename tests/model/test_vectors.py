@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from m2bert.base.errors import UserError
-from m2bert.model.config import LAST_LAYER, M2BertConfig
+from m2bert.model.config import M2BertConfig
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.reader import read_song
 from m2bert.notes.tokens import tokenise
-from m2bert.notes.windows import WINDOW
 from tests.helpers.midi_files import SCALE, write_midi
 from tests.helpers.synthetic import random_song
+from tests.reference.reference_vectors import reference_vectors
 
 CONFIG = M2BertConfig(16, 24, 3, 2, local_attention=16, dropout=0.5)  # dropout has no effect
 
@@ -30,31 +30,6 @@ def songs() -> list[np.ndarray]:
     songs = [random_song(rng, notes) for notes in (700, 1, 1024, 1025, 1700)]
     songs[0][0, 0] = 1
     return songs
-
-
-@torch.no_grad()
-def reference_vectors(
-    model: M2BertModel, notes: np.ndarray, level: str, index_layer: int, stride: int
-) -> np.ndarray:
-    """One window after another, then note by note."""
-    model.eval()
-    sums, weights = np.zeros((len(notes), CONFIG.hidden_size)), np.zeros((len(notes), 1))
-    begin = 0
-    while True:
-        window = torch.from_numpy(notes[begin : begin + WINDOW])[None]
-        states = model.hidden_states(window)[index_layer - LAST_LAYER - 1][0].numpy()
-        for place, state in enumerate(states):
-            weight = min(place + 1, WINDOW - place)
-            sums[begin + place] += weight * state
-            weights[begin + place] += weight
-        if begin + WINDOW >= len(notes):
-            break
-        begin += stride
-    merged = sums / weights
-    if level == "note":
-        return merged
-    opens = np.flatnonzero(notes[1:, 0] == 0) + 1 if level == "bar" else []
-    return np.array([unit.mean(0) for unit in np.split(merged, opens)])
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,13 @@ EVENTS = st.one_of(
     declared=st.integers(0, 4),
     lengths=st.lists(st.integers(-9, 9) | st.just(0), min_size=3, max_size=3),
 )
-def test_readers_agree_on_any_events(tracks, form, said, lengths):
+def test_readers_agree_on_any_events(tracks, form, declared, lengths):
     chunks = b"".join(
         b"MTrk" + max(0, len(track) + wrong).to_bytes(4, "big") + track
         for track, wrong in zip(tracks, lengths, strict=False)
     )
     try:
-        made = legal_midi(midi_bytes(form=form, declared=said) + chunks)
+        made = legal_midi(midi_bytes(form=form, declared=declared) + chunks)
     except RejectedSong:
         return
     assert is_legal(made.data)
