@@ -4,12 +4,12 @@ import json
 import time
 
 from benchmarks import check_gpu
-from tests.helpers.commands import ENVIRONMENT, call
+from tests.helpers.commands import ONE_THREAD, call
 
 
 def test_check_gpu_dry_run_reports_every_part(tmp_path):
-    environment = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    done = call("bash", "scripts/check_gpu.sh", tmp_path, "--dry_run", env=environment)
+    line = ("bash", "scripts/check_gpu.sh", tmp_path, "--dry_run")
+    done = call(*line, env=ONE_THREAD | {"CUDA_VISIBLE_DEVICES": ""})
     report = (tmp_path / "gpu_report.md").read_text()
     assert done.returncode == 0, done.stdout + report
     parts = {part["name"]: part for part in json.loads((tmp_path / "gpu_report.json").read_text())}

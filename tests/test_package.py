@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,8 +52,8 @@ def test_installed_commands_use_the_bundled_models(installed, tmp_path):
     song = write_midi(tmp_path / "song.mid")
     # -P: the folder that the tests run in is not searched for packages
     environment = os.environ | {"PYTHONPATH": str(installed)}
-    call = partial(run_well, "-P", installed / "bin/m2bert", env=environment, cwd=tmp_path)
-    printed = call("annotate", song, "--tasks", "melody", "keys", "--out", tmp_path / "out")
+    words = ("annotate", song, "--tasks", "melody", "keys", "--out", tmp_path / "out")
+    printed = run_well("-P", installed / "bin/m2bert", *words, env=environment, cwd=tmp_path)
     assert all(TASKS[name].title in printed for name in ("melody", "localkey"))
     assert "song.mid" in (tmp_path / "out/song.html").read_text(encoding="utf-8")
 

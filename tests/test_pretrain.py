@@ -25,8 +25,7 @@ from m2bert.model.tensors import load_tensors
 from m2bert.notes.cp import FIELDS
 from m2bert.pretrain import main
 from tests.helpers import forked
-from tests.helpers.commands import processes_with
-from tests.helpers.finetuning import ENVIRONMENT, wait_until
+from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
 from tests.helpers.gradients import gradients, save_gradients
 from tests.helpers.synthetic import patterned_song, write_corpus
 
@@ -143,7 +142,7 @@ def test_signal_stops_after_the_current_step(
     line = [sys.executable, *launcher, "-m", "m2bert.pretrain"]
     line += arguments(data_root, tmp_path, *ENDLESS)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(line, start_new_session=True, env=ENVIRONMENT, **pipes) as process:
+    with subprocess.Popen(line, start_new_session=True, env=ONE_THREAD, **pipes) as process:
         wait_until(lambda: steps_done(tmp_path) >= 5)
         os.killpg(process.pid, number)
         out, errors = process.communicate(timeout=TIME_LIMIT)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.helpers.commands import processes_with
-from tests.helpers.finetuning import ENVIRONMENT, wait_until
+from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.synthetic import patterned_song, write_corpus
 from tests.helpers.task_files import write_task
@@ -17,7 +16,7 @@ def start(runs_dir: Path, **variables: str) -> subprocess.Popen:
     words += ["--preset", "tiny", "--cpu"]
     variables = {"DATASETS": "pop909", "OBJECTIVES": "rc"} | variables
     return subprocess.Popen(
-        list(map(str, words)), env=ENVIRONMENT | variables, stdout=subprocess.PIPE, text=True
+        list(map(str, words)), env=ONE_THREAD | variables, stdout=subprocess.PIPE, text=True
     )
 
 

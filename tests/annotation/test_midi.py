@@ -14,7 +14,7 @@ from m2bert.model.predictions import NOT_READ
 from m2bert.notes.midi_repair import LONGEST_DELTA, is_legal, legal_midi, track_chunks
 from m2bert.notes.reader import read_song
 from tests.helpers.annotation_samples import annotate
-from tests.helpers.midi_files import END, midi_bytes, note, off, on, save, write_midi
+from tests.helpers.midi_files import END, midi_bytes, note, off, on, save
 from tests.helpers.random_midi import random_messages
 from tests.helpers.scores import WALTZ
 
@@ -144,9 +144,3 @@ def test_every_note_is_in_the_voice_of_its_label(tmp_path_factory, seed, tracks)
         for times, key in ((notes.start, "start"), (end, "end")):
             expected = zip(times[own].tolist(), notes.pitch[own].tolist(), strict=True)
             assert sorted((getattr(n, key), n.pitch) for n in found) == sorted(expected)
-
-
-def test_no_voice_leaves_a_file_without_notes(tmp_path):
-    song = read_song(write_midi(tmp_path / "in.mid"))
-    _, midi = written(write_voices_midi, annotate(song, {"melody": [NOT_READ] * 8}), tmp_path)
-    assert midi.instruments == []

@@ -24,12 +24,12 @@ Pieces = Callable[..., Iterator[tuple[dict, list, list]]]
 
 @pytest.fixture(scope="module")
 def pieces(demo_dir: Path, demo: dict) -> Pieces:
-    """A function that gives the song, the notes and the labels of the items in a task's parts."""
+    """A function that yields the song, the notes and the labels of the items of a task."""
     songs = {song["path"]: song for song in demo["songs"]}
 
-    def every_item(name: str, *parts: str) -> Iterator[tuple[dict, list, list]]:
+    def every_item(name: str) -> Iterator[tuple[dict, list, list]]:
         task = TASKS[name]
-        for part in parts or task.parts:
+        for part in task.parts:
             files = [demo_dir / FOLDERS[task.level] / file for file in task.file_names(part)]
             paths = demo["benchmark"][task.corpus][part]["songs"]
             for path, *item in zip(paths, *map(read_items, files), strict=True):

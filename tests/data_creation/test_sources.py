@@ -263,8 +263,8 @@ def test_songs_are_aligned_as_by_the_original(tmp_path):
 
 
 def test_pop909_divides_songs_by_meter_and_split(tmp_path):
-    for song, metre in (("001", 4), ("011", 4), ("021", 4), ("034", 3), ("062", 5)):
-        source_files.write_pop909(tmp_path, song, metre=metre)
+    for song, meter in (("001", 4), ("011", 4), ("021", 4), ("034", 3), ("062", 5)):
+        source_files.write_pop909(tmp_path, song, meter=meter)
     parts = {piece.name: piece.part for piece in pop909.pieces(tmp_path)}
     assert parts == {"001": "train", "011": "test", "021": "valid", "034": "train_3beat"}
 
@@ -316,10 +316,10 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "file", "harm", "why"), MALFORMED)
-def test_malformed_piece_is_omitted_with_the_reason(tmp_path, name, file, harm, why):
+@pytest.mark.parametrize(("name", "file", "damage", "why"), MALFORMED)
+def test_malformed_piece_is_omitted_with_the_reason(tmp_path, name, file, damage, why):
     folder = write_source(name, tmp_path)
-    harm(folder / file)
+    damage(folder / file)
     read = read_all(name, folder)
     assert len(read) == len(SOURCES[name].pieces(folder)) > 1
     (omitted,) = (result for result in read if isinstance(result, UserError))
@@ -327,7 +327,7 @@ def test_malformed_piece_is_omitted_with_the_reason(tmp_path, name, file, harm, 
 
 
 @pytest.mark.parametrize(
-    ("file", "harm", "why"),
+    ("file", "damage", "why"),
     [
         ("beat_audio.txt", content(b"0.5 1.0\n"), "beat_audio.txt has 1 beats"),
         ("beat_audio.txt", text("1.5\t3.0", "0.7\t3.0"), "beats of beat_audio.txt do not ascend"),
@@ -336,8 +336,8 @@ def test_malformed_piece_is_omitted_with_the_reason(tmp_path, name, file, harm, 
         ("beat_midi.txt", Path.unlink, "there is no beat_midi.txt"),
     ],
 )
-def test_malformed_song_is_omitted_with_the_reason(tmp_path, file, harm, why):
-    harm(source_files.write_pop909(tmp_path, "001") / file)
+def test_malformed_song_is_omitted_with_the_reason(tmp_path, file, damage, why):
+    damage(source_files.write_pop909(tmp_path, "001") / file)
     (omitted,) = read_all("pop909_processed", tmp_path)
     assert why in str(omitted)
 
@@ -405,7 +405,7 @@ def test_build_strict_rejects_a_malformed_piece(tmp_path, capsys):
 
 def test_build_scripts_align_songs_and_make_arrays(tmp_path):
     for song in ("001", "011", "021", "034"):
-        source_files.write_pop909(tmp_path / "POP909", song, metre=3 if song == "034" else 4)
+        source_files.write_pop909(tmp_path / "POP909", song, meter=3 if song == "034" else 4)
     (tmp_path / "sources").mkdir()
 
     def run(script: str, *words: str) -> subprocess.CompletedProcess:

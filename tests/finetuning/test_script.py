@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from m2bert.scores.results import read_results
-from tests.helpers.commands import processes_with
-from tests.helpers.finetuning import ENVIRONMENT, wait_until
+from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
 from tests.helpers.shared import REPOSITORY
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -24,7 +23,7 @@ def script(inputs: Path, save_root: Path, *flags: str) -> list[str]:
 
 def test_script_is_stopped_and_resumed_and_prints_the_table(finetuning_inputs, tmp_path):
     call = script(finetuning_inputs, tmp_path / "out", "--epochs", "12")
-    environment = ENVIRONMENT | {"PATH": PATH, "JOBS": "2"}
+    environment = ONE_THREAD | {"PATH": PATH, "JOBS": "2"}
     stopped = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: list((tmp_path / "out").glob("*/*/result.json")))
     stopped.terminate()
@@ -59,7 +58,7 @@ def test_script_spreads_jobs_over_the_gpus(tmp_path, visible, expected):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/usr/bin/env bash\n{program}\n")
         path.chmod(0o755)
-    environment = {n: v for n, v in ENVIRONMENT.items() if n != "CUDA_VISIBLE_DEVICES"}
+    environment = {n: v for n, v in ONE_THREAD.items() if n != "CUDA_VISIBLE_DEVICES"}
     environment |= {"PATH": f"{tmp_path}:{PATH}", "JOBS": "3"}
     if visible is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
@@ -69,7 +68,7 @@ def test_script_spreads_jobs_over_the_gpus(tmp_path, visible, expected):
 
 
 def test_script_rejects_a_wrong_number_of_jobs(finetuning_inputs, tmp_path):
-    call, environment = script(finetuning_inputs, tmp_path), ENVIRONMENT | {"JOBS": "x"}
+    call, environment = script(finetuning_inputs, tmp_path), ONE_THREAD | {"JOBS": "x"}
     done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "error: JOBS is 'x', not a number of trainings at a time from 1\n"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
@@ -18,6 +19,8 @@ ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "PYTHONPATH": str(REPOSITORY),
 }
+
+ONE_THREAD = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
 
 
 def call(*words: object, **options) -> subprocess.CompletedProcess:
@@ -56,6 +59,13 @@ def run_here_well(main: Callable, *words: object) -> str:
     done = run_here(main, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def processes_with(text: object, file: str = "cmdline") -> list[Path]:

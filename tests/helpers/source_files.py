@@ -110,7 +110,7 @@ def write_tagatraum(folder: Path) -> None:
                 write_midi(folder / f"{part}_clean/{genre}/{number}.mid")
 
 
-def write_pop909(folder: Path, song: str, tempo: float = 120.0, metre: int = 4) -> Path:
+def write_pop909(folder: Path, song: str, tempo: float = 120.0, meter: int = 4) -> Path:
     """A song of three tracks, its beats half a second apart, the first a downbeat."""
     midi = MidiFile(ticks_per_beat=480)
     midi.tempo_changes = [TempoChange(tempo, 0)]
@@ -120,9 +120,9 @@ def write_pop909(folder: Path, song: str, tempo: float = 120.0, metre: int = 4) 
     (folder / song).mkdir(parents=True, exist_ok=True)
     midi.dump(folder / song / f"{song}.mid")
     beats = range(24)
-    audio = "".join(f"{0.5 * (beat + 1)}\t{beat % metre + 1}.0\n" for beat in beats)
+    audio = "".join(f"{0.5 * (beat + 1)}\t{beat % meter + 1}.0\n" for beat in beats)
     write(folder / song / "beat_audio.txt", audio)
-    downs = [float(beat % metre == 0) for beat in beats]
+    downs = [float(beat % meter == 0) for beat in beats]
     rows = (f"{0.5 * (beat + 1)} {down} {down}\n" for beat, down in zip(beats, downs, strict=True))
     write(folder / song / "beat_midi.txt", "".join(rows))
     return folder / song
