@@ -320,12 +320,6 @@ def test_copies_of_songs_are_counted_and_kept_together(tmp_path, pretrain, capsy
         assert "training: 34 songs" in printed
 
 
-def test_corpus_of_copies_is_rejected(tmp_path, pretrain):
-    write_corpus(tmp_path, "mine", [patterned_song(np.random.default_rng(0), 30)] * 6)
-    with pytest.raises(UserError, match="6 songs, 5 of them copies, are too few"):
-        pretrain(tmp_path / "run", "--data_root", str(tmp_path), "--datasets", "mine")
-
-
 def test_excluded_songs_are_not_read(tmp_path, pretrain, capsys):
     names = tmp_path / "names.txt"
     corpora = ("first", "second")

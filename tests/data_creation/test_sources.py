@@ -386,6 +386,8 @@ def test_build_makes_arrays_once(tmp_path, capsys):
     make("pm2s", folder, output_dir)
     assert capsys.readouterr().out.count("made before") == 2
 
+    shutil.rmtree(output_dir)
+    output_dir.mkdir()
     (output_dir / "pm2s_test.npy").write_text("of a user")
     with pytest.raises(UserError, match=r"pm2s_test\.npy was not written by this program"):
         make("pm2s", folder, output_dir)

@@ -22,8 +22,3 @@ def test_fraction_on_grid_accepts_a_fiftieth_of_a_beat():
 def test_fraction_on_grid_counts_simultaneous_onsets_once():
     onsets = [0.0] * 98 + [1.1, 2.3]
     assert fraction_on_grid(np.array(onsets)) == pytest.approx(1 / 3)
-
-
-def test_fraction_on_grid_of_triplets_and_free_onsets():
-    assert fraction_on_grid(np.arange(300) / 3) == pytest.approx(1 / 3)
-    assert fraction_on_grid(np.random.default_rng(0).uniform(0, 500, 2000)) < 0.2
