@@ -2,12 +2,11 @@
 
 import os
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from m2bert import NoteClassifier
+import m2bert
 from m2bert.base.errors import UserError
 from m2bert.tasks import TASKS
 from tests.helpers.commands import run_well
@@ -53,28 +52,20 @@ def test_installed_commands_use_the_bundled_models(installed, tmp_path):
     song = write_midi(tmp_path / "song.mid")
     # -P: the folder that the tests run in is not searched for packages
     environment = os.environ | {"PYTHONPATH": str(installed)}
-    call = partial(run_well, "-P", installed / "bin/m2bert", env=environment, cwd=tmp_path)
-    printed = call("annotate", song, "--out", tmp_path / "out", "--cpu")
+    words = ("annotate", song, "--tasks", "melody", "keys", "--out", tmp_path / "out")
+    printed = run_well("-P", installed / "bin/m2bert", *words, env=environment, cwd=tmp_path)
     assert all(TASKS[name].title in printed for name in ("melody", "localkey"))
-    assert str(installed / "m2bert/models/encoder") in call(
-        "embed", song, "--out", tmp_path / "vectors.npz", "--cpu", "--num_workers", "1"
-    )
-    page = (tmp_path / "out/song.html").read_text(encoding="utf-8")
-    assert "song.mid" in page
-    where = run_well("-Pc", "import m2bert; print(m2bert.__file__)", env=environment)
-    assert Path(where.strip()).is_relative_to(installed)
+    assert "song.mid" in (tmp_path / "out/song.html").read_text(encoding="utf-8")
 
 
-def test_package_lists_and_exports_its_names():
-    program = "import m2bert; names = dir(m2bert); from m2bert import *; "
-    program += "assert all(callable(globals()[name]) for name in names); print(*names)"
-    names = run_well("-c", program).split()
-    assert names == sorted(names)
-    assert {"NoteClassifier", "PieceClassifier", "M2BertModel", "read_record"} <= set(names)
+def test_package_exports_its_names():
+    names = {"NoteClassifier", "PieceClassifier", "M2BertModel", "read_record"}
+    assert names <= set(dir(m2bert)) == set(m2bert.__all__)
+    assert all(callable(getattr(m2bert, name)) for name in dir(m2bert))
 
 
 def test_from_pretrained_finds_bundled_models_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert NoteClassifier.from_pretrained("melody").task == "melody"
+    assert m2bert.NoteClassifier.from_pretrained("melody").task == "melody"
     with pytest.raises(UserError, match="there is no folder no_such_model"):
-        NoteClassifier.from_pretrained("no_such_model")
+        m2bert.NoteClassifier.from_pretrained("no_such_model")

@@ -7,9 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +25,8 @@ from m2bert.model.tensors import load_tensors
 from m2bert.notes.cp import FIELDS
 from m2bert.pretrain import main
 from tests.helpers import forked
-from tests.helpers.commands import run_well
-from tests.helpers.finetuning import ENVIRONMENT, wait_until
-from tests.helpers.gradients import gradients
-from tests.helpers.shared import REPOSITORY
+from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
+from tests.helpers.gradients import gradients, save_gradients
 from tests.helpers.synthetic import patterned_song, write_corpus
 
 SMALL = ["--preset", "tiny", "--max_seq_len", "64", "--batch_size", "4", "--lr", "1e-3"]
@@ -65,17 +62,9 @@ def arguments(data_root: Path, save_dir: Path, *more: str) -> list[str]:
     return [*places, "--datasets", "first", "second", "--cpu", *SMALL, "--log_steps", "3", *more]
 
 
-def command(*args, program=("-m", "m2bert.pretrain")) -> list[str]:
-    return [*program, *arguments(*args)]
-
-
 def lines_in(save_dir: Path, kind: str) -> list[dict]:
     lines = (save_dir / "metrics.jsonl").read_text().splitlines()
     return [line for line in map(json.loads, lines) if line["kind"] == kind]
-
-
-def epochs_in(save_dir: Path) -> list[dict]:
-    return lines_in(save_dir, "epoch")
 
 
 def steps_done(save_dir: Path) -> int:
@@ -96,7 +85,7 @@ def running(data_root: Path, save_dir: Path, *more: str, after: int) -> Iterator
 
 def assert_same_run(one: Path, other: Path) -> None:
     assert (one / "log").read_text() == (other / "log").read_text()
-    assert epochs_in(one) == epochs_in(other)
+    assert lines_in(one, "epoch") == lines_in(other, "epoch")
     steps = [[line["step"] for line in lines_in(run, "steps")] for run in (one, other)]
     assert steps[0] == steps[1]
     for name in ("model", "model_best"):
@@ -110,7 +99,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def uninterrupted(data_root, tmp_path_factory) -> Path:
     save_dir = tmp_path_factory.mktemp("runs") / "uninterrupted"
-    process = forked.start(main, *arguments(data_root, save_dir, "--epochs", "3"))
+    process = forked.start(main, *arguments(data_root, save_dir, "--epochs", "2"))
     process.join(TIME_LIMIT)
     assert process.exitcode == 0
     return save_dir
@@ -118,47 +107,23 @@ def uninterrupted(data_root, tmp_path_factory) -> Path:
 
 def test_run_writes_its_files(uninterrupted):
     log = (uninterrupted / "log").read_text().splitlines()
-    assert [line.split(":")[0] for line in log] == ["Epoch 1", "Epoch 2", "Epoch 3"]
-    epochs = epochs_in(uninterrupted)
+    assert [line.split(":")[0] for line in log] == ["Epoch 1", "Epoch 2"]
+    epochs = lines_in(uninterrupted, "epoch")
     assert epochs[-1]["valid_loss"] < epochs[0]["valid_loss"]
     best = max(epochs, key=lambda record: record["score"])
     assert read_record(uninterrupted / "model_best")["epoch"] == best["epoch"]
-    assert read_record(uninterrupted / "model")["epoch"] == 3
-    songs = read_record(uninterrupted)["training"]["songs"]
-    card = (uninterrupted / "model_best/README.md").read_text()
-    assert f"{songs} songs" in card
-    assert f"| epoch | {best['epoch']} |" in card
+    assert read_record(uninterrupted / "model")["epoch"] == 2
+    assert f"| epoch | {best['epoch']} |" in (uninterrupted / "model_best/README.md").read_text()
     steps = [line["step"] for line in lines_in(uninterrupted, "steps")]
-    assert steps == [1, *range(3, 28, 3)]
-
-
-def kill_while_saving(process, save_dir: Path) -> None:
-    """Kill a run as soon as it has begun to write a state."""
-    wait_until(lambda: list(save_dir.glob(".state.safetensors.*.tmp")))
-    forked.kill(process)
-
-
-def processes_that_read(folder: Path) -> list[Path]:
-    """The runs and readers of batches that have its files open, as /proc shows."""
-    found = []
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        with suppress(OSError):  # it has ended
-            if maps.parent.name != str(os.getpid()) and str(folder) in maps.read_text():
-                found.append(maps)
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks processes up in /proc")
-def test_readers_of_batches_end_with_a_killed_run(data_root, tmp_path):
-    with running(data_root, tmp_path, *ENDLESS, after=1):
-        wait_until(lambda: len(processes_that_read(data_root)) == 2)  # the run and its reader
-    wait_until(lambda: not processes_that_read(data_root))
+    assert steps == [1, *range(3, 19, 3)]
 
 
 def test_killed_run_ends_with_the_same_bits(data_root, tmp_path, pretrain, uninterrupted):
-    flags = ["--epochs", "3", *SAVES_EACH_STEP]
-    kill_while_saving(forked.start(main, *arguments(data_root, tmp_path, *flags)), tmp_path)
-    with running(data_root, tmp_path, *flags, after=14):
+    flags = ["--epochs", "2", *SAVES_EACH_STEP]
+    while_saving = forked.start(main, *arguments(data_root, tmp_path, *flags))
+    wait_until(lambda: list(tmp_path.glob(".state.safetensors.*.tmp")))
+    forked.kill(while_saving)
+    with running(data_root, tmp_path, *flags, after=11):
         pass
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "ste')  # killed while it wrote
@@ -174,10 +139,10 @@ def test_signal_stops_after_the_current_step(
     data_root, tmp_path, pretrain, capsys, launcher, number
 ):
     """Ctrl-C on a terminal, or the end of a job, reach readers of batches and launchers as well."""
-    line = command(data_root, tmp_path, *ENDLESS, program=[*launcher, "-m", "m2bert.pretrain"])
+    line = [sys.executable, *launcher, "-m", "m2bert.pretrain"]
+    line += arguments(data_root, tmp_path, *ENDLESS)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    line = [sys.executable, *line]
-    with subprocess.Popen(line, start_new_session=True, env=ENVIRONMENT, **pipes) as process:
+    with subprocess.Popen(line, start_new_session=True, env=ONE_THREAD, **pipes) as process:
         wait_until(lambda: steps_done(tmp_path) >= 5)
         os.killpg(process.pid, number)
         out, errors = process.communicate(timeout=TIME_LIMIT)
@@ -194,27 +159,27 @@ def test_signal_stops_after_the_current_step(
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc")
-def test_ctrl_c_during_imports_is_one_sentence(data_root, tmp_path):
-    line = [sys.executable, *command(data_root, tmp_path)]
+def test_ctrl_c_during_imports_is_one_sentence():
+    line = [sys.executable, "-m", "m2bert.pretrain"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as starting:
         maps = Path(f"/proc/{starting.pid}/maps")
-        while "libtorch" not in maps.read_text():  # then it is importing for some time yet
-            assert starting.poll() is None
-            time.sleep(0.01)
+        wait_until(lambda: "libtorch" in maps.read_text())  # now it imports for some time
         starting.send_signal(signal.SIGINT)
         _, errors = starting.communicate(timeout=TIME_LIMIT)
-    assert starting.returncode == 130
-    assert "interrupted" in errors
-    assert "Traceback" not in errors
+    assert (starting.returncode, errors) == (130, "\ninterrupted during startup\n")
 
 
-def test_second_run_in_a_folder_is_rejected(data_root, tmp_path, pretrain):
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks processes up in /proc")
+def test_killed_run_leaves_no_lock_and_no_readers(data_root, tmp_path, pretrain):
     with running(data_root, tmp_path, *ENDLESS, after=1) as first:
+        # the run and its reader have the files open
+        wait_until(lambda: len(processes_with(data_root, "maps")) == 2)
         with pytest.raises(UserError, match="another process is training"):
             pretrain(tmp_path, *ENDLESS)
         assert first.is_alive()
     # processes that read batches may outlive it, but do not lock the folder
     assert pretrain(tmp_path, *ENDLESS, "--max_steps", "1") == 0
+    wait_until(lambda: not processes_with(data_root, "maps"))
 
 
 def test_lost_or_damaged_state_changes_nothing(tmp_path, pretrain):
@@ -222,7 +187,7 @@ def test_lost_or_damaged_state_changes_nothing(tmp_path, pretrain):
     log, state = (tmp_path / "log").read_text(), tmp_path / "state.safetensors"
     whole = state.read_bytes()
     for damage, message in (
-        (lambda: state.write_bytes(whole[:-1000]), r"state\.safetensors cannot be read \(it is damaged"),
+        (lambda: state.write_bytes(whole[:-1000]), r"state\.safetensors .* damaged"),
         (state.unlink, r"state\.safetensors is gone"),
         (lambda: (tmp_path / "settings.json").write_text("[]"), r"settings\.json"),
     ):
@@ -236,7 +201,7 @@ def test_max_steps_stops_a_run_that_can_be_resumed(tmp_path, pretrain, capsys, u
     recipe = ["--recipe", "small", "--epochs", "2", "--warmup_steps", "3", "--dropout", "0.1"]
     assert pretrain(tmp_path / "whole", *recipe) == 0
     assert "recipe: epochs 2, lr 0.001, schedule cosine, warmup_steps 3," in capsys.readouterr().out
-    assert epochs_in(tmp_path / "whole")[0] != epochs_in(uninterrupted)[0]
+    assert lines_in(tmp_path / "whole", "epoch")[0] != lines_in(uninterrupted, "epoch")[0]
     parts = tmp_path / "parts"
     # 9 steps are an epoch: its record is complete
     for limit, keys in (("2", 3), ("2", 3), ("9", 10), ("13", 3)):
@@ -263,8 +228,7 @@ def test_max_steps_stops_a_run_that_can_be_resumed(tmp_path, pretrain, capsys, u
 
 def test_two_processes_have_the_gradients_of_one(data_root, tmp_path):
     out = tmp_path / "two.safetensors"
-    line = [*TORCHRUN, REPOSITORY / "tests/helpers/gradients.py", data_root, "3", out]
-    run_well(*line, env=ENVIRONMENT)
+    forked.run_two(save_gradients, data_root, 3, out)
     together, _ = load_tensors(out)
     alone = gradients(Processes(torch.device("cpu")), data_root, 1)
     assert alone.keys() == together.keys()
@@ -328,15 +292,10 @@ def test_ablations_train(tmp_path, pretrain, flags, losses):
     assert all(f"{field.lower()}_acc" in line for field in FIELDS)
 
 
-@pytest.mark.parametrize("kind", ["folder", "ckpt"])
-def test_init_ckpt_gives_the_initial_weights(tmp_path, pretrain, kind):
+def test_init_ckpt_gives_the_initial_weights(tmp_path, pretrain):
     torch.manual_seed(5)
-    model = M2BertForPreTraining(preset("tiny"))
-    start = tmp_path / f"start.{kind}"
-    if kind == "folder":
-        model.save_pretrained(start)
-    else:
-        save_published(start, model, {})
+    model, start = M2BertForPreTraining(preset("tiny")), tmp_path / "start.ckpt"
+    save_published(start, model, {})
     more = ["--init_ckpt", str(start), "--max_steps", "1", "--lr", "1e-9"]
     assert pretrain(tmp_path / "run", *more) == 0
     trained = M2BertForPreTraining.from_pretrained(tmp_path / "run/model")
@@ -359,12 +318,6 @@ def test_copies_of_songs_are_counted_and_kept_together(tmp_path, pretrain, capsy
     assert (moved > 0, leaked > 0) == ((True, False) if name == "mine" else (False, True))
     if name == "pop909":
         assert "training: 34 songs" in printed
-
-
-def test_corpus_of_copies_is_rejected(tmp_path, pretrain):
-    write_corpus(tmp_path, "mine", [patterned_song(np.random.default_rng(0), 30)] * 6)
-    with pytest.raises(UserError, match="6 songs, 5 of them copies, are too few"):
-        pretrain(tmp_path / "run", "--data_root", str(tmp_path), "--datasets", "mine")
 
 
 def test_excluded_songs_are_not_read(tmp_path, pretrain, capsys):

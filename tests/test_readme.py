@@ -79,14 +79,10 @@ def test_page_links_exist(page):
 
 
 @pages
-def test_page_files_exist(page):
+def test_page_files_commands_and_flags_exist(page):
     folders = r"(?:m2bert|data_creation|scripts|benchmarks|tests)"
     for path in re.findall(rf"`({folders}/[\w/.]*)`", read(page)):
         assert (REPOSITORY / path).exists(), path
-
-
-@pages
-def test_page_commands_and_flags_exist(page):
     for command in commands(read(page)):
         script = re.search(r"\bbash (\S+\.sh)", command)
         module = re.search(r"-m ((?:m2bert|data_creation|benchmarks)\S*)", command)

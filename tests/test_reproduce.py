@@ -1,11 +1,11 @@
-"""The script of the whole study, on tiny data: it is stopped, and resumes."""
+"""The script of the study on tiny data."""
 
 import subprocess
 from pathlib import Path
 
 import numpy as np
 
-from tests.helpers.finetuning import ENVIRONMENT, processes_that_mention, wait_until
+from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.synthetic import patterned_song, write_corpus
 from tests.helpers.task_files import write_task
@@ -16,11 +16,11 @@ def start(runs_dir: Path, **variables: str) -> subprocess.Popen:
     words += ["--preset", "tiny", "--cpu"]
     variables = {"DATASETS": "pop909", "OBJECTIVES": "rc"} | variables
     return subprocess.Popen(
-        list(map(str, words)), env=ENVIRONMENT | variables, stdout=subprocess.PIPE, text=True
+        list(map(str, words)), env=ONE_THREAD | variables, stdout=subprocess.PIPE, text=True
     )
 
 
-def test_the_study_is_stopped_and_resumes(tmp_path):
+def test_reproduce_stops_and_resumes(tmp_path):
     rng = np.random.default_rng(0)
     write_corpus(tmp_path / "corpora", "pop909", [patterned_song(rng, 120) for _ in range(5)])
     write_task(tmp_path / "finetune_data", "beat")
@@ -34,7 +34,7 @@ def test_the_study_is_stopped_and_resumes(tmp_path):
     printed, _ = endless.communicate(timeout=60)
     assert endless.returncode == 143
     assert int(printed.split("Stopped after step ")[1].split()[0]) > 0
-    assert not processes_that_mention(tmp_path)
+    assert not processes_with(tmp_path)
 
     resumed = start(tmp_path, PRETRAIN_FLAGS="--epochs 1", FINETUNE_FLAGS="--epochs 1")
     printed, _ = resumed.communicate(timeout=300)

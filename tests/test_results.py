@@ -8,8 +8,8 @@ import pytest
 
 from m2bert.base.outputs import RECORD
 from m2bert.results import main
-from tests.helpers.commands import ENVIRONMENT, run
-from tests.helpers.result_samples import SETTINGS, write_policy, write_result
+from tests.helpers.commands import ENVIRONMENT
+from tests.helpers.result_samples import write_policy, write_result
 
 
 @pytest.fixture
@@ -66,33 +66,21 @@ def test_results_compares_two_folders(results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["--compare", "base"], "--compare needs two"),
-        (["a", "b", "--plot"], "--plot needs one folder"),
         (["column.jsonl", "--plot"], "--plot needs --save_dir"),
     ],
 )
-def test_results_rejects_wrong_arguments(arguments, said, monkeypatch, capsys):
+def test_results_rejects_wrong_arguments(arguments, words, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["results", *arguments])
     with pytest.raises(SystemExit) as rejected:
         main()
     assert rejected.value.code == 2
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert words in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_results_of_other_settings_keep_an_earlier_table(tmp_path):
-    (tmp_path / "results.md").write_text("earlier")
-    write_result(tmp_path, "melody", 2021, None, 0.5)
-    write_result(tmp_path, "melody", 7, None, 0.5, settings=SETTINGS | {"epochs": 2})
-    done = run("-m", "m2bert.results", tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "epochs 10 and 2" in done.stderr
-    assert (tmp_path / "results.md").read_text() == "earlier"
-
-
-def test_results_writes_its_files_though_nobody_reads_what_it_prints(tmp_path):
+def test_results_writes_files_after_its_reader_stops(tmp_path):
     write_result(tmp_path, "melody", 2021, None, 0.5)
     line = f"set -o pipefail; {sys.executable} -m m2bert.results {tmp_path} | true"
     done = subprocess.run(["bash", "-c", line], env=ENVIRONMENT, capture_output=True, text=True)

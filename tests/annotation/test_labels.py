@@ -38,12 +38,6 @@ def test_most_probable_sequence_is_that_of_an_exhaustive_search(steps, classes, 
     assert np.isclose(cost_of(found, probabilities, change), best)
 
 
-def test_most_probable_sequence_without_a_cost_is_the_most_probable_class_of_each_step():
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(38), 500)
-    found = most_probable_sequence(probabilities, 0)
-    np.testing.assert_array_equal(found, probabilities.argmax(1))
-
-
 def test_keys_ignore_the_label_of_a_single_note_which_stays_in_the_table(tmp_path):
     notes = [(100 * k, 100 * k + 90, 60) for k in range(40)]
     song = read_song(write_midi(tmp_path / "in.mid", notes))

@@ -14,8 +14,8 @@ from m2bert.model.predictions import NOT_READ
 from m2bert.notes.midi_repair import LONGEST_DELTA, is_legal, legal_midi, track_chunks
 from m2bert.notes.reader import read_song
 from tests.helpers.annotation_samples import annotate
-from tests.helpers.midi_files import END, midi_bytes, note, off, on, save, write_midi
-from tests.helpers.random_midi import wild_messages
+from tests.helpers.midi_files import END, midi_bytes, note, off, on, save
+from tests.helpers.random_midi import random_messages
 from tests.helpers.scores import WALTZ
 
 MELODY, BRIDGE, ACCOMPANIMENT = 1, 2, 3
@@ -64,7 +64,7 @@ def test_markers_are_at_changes_of_labels_and_optionally_at_beats(tmp_path):
         midi_bytes(on(0, 60) + off(9, 60) + END, form=0),
         midi_bytes(on(0, 60) + b"\x09\x3c\0" + END, on(0, 62) + off(9, 62) + END),  # running status
         midi_bytes(b"\0\xf0\3\1\2\xf7\0\xff\x7f\1\5" + on(0, 60) + off(9, 60) + END, form=0),
-        midi_bytes(on(0, 60) + off(9, 60) + END, END, said=1),  # malformed
+        midi_bytes(on(0, 60) + off(9, 60) + END, END, declared=1),  # malformed
     ],
 )
 def test_the_tracks_of_the_file_stay_byte_by_byte(data, tmp_path):
@@ -131,7 +131,7 @@ def test_a_score_is_written_from_its_notes(tmp_path):
 @given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3))
 def test_every_note_is_in_the_voice_of_its_label(tmp_path_factory, seed, tracks):
     folder, random = tmp_path_factory.mktemp("random"), np.random.default_rng(seed)
-    drawn = [wild_messages(random, 60) for _ in range(tracks)]
+    drawn = [random_messages(random, 60) for _ in range(tracks)]
     song = read_song(save(folder / "in.mid", note(1, 5), *drawn))
     label = np.where(song.is_drum, NOT_READ, random.integers(MELODY, 4, len(song)))
     _, midi = written(write_voices_midi, annotate(song, {"melody": label}), folder)
@@ -144,9 +144,3 @@ def test_every_note_is_in_the_voice_of_its_label(tmp_path_factory, seed, tracks)
         for times, key in ((notes.start, "start"), (end, "end")):
             expected = zip(times[own].tolist(), notes.pitch[own].tolist(), strict=True)
             assert sorted((getattr(n, key), n.pitch) for n in found) == sorted(expected)
-
-
-def test_no_voice_leaves_a_file_without_notes(tmp_path):
-    song = read_song(write_midi(tmp_path / "in.mid"))
-    _, midi = written(write_voices_midi, annotate(song, {"melody": [NOT_READ] * 8}), tmp_path)
-    assert midi.instruments == []

@@ -1,4 +1,4 @@
-"""The picture of an annotation, as it is read back from matplotlib's axes."""
+"""The picture of an annotation, read back from matplotlib's axes."""
 
 import os
 
@@ -84,21 +84,6 @@ def test_notes_are_drawn_without_note_tasks_and_the_piece_is_named(song):
         "in.mid",
         "8 notes, 0:16 minutes, emotion Q2: negative, lively (50%)",
     ]
-
-
-def test_the_legend_names_the_most_frequent_classes_first(tmp_path):
-    frequent = [label for label in range(2, 17) for _ in range(label)]
-    song = read_song(write_midi(tmp_path / "in.mid", [(0, BAR, 60)] * (len(frequent) + 1)))
-    strip, _ = figure_of(annotate(song, {"violin_all": [*frequent, NOT_READ]})).axes
-    texts = [text.get_text() for text in strip.get_legend().get_texts()]
-    names = TASKS["violin_all"].classes
-    assert [text.split("  ")[0] for text in texts] == [
-        *(names[label] for label in range(16, 4, -1)),
-        "and 3 more",
-        "not read",
-    ]
-    assert texts[0].endswith(f"  {round(100 * 16 / (len(frequent) + 1))}%")
-    assert texts[-1].endswith("  1%")
 
 
 @pytest.mark.filterwarnings("error")

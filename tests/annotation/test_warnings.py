@@ -46,7 +46,7 @@ def test_single_warnings(tmp_path, written, words):
 
 def test_malformed_files_drums_and_unended_notes_are_named(tmp_path):
     data = on(0, 60) + on(9, 60) + on(0, 36, 9) + off(9, 36, 9) + off(480, 60) + END
-    (tmp_path / "song.mid").write_bytes(midi_bytes(data, END, said=1))
+    (tmp_path / "song.mid").write_bytes(midi_bytes(data, END, declared=1))
     text = " ".join(warnings(tmp_path / "song.mid"))
     assert "the file is malformed and was repaired" in text
     assert "tracks not counted in the header (1)" in text

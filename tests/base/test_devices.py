@@ -3,7 +3,7 @@ import warnings
 import pytest
 import torch
 
-from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
+from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import UserError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -67,9 +67,3 @@ def test_check_device_rejects_a_gpu_that_does_not_compute(monkeypatch, error, se
         check_device(GPU)
     assert "--cpu" in str(raised.value)
     assert "CUDA" not in str(raised.value)
-
-
-def test_enough_memory_gives_advice():
-    sentence = "the GPU's memory is too small: take less"
-    with pytest.raises(UserError, match=sentence), enough_memory("take less"):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

@@ -1,13 +1,12 @@
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
 
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD, output_files
-from tests.helpers.shared import REPOSITORY
 
 
 def write(folder, overwrite=False, **texts):
@@ -15,12 +14,6 @@ def write(folder, overwrite=False, **texts):
     with output_files(folder, names, overwrite) as temporary:
         for name, text in zip(names, texts.values(), strict=True):
             (temporary / name).write_text(text)
-
-
-def write_unannounced(folder, *names):
-    with output_files(folder) as temporary:
-        for name in names:
-            (temporary / name).write_text("2")
 
 
 def texts(folder):
@@ -60,8 +53,11 @@ def test_output_files_keeps_files_of_the_user(tmp_path, changed):
     before = texts(tmp_path)
     with pytest.raises(UserError, match=r"a\.csv was not written by this program, or was changed"):
         output_files(tmp_path, ["a.json", "a.csv"]).__enter__()  # it is known before the work
-    with pytest.raises(UserError, match=r"a\.csv was not written"):
-        write_unannounced(tmp_path, "b", "a.csv")
+    with (
+        pytest.raises(UserError, match=r"a\.csv was not written"),
+        output_files(tmp_path) as temporary,
+    ):
+        (temporary / "a.csv").write_text("2")
     assert texts(tmp_path) == before
     write(tmp_path, overwrite=True, a_csv="2", a_json="2")
     write(tmp_path, a_csv="3", a_json="3")  # now it is the command's
@@ -77,20 +73,17 @@ def test_output_files_checks_names_before_the_work(tmp_path):
     assert texts(tmp_path / "a") == {}
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from m2bert.base.outputs import output_files
-with output_files(Path(sys.argv[1])) as temporary:
-    (temporary / "a").write_text("1")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
+def write_and_die(folder):
+    with output_files(folder) as temporary:
+        (temporary / "a").write_text("1")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_output_files_removes_what_a_killed_command_left(tmp_path):
-    line = [sys.executable, "-c", KILLED, str(tmp_path)]
-    done = subprocess.run(line, env={"PYTHONPATH": str(REPOSITORY)}, timeout=60)
-    assert done.returncode == -signal.SIGKILL
+    process = multiprocessing.get_context("fork").Process(target=write_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 1
     with output_files(tmp_path, ["a"]) as first:
         write(tmp_path, c="2")  # of another command at the same time

@@ -1,68 +1,63 @@
 """Decisions and computations of the processes of one training."""
 
 import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from m2bert.base.errors import UserError
+from m2bert.base.errors import PrintedError, UserError
 from m2bert.base.processes import Processes, own_gpu, start_processes
-from tests.helpers.commands import run
-from tests.helpers.finetuning import ENVIRONMENT
+from tests.helpers import forked
 
 CPU = torch.device("cpu")
 
-IN_EACH_PROCESS = """
-import json, sys
-from pathlib import Path
-import torch
-from m2bert.base.errors import PrintedError, UserError
-from m2bert.base.processes import start_processes
 
-processes = start_processes(cpu=True)
-rank = processes.rank
-model = torch.nn.Linear(1, 1, bias=False)
-torch.nn.init.constant_(model.weight, rank + 5)
-wrapped = processes.wrap(model)
-with processes.local_gradients(wrapped):
-    wrapped(torch.tensor([[rank + 1.0]])).backward()
-own = model.weight.grad.item()
-wrapped(torch.tensor([[10.0]])).backward()
-
-def fail(when, error):
+def failing_together(processes: Processes, error: Exception | None) -> str:
     try:
         with processes.fail_together():
-            if when:
+            if error:
                 raise error
     except PrintedError:
         return "failed"
     return "fine"
 
-found = {
-    "greatest": processes.greatest(-7 * rank),
-    "fail_together": [
-        fail(False, None),
-        fail(rank == 1, UserError("one failed")),
-        fail(True, OSError("all failed")),
-    ],
-    "add_up": processes.add_up(torch.tensor([rank + 1.0])).tolist(),
-    "weight": model.weight.item(),
-    "gradients": [own, model.weight.grad.item()],
-}
-processes.say("said by the main one")
-(Path(sys.argv[1]) / str(rank)).write_text(json.dumps(found))
-processes.end()
-"""
+
+def decide() -> None:
+    """Command: writes what this process finds, and what it prints, to files in a folder."""
+    processes = start_processes(cpu=True)
+    rank = processes.rank
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, rank + 5)
+    wrapped = processes.wrap(model)
+    with processes.local_gradients(wrapped):
+        wrapped(torch.tensor([[rank + 1.0]])).backward()
+    own = model.weight.grad.item()
+    wrapped(torch.tensor([[10.0]])).backward()
+    errors = None, UserError("one failed") if rank == 1 else None, OSError("all failed")
+    with (
+        (Path(sys.argv[1]) / f"{rank}.txt").open("w") as printed,
+        redirect_stderr(printed),
+        redirect_stdout(printed),
+    ):
+        found = {
+            "greatest": processes.greatest(-7 * rank),
+            "fail_together": [failing_together(processes, error) for error in errors],
+            "add_up": processes.add_up(torch.tensor([rank + 1.0])).tolist(),
+            "weight": model.weight.item(),
+            "gradients": [own, model.weight.grad.item()],
+        }
+        processes.say("printed by the main one")
+    (Path(sys.argv[1]) / f"{rank}.json").write_text(json.dumps(found))
+    processes.end()
 
 
 def test_two_processes_decide_alike(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(IN_EACH_PROCESS)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = run(*launcher, script, tmp_path, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stderr
-    found = [json.loads((tmp_path / str(rank)).read_text()) for rank in range(2)]
+    forked.run_two(decide, tmp_path)
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert [each["gradients"].pop(0) for each in found] == [1.0, 2.0]
     assert found[0] == found[1]
     assert found[0] == {
@@ -72,9 +67,9 @@ def test_two_processes_decide_alike(tmp_path):
         "weight": 5.0,
         "gradients": [11.5],
     }
-    for sentence in ("error: one failed", "error: all failed"):
-        assert done.stderr.count(sentence) == 1
-    assert done.stdout.count("said by the main one") == 1
+    printed = "".join((tmp_path / f"{rank}.txt").read_text() for rank in range(2))
+    for sentence in ("error: one failed", "error: all failed", "printed by the main one"):
+        assert printed.count(sentence) == 1
 
 
 def test_single_process_decides_alone(monkeypatch):

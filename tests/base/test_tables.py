@@ -45,7 +45,3 @@ def test_csv_text_has_the_records_and_no_formulas():
     rows = csv.reader(csv_text([{"a": text, "b": -1.5} for text in texts]).splitlines())
     assert [row[0] for row in rows] == ["a", "'=1", "'+1", "'-1", "'@1", "'\t=1", "1=", ""]
     assert csv_text([{"a": -1.5}]) == "a\n-1.5\n"
-
-
-def test_decimals_are_three():
-    assert [decimals(0.12345), decimals(1, "+"), decimals(None)] == ["0.123", "+1.000", ""]

@@ -1,7 +1,4 @@
-"""Benchmark items -> CP notes: MIDI files, the original's figures.
-
-`test_prepare_smc` compares them with loops over all notes.
-"""
+"""CP notes of benchmark items, compared with MIDI files and with the original's arrays."""
 
 import json
 
@@ -20,11 +17,11 @@ from m2bert.notes.object_arrays import read_items, read_note_lists
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
-from tests.reference.conversion import published_edges
+from tests.reference.reference_conversion import reference_edges
 
 
 @pytest.mark.parametrize("ticks_per_beat", [96, 220, 384, 480, 1000])
-def test_a_piece_equals_its_midi_file(tmp_path, ticks_per_beat):
+def test_cp_notes_of_piece_equal_its_midi_file(tmp_path, ticks_per_beat):
     rng = np.random.default_rng(ticks_per_beat)
     start = np.sort(rng.integers(0, 60 * ticks_per_beat, 400))
     end = start + rng.integers(1, 3 * ticks_per_beat, 400)
@@ -41,11 +38,8 @@ def beats_of_midi(path):
     return np.stack(columns, axis=1)[order]
 
 
-# ---- the original's figures
-
-
 def as_published(item, *labels):
-    """What the original makes of an item: its segments, and those of its labels."""
+    """The original's segments of an item, and of its labels."""
     order = order_as_published(item)
     cut = [cut_labels(np.array(each)[: len(order)], 1024) for each in labels]
     return [cut_notes(cp_notes_of_beats(item[order]), 1024), *cut]
@@ -53,7 +47,7 @@ def as_published(item, *labels):
 
 @same_as_original
 @pytest.mark.parametrize("name", ["sorted_two_items", "tail_of_piece", "unsorted_and_negative"])
-def test_the_published_way_equals_the_originals_arrays(name):
+def test_segments_as_published_equal_the_originals(name):
     source = GOLDEN / "smc"
     items = zip(
         read_note_lists(source / f"{name}.npy"),
@@ -67,11 +61,11 @@ def test_the_published_way_equals_the_originals_arrays(name):
 
 
 @same_as_original
-def test_the_bars_that_the_original_keeps_by_the_last_offset():
+def test_order_as_published_keeps_the_originals_bars():
     manifest = json.loads((GOLDEN / "smc" / "manifest.json").read_text())
     for last_offset, bars in manifest["bars_kept_by_last_offset"]:
         if last_offset > 0.5:  # a bar in which nothing lies cannot be seen
-            assert len(published_edges(np.array([[0, last_offset, 60]]))) - 1 == bars
+            assert len(reference_edges(np.array([[0, last_offset, 60]]))) - 1 == bars
             onsets = np.arange(0, last_offset, 0.125)
             item = np.stack([onsets, np.full_like(onsets, last_offset), onsets * 0 + 60], axis=1)
             assert item[order_as_published(item), 0].max() // 4 + 1 == bars

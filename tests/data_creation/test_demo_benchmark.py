@@ -1,11 +1,10 @@
 """The demo's benchmark: every file of every task, labels that agree with the MIDI files."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import miditoolkit
-import numpy as np
 import pytest
 
 from data_creation.benchmark.sets import DATA_SETS
@@ -19,19 +18,18 @@ from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS, TASKS
 FOLDERS = {"note": "smc/downstream_note", "piece": "smc/downstream_seq"}
 CHROMA = {tone_name(tone): pitch_class(tone) for tone in range(-15, 20)}
 MAJOR, MINOR = {0, 2, 4, 5, 7, 9, 11}, {0, 2, 3, 5, 7, 8, 10, 11}  # minor: both sevenths
-DIATONIC = [0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6]  # steps of a scale in so many semitones
 
 Pieces = Callable[..., Iterator[tuple[dict, list, list]]]
 
 
 @pytest.fixture(scope="module")
 def pieces(demo_dir: Path, demo: dict) -> Pieces:
-    """A function that gives the song, the notes and the labels of the items in a task's parts."""
+    """A function that yields the song, the notes and the labels of the items of a task."""
     songs = {song["path"]: song for song in demo["songs"]}
 
-    def every_item(name: str, *parts: str) -> Iterator[tuple[dict, list, list]]:
+    def every_item(name: str) -> Iterator[tuple[dict, list, list]]:
         task = TASKS[name]
-        for part in parts or task.parts:
+        for part in task.parts:
             files = [demo_dir / FOLDERS[task.level] / file for file in task.file_names(part)]
             paths = demo["benchmark"][task.corpus][part]["songs"]
             for path, *item in zip(paths, *map(read_items, files), strict=True):
@@ -40,10 +38,7 @@ def pieces(demo_dir: Path, demo: dict) -> Pieces:
     return every_item
 
 
-# --- Files ------------------------------------------------------------------------------------
-
-
-def test_every_task_has_its_files_and_nothing_else_is_there(demo_dir: Path):
+def test_demo_benchmark_has_the_files_of_every_task_and_no_others(demo_dir: Path):
     expected = {}
     for task in map(TASKS.get, BENCHMARK_TASKS):
         for notes, labels in map(task.file_names, task.parts):
@@ -55,15 +50,10 @@ def test_every_task_has_its_files_and_nothing_else_is_there(demo_dir: Path):
 
 
 @pytest.mark.parametrize("name", SONGS_OF)
-def test_the_benchmarks_command_converts_all_and_the_original_would_mix_up_nothing(
-    name: str, demo_dir: Path, tmp_path: Path
-):
+def test_demo_benchmark_is_converted_as_by_the_original(name, demo_dir: Path, tmp_path: Path):
     for entry in make_data_set(DATA_SETS[name], demo_dir / "smc", tmp_path)["parts"].values():
         assert entry["items"] > 0
         assert name == "tnua" or not any(entry["published_way"].values())
-
-
-# --- Labels, read from the notes ------------------------------------------------------------------
 
 
 def midi_notes(demo_dir: Path, song: dict) -> list[tuple]:
@@ -85,7 +75,7 @@ def notes_by_bar(item: list, labels: list) -> dict[int, list[tuple]]:
     return bars
 
 
-def test_whole_songs_are_their_midi_files(demo_dir: Path, pieces: Pieces):
+def test_demo_items_equal_their_midi_files(demo_dir: Path, pieces: Pieces):
     for task in ("genre", "beat", "chordroot", "composer", "emotion", "mnid"):
         for song, item, _ in pieces(task):
             notes = [[on, off, pitch] for _, on, pitch, off, _ in midi_notes(demo_dir, song)]
@@ -93,7 +83,7 @@ def test_whole_songs_are_their_midi_files(demo_dir: Path, pieces: Pieces):
 
 
 @pytest.mark.parametrize("task", ["melody", "velocity"])
-def test_melody_is_the_track_and_velocity_its_bin(task: str, demo_dir: Path, pieces: Pieces):
+def test_demo_melody_is_the_track_and_velocity_its_bin(task: str, demo_dir: Path, pieces: Pieces):
     seen = set()
     for song, item, labels in pieces(task):
         read = []
@@ -106,15 +96,15 @@ def test_melody_is_the_track_and_velocity_its_bin(task: str, demo_dir: Path, pie
 
 
 @pytest.mark.parametrize(("task", "beats"), [("beat", 1), ("downbeat", 4)])
-def test_beats_are_near_whole_beats_of_played_music(task: str, beats: int, pieces: Pieces):
+def test_demo_beats_are_near_whole_beats(task: str, beats: int, pieces: Pieces):
     for _, item, labels in pieces(task):
-        # A hand is at most 0.04 beats off; a sixteenth away is no beat.
+        # A hand is at most 0.04 beats off; a sixteenth away is not a beat.
         off = [abs(onset - beats * round(onset / beats)) for onset, _, _ in item]
         assert labels == [2 if beats_off < 0.05 else 1 for beats_off in off]
         assert any(0 < beats_off < 0.05 for beats_off in off)
 
 
-def test_the_bass_on_a_downbeat_is_the_chords_root(pieces: Pieces):
+def test_demo_chord_root_is_the_bass_on_a_downbeat(pieces: Pieces):
     for _, item, labels in pieces("chordroot"):
         for notes in notes_by_bar(item, labels).values():
             bass = min(pitch for sixteenth, pitch, _ in notes if sixteenth == 0)
@@ -122,76 +112,10 @@ def test_the_bass_on_a_downbeat_is_the_chords_root(pieces: Pieces):
             assert [CHROMA[root] for root in roots] == [bass % 12]
 
 
-def test_keys_hold_their_notes_and_pieces_end_at_home(pieces: Pieces):
+def test_demo_keys_contain_their_notes(pieces: Pieces):
     for song, item, labels in pieces("localkey"):
         for (_, _, pitch), label in zip(item, labels, strict=True):
             key = LOCAL_KEYS[label - 1]
             scale = MINOR if key[0].islower() else MAJOR
             assert (pitch - CHROMA[key.capitalize()]) % 12 in scale
         assert LOCAL_KEYS[labels[0] - 1] == LOCAL_KEYS[labels[-1] - 1] == song["key"]
-
-
-def test_texture_is_what_a_track_does_in_its_bar(demo_dir: Path, pieces: Pieces):
-    tracks = Counter()
-    for song, item, labels in pieces("texture"):
-        track = tracks[song["path"]]
-        tracks[song["path"]] += 1
-        of_track = [row for row in midi_notes(demo_dir, song) if row[0] == track]
-        assert item == [[onset, offset, pitch] for _, onset, pitch, offset, _ in of_track]
-        for notes in notes_by_bar(item, labels).values():
-            if (song["corpus"], track) == ("ASAP", 0):  # melody and bridge in one hand
-                continue
-            onsets = len({sixteenth for sixteenth, _, _ in notes})
-            does = 4 if track == 0 else 1
-            assert {label for _, _, label in notes} == {does + 2 * (onsets >= 6)}
-    assert set(tracks.values()) == {2, 3}
-
-
-def test_violin_counts_beats_in_bars_and_fingers_the_melody(demo_dir: Path, pieces: Pieces):
-    for song, item, labels in pieces("violin_all"):
-        if song["corpus"] != "ASAP":  # where the melody is a track of its own
-            melody = [row[1:4] for row in midi_notes(demo_dir, song) if row[0] == 0]
-            onsets = np.array([onset for onset, _, _ in item])
-            starts = 4 * np.cumsum(np.diff(onsets, prepend=0) < 0)
-            found = [(on + s, p, off + s) for (on, off, p), s in zip(item, starts, strict=True)]
-            assert found == melody
-        for (onset, _, pitch), label in zip(item, labels, strict=True):
-            assert 0 <= onset < 4
-            string, position, finger = (label - 2) // 60, (label - 2) % 60 // 5, (label - 2) % 5
-            octave, semitone = divmod(pitch - (55, 62, 69, 76)[string], 12)
-            assert position + finger == 7 * octave + DIATONIC[semitone]
-
-
-def test_classes_of_pieces_are_in_their_paths(pieces: Pieces):
-    for task in (TASKS["composer"], TASKS["emotion"]):
-        for part in task.parts:
-            labels = {
-                Path(song["path"]).name.split("_")[0]: k for song, _, k in pieces(task.name, part)
-            }
-            assert labels == {name: k for k, name in enumerate(task.classes)}
-    genres = {(label, song["style"]) for song, _, label in pieces("genre")}
-    assert genres == set(enumerate(("pop", "rock", "jazz", "country", "latin")))
-
-
-# --- What cannot be read from the notes, but learned ---------------------------------------------
-
-
-def features(item: list) -> list[float]:
-    onset, offset, pitch = np.array(item).T
-    per_bar = len(item) / (onset.max() // 4 + 1)
-    off_beat = np.mean(np.rint(onset * 4) % 4 != 0)
-    return [pitch.mean(), pitch.std(), pitch.max(), per_bar, (offset - onset).mean(), off_beat]
-
-
-@pytest.mark.parametrize("task", ["genre", "composer", "emotion"])
-def test_the_nearest_mean_tells_pieces(task: str, pieces: Pieces):
-    *training, test = TASKS[task].parts if TASKS[task].folds else ("train", "test")
-    table, tested = (
-        np.array([[*features(item), label] for _, item, label in pieces(task, *parts)])
-        for parts in (training, [test])
-    )
-    scale = table[:, :-1].std(axis=0)
-    means = [table[table[:, -1] == k, :-1].mean(axis=0) for k in range(len(TASKS[task].classes))]
-    distances = ((tested[:, None, :-1] - np.array(means)) / scale) ** 2
-    hits = distances.sum(axis=2).argmin(axis=1) == tested[:, -1]
-    assert hits.mean() > 2 / len(TASKS[task].classes)

@@ -11,13 +11,13 @@ from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.shared import GOLDEN, same_as_original
 from tests.helpers.synthetic import random_segments
-from tests.reference.grid import reference_grid_accuracy
+from tests.reference.reference_grid import reference_grid_accuracy
 
 CASES = 250
 
 
 def random_case(rng: np.random.Generator, classes: int) -> tuple[np.ndarray, ...]:
-    """Segments, labels and predictions; now and then with one note, padding only, few classes."""
+    """Segments, labels and predictions; sometimes a single note, only padding or few classes."""
     notes = random_segments(rng, int(rng.integers(1, 6)), int(rng.integers(1, 30)))
     if rng.random() < 0.1:
         notes[rng.integers(len(notes))] = PAD
@@ -60,9 +60,6 @@ def test_metrics_do_not_count_padding(name):
     assert score(name, notes, labels, predictions) == before
     nothing = score(name, np.full_like(notes, PAD), labels, predictions)
     assert nothing == 0 if name == "f1" else math.isnan(nothing)
-
-
-# The original's scores ------------------------------------------------------------------------
 
 
 CASES_OF_ORIGINAL = json.loads((GOLDEN / "finetune/metrics.json").read_text())

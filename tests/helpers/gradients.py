@@ -1,7 +1,4 @@
-"""Run by torchrun: train some steps without dropout and save the gradients.
-
-python tests/helpers/gradients.py DATA_ROOT ACCUMULATION_STEPS OUT
-"""
+"""Gradients of some training steps without dropout."""
 
 import sys
 from pathlib import Path
@@ -46,7 +43,8 @@ def gradients(processes: Processes, data_root: Path, accumulation_steps: int) ->
     return kept | {"metrics": torch.stack(metrics)}
 
 
-if __name__ == "__main__":
+def save_gradients() -> None:
+    """Command: DATA_ROOT ACCUMULATION_STEPS OUT."""
     data_root, accumulation_steps, out = sys.argv[1:]
     processes = start_processes(cpu=True)
     kept = gradients(processes, data_root, int(accumulation_steps))

@@ -1,4 +1,4 @@
-"""MIDI files that tests write themselves, by events or byte by byte."""
+"""MIDI files, written by events or byte by byte."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from m2bert.notes.tokens import check_four_four, cp_notes_of
 
 
 def read_cp_notes(path: Path, reader: str = "mido", as_published: bool = True) -> np.ndarray:
-    """What a file of pre-training becomes."""
+    """The CP notes of a file for pre-training."""
     song = read_song(path, reader, as_published)
     check_four_four(song.notes)
     return cp_notes_of(song)
@@ -58,7 +58,7 @@ def note(start, end, pitch=60, channel=0, velocity=64):
     ]
 
 
-# Byte by byte: events are a time after the event before, in ticks, and what happens
+# Byte by byte: an event is its time after the event before, in ticks, and a message
 
 FOUR_FOUR = b"\0\xff\x58\4\4\2\x18\x08"
 END = b"\0\xff\x2f\0"
@@ -86,12 +86,12 @@ def program(delta: int, number: int, channel: int = 0) -> bytes:
 def midi_bytes(
     *tracks: bytes,
     form: int = 1,
-    said: int | None = None,
+    declared: int | None = None,
     division: int = 480,
     more_header: bytes = b"",
 ) -> bytes:
-    """A file of tracks; its header says that there are `said` of them."""
-    count = len(tracks) if said is None else said
+    """A file of tracks; its header counts `declared` of them."""
+    count = len(tracks) if declared is None else declared
     header = b"".join(number.to_bytes(2, "big") for number in (form, count, division))
     chunks = [(b"MThd", header + more_header), *((b"MTrk", track) for track in tracks)]
     return b"".join(name + len(data).to_bytes(4, "big") + data for name, data in chunks)

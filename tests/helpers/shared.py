@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from m2bert.model.config import M2BertConfig
-from m2bert.model.encoder import M2BertForPreTraining
-from m2bert.model.pretrained import load_initial_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -36,8 +34,12 @@ GOLDEN_CONFIG = M2BertConfig(
 )
 
 
-def golden_model() -> M2BertForPreTraining:
+def golden_model():
     """The small model that the original's results are of."""
+    # not imported above, as worker processes of tests import this module and need no torch
+    from m2bert.model.encoder import M2BertForPreTraining
+    from m2bert.model.pretrained import load_initial_weights
+
     model = M2BertForPreTraining(GOLDEN_CONFIG)
     load_initial_weights(GOLDEN / "tiny_reference.ckpt", model)
     return model

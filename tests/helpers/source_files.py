@@ -1,7 +1,7 @@
 """Miniature sources of the benchmark."""
 
 import pickle
-import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,10 @@ def write(path: Path, text: str) -> Path:
 
 def write_bps_motif(folder: Path) -> None:
     """32 movements in 3/4 with a pickup; the first note of each is of a motif."""
+    workbook, book = Workbook(), BytesIO()
+    for downbeat in (0, 3, 6):
+        workbook.active.append([downbeat])
+    workbook.save(book)
     for number in range(1, 33):
         rows = [
             "onset,midi_number,morphetic_number,duration,staff_number,measure,type",
@@ -30,26 +34,9 @@ def write_bps_motif(folder: Path) -> None:
             "5,1,1,0,0,2,a",
         ]
         write(folder / f"notes/{number:02d}-1.csv", "\n".join(rows))
-        write_xlsx(folder / f"downbeats/{number}/dBeats.xlsx", [0, 3, 6])
-
-
-def write_xlsx(path: Path, column: list) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book = Workbook()
-    for value in column:
-        book.active.append([value])
-    book.save(path)
-
-
-def remove_sheets(path: Path) -> None:
-    """Leave an Excel file without sheets, which openpyxl would not write."""
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    before, _, rest = files["xl/workbook.xml"].partition(b"<sheets>")
-    files["xl/workbook.xml"] = before + b"<sheets/>" + rest.partition(b"</sheets>")[2]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+        downbeats = folder / f"downbeats/{number}/dBeats.xlsx"
+        downbeats.parent.mkdir(parents=True)
+        downbeats.write_bytes(book.getvalue())
 
 
 def write_orch(folder: Path) -> None:
@@ -123,7 +110,7 @@ def write_tagatraum(folder: Path) -> None:
                 write_midi(folder / f"{part}_clean/{genre}/{number}.mid")
 
 
-def write_pop909(folder: Path, song: str, tempo: float = 120.0, metre: int = 4) -> Path:
+def write_pop909(folder: Path, song: str, tempo: float = 120.0, meter: int = 4) -> Path:
     """A song of three tracks, its beats half a second apart, the first a downbeat."""
     midi = MidiFile(ticks_per_beat=480)
     midi.tempo_changes = [TempoChange(tempo, 0)]
@@ -133,9 +120,9 @@ def write_pop909(folder: Path, song: str, tempo: float = 120.0, metre: int = 4) 
     (folder / song).mkdir(parents=True, exist_ok=True)
     midi.dump(folder / song / f"{song}.mid")
     beats = range(24)
-    audio = "".join(f"{0.5 * (beat + 1)}\t{beat % metre + 1}.0\n" for beat in beats)
+    audio = "".join(f"{0.5 * (beat + 1)}\t{beat % meter + 1}.0\n" for beat in beats)
     write(folder / song / "beat_audio.txt", audio)
-    downs = [float(beat % metre == 0) for beat in beats]
+    downs = [float(beat % meter == 0) for beat in beats]
     rows = (f"{0.5 * (beat + 1)} {down} {down}\n" for beat, down in zip(beats, downs, strict=True))
     write(folder / song / "beat_midi.txt", "".join(rows))
     return folder / song

@@ -1,22 +1,9 @@
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2bert.model import attention
-
-
-def reference_local_attention(query, key, value, real, reach):
-    """A loop over notes: each looks at the real notes within reach, and at itself."""
-    out = torch.zeros_like(query)
-    for row in range(query.shape[0]):
-        for i in range(query.shape[2]):
-            distance = (torch.arange(query.shape[2]) - i).abs()
-            seen = (distance == 0) | ((distance <= reach) & real[row])
-            for head in range(query.shape[1]):
-                scores = key[row, head, seen] @ query[row, head, i]
-                out[row, head, i] = torch.softmax(scores, 0) @ value[row, head, seen]
-    return out
+from tests.reference.reference_attention import reference_local_attention
 
 
 @settings(max_examples=40)
@@ -55,12 +42,6 @@ def test_sequence_bounds_separate_notes_and_padding(notes, lengths):
     assert torch.equal(together, kind[:, None] == kind)
 
 
-def test_kernels_names_three_kernels():
-    found = attention.kernels(torch.device("cpu"), "fp32")
-    assert found.keys() == {"global", "global, padded", "local"}
-    assert not any("cudnn" in name for name in found.values())
-
-
 def test_block_attention_has_dropout():
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, 256, 8)
@@ -71,9 +52,3 @@ def test_block_attention_has_dropout():
     exact = attention.block_attention(query, key, value, mask, 0.0, 0.01)
     assert not torch.allclose(drawn[0], exact, atol=1e-2)
     torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.1, rtol=0)
-
-
-@pytest.mark.parametrize(("notes", "shape"), [(192, (1, 1, 192, 192)), (193, (2, 4, 1, 64, 192))])
-def test_attention_masks_are_in_blocks_for_long_segments(notes, shape):
-    masks = attention.attention_masks(torch.zeros(2, notes, 8), None, 64)
-    assert masks["sliding_attention"].shape == shape

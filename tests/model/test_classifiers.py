@@ -24,9 +24,6 @@ def numbered(classes: int) -> list[str]:
     return [str(label) for label in range(classes)]
 
 
-# The original's numbers ------------------------------------------------------------------------
-
-
 @pytest.fixture
 def heads(golden) -> dict[str, torch.Tensor]:
     with np.load(golden / "finetune/heads.npz") as file:
@@ -89,10 +86,7 @@ def test_piece_classifier_equals_the_original(heads, expected):
     assert loss == pytest.approx(expected["sequence_loss"], rel=1e-5)
 
 
-# Properties ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("index_layer", [9, 10, 11, 12])
+@pytest.mark.parametrize("index_layer", [9, 11])
 def test_classifier_reads_the_chosen_layer(index_layer):
     classifier = NoteClassifier(SMALL, numbered(5), index_layer).eval()
     notes = small_segments()

@@ -58,24 +58,24 @@ def test_encoder_has_the_originals_initial_weights():
 @torch.no_grad()
 def test_encoder_equals_the_original(golden):
     model = golden_model().eval()
-    figures = {k: torch.from_numpy(v) for k, v in np.load(golden / "model/outputs.npz").items()}
-    notes, real = figures["tokens"], figures["attention"] > 0
+    stored = {k: torch.from_numpy(v) for k, v in np.load(golden / "model/outputs.npz").items()}
+    notes, real = stored["tokens"], stored["attention"] > 0
     states = model.backbone.hidden_states(notes, real)
     assert torch.equal(states[-1], model.backbone(notes, real))
     for index, name in ((-1, "hidden_last"), (-2, "hidden_second_last"), (0, "hidden_first")):
-        torch.testing.assert_close(states[index][real], figures[name][real], atol=1e-5, rtol=0)
+        torch.testing.assert_close(states[index][real], stored[name][real], atol=1e-5, rtol=0)
     # the final norm would show: what comes out is not what the original has after it
-    normed = figures["last_hidden_state_after_final_norm"]
+    normed = stored["last_hidden_state_after_final_norm"]
     assert (states[-1] - normed)[real].abs().max() > 0.1
     torch.testing.assert_close(
-        model.backbone(notes), figures["hidden_last_all_ones_mask"], atol=1e-5, rtol=0
+        model.backbone(notes), stored["hidden_last_all_ones_mask"], atol=1e-5, rtol=0
     )
     outputs = model(notes, real)
     for output, name in zip(outputs, ("bar", "position", "pitch", "duration"), strict=False):
-        torch.testing.assert_close(output[real], figures[f"head_{name}"][real], atol=1e-5, rtol=0)
-    row, place = figures["head_pianoroll_rows"].T
-    torch.testing.assert_close(outputs[4][row, place], figures["head_pianoroll"], atol=1e-5, rtol=0)
+        torch.testing.assert_close(output[real], stored[f"head_{name}"][real], atol=1e-5, rtol=0)
+    row, place = stored["head_pianoroll_rows"].T
+    torch.testing.assert_close(outputs[4][row, place], stored["head_pianoroll"], atol=1e-5, rtol=0)
     sums = outputs[4].double().sum(-1)
     torch.testing.assert_close(
-        sums[real], figures["head_pianoroll_row_sums"][real], atol=2e-3, rtol=1e-5
+        sums[real], stored["head_pianoroll_row_sums"][real], atol=2e-3, rtol=1e-5
     )

@@ -57,8 +57,8 @@ def segments_of(song: Song, task: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["melody", "composer"])
-def test_predict_on_the_benchmarks_windows_is_the_benchmarks_prediction(tmp_path, name):
-    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2300)))
+def test_predict_equals_the_benchmark_on_its_windows(tmp_path, name):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2060)))
     model, task = new_model(name), TASKS[name]
     segments = torch.from_numpy(segments_of(song, name))
     shape = segments.shape[:2] if task.level == "note" else segments.shape[:1]

@@ -66,6 +66,4 @@ def test_checkpoint_facts_writes_a_copy_of_half_the_size(tmp_path, monkeypatch):
     for name, tensor in before.items():
         assert after[name].dtype == torch.float32
         torch.testing.assert_close(after[name], tensor, rtol=2**-8, atol=0)
-    record = read_record(copy)
-    assert record["published_score"] == 0.982
-    assert record["valid_score"] == 0.5
+    assert read_record(copy).items() >= {"published_score": 0.982, "valid_score": 0.5}.items()

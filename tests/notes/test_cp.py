@@ -1,4 +1,4 @@
-"""CP notes against a slow version that says each rule in loops, and against the original's."""
+"""CP notes, compared with a reference implementation and with the original's."""
 
 import json
 
@@ -8,36 +8,7 @@ from hypothesis import strategies as st
 
 from m2bert.notes import cp
 from tests.helpers.shared import GOLDEN, same_as_original
-
-
-def reference_cp_notes(notes, ticks_per_beat):
-    """The rules in words, note by note. `notes`: (start, end, pitch, track) in file order."""
-    tracks = {}
-    for start, end, pitch, track in notes:
-        tracks.setdefault(track, []).append((start, end, pitch))
-    kept = []
-    for track in sorted(tracks):
-        for start, end, pitch in sorted(tracks[track], key=lambda note: (note[0], note[2])):
-            if (end - start) / ticks_per_beat >= 1 / 16 - 0.0001:
-                start, end = int(start * 480 / ticks_per_beat), int(end * 480 / ticks_per_beat)
-                kept.append([start, end, min(max(pitch, 22), 107)])
-    kept.sort(key=lambda note: note[0])
-    if not kept:
-        return []
-
-    grid = list(range(0, kept[-1][0], 120)) or [0]
-    for note in kept:
-        nearest = min(grid, key=lambda point: (abs(point - note[0]), point))
-        note[0], note[1] = nearest, note[1] + nearest - note[0]
-
-    words = []
-    for bar in range(0, kept[-1][1] + 1920, 1920):
-        in_bar = [note for note in kept if bar <= note[0] < bar + 1920]
-        for place, (start, end, pitch) in enumerate(in_bar):
-            position = min(range(16), key=lambda slot: (abs(bar + 120 * slot - start), slot))
-            duration = min(range(64), key=lambda bin: (abs(60 * (bin + 1) - (end - start)), bin))
-            words.append([int(place > 0), position, pitch - 22, duration])
-    return words
+from tests.reference.reference_cp import reference_cp_notes
 
 
 @st.composite
@@ -61,7 +32,7 @@ def note_lists(draw):
 @example(([(0, 480, 60, 0), (1920, 2400, 60, 0)], 480))  # the last onset is on a downbeat
 @example(([(0, 480, 60, 0), (19230, 19680, 60, 0)], 480))  # empty bars between
 @example(([(240, 269, 60, 0), (240, 270, 61, 0)], 480))  # shorter than a 64th, and a 64th
-def test_equals_the_slow_version(case):
+def test_cp_notes_equal_a_reference_implementation(case):
     notes, ticks_per_beat = case
     song = cp.cp_notes(*np.array(notes, np.int64).reshape(-1, 4).T, ticks_per_beat)
     assert (song.dtype, song.shape[1:]) == (np.uint8, (4,))
@@ -69,7 +40,7 @@ def test_equals_the_slow_version(case):
 
 
 @same_as_original
-def test_ids_are_the_originals():
+def test_cp_ids_equal_the_originals():
     original = json.loads((GOLDEN / "vocab.json").read_text())["event2word"]
     ordinary = {
         "Bar": ["New", "Continue"],

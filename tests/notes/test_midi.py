@@ -1,4 +1,4 @@
-"""Reading MIDI files: real ones with the original's tokens, and every kind of bad one."""
+"""MIDI files: the original's tokens of real ones, and bad ones."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def rejection(path, read=read_cp_notes, detail=""):
     ("read", "mode", "folder"),
     [(read_cp_notes, "pretrain", "tokens_pretrain"), (read_any_meter, "any", "tokens_any")],
 )
-def test_tokens_are_the_originals(golden, read, mode, folder):
+def test_tokens_equal_the_originals(golden, read, mode, folder):
     files = json.loads((golden / "tokens_manifest.json").read_text())
     assert files
     for file in files:
@@ -45,15 +45,15 @@ def test_tokens_are_the_originals(golden, read, mode, folder):
                 tokens = read(path)
                 np.testing.assert_array_equal(tokens, np.load(expected), file["name"])
             case "rejected":
-                if read is read_cp_notes:  # the other way reads odd files too
+                if read is read_cp_notes:  # the other way reads malformed files too
                     assert rejection(path), file["name"]
-            case "crash":  # the original's fault with a sole onset at tick 0
+            case "crash":  # the original fails at a single onset at tick 0
                 tokens = read(path)
                 assert (tokens[:, 1] == 0).all(), file["name"]
                 assert len(tokens) == file["raw_notes"], file["name"]
 
 
-def test_notes_are_those_of_the_file(tmp_path):
+def test_read_song_returns_the_notes_of_the_file(tmp_path):
     notes = read_song(write_midi(tmp_path / "scale.mid", ticks_per_beat=384)).notes
     table = np.stack([notes.start, notes.end, notes.pitch], axis=1)
     np.testing.assert_array_equal(table, SCALE)
@@ -64,7 +64,7 @@ def test_notes_are_those_of_the_file(tmp_path):
     assert notes.time_signatures == ((4, 4, 0),)
 
 
-def test_files_that_are_no_midi_or_cut_short_anywhere_are_unreadable(tmp_path):
+def test_read_song_rejects_files_that_are_cut_short_anywhere(tmp_path):
     whole = write_midi(tmp_path / "whole.mid").read_bytes()
     path = tmp_path / "bad.mid"
     assert rejection(path) == UNREADABLE  # there is no file
@@ -87,24 +87,24 @@ def test_files_that_are_no_midi_or_cut_short_anywhere_are_unreadable(tmp_path):
         (((4, 4), (3, 4)), SEVERAL_TIME_SIGNATURES),
     ],
 )
-def test_pre_training_takes_exactly_one_four_four_signature(tmp_path, signatures, reason):
+def test_read_cp_notes_requires_exactly_one_four_four_signature(tmp_path, signatures, reason):
     path = write_midi(tmp_path / "song.mid", signatures=signatures)
     assert rejection(path) == reason
     assert len(read_any_meter(path)) == len(SCALE)
 
 
 @pytest.mark.parametrize("notes", [(), ((0, 20, 60), (480, 500, 62))], ids=["none", "too short"])
-def test_a_file_without_usable_notes_is_rejected(tmp_path, notes):
+def test_read_cp_notes_rejects_a_file_without_usable_notes(tmp_path, notes):
     path = write_midi(tmp_path / "silent.mid", notes)
     assert rejection(path) == rejection(path, read_any_meter) == NO_USABLE_NOTES
 
 
-def test_it_is_said_how_many_notes_begin_where_none_ends(tmp_path):
+def test_read_song_counts_notes_that_never_end(tmp_path):
     (tmp_path / "a.mid").write_bytes(midi_bytes(on(0, 60) * 16 + END))
     for read in (read_cp_notes, read_any_meter):
         assert rejection(tmp_path / "a.mid", read, "16 begin and none") == NO_USABLE_NOTES
 
 
-def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path):
+def test_read_song_does_not_wait_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.mid")
     assert rejection(tmp_path / "pipe.mid", detail="not a regular file") == UNREADABLE

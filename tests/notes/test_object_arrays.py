@@ -38,14 +38,11 @@ def npy_of(array: np.ndarray) -> bytes:
 
 
 def assert_plain(value):
-    """Only what the reader may build, nowhere a trace of what the file named."""
+    """Only what the reader may build, and nothing that the file named."""
     assert isinstance(value, int | float | bool | str | None | list | tuple | dict)
     if isinstance(value, list | tuple | dict):
         for part in value:
             assert_plain(part)
-
-
-# ---- values
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -131,9 +128,6 @@ def test_readers_name_an_item_of_another_kind(written, read, item, words):
     assert f"item 1 (counted from 0) of {path} {words}" in str(caught.value)
 
 
-# ---- memory
-
-
 # Text, bytes, LONG4 and a place in the memo; the same and BYTEARRAY8 and FRAME in eight bytes.
 CLAIMS = [code + b"\xff\xff\xff\x7f" for code in (b"X", b"B", b"\x8b", b"r")]
 CLAIMS += [code + struct.pack("<Q", 1 << 40) for code in (b"\x8d", b"\x8e", b"\x96", b"\x95")]
@@ -178,9 +172,6 @@ def test_readers_reject_lists_that_refer_to_each_other_without_end(written):
         for read in (read_items, read_note_lists, read_labels):
             with pytest.raises(UserError):
                 list(read(path))
-
-
-# ---- code
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -236,8 +227,6 @@ def test_read_items_rejects_other_instructions_and_names(written, instructions, 
             read_items(written(content))
 
 
-# ---- damage
-
 SONGS = object_array(random_songs([3, 1, 4, 2, 2, 6]))
 SMALL = {
     **{f"songs{protocol}": npy_bytes(SONGS, protocol) for protocol in (2, 3, 4)},
@@ -268,7 +257,7 @@ def assert_error_or_plain(path):
     path.unlink()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.data(), kind=st.sampled_from(sorted(SMALL)))
 def test_readers_give_plain_values_of_damaged_files_or_an_error(written, data, kind):
     content = bytearray(SMALL[kind])
@@ -279,19 +268,13 @@ def test_readers_give_plain_values_of_damaged_files_or_an_error(written, data, k
     assert_error_or_plain(written(bytes(content)))
 
 
-PIECES = [
-    bytes([code]) for code in b"]()tea.KqhrjCXGIJMNc\x85\x86\x87\x88\x89\x8a\x8c\x93\x94\x95Rb"
-]
-PIECES += [
-    b"cnumpy\ndtype\n",
-    b"cnumpy.core.multiarray\nscalar\n",
-    b"X\x02\x00\x00\x00i8",
-    b"C\x01a",
-]
-PIECES += [b"K\x05", b"q\x00", b"h\x00"]
+CODES = b"]()tea.KqhrjCXGIJMNc\x85\x86\x87\x88\x89\x8a\x8c\x93\x94\x95Rb"
+PIECES = [bytes([code]) for code in CODES]
+PIECES += [b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"X\x02\x00\x00\x00i8"]
+PIECES += [b"C\x01a", b"K\x05", b"q\x00", b"h\x00"]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(pieces=st.lists(st.sampled_from(PIECES)))
 def test_readers_give_plain_values_of_any_program_or_an_error(written, pieces):
     program = b"](" + b"".join(pieces) + b"e."
@@ -331,8 +314,3 @@ def test_readers_reject_other_files(written, content):
         with pytest.raises(UserError) as caught:
             list(read(path))
         assert str(path) in str(caught.value)
-
-
-def test_is_pickled_rejects_a_pickle(written):
-    with pytest.raises(UserError, match=r"not a \.npy file"):
-        is_pickled(written(pickle.dumps([1])))

@@ -1,8 +1,7 @@
-"""Scores: their notes against music21, every rule on small scores, and every kind of bad input."""
+"""Scores: notes compared with music21, rules on small scores, bad input."""
 
 import hashlib
 import json
-import sys
 import tarfile
 from fractions import Fraction
 
@@ -12,7 +11,7 @@ import pytest
 from m2bert.notes import score_formats
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import NO_USABLE_NOTES, RejectedSong
-from m2bert.notes.tokens import check_four_four, tokenise
+from m2bert.notes.tokens import check_four_four
 from tests.helpers.midi_files import write_midi
 from tests.helpers.scores import (
     CONTAINER,
@@ -64,7 +63,7 @@ def from_downbeat(song):
     return {(onset - pickup, length, pitch) for onset, length, pitch in rows(song)}
 
 
-def test_musicxml_is_read_by_its_rules(read):
+def test_score_reads_musicxml(read):
     song = read(WALTZ)
     assert from_downbeat(song) == WALTZ_NOTES
     assert [(track.name, track.is_drum) for track in song.tracks] == [
@@ -81,7 +80,7 @@ def test_musicxml_is_read_by_its_rules(read):
     assert (song.notes.start[grace], song.notes.pitch[grace]) == (1920 + 5 * 480, 77)
 
 
-def test_every_format_gives_the_same_notes(read):
+def test_score_formats_give_the_same_notes(read):
     assert from_downbeat(read(mxl(WALTZ))) == WALTZ_NOTES
     assert from_downbeat(read(WALTZ.decode().replace("UTF-8", "").encode("utf-16"))) == WALTZ_NOTES
     kern = read(KERN)
@@ -92,12 +91,12 @@ def test_every_format_gives_the_same_notes(read):
 
 
 @pytest.mark.parametrize("name", ["song.mid", "song.krn", "song", "song.MXL"])
-def test_formats_are_told_apart_by_content(read, name, tmp_path):
+def test_score_formats_are_recognised_by_content(read, name, tmp_path):
     assert from_downbeat(read(WALTZ, name)) == WALTZ_NOTES
     assert len(read_song(write_midi(tmp_path / name))) == 8
 
 
-def test_transposing_instruments_are_read_at_sounding_pitch(read):
+def test_score_has_the_sounding_pitch_of_transposing_instruments(read):
     def transpose(semitones, octaves):
         more = f"<octave-change>{octaves}</octave-change>" if octaves else ""
         return attributes(more=f"<transpose><chromatic>{semitones}</chromatic>{more}</transpose>")
@@ -108,13 +107,16 @@ def test_transposing_instruments_are_read_at_sounding_pitch(read):
     assert song.notes.pitch.tolist() == [58, 51, 48, 50]
 
 
-def test_cue_notes_are_silent_and_microtones_rounded(read):
+def test_score_omits_cue_notes_and_percussion_and_rounds_microtones(read):
     music = note("C", 4, 2, "cue") + note("D", 4, 2, "cue") + note("E", 4, 2, "chord")
     music += note("F", 4, 2) + note("A", 4, 2, "chord", "cue") + note("G", 4, 2, alter=0.5)
-    assert rows(read(musicxml([attributes() + music]))) == [(1, 1, 64), (2, 1, 65), (3, 1, 67)]
+    drum = "<note><unpitched/><duration>4</duration></note>"
+    song = read(musicxml([attributes() + music + drum]))
+    assert rows(song) == [(1, 1, 64), (2, 1, 65), (3, 1, 67)]
+    assert song.omitted == {"percussion without a pitch": 1}
 
 
-def test_tempos_of_marks_and_defaults(read):
+def test_score_tempos_are_those_of_marks(read):
     mark = "<direction><direction-type><metronome><beat-unit>half</beat-unit>{}"
     mark += "<per-minute>50</per-minute></metronome></direction-type></direction>"
     bar = note("C", 4, 8)
@@ -126,7 +128,7 @@ def test_tempos_of_marks_and_defaults(read):
     assert len(read(musicxml([attributes() + tempo(0) + bar]))) == 1  # no tempo at all
 
 
-def test_repeated_time_signatures_count_once(read):
+def test_score_counts_repeated_time_signatures_once(read):
     bar = note("C", 4, 8)
     song = read(musicxml(*[[attributes() + bar, attributes() + bar]] * 2))
     check_four_four(song.notes)
@@ -135,13 +137,7 @@ def test_repeated_time_signatures_count_once(read):
         check_four_four(read(musicxml([attributes() + bar, waltz])).notes)
 
 
-def test_percussion_is_omitted_and_counted(read):
-    drum = "<note><unpitched/><duration>4</duration></note>"
-    song = read(musicxml([attributes() + note("C", 4, 4) + drum]))
-    assert (len(song), song.omitted) == (1, {"percussion without a pitch": 1})
-
-
-def test_divisions_without_a_common_multiple(read):
+def test_score_ticks_fit_all_divisions(read):
     """Of 480 and of 3, 7 and 11 parts of a quarter there is one; not of 9973 more."""
     music = [attributes(divisions) + note("C", 4, 4 * divisions) for divisions in (3, 7, 11)]
     assert read(musicxml(music)).notes.ticks_per_beat == 480
@@ -151,35 +147,26 @@ def test_divisions_without_a_common_multiple(read):
     assert song.notes.end[-2:].tolist() == [12 * 9973 + 1, 16 * 9973]
 
 
-def test_programs_and_drums_of_parts(read):
+def test_score_parts_have_programs_and_drums(read):
     flute = "<midi-instrument><midi-program>74</midi-program></midi-instrument>"
     drums = "<midi-instrument><midi-channel>10</midi-channel></midi-instrument>"
-    song = read(
-        WALTZ.replace(b"Voice</part-name>", f"Voice</part-name>{flute}".encode()).replace(
-            b"Piano</part-name>", f"Piano</part-name>{drums}".encode()
-        )
-    )
+    waltz = WALTZ.decode()
+    for name, instrument in (("Voice", flute), ("Piano", drums)):
+        waltz = waltz.replace(f"{name}</part-name>", f"{name}</part-name>{instrument}")
+    song = read(waltz.encode())
     assert [(track.program, track.is_drum) for track in song.tracks] == [(73, False), (0, True)]
-
-
-def test_tokens_of_a_score(read):
-    tokens = tokenise(read(WALTZ))
-    assert tokens.has_other_meter
-    assert len(tokens.notes) == len(WALTZ_NOTES)  # the grace note is too short
-    assert tokens.notes[0].tolist() == [0, 12, 67 - 22, 7]
-    assert tokens.notes[1].tolist() == [0, 0, 72 - 22, 15]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"there is no {DATA}")
 @pytest.mark.parametrize(("archive", "count"), ARCHIVES.items())
-def test_notes_are_those_that_music21_finds(archive, count, tmp_path):
+def test_score_notes_equal_those_of_music21(archive, count, tmp_path):
     expected = json.loads((GOLDEN / "scores.json").read_text())
     with tarfile.open(DATA / archive) as scores:
-        names = expected.keys() & set(scores.getnames())
+        names = sorted(expected.keys() & set(scores.getnames()))
         for name in names:
             scores.extract(name, tmp_path, filter="data")
     assert len(names) == count
-    for name in names:
+    for name in names[::2]:
         song, facts = read_song(tmp_path / name), expected[name]
         found = rows(song)
         text = "\n".join(f"{onset} {length} {pitch}" for onset, length, pitch in found)
@@ -190,10 +177,6 @@ def test_notes_are_those_that_music21_finds(archive, count, tmp_path):
 
 # Bad input
 
-EMPTY = musicxml([attributes() + rest(8)])
-LYRICS = musicxml(
-    [attributes() + "<note><rest/><duration>8</duration><lyric><text>la</text></lyric></note>"]
-)
 ENTITIES = (
     b'<?xml version="1.0"?><!DOCTYPE score-partwise [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
     b"<score-partwise><part-list/>&x;</score-partwise>"
@@ -212,52 +195,29 @@ BAD = {
         archive(**{"META-INF__container_xml": TWO, "a_xml": WALTZ, "b_xml": WALTZ}),
         "2 scores: save each as a file of its own",
     ),
-    "MuseScore's own format": (
-        b'<?xml version="1.0"?><museScore version="4">',
-        "export it as MusicXML",
-    ),
+    "MuseScore's own format": (b'<?xml version="1.0"?><museScore version="4">', "as MusicXML"),
     "ordered by measures": (b"<score-timewise></score-timewise>", "save it as score-partwise"),
     "XML cut short": (WALTZ[:-300], "XML is damaged or incomplete"),
     "external entities": (ENTITIES, "declares XML entities"),
-    "no notes": (EMPTY, "it has no notes"),
+    "no notes": (musicxml([attributes() + rest(8)]), "it has no notes"),
     "percussion alone": (DRUMS, "it has percussion alone"),
-    "lyrics alone": (LYRICS, "it has no notes"),
     "no parts": (b"<score-partwise><part-list/></score-partwise>", "it has no notes"),
     "a note of a year": (musicxml([attributes() + note("C", 4, 2**40)]), "lasts longer than"),
     "a kern file with too few spines": (KERN.replace(b"4E\t.", b"4E"), "is damaged, or Humdrum"),
-    "a kern file with an unknown rhythm": (
-        KERN.replace(b"2cc 2ee", b"x&%"),
-        "is damaged, or Humdrum",
-    ),
-    "MEI without music": (
-        b'<mei xmlns="http://www.music-encoding.org/ns/mei"/>',
-        "or MEI of a kind",
-    ),
+    "an unknown rhythm of kern": (KERN.replace(b"2cc 2ee", b"x&%"), "is damaged, or Humdrum"),
+    "MEI without music": (b'<mei xmlns="http://www.music-encoding.org/ns/mei"/>', "or MEI of a"),
 }
 
 
 @pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD)
-def test_bad_scores_are_rejected_with_the_reason(read, content, words):
+def test_read_song_rejects_bad_scores_with_the_reason(read, content, words):
     with pytest.raises(RejectedSong, match=words) as caught:
         read(content)
     assert str(caught.value).count("\n") == 0
+    assert (caught.value.reason == NO_USABLE_NOTES) == ("it has" in words)
 
 
-def test_an_archive_that_expands_too_far_is_rejected(read, monkeypatch):
+def test_read_song_rejects_an_archive_that_expands_too_far(read, monkeypatch):
     monkeypatch.setattr(score_formats, "LARGEST", 10_000)
     with pytest.raises(RejectedSong, match="expands to more than"):
         read(mxl(b"<score-partwise>" + b" " * 20_000))
-
-
-def test_a_missing_library_is_named_with_the_command_that_installs_it(read, monkeypatch):
-    monkeypatch.setitem(sys.modules, "partitura", None)
-    monkeypatch.setattr(score_formats.importlib.util, "find_spec", lambda name: None)
-    for content in (WALTZ, mxl(WALTZ), KERN):
-        with pytest.raises(RejectedSong, match="pip install partitura=="):
-            read(content)
-
-
-def test_no_notes_and_unreadable_are_told_apart(read):
-    with pytest.raises(RejectedSong) as caught:
-        read(EMPTY)
-    assert caught.value.reason == NO_USABLE_NOTES

@@ -1,4 +1,4 @@
-"""A MIDI file with its tracks, time and faults."""
+"""The tracks, times and notes of a MIDI file."""
 
 import mido
 import numpy as np
@@ -9,10 +9,10 @@ from m2bert.notes.events import note_events, played_events
 from m2bert.notes.midi_reader import read_with_miditoolkit
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save, write_midi
-from tests.helpers.random_midi import wild_messages
+from tests.helpers.random_midi import random_messages
 
 
-def test_seconds_follow_the_tempos_of_all_tracks(tmp_path):
+def test_song_seconds_follow_the_tempos_of_all_tracks(tmp_path):
     """120 beats a minute, 240 from beat 10 on; another track repeats the 120 of the beginning."""
     first, second = (mido.MetaMessage("set_tempo", tempo=tempo) for tempo in (500_000, 250_000))
     song = read_song(
@@ -23,7 +23,7 @@ def test_seconds_follow_the_tempos_of_all_tracks(tmp_path):
     assert (song.tempos, song.seconds(480), song.beats(480)) == ((), 0.5, 1)
 
 
-def test_tracks_and_their_notes(tmp_path):
+def test_song_tracks_have_names_and_programs(tmp_path):
     name = mido.MetaMessage("track_name", name="Flöte ".encode().decode("latin-1"))
     flute = mido.Message("program_change", program=73)
     path = save(tmp_path / "song.mid", [name, flute, *note(9, 18)], note(9, 18, 36, 9))
@@ -36,11 +36,11 @@ def test_tracks_and_their_notes(tmp_path):
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), tracks=st.integers(1, 3))
-def test_notes_of_events_are_those_of_miditoolkit(tmp_path_factory, seed, tracks):
+def test_note_events_equal_those_of_miditoolkit(tmp_path_factory, seed, tracks):
     """The notes, their order and their instruments are those that miditoolkit finds."""
     random = np.random.default_rng(seed)
     path = tmp_path_factory.mktemp("random") / "song.mid"
-    song = read_song(save(path, note(1, 5), *(wild_messages(random, 60) for _ in range(tracks))))
+    song = read_song(save(path, note(1, 5), *(random_messages(random, 60) for _ in range(tracks))))
     by_miditoolkit = read_with_miditoolkit(path, path.read_bytes())
     for name in ("start", "end", "pitch", "velocity", "track"):
         expected = getattr(by_miditoolkit.notes, name)
@@ -56,7 +56,7 @@ def test_notes_of_events_are_those_of_miditoolkit(tmp_path_factory, seed, tracks
     assert len({*begins.tolist(), *ends.tolist()}) == 2 * len(song)
 
 
-def test_the_program_that_sounds_may_be_of_another_track(tmp_path):
+def test_song_programs_may_be_set_in_another_track(tmp_path):
     violin, flute = (mido.Message("program_change", program=number) for number in (40, 73))
     other = mido.MetaMessage("midi_port", port=1)
     # the violin is replaced at the beginning of the second note, which is the third track's

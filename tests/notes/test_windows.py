@@ -13,7 +13,7 @@ sizes = st.tuples(st.integers(1, 70), st.integers(1, 20)).flatmap(
 
 
 @given(sizes)
-def test_every_note_is_in_a_window_and_no_window_is_needless(sizes):
+def test_window_starts_cover_every_note(sizes):
     notes, length, stride = sizes
     starts = window_starts(notes, length, stride)
     assert (np.diff(starts) == stride).all()
@@ -23,7 +23,7 @@ def test_every_note_is_in_a_window_and_no_window_is_needless(sizes):
 
 
 @given(sizes)
-def test_merged_windows_are_what_a_loop_over_notes_gives(sizes):
+def test_merge_windows_equals_a_reference_implementation(sizes):
     notes, length, stride = sizes
     starts = window_starts(notes, length, stride)
     values = np.random.default_rng(notes).random((len(starts), length, 2))
@@ -40,7 +40,7 @@ def test_merged_windows_are_what_a_loop_over_notes_gives(sizes):
     np.testing.assert_allclose(merge_windows(values, starts, notes), expected, rtol=1e-6)
 
 
-def test_windows_side_by_side_are_the_segments_of_the_benchmark():
+def test_cut_windows_gives_the_segments_of_the_benchmark():
     song = random_song(np.random.default_rng(0), 50)
     windows = cut_windows(song, window_starts(50, 20, 20), 20)
     assert windows.shape == (3, 20, 4)
@@ -48,7 +48,7 @@ def test_windows_side_by_side_are_the_segments_of_the_benchmark():
     assert (windows[2, 10:] == PAD).all()
 
 
-def test_strides_that_leave_notes_out_are_refused():
+def test_check_stride_rejects_strides_that_omit_notes():
     assert [check_stride(stride) for stride in (1, 1024)] == [1, 1024]
     for stride in (0, -1, 1025):
         with pytest.raises(ValueError, match=rf"stride {stride} is not in 1\.\.1024"):

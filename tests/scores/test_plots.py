@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from m2bert.scores.plots import comparison_figure, confusion_figure, scores_figure
+from m2bert.scores.plots import confusion_figure, scores_figure
 from m2bert.tasks import TASKS
 
 NONE = dict.fromkeys(("mean", "sd", "majority", "published_proposed"))
@@ -39,12 +39,3 @@ def test_scores_figure_has_gaps_where_scores_are_missing():
     np.testing.assert_array_equal(heights, [np.nan, 0.6])
     (spread,) = axes.collections[0].get_segments()[1:]
     np.testing.assert_allclose(spread, [[1, 0.5], [1, 0.7]])
-
-
-def test_comparison_figure_has_an_interval_where_there_is_one():
-    row = {"acronym": "ME", "task": "melody", "difference": 0.1, "pairs": 1}
-    rows = [row | {"interval_low": a, "interval_high": b} for a, b in [(None, None), (0, 1)]]
-    (axes,) = comparison_figure(rows, "A: x, B: y").axes
-    assert axes.get_title() == "A: x, B: y"
-    assert axes.collections[0].get_segments()[-1].tolist() == [[0, 1], [1, 1]]
-    np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[0.1, 0], [0.1, 1]])

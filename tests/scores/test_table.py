@@ -1,4 +1,4 @@
-"""The table: scores against a plain calculation, notes on gaps, own tasks, columns."""
+"""Tables of scores."""
 
 import json
 from dataclasses import replace

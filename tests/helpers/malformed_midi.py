@@ -32,7 +32,7 @@ def with_length(data, difference):
 
 
 # Name: the malformed file, the well-formed file with the same music, and the reported kind.
-ODD = {
+MALFORMED = {
     "18 flats": (with_event(b"\xff\x59\2\xee\1"), PLAIN, IMPOSSIBLE),
     "a key of no bytes": (with_event(b"\xff\x59\0"), PLAIN, IMPOSSIBLE),
     "a time signature of two bytes": (with_event(b"\xff\x58\2\3\2"), PLAIN, IMPOSSIBLE),
@@ -50,12 +50,12 @@ ODD = {
     "MacBinary": (b"\0" * 128 + PLAIN, PLAIN, BEFORE_HEADER),
     "an empty track": (midi_bytes(SONG, b"", OTHER), BOTH, EMPTY_TRACKS),
     "a chunk of another kind": (
-        midi_bytes(b"\1\2\3", SONG, said=1).replace(b"MTrk", b"XFIH", 1),
+        midi_bytes(b"\1\2\3", SONG, declared=1).replace(b"MTrk", b"XFIH", 1),
         PLAIN,
         UNKNOWN_CHUNKS,
     ),
-    "a track not counted": (midi_bytes(SONG, OTHER, said=1), BOTH, NOT_COUNTED),
-    "tracks missing": (midi_bytes(SONG, OTHER, said=5), BOTH, MISSING),
+    "a track not counted": (midi_bytes(SONG, OTHER, declared=1), BOTH, NOT_COUNTED),
+    "tracks missing": (midi_bytes(SONG, OTHER, declared=5), BOTH, MISSING),
     "too long a track": (with_length(BOTH, 6), BOTH, WRONG_LENGTHS),
     "too short a track": (with_length(BOTH, -6), BOTH, WRONG_LENGTHS),
     "a track over the next": (
