@@ -18,7 +18,10 @@ from m2bert.finetuning.metrics import METRICS, grid_accuracy
 from m2bert.finetuning.queue import SOME_TASKS_FAILED
 from m2bert.finetuning.run import best_epoch
 from m2bert.model.classifiers import NoteClassifier
+from m2bert.model.config import preset
+from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.folder import read_record
+from m2bert.model.original import save_published
 from m2bert.scores.results import read_results
 from m2bert.tasks import TASKS
 from tests.helpers import forked
@@ -225,6 +228,17 @@ def test_grid_score_depends_on_the_tasks_batch_size_alone(finetuning_inputs, fin
     model = NoteClassifier.from_pretrained(tmp_path / "out/seed_1/localkey/model")
     score = grid_accuracy(test.notes, test.labels, model(test.notes).argmax(-1), 6)
     assert result["test_score"] == round(score.item(), 4)
+
+
+def test_published_checkpoint_trains_as_its_model_folder(fine_tune, tmp_path):
+    model = M2BertForPreTraining(preset("tiny"))
+    model.save_pretrained(tmp_path / "folder", {"epoch": 3})
+    save_published(tmp_path / "model_best.ckpt", model, {"epoch": 3})
+    for name, source in (("a", "folder"), ("b", "model_best.ckpt")):
+        fine_tune(name, f"--task localkey --seed 5 --epochs 1 --ckpt {tmp_path / source}")
+    (a,), (b,) = (results_without_times(tmp_path / name).values() for name in "ab")
+    assert a["epochs"] == b["epochs"]
+    assert a["checkpoint"]["epoch"] == b["checkpoint"]["epoch"] == 3
 
 
 def test_impossible_command_changes_nothing(fine_tune, tmp_path):
