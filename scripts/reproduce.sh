@@ -14,8 +14,9 @@
 #   MINUTES         stops the script after so many minutes, with exit status 124
 # docs/reproduce.md lists the exit statuses.
 set -euo pipefail
-if [[ -n ${MINUTES:-} && -z ${within_timeout:-} ]]; then # SIGTERM to all processes of the script
-    within_timeout=1 exec timeout "${MINUTES}m" bash "$0" "$@"
+# `timeout` sends SIGTERM to all processes of the script; 0 minutes are no limit.
+if [[ -z ${within_timeout:-} ]]; then
+    within_timeout=1 exec timeout "${MINUTES:-0}m" bash "$0" "$@"
 fi
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 split_arguments 3 "$@"

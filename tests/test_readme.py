@@ -122,7 +122,7 @@ def test_own_task_example(tmp_path):
     output = run(tmp_path, "bash", "-euc", train)
     result = read_result(folder_of_run(tmp_path / "runs/toy", "high", 2021, None) / RESULT_FILE)
     assert result["test_score"] > 0.9 > result["commonest_class"]["test_score"]
-    (line,) = [line for line in output.splitlines() if line.startswith("HN ")]
+    line = next(line for line in output.splitlines() if line.startswith("HN "))
     assert line.split()[:3] == ["HN", "high", "accuracy"]
     assert float(line.split()[3]) == round(result["test_score"], 3)
 

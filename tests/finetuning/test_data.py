@@ -131,7 +131,7 @@ def test_split_rejects_a_training_set_without_labels(folder):
 @pytest.mark.parametrize(
     ("file", "spoil", "message"),
     [
-        ("pianist8_fold_3.npy", None, r"there is no pianist8_fold_3\.npy in .*smc_benckmark"),
+        ("pianist8_fold_3.npy", None, r"there is no pianist8_fold_3\.npy in .*docs/own_task.md"),
         ("pop909_test_melodyans.npy", lambda a: a[:-1], r"labels \(7, 24\) .* of pop909_test\.npy"),
         ("pop909_test_melodyans.npy", lambda a: a[:, :-1], r"has labels \(8, 23\)"),
         ("pop909_train_melodyans.npy", lambda a: a + 4, r"label [4-7] at \[0, 0\], outside 0\.\.3"),
