@@ -21,8 +21,8 @@ tags: [music, symbolic-music, midi, compound-word]
 
 {what}
 
-The model reads Compound Word notes (Bar, Position, Pitch, Duration) with a ModernBERT encoder of {layers}
-layers of width {width}, as in J.-Y. Wang and L. Su, *Improving BERT for symbolic music
+The model reads Compound Word notes (Bar, Position, Pitch, Duration) with a ModernBERT encoder of
+{layers} layers of width {width}, as in J.-Y. Wang and L. Su, *Improving BERT for symbolic music
 understanding using token denoising and pianoroll prediction*, ISMIR 2025
 ([arXiv 2507.04776](https://arxiv.org/abs/2507.04776)).
 
@@ -57,8 +57,8 @@ The code is under the MIT licence. {licence}
 """
 
 FACTS = ("licence", "trained_on", "attribution", "limits")
-"""Entries of the record of a published model: the identifier of the licence of its weights, as model
-hubs use it; its training data, the authors of the data, and its limits, in sentences."""
+"""Entries of the record of a published model: the licence of its weights, an identifier of
+model hubs; its training data, the authors of the data, and its limits, in sentences."""
 
 UNKNOWN_LICENCE = """\
 The licences of the training data apply to the weights (`docs/prepare.md` of the code lists those of
@@ -121,9 +121,8 @@ def _describe_encoder(entries: dict, record: dict) -> Description:
     settings, data = record.get("training", {}), []
     corpora = ", ".join(settings.get("datasets", []))
     if corpora:
-        data += [
-            f"The model was pre-trained on {settings['songs']:,} songs with {settings['notes']:,} notes: {corpora}."
-        ]
+        songs, notes = settings["songs"], settings["notes"]
+        data += [f"The model was pre-trained on {songs:,} songs with {notes:,} notes: {corpora}."]
         data += ["Some of these songs were used for validation only."]
     elif source := record.get("converted_from"):
         data += [f"The weights are from the checkpoint `{source}`, which does not record its data."]
