@@ -4,7 +4,7 @@ A piece is planned from the top down, the way a songwriter might sketch it:
 
     style -> key, form (A A B A ...) -> bars (chord, rhythm, contour) -> strokes of the three parts
 
-and what the tasks ask about a note is what the plan says where it is made.
+and the labels of a note follow from the plan.
 """
 
 import re

@@ -9,7 +9,7 @@ from pathlib import Path
 PRECISIONS = ("fp32", "bf16")
 """Choices of `--precision`; `devices.choose_precision` has the default."""
 
-OVERWRITE = "replace files that no command wrote or that were changed since"
+OVERWRITE = "also replace files that you changed or that no command wrote"
 """The help of `--overwrite`."""
 
 MOST = 10**9
@@ -81,7 +81,7 @@ def _number(text: str) -> float:
 
 
 def command_line() -> list[str]:
-    """The arguments of this command; a file whose name begins with a dash is no flag."""
+    """The arguments of this command; a file whose name begins with a dash is not a flag."""
     return [
         f"./{text}" if text[0:1] == "-" and Path(text).is_file() else text for text in sys.argv[1:]
     ]

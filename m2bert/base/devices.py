@@ -68,6 +68,6 @@ def choose_precision(wanted: str | None, device: torch.device) -> str:
 def usual_batch_size(device: torch.device) -> int:
     """How many windows of a song a model reads at a time outside of training.
 
-    On a CPU a batch of 16 takes twice as long for each window as one of 2, which fits its caches.
+    On a CPU, a batch of 16 takes twice as long for each window as one of 2, which fits its caches.
     """
     return 2 if device.type == "cpu" else 32

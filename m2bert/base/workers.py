@@ -38,8 +38,8 @@ class WorkerFailure:
 def map_in_processes(
     function: Callable[[Any], Any], items: Iterable[Any], workers: int, timeout_s: float
 ) -> Generator[Any, None, None]:
-    """Yield `function(item)` for each item, in the order of the items, computed in as many
-    processes as `workers` says.
+    """Yield `function(item)` for each item, in the order of the items, computed in `workers`
+    processes.
 
     `function` must be importable by name, items and results picklable. An item whose worker raised
     an exception, died, or took more than `timeout_s` seconds yields a `WorkerFailure`; a worker
@@ -103,7 +103,7 @@ class _Worker:
             self.connection.send(item)
 
     def seconds(self) -> float:
-        """How long it has been working on its item; the time that its start takes is left out."""
+        """How long it has been working on its item, without the time of its start."""
         return monotonic() - self.since if self.has_started else 0.0
 
     def receive(self) -> Any:

@@ -44,8 +44,8 @@ def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, lis
 
 
 def collect_music_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that `paths` name, whatever their endings, and the files of music below those that
-    are folders; each file once.
+    """The files among `paths`, with any ending, and the files of music below the folders among
+    them; each file once.
 
     Raises `UserError` if one of `paths` is not there, or is a folder without such files.
     """

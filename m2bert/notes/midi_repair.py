@@ -297,7 +297,7 @@ def _joined(events: Generator[tuple[int, bytes], None, int]) -> tuple[bytes, int
 
 
 def _ends_at(data: bytes, end: int) -> bool:
-    """Whether a track whose length says that it ends at `end` does so."""
+    """Whether a track ends at `end`, as its length field states."""
     at_end_of_track = data[end - len(_END_OF_TRACK) : end] == _END_OF_TRACK
     return end == len(data) or _is_chunk(data, end) or (end < len(data) and at_end_of_track)
 

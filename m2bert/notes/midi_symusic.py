@@ -35,7 +35,7 @@ def read_with_symusic(path: Path, data: bytes) -> Song:
     The program of a track is the one that the track itself sets first, and notes that never end are
     not counted.
 
-    Raises `DoubtfulMidiError`, or whatever symusic raises.
+    Raises `DoubtfulMidiError`, or an exception of symusic.
     """
     from symusic import Score  # an optional install
 

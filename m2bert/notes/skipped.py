@@ -1,4 +1,4 @@
-"""Reports on files that give no song, and on odd files that give one.
+"""Reports on files that give no song, and on malformed files that give one.
 
 For each of the former there is an entry, a dict of `file`, `reason` and `detail`.
 """
@@ -13,7 +13,7 @@ SHOWN = 10
 
 Entry = dict[str, str]
 Tallies = dict[str, int]
-"""What is odd about a file (`legal_midi`), and how often."""
+"""The defects of a file (`legal_midi`), with their numbers."""
 
 # Why a file gives no song: a few reasons, by which files are counted; also its time signature.
 UNREADABLE = "unreadable"
@@ -62,11 +62,11 @@ def in_words(tallies: Tallies) -> str:
 
 
 def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
-    """Oddity -> number of files."""
+    """Defect -> number of files."""
     return Counter(what for oddities in odd for what in oddities)
 
 
 def print_oddities(odd: Iterable[Tallies]) -> None:
-    """One line: in how many files each oddity is, if there are any."""
+    """One line: the number of files with each defect, if there are any."""
     if counts := count_files_by_oddity(odd):
-        print(f"  odd, but read: {in_words(counts)}")
+        print(f"  malformed, but read: {in_words(counts)}")

@@ -111,7 +111,7 @@ class Song:
 
     @property
     def name(self) -> str:
-        """The file's name as text, whatever bytes it has."""
+        """The file's name as text, for any bytes."""
         return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @cached_property

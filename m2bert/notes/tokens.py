@@ -63,7 +63,7 @@ def tokenise(song: Song) -> TokenisedSong:
 def check_four_four(notes: Notes, by_default: bool = False) -> None:
     """Raise `RejectedSong` unless a file has exactly one time signature, 4/4, at any tick.
 
-    by_default: a file without one is in 4/4, as the MIDI standard says (docs/METHOD.md, "Corpora").
+    by_default: a file without one is in 4/4, as in the MIDI standard (docs/METHOD.md, "Corpora").
     """
     meters = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
     if meters != ["4/4"] and (meters or not by_default):

@@ -51,7 +51,7 @@ def bar_lines(time: np.ndarray, measure: np.ndarray) -> np.ndarray:
 
 def score_notes(path: Path) -> np.ndarray:
     """Onset, duration (in quarters from the beginning) and MIDI pitch of a score, (3, notes): tied
-    notes are notes of their own, as in the published arrays, and grace notes are left out."""
+    notes are notes of their own, as in the published arrays, and grace notes are omitted."""
     import partitura  # of the extra "score"
 
     with warnings.catch_warnings(action="ignore"):

@@ -24,7 +24,7 @@ def split_pieces(folder: Path) -> list[Piece]:
 
 def folded_pieces(task: str, class_of: Callable[[str], str], folder: Path) -> list[Piece]:
     """The files of train, valid and test together, sorted, those of a class in equal folds; a file
-    whose path `class_of` gives none of the task's classes is no piece."""
+    whose path `class_of` gives none of the task's classes is not used."""
     classes, folds = TASKS[task].classes, TASKS[task].folds
     files = [piece.name for piece in split_pieces(folder)]
     found = [
