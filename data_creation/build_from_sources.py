@@ -52,21 +52,25 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.build_from_sources",
-        description="Align POP909, and make SMCBenchmark's arrays, from their sources. Parts made "
-        "of the same files before are kept; a bad piece is named and omitted.",
+        description="Align POP909, or build SMCBenchmark's arrays, from their sources. Parts "
+        "whose source files are unchanged are kept; unusable pieces are omitted and reported.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, names = parser.add_argument, [n for n in SOURCES if SOURCES[n].target[0] == "smc_dir"]
-    add("--dataset", nargs="+", choices=SOURCES, default=names, help="what to make")
+    add("--dataset", nargs="+", choices=SOURCES, default=names, help="data sets to build")
     for flag, default, help in (
-        ("--pop909_dir", "POP909", "holds POP909's folders 001 to 909"),
-        ("--sources_dir", "sources", "holds a folder for each other source"),
-        ("--dataset_dir", "dataset_dir", "holds the corpora, pop909_processed among them"),
-        ("--smc_dir", "SMC", "where the benchmark's arrays go"),
+        ("--pop909_dir", "POP909", "folder of POP909, with the folders 001 to 909"),
+        ("--sources_dir", "sources", "folder with a subfolder for each other source"),
+        (
+            "--dataset_dir",
+            "dataset_dir",
+            "folder of pop909_processed and of the corpora's data sets",
+        ),
+        ("--smc_dir", "SMC", "output folder of the benchmark's arrays"),
     ):
         add(flag, type=Path, default=Path(default), help=help)
-    add("--num_workers", type=positive_int, default=os.cpu_count(), help="processes")
-    add("--strict", action="store_true", help="a piece that cannot be used is an error")
+    add("--num_workers", type=positive_int, default=os.cpu_count(), help="worker processes")
+    add("--strict", action="store_true", help="treat unusable pieces as errors")
     add("--overwrite", action="store_true", help="rebuild everything")
     return parser.parse_args()
 

@@ -58,8 +58,8 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_pretrain",
-        description="Turn folders of MIDI files and scores into corpora for pre-training. Complete "
-        "corpora are kept.",
+        description="Convert folders of MIDI files and scores to corpora for pre-training. "
+        "Complete corpora are kept.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, no_default = parser.add_argument, argparse.SUPPRESS
@@ -69,15 +69,15 @@ def parse_arguments() -> argparse.Namespace:
     add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=no_default, help=what)
     what = "holds the data sets' folders, or your own music"
     add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
-    add("--lmd_dir", type=Path, help="lmd_matched, if it is not below --dataset_dir")
-    add("--output_dir", type=Path, default=Path("data/pretrain"))
+    add("--lmd_dir", type=Path, help="folder lmd_matched, if it is not below --dataset_dir")
+    add("--output_dir", type=Path, default=Path("data/pretrain"), help="folder of the corpora")
     add("--num_workers", type=positive_int, default=os.cpu_count(), help="worker processes")
-    what = "use files of any time signature, cut into bars of four quarter notes; without it, only "
-    what += "files in 4/4, as in the paper"
+    what = "use files of any time signature, cut into bars of four quarter notes (by default only "
+    what += "files in 4/4, as in the paper)"
     add("--any_time_signature", action="store_true", help=what)
-    what = f"the library that parses MIDI files; symusic is faster (pip install {SYMUSIC})"
+    what = f"library that parses MIDI files; symusic is faster (pip install {SYMUSIC})"
     add("--midi_reader", choices=READERS, default="mido", help=what)
-    what = "rebuild corpora; the old one stays until the new one is complete"
+    what = "rebuild corpora; an old corpus is kept until the new one is complete"
     add("--overwrite", action="store_true", help=what)
     arguments = parser.parse_args()
     if "dataset" not in arguments:
@@ -150,7 +150,7 @@ def is_complete(output_dir: Path, name: str) -> bool:
     try:
         open_flat(output_dir, name)
     except UserError as error:
-        print(f"{name}: damaged, made again: {error}")
+        print(f"{name}: damaged, rebuilt: {error}")
         return False
     return True
 

@@ -64,21 +64,26 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_smc",
-        description="Turn SMCBenchmark's arrays into fine-tuning data; complete ones are kept.",
+        description="Convert SMCBenchmark's arrays to fine-tuning data. Complete data is kept.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, names = parser.add_argument, sorted({TASKS[name].corpus for name in BENCHMARK_TASKS})
-    what = "holds downstream_note, downstream_seq"
+    what = "folder of downstream_note and downstream_seq"
     add("--smc_dir", type=Path, default=Path("SMC"), help=what)
-    add("--output_dir", type=Path, default=Path("data/finetune"))
-    what = f"data sets to make, of {', '.join(DATA_SETS)}"
+    what = "folder of the fine-tuning data"
+    add("--output_dir", type=Path, default=Path("data/finetune"), help=what)
+    what = f"data sets to convert: {', '.join(DATA_SETS)}"
     add("--dataset", nargs="+", metavar="NAME", default=names, help=what)
-    what = "notes and labels as the original makes them, with its losses and mix-ups"
+    what = "convert exactly as the original does, with lost notes and wrong labels"
     add("--as_published", action="store_true", help=what)
-    add("--items", type=Path, help="JSON: the items to be used of some parts")
+    add(
+        "--items",
+        type=Path,
+        help="JSON file that lists the items to use, for some parts of the data",
+    )
     what = "add copies of the training items with their times multiplied by these factors"
     add("--stretch", type=stretch_factor, nargs="+", default=[], metavar="FACTOR", help=what)
-    what = "rebuild data sets; the old files stay until the new ones are converted"
+    what = "rebuild data sets; old files are kept until the new ones are complete"
     add("--overwrite", action="store_true", help=what)
     return parser.parse_args()
 

@@ -6,7 +6,7 @@ import sys
 COMMANDS = {
     "pretrain": "pre-train a model on corpora of CP notes",
     "finetune": "fine-tune a model on labelled notes and pieces",
-    "results": "print the table of fine-tuned models, or compare two",
+    "results": "print the table of fine-tuned models, or compare models",
     "annotate": "label the notes of a MIDI file or score, and the piece",
     "embed": "compute embeddings of MIDI files and scores",
     "checkpoint": "convert models to and from checkpoints of the original code",

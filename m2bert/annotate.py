@@ -67,23 +67,23 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "song",
         type=Path,
-        help="a MIDI file or a score: .musicxml, .mxl, .krn, .mei (which need partitura)",
+        help="a MIDI file, or a score (.musicxml, .xml, .mxl, .krn, .mei; needs partitura)",
     )
-    what = "fine-tuned models, or folders with several (default: the bundled models)"
+    what = "folders of fine-tuned models, at any depth (the bundled models)"
     add("--model", type=Path, nargs="+", default=[SHIPPED_MODELS], metavar="FOLDER", help=what)
-    what = "only these (all with a model; velocity only where the file has none of its own)"
+    what = "tasks (all that have a model; velocity only if all notes of the file have the same one)"
     add("--tasks", nargs="+", metavar="NAME", help=what)
     add("--out", type=Path, default=Path("annotated"), help="folder of the outputs (annotated)")
-    what = "several models of a task: their mean (all), or the one with the best validation score"
+    what = "if a task has several models: average them (all), or use the best in validation"
     add("--which", choices=("all", "best"), default="all", help=what)
-    what = "notes from one window to the next (half a window)"
+    what = "notes from the start of one window to that of the next (half a window)"
     add("--stride", type=checked(check_stride), help=what)
-    what = f"cost of a change of key; 0: the most probable key at each onset ({KEY_CHANGE:g})"
+    what = f"cost of a change of key ({KEY_CHANGE:g}); 0: the most probable key at each onset"
     add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
-    what = "in the MIDI file, mark beats and downbeats besides chords and keys"
+    what = "also write markers of beats and downbeats to the MIDI file"
     add("--markers", choices=("beats",), help=what)
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
-    add("--cpu", action="store_true", help="use the CPU although there is a GPU")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     add("--overwrite", action="store_true", help=OVERWRITE)
     return parser.parse_args(command_line())
 

@@ -59,17 +59,25 @@ def write_half(source: Path, folder: Path, facts_file: Path, overwrite: bool) ->
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.checkpoint",
-        description="Write a pre-trained model as a checkpoint that the original's code loads, or "
-        "such a checkpoint as a model folder.",
+        description="Convert a model folder to a checkpoint for the original's code, or such a "
+        "checkpoint to a model folder; with --facts, copy a model for publication.",
     )
     add = parser.add_argument
     add("source", type=Path, help="a model folder, e.g. SAVE_DIR/model_best, or a .ckpt")
-    add("out", type=Path, help="the .ckpt to write, or of a .ckpt the model folder")
-    add("--facts", type=Path, help="JSON: licence and limits of models; out is a folder then")
+    add(
+        "out",
+        type=Path,
+        help="the .ckpt to write; if source is a .ckpt or with --facts, the model folder",
+    )
+    add(
+        "--facts",
+        type=Path,
+        help="JSON file with licence and limits: write a copy in bfloat16 with a model card",
+    )
     add(
         "--num_attention_heads",
         type=positive_int,
-        help="of a .ckpt (one per 64 units of its width)",
+        help="attention heads of the .ckpt (one per 64 units of width)",
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()

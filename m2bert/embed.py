@@ -20,24 +20,27 @@ from m2bert.notes.windows import STRIDE, check_stride
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.embed",
-        description="Turn MIDI files and scores into vectors: one for each piece, bar or note.",
+        description="Compute embeddings of MIDI files and scores, one per piece, bar or note.",
     )
     add = parser.add_argument
     what = f"MIDI files and scores, and folders: every {SUFFIX_LIST} below them"
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
-    what = "pre-trained model: run, model folder or .ckpt (the bundled encoder)"
+    what = "pre-trained model: a run, model folder or .ckpt (the bundled encoder)"
     add("--ckpt", type=Path, help=what)
     add("--out", type=npz_path, required=True, help="the .npz to write, with a .json beside it")
-    add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
+    add("--level", choices=LEVELS, default="piece", help="unit that gets a vector (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
-    what = f"notes from window to window ({STRIDE})"
+    what = f"notes from the start of one window to that of the next ({STRIDE})"
     add("--stride", type=checked(check_stride), default=STRIDE, help=what)
-    add("--batch_size", type=positive_int, help="windows at a time (2, on a GPU 32)")
-    add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
-    add("--cpu", action="store_true", help="compute on the CPU although there is a GPU")
+    add("--batch_size", type=positive_int, help="windows per batch (2; on a GPU 32)")
+    add("--preset", choices=PRESETS, help="size of the .ckpt (that of its weights)")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     add(
-        "--num_workers", type=positive_int, default=os.cpu_count(), help="processes that read files"
+        "--num_workers",
+        type=positive_int,
+        default=os.cpu_count(),
+        help="processes that read files (one per CPU core)",
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
     return parser.parse_args(command_line())

@@ -31,24 +31,28 @@ def parse_arguments() -> argparse.Namespace:
     add("--task", nargs="+", metavar="NAME", help=f"tasks: {', '.join(TASKS)} (all)")
     add("--ckpt", type=Path, help="model folder, pre-training run, or .ckpt of the original")
     add("--nopretrain", action="store_true", help="start from random weights")
-    add("--data_root", type=Path, nargs="+", required=True, help="folders of the tasks' npy files")
+    add("--data_root", type=Path, nargs="+", required=True, help="folders of the fine-tuning data")
     add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
-    add("--freeze", action="store_true", help="train the head alone: a quick probe of a checkpoint")
+    add("--freeze", action="store_true", help="train only the head: a quick probe of a checkpoint")
     add(
         "--transpose",
         type=non_negative_int,
         default=0,
-        help="move segments by at most N semitones (0)",
+        help="transpose training segments by at most N semitones (0)",
     )
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
-    add("--seed", type=seed, nargs="+", help="seeds (those of each task)")
-    add("--preset", choices=PRESETS, help="size of a model with random weights (base)")
-    add("--index_layer", type=int, default=LAST_LAYER, help="layer that is read (12, the last)")
-    add("--batch_size", type=positive_int, help="segments of a training batch (6, of pieces 12)")
-    add("--save_ckpt", action="store_true", help="keep the weights of each run's best epoch")
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
-    add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
+    add("--seed", type=seed, nargs="+", help="random seeds (the benchmark's)")
+    add("--preset", choices=PRESETS, help="size of the model with --nopretrain (base)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
+    add(
+        "--batch_size",
+        type=positive_int,
+        help="segments per training batch (6; for piece tasks 12)",
+    )
+    add("--save_ckpt", action="store_true", help="save the model of each run's best epoch")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--cpu", action="store_true", help="train on the CPU even if there is a GPU")
     # published scripts give these two; classes are those of the task, and data is in memory
     add("--class_num", type=positive_int, help=argparse.SUPPRESS)
     add("--num_workers", type=non_negative_int, help=argparse.SUPPRESS)
@@ -60,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
         if len(set(values)) < len(values):
             parser.error(f"--{flag} names one twice")
     if args.freeze and args.transpose:
-        parser.error("--transpose needs an encoder that is not frozen: leave out --freeze")
+        parser.error("--transpose needs an encoder that is not frozen: omit --freeze")
     if args.ckpt is None and not args.nopretrain:
         parser.error("give a pre-trained model with --ckpt, or --nopretrain")
     return args

@@ -25,54 +25,53 @@ REDUCED = ["pop909", "pianist8", "pop1k7", "ASAP", "emopia"]
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.pretrain",
-        description="Pre-train M2BERT; the same command resumes a run.",
+        description="Pre-train M2BERT. The same command resumes a run.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--save_dir", type=Path, required=True, help="folder of the run")
     add("--data_root", type=Path, required=True, help="folder of the corpora (NAME.npy)")
     add("--datasets", nargs="+", default=REDUCED, help="names of the corpora")
-    add("--exclude_songs", type=Path, help="file that lists songs to leave out")
+    add("--exclude_songs", type=Path, help="file that lists songs to exclude")
     add("--preset", choices=PRESETS, default="base", help="size of the model")
-    add("--init_ckpt", type=Path, help="model folder or .ckpt of the original to start from")
+    add(
+        "--init_ckpt",
+        type=Path,
+        help="start from the weights of this model folder or original .ckpt",
+    )
     of = Objective()  # the paper's
     add("--pianoroll", choices=PIANOROLL_BINS, default=of.pianoroll, help="pianoroll objective")
-    add("--corruption", choices=CORRUPTIONS, default=of.corruption, help="how notes are corrupted")
+    add(
+        "--corruption",
+        choices=CORRUPTIONS,
+        default=of.corruption,
+        help="token correction (rc) or masked language modelling (mlm)",
+    )
     add(
         "--rc_range",
         type=positive_int,
         nargs=3,
         default=list(of.rc_range),
-        help="greatest changes of position, pitch and duration under rc",
+        help="ranges of rc for Position, Pitch and Duration: changes from -N to N - 1",
     )
-    add(
-        "--mask_percent",
-        type=float,
-        default=of.mask_percent,
-        help="fraction of the notes that is corrupted",
-    )
-    add("--max_seq_len", type=positive_int, default=WINDOW, help="notes of a segment")
-    add(
-        "--batch_size",
-        type=positive_int,
-        default=12,
-        help="segments of a step, all processes together",
-    )
+    add("--mask_percent", type=float, default=of.mask_percent, help="fraction of notes to corrupt")
+    add("--max_seq_len", type=positive_int, default=WINDOW, help="notes per segment")
+    add("--batch_size", type=positive_int, default=12, help="segments per step, over all processes")
     add(
         "--accumulation_steps",
         type=positive_int,
         default=1,
-        help="parts that a step is computed in",
+        help="number of parts in which a step is computed",
     )
-    add("--max_steps", type=positive_int, help="stop after so many steps in total")
-    add("--seed", type=seed, default=2021, help="seed of everything random")
-    add("--precision", choices=PRECISIONS, help="default: bf16 on a GPU that has it")
+    add("--max_steps", type=positive_int, help="total number of steps after which to stop")
+    add("--seed", type=seed, default=2021, help="random seed")
+    add("--precision", choices=PRECISIONS, help="bf16 on a GPU that supports it, else fp32")
     add("--compile", action="store_true", help="compile the step with torch.compile")
-    add("--cpu", action="store_true", help="train on the CPU although there is a GPU")
-    what = "processes that read batches ahead (1; 0 on a GPU, where a step hides the reading)"
+    add("--cpu", action="store_true", help="train on the CPU even if there is a GPU")
+    what = "background processes that read batches (1 on a CPU, 0 on a GPU)"
     add("--num_workers", type=non_negative_int, help=what)
-    add("--log_steps", type=positive_int, default=50, help="steps between two lines of metrics")
-    add("--save_minutes", type=not_negative, default=10, help="minutes between two saved states")
+    add("--log_steps", type=positive_int, default=50, help="steps between lines of metrics")
+    add("--save_minutes", type=not_negative, default=10, help="minutes between saved states")
     add_flags(parser, PRETRAINING)
     args = parser.parse_args()
     args.recipe = chosen(args, PRETRAINING)

@@ -31,16 +31,24 @@ MOST_CLASSES = 40
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.results",
-        description="Print the benchmark's table of fine-tuned models: of one model in detail, or "
-        "of several as columns.",
+        description="Print the benchmark's table of fine-tuned models: one model in detail, or "
+        "several models as columns.",
     )
     add = parser.add_argument
-    what = "folder of results (--save_root of fine-tuning), or a file of them (NAME.jsonl)"
+    what = "folder of fine-tuning results (--save_root), or a file of results (NAME.jsonl)"
     add("results", type=Path, nargs="+", metavar="RESULTS", help=what)
-    add("--compare", action="store_true", help="differences of two models, with intervals")
-    what = "folder for tables and plots (default: RESULTS of one model, the second of --compare)"
+    add(
+        "--compare",
+        action="store_true",
+        help="differences between two models, with confidence intervals",
+    )
+    what = "folder for tables and plots (default: RESULTS, with --compare the second one)"
     add("--save_dir", type=Path, help=what)
-    add("--plot", action="store_true", help="also plot the scores, or with --compare differences")
+    add(
+        "--plot",
+        action="store_true",
+        help="also plot the scores, or with --compare the differences",
+    )
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()
     if args.compare and len(args.results) != 2:

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/finetune_modernbert_script.sh [ckpt_dir] [note_data_root] [seq_data_root] [flags]
 #
-# Fine-tunes a pre-trained model on every task of SMCBenchmark whose data is there, with the seeds
-# of the benchmark's policy (47 trainings with all data), and prints the table of results. The same
-# command keeps the finished trainings and continues with the others.
+# Fine-tunes a pre-trained model on every task of SMCBenchmark whose data exists, with the seeds of
+# the benchmark (47 runs with all data), and prints the table of results. The same command keeps
+# finished runs and continues with the others.
 #   ckpt_dir        a pre-training run, a model folder, or a folder with the original's
 #                   model_best.ckpt (default: runs/pretrain)
-#   note_data_root  files of the tasks that label notes (default: data/finetune)
-#   seq_data_root   files of the tasks that label pieces (default: note_data_root)
-# JOBS=4 before the command runs four trainings at a time, on all GPUs in turn. Other flags go to
-# `python -m m2bert.finetune` (--help lists them); results go to --save_root (runs/finetune).
+#   note_data_root  data of the note tasks (default: data/finetune)
+#   seq_data_root   data of the piece tasks (default: note_data_root)
+# JOBS=4 before the command does four runs at a time, distributed over all GPUs. Other flags go to
+# `python -m m2bert.finetune` (--help lists them); results are written to --save_root (runs/finetune).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 split_arguments 3 "$@"
 note_data_root="${folders[1]:-data/finetune}"
 jobs=${JOBS:-1}
 if [[ ! $jobs =~ ^[1-9][0-9]*$ ]]; then
-    echo "error: JOBS is '$jobs', not a number of trainings at a time from 1" >&2
+    echo "error: JOBS is '$jobs', not a number of runs at a time (1 or more)" >&2
     exit 2
 fi
 

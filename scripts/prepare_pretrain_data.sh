@@ -6,8 +6,8 @@
 #                     optionally openscore_lieder and openscore_quartets
 #   lmd_dir           LMD's folder (default: lmd_matched)
 #   output_data_root  where the corpora go (default: data/pretrain)
-# Further flags go to `python -m data_creation.prepare_pretrain` (--help lists them). A missing
-# data set is named, the others are made, and the exit status is 1.
+# Further flags go to `python -m data_creation.prepare_pretrain` (--help lists them). If a data
+# set is missing, it is reported, the other corpora are made, and the exit status is 1.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 split_arguments 3 "$@"

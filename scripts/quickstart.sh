@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/quickstart.sh [song.mid]
 #
-# Labels your MIDI file or score, if you name one, with the bundled models. Then runs all steps on
+# Labels your MIDI file or score, if one is given, with the bundled models. Then runs all steps on
 # synthetic music with the ordinary scripts: MIDI files -> corpora -> a pre-trained tiny model -> the
 # benchmark's twelve tasks, with and without pre-training -> tables and a labelled song. About six
-# minutes on two CPU cores; a GPU is used if there is one. Everything goes to quickstart/ in the
-# repository; a second run reuses it. .venv is created once.
+# minutes on two CPU cores; a GPU is used if there is one. All outputs are in quickstart/ in the
+# repository; a second call reuses them. .venv is created once.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements.txt
 
@@ -51,7 +51,7 @@ song=006
 
 cat <<END
 
-Made in $repository/$work:
+Outputs in $repository/$work:
   midi/               synthetic piano music in the published layouts; midi/smc/ has the labels
   corpora/            the same as CP notes, 4 bytes per note
   pretrain/           the run: model_best/, log, metrics.jsonl, curves.png
@@ -60,14 +60,14 @@ Made in $repository/$work:
   finetune_scratch/   the same without pre-training
   annotated/          a song with labels: open annotated/$song.html in a browser
 
-Next, after \`source .venv/bin/activate\` in $repository: pre-train on your music and fine-tune on
-SMCBenchmark
+Next steps: run \`source .venv/bin/activate\` in $repository. Then pre-train on your music and
+fine-tune on SMCBenchmark:
   python -m data_creation.prepare_pretrain --dataset mine --dataset_dir FOLDER --output_dir data/pretrain
   bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny --recipe small
   bash scripts/prepare_smc_benckmark.sh SMC data/finetune
   bash scripts/finetune_modernbert_script.sh runs/mine data/finetune --recipe small
-or label your own song, in seconds and without training
+Or label your own song, in seconds and without training:
   python -m m2bert.annotate ${1:-your_song.mid}
-The bundled models were trained on pop arrangements, scores and piano music. annotated/ then has a page with the
-labels (open annotated/$(basename "${1:-your_song.mid}" | sed 's/\.[^.]*$//').html), a picture, tables and MIDI files.
+The bundled models were trained on pop arrangements, scores and piano music. The labels are in
+annotated/: a page (open annotated/$(basename "${1:-your_song.mid}" | sed 's/\.[^.]*$//').html), a picture, tables and MIDI files.
 END

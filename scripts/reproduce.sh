@@ -2,16 +2,16 @@
 # Usage: bash scripts/reproduce.sh [dataset_dir] [SMC_directory] [runs_dir] [flags]
 #
 # The whole study: prepares the data, pre-trains a model with each objective, fine-tunes each on all
-# tasks, and writes the table of all objectives to runs_dir/results. Run again, it resumes.
+# tasks, and writes the table of all objectives to runs_dir/results. The same call resumes.
 #   dataset_dir    holds pop909_processed, EMOPIA_1.0, ... (default: dataset_dir)
 #   SMC_directory  holds downstream_note and downstream_seq (default: SMC)
-#   runs_dir       where everything goes (default: runs/reproduce)
+#   runs_dir       folder of all outputs (default: runs/reproduce)
 # Further flags go to both `python -m m2bert.pretrain` and `python -m m2bert.finetune`. Variables:
-#   OBJECTIVES      some of "proposed rc nochroma mlm scratch" (default: all)
+#   OBJECTIVES      a subset of "proposed rc nochroma mlm scratch" (default: all)
 #   DATASETS        the corpora (default: "pop909 pianist8 pop1k7 ASAP emopia")
 #   PRETRAIN_FLAGS  flags of pre-training only
 #   FINETUNE_FLAGS  flags of fine-tuning only
-#   MINUTES         stops the script after so many minutes, with exit status 124
+#   MINUTES         time limit, after which the script ends with exit status 124
 # docs/reproduce.md lists the exit statuses.
 set -euo pipefail
 # `timeout` sends SIGTERM to all processes of the script; 0 minutes are no limit.

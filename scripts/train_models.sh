@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/train_models.sh [dataset_dir] [SMC_directory] [runs_dir]
 #
-# Retrains the bundled models (models/), in half a day on two CPU cores:
+# Retrains the bundled models (models/), which takes half a day on two CPU cores:
 #   dataset_dir    holds pop909_processed (default: dataset_dir)
 #   SMC_directory  holds SMCBenchmark's arrays (default: SMC)
-#   runs_dir       where data and trainings go (default: runs/models)
+#   runs_dir       folder of the data and runs (default: runs/models)
 # models/training_items.json lists the training items of chord roots, keys and beats by their index
 # in the arrays (models/README.md describes them). The same command resumes an interrupted training.
 set -euo pipefail
@@ -30,7 +30,7 @@ mkdir -p "$runs"
 "$PYTHON" -m m2bert.checkpoint "$runs/encoder" "$models/encoder" --facts "$models/facts.json" \
     --overwrite
 
-# train_model TASK EPOCHS SEMITONES [FLAGS]; of emotion the run tested on fold 0 is used.
+# train_model TASK EPOCHS SEMITONES [FLAGS]; for emotion, the run that is tested on fold 0 is used.
 train_model() {
     "$PYTHON" -m m2bert.finetune --task "$1" --ckpt "$runs/encoder" --data_root "$runs/data" \
         --save_root "$runs/$1" --recipe small --epochs "$2" --transpose "$3" --seed 2021 \

@@ -49,6 +49,7 @@ def examples(name: str) -> list[str]:
 
 def commands(text: str) -> list[str]:
     """The command lines of a page: indented lines, and code between backticks."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)  # blocks of code, which are run below
     return [line or span for line, span in re.findall(r"^ {4}(.*)$|`([^`]+)`", text, re.MULTILINE)]
 
 

@@ -11,7 +11,8 @@ from m2bert.base.errors import run_command
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Write synthetic piano music with labels in the published folder layouts."
+        prog="python -m data_creation.demo",
+        description="Write synthetic piano music with labels in the published folder layouts.",
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="a new or empty folder")
     folder = parser.parse_args().output_dir

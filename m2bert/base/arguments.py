@@ -10,7 +10,7 @@ from pathlib import Path
 PRECISIONS = ("fp32", "bf16")
 """Choices of `--precision`; `devices.choose_precision` has the default."""
 
-OVERWRITE = "replace files that no command wrote or that were changed since"
+OVERWRITE = "also replace files that you changed or that no command wrote"
 """The help of `--overwrite`."""
 
 MOST = 10**9

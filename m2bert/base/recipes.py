@@ -82,22 +82,29 @@ FINETUNING = {
 }
 
 _FLAGS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "epochs": (positive_int, "most epochs"),
+    "epochs": (positive_int, "maximum number of epochs"),
     "lr": (not_negative, "learning rate"),
-    "schedule": (str, f"of the learning rate: {' or '.join(SCHEDULES)} to 0 after the last epoch"),
+    "schedule": (
+        str,
+        f"learning rate schedule: {SCHEDULES[0]}, or {SCHEDULES[1]} to 0 after the last epoch",
+    ),
     "warmup_steps": (
         steps_or_percentage,
-        "steps over which the rate rises from 0, or a percentage, such as 2%%",
+        "steps of linear warm-up, or a percentage of all steps such as 2%%",
     ),
     "weight_decay": (not_negative, "weight decay"),
-    "dropout": (fraction, "dropout of the encoder (that of its preset)"),
+    "dropout": (fraction, "dropout of the encoder (that of the preset)"),
 }
 
 
 def add_flags(parser: argparse.ArgumentParser, recipes: dict[str, Recipe]) -> None:
     """Add `--recipe`, and a flag for each setting of a recipe."""
-    group = parser.add_argument_group("recipe", "how it learns; defaults of the paper in brackets")
-    group.add_argument("--recipe", choices=recipes, default="paper", help="a set of settings")
+    group = parser.add_argument_group(
+        "recipe", "training settings; the defaults, in brackets, are those of recipe paper"
+    )
+    group.add_argument(
+        "--recipe", choices=recipes, default="paper", help="a named set of the settings below"
+    )
     for name, (kind, what) in _FLAGS.items():
         value = getattr(recipes["paper"], name)
         usual = "" if value is None else f" ({value})"

@@ -34,7 +34,7 @@ def introduce(setup: Setup, runs: list[PlannedRun]) -> None:
     print(f"{len(runs)} runs of {len(tasks)} tasks, {done} of them finished before")
     missing = [name for name in TASKS if name not in tasks]
     if missing and setup.args.task is None:
-        print(f"no data, left out: {', '.join(missing)}")
+        print(f"skipped, no data: {', '.join(missing)}")
 
 
 def fine_tune(runs: list[PlannedRun], setup: Setup) -> int:

@@ -71,5 +71,5 @@ def check_transposable(task: Task) -> None:
     if task.at_pitch:
         raise UserError(
             f"{task.name} cannot be trained with --transpose: its labels depend on the pitch "
-            "itself; leave out the task or the flag"
+            "itself; omit the task or the flag"
         )

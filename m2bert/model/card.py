@@ -1,5 +1,5 @@
-"""The card of a model, made of the other files of its folder: what it is, what it was trained on
-and how, its scores, how to use it. Markdown, with the metadata that model hubs read."""
+"""Model cards in Markdown, with the metadata that model hubs read: what a model is, its data,
+training and scores, and how to use it. A card is generated from the other files of the folder."""
 
 from textwrap import shorten
 
@@ -8,7 +8,7 @@ from m2bert.notes.cp import FIELDS
 from m2bert.tasks import METRIC_TITLES, TASKS
 
 LIBRARY = "m2bert"
-NOT_RECORDED = "This was not recorded."
+NOT_RECORDED = "Not recorded."
 
 TEXT = """\
 ---
@@ -21,8 +21,8 @@ tags: [music, symbolic-music, midi, compound-word]
 
 {what}
 
-It reads Compound Word notes (Bar, Position, Pitch, Duration) with a ModernBERT encoder of {layers}
-layers of width {width}, as in J.-Y. Wang and L. Su, *Improving BERT for symbolic music
+The model reads Compound Word notes (Bar, Position, Pitch, Duration) with a ModernBERT encoder of
+{layers} layers of width {width}, as in J.-Y. Wang and L. Su, *Improving BERT for symbolic music
 understanding using token denoising and pianoroll prediction*, ISMIR 2025
 ([arXiv 2507.04776](https://arxiv.org/abs/2507.04776)).
 
@@ -57,12 +57,12 @@ The code is under the MIT licence. {licence}
 """
 
 FACTS = ("licence", "trained_on", "attribution", "limits")
-"""Entries of the record of a published model: the licence of its weights, as hubs name it; its
-data, who made the data, and where the model fails, in sentences."""
+"""Entries of the record of a published model: the licence of its weights, an identifier of
+model hubs; its training data, the authors of the data, and its limits, in sentences."""
 
 UNKNOWN_LICENCE = """\
-The weights may be used as the licences of the training data allow (some of the usual corpora are
-for research only; `docs/prepare.md` of the code lists them)."""
+The licences of the training data apply to the weights (`docs/prepare.md` of the code lists those of
+the usual corpora, some of which are for research only)."""
 
 _EMBED = """\
 vector = model.embed("song.mid")  # (hidden_size,)
@@ -73,7 +73,7 @@ USES = {
     "M2BertForPreTraining": _EMBED,
     "NoteClassifier": """\
 found = model.predict("song.mid")
-names = found.names  # the label of each note, None for drums
+names = found.names  # one label per note, None for drums
 probabilities = found.probability""",
     "PieceClassifier": """\
 found = model.predict("song.mid")  # None if all notes are shorter than a 64th
@@ -87,8 +87,8 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     """The text of a card.
 
     architecture, entries: those of `config.json`.
-    record: how the model was trained, as `folder.read_record` returns it; may lack anything.
-    sha256: of the file of weights, in hexadecimal digits.
+    record: how the model was trained, as `folder.read_record` returns it; any entry may be missing.
+    sha256: checksum of the weights file, in hexadecimal digits.
     """
     describe = _describe_classifier if "id2label" in entries else _describe_encoder
     title, what, sentences, scores = describe(entries, record)
@@ -96,7 +96,7 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     data, licence = " ".join(sentences) or NOT_RECORDED, UNKNOWN_LICENCE
     if facts:
         data += f" {facts['trained_on']}\n\nLimits: {facts['limits']}"
-        licence = f"The licence of the weights is `{facts['licence']}`: {facts['attribution']}"
+        licence = f"The licence of the weights is `{facts['licence']}`. {facts['attribution']}"
     return TEXT.format(
         licence_name=facts.get("licence", "other\nlicense_name: that-of-the-training-data"),
         title=title,
@@ -121,12 +121,13 @@ def _describe_encoder(entries: dict, record: dict) -> Description:
     settings, data = record.get("training", {}), []
     corpora = ", ".join(settings.get("datasets", []))
     if corpora:
-        data += [f"{settings['songs']:,} songs with {settings['notes']:,} notes: {corpora}."]
-        data += ["Some of the songs were held out for validation."]
+        songs, notes = settings["songs"], settings["notes"]
+        data += [f"The model was pre-trained on {songs:,} songs with {notes:,} notes: {corpora}."]
+        data += ["Some of these songs were used for validation only."]
     elif source := record.get("converted_from"):
-        data += [f"The weights are from the checkpoint `{source}`, without a record of the data."]
+        data += [f"The weights are from the checkpoint `{source}`, which does not record its data."]
     title = f"M2BERT, pre-trained on {corpora}" if corpora else "M2BERT"
-    what = "An encoder of symbolic music, for fine-tuning and for embeddings."
+    what = "An encoder of symbolic music, for fine-tuning and embeddings."
     accuracies = zip(FIELDS, record.get("valid_acc", []), strict=False)
     scores = {f"accuracy of {f} at corrupted notes, validation": value for f, value in accuracies}
     return title, what, data, scores
@@ -136,8 +137,11 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
     classes, name, data = entries["id2label"].values(), entries["task"], []
     task = TASKS.get(name)
     if train := record.get("data", {}).get("train"):
-        data += [f"{train['segments']:,} labelled segments with {train['notes']:,} notes."]
-        data += [f"They are from the corpus {task.corpus}."] if task else []
+        of_corpus = f" of {task.corpus}" if task else ""
+        data += [
+            f"The model was fine-tuned on {train['segments']:,} labelled segments{of_corpus} with "
+            f"{train['notes']:,} notes."
+        ]
     if corpora := record.get("pretraining", {}).get("datasets"):
         data += [f"The encoder was pre-trained on {', '.join(corpora)}."]
     title = f"M2BERT, fine-tuned: {task.title if task else name or 'own task'}"
@@ -147,8 +151,8 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
     scores = {
         f"{metric}, validation": record.get("valid_score"),
         f"{metric}, test": record.get("test_score"),
-        f"{metric}, independent of batches, test": record.get("clean_test_score"),
-        "majority class, test": record.get("commonest_class_score"),
+        f"{metric} on the clean grid, test": record.get("clean_test_score"),
+        "always predicting the majority class, test": record.get("commonest_class_score"),
         "the paper's model of 62 million parameters, test": record.get("published_score"),
     }
     return title, what, data, scores

@@ -6,7 +6,7 @@ from m2bert.notes.cp import PITCHES, POSITIONS_PER_BAR, VOCABULARY_SIZES
 
 EMBEDDING_WIDTH = 256
 LAST_LAYER = 12
-"""The `index_layer` that means the last layer, whatever their number; 11 is the one before it."""
+"""The `index_layer` of the last layer of any model; 11 is the one before it."""
 
 CHROMA_BINS = 12
 PIANOROLL_BINS = {"full": CHROMA_BINS + PITCHES, "nochroma": PITCHES, "none": 0}

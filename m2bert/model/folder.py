@@ -35,6 +35,9 @@ _INSTALLED = Path(m2bert.__file__).with_name("models")
 SHIPPED_MODELS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "models"
 """The bundled models: in an installed package, else beside it in its repository."""
 
+FACTS_FILE = SHIPPED_MODELS / "facts.json"
+"""`card.FACTS` of the bundled models, which replace those in their records."""
+
 ENCODER = SHIPPED_MODELS / "encoder"
 ADVICE = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
 
@@ -137,14 +140,18 @@ def write_card(folder: Path) -> None:
     """Write the card of the model in `folder`."""
     architecture, entries = read_config(folder, ARCHITECTURES)
     weights = folder / WEIGHTS_FILE
-    card = model_card(architecture, entries, load_tensors(weights)[1], sha256(weights))
+    card = model_card(architecture, entries, read_record(folder), sha256(weights))
     write_text(folder / CARD_FILE, card)
 
 
 def read_record(folder: Path | str) -> dict:
     """How the model in `folder` (or of the run in it, `find_model`) was trained; docs/METHOD.md,
     "Model folders", has the entries. Empty if nothing was recorded."""
-    return load_tensors(find_model(folder) / WEIGHTS_FILE)[1]
+    folder = find_model(folder).resolve()
+    record = load_tensors(folder / WEIGHTS_FILE)[1]
+    if folder.parent == SHIPPED_MODELS.resolve():
+        record |= read_json(FACTS_FILE).get(folder.name, {})
+    return record
 
 
 def find_model(path: Path | str) -> Path:

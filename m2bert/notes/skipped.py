@@ -64,4 +64,4 @@ def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
 def print_oddities(odd: Iterable[Tallies]) -> None:
     """One line, if there are any: the number of files with each."""
     if counts := count_files_by_oddity(odd):
-        print(f"  odd, but read: {in_words(counts)}")
+        print(f"  malformed, but read: {in_words(counts)}")

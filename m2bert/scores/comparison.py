@@ -56,7 +56,7 @@ def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> 
 def comparison_rows(a: Results, b: Results) -> list[dict]:
     """One row per task of which `a` and `b` have runs of the same seed and fold.
 
-    Keys: acronym, task, metric, and those of `compare_scores`; runs without a score are no pairs.
+    Keys: acronym, task, metric, and those of `compare_scores`; runs without a score are not paired.
     Raises `UserError` if there is no pair, or if the runs of one were tested on different data.
     """
     scored = ({run for run in of if of[run]["test_score"] is not None} for of in (a, b))

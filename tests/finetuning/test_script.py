@@ -40,7 +40,7 @@ def test_script_is_stopped_and_resumed_and_prints_the_table(finetuning_inputs, t
     assert set(read_results(tmp_path / "out")) == expected
     assert done.stdout.count("best epoch") == 7 - len(kept)  # each run once
     assert kept == {p: p.stat().st_mtime_ns for p in kept}
-    assert "no data, left out: genre, beat" in done.stdout
+    assert "skipped, no data: genre, beat" in done.stdout
     assert "PS  composer" in done.stdout
     assert (tmp_path / "out/results.csv").exists()
 
@@ -71,4 +71,4 @@ def test_script_rejects_a_wrong_number_of_jobs(finetuning_inputs, tmp_path):
     call, environment = script(finetuning_inputs, tmp_path), ONE_THREAD | {"JOBS": "x"}
     done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == "error: JOBS is 'x', not a number of trainings at a time from 1\n"
+    assert done.stderr == "error: JOBS is 'x', not a number of runs at a time (1 or more)\n"

@@ -190,7 +190,7 @@ def test_write_card_describes_data_training_and_scores(folders):
     assert "1,200 songs with 3,456,789 notes: pop909, ASAP." in encoder
     assert "| training.rc_range | [4, 12, 12] |" in encoder
     assert "| accuracy of Pitch at corrupted notes, validation | 0.25 |" in encoder
-    assert "1,234 labelled segments with 56,789 notes. They are from the corpus pop909." in melody
+    assert "1,234 labelled segments of pop909 with 56,789 notes." in melody
     assert "| accuracy, validation | 0.9123 |\n| accuracy, test | 0.9012 |" in melody
 
 
