@@ -96,7 +96,7 @@ def test_finetune_writes_result_log_and_best_weights(
         assert record[key] == result[key]
     card = (folder / "model/README.md").read_text()
     assert f"| accuracy, test | {result['test_score']} |" in card
-    assert f"8 labelled segments with {result['data']['train']['notes']} notes" in card
+    assert f"with {result['data']['train']['notes']} notes." in card
     predictions = classifier(test.notes).argmax(-1)
     score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)
     assert result["test_score"] == round(score.item(), 4)
