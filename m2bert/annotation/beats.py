@@ -23,25 +23,22 @@ CHORD, REACH, NEAR, SILENCE = 0.03, 1, 0.05, 10.0
 frames away, and is moved to one up to `NEAR` seconds away. After `SILENCE` seconds without an onset
 the beats are decoded separately."""
 
-BEAT_BIAS, BEAT_WEIGHT, DOWNBEAT_BIAS, DOWNBEAT_WEIGHT = 0.0, 0.644, 0.433, 1.249
+BEAT_BIAS, BEAT_WEIGHT, DOWNBEAT_BIAS, DOWNBEAT_WEIGHT = 0.45, 0.65, 0.85, 1.1
 """A beat at an onset scores bias + weight x logit of the model's probability; a downbeat has both
 scores."""
 
-NO_ONSET = (-1.88, -2.36)
+NO_ONSET = (-1.9, -2.0)
 """The scores of a beat and of a downbeat at which no note begins."""
 
-USUAL_PERIOD, PERIOD_WIDTH = 0.596, 0.78
+USUAL_PERIOD, PERIOD_WIDTH = 0.56, 1.0
 """The prior of the period: the median in seconds, and the width as a logarithm."""
 
-TRIPLET = 1.66
+TRIPLET = 1.7
 """The cost of an onset at a third or two thirds of a beat: where there are many, the beats of a bar
-of three were taken for triplets."""
+of three are being taken for triplets."""
 
-TEMPO_CHANGE, METER_CHANGE, CUT_BAR = 31.0, 11.1, 8.75
+TEMPO_CHANGE, METER_CHANGE, CUT_BAR = 30.0, 6.0, 15.0
 """Costs: of a change of the period, times its logarithm; of another meter; of a bar cut short."""
-
-METER_COSTS = (1.18, -0.14, -0.27)
-"""The cost of a bar of each of `METERS`."""
 
 
 def decode_beats(
@@ -144,7 +141,6 @@ def _place_costs() -> np.ndarray:
     costs[:, first] = CUT_BAR
     costs[last[:, np.newaxis], first] = METER_CHANGE
     costs[last, first] = 0
-    costs[:, first] += METER_COSTS
     return costs
 
 

@@ -17,12 +17,12 @@ def bar_starts(
     time_signatures: (numerator, denominator, tick), ordered by tick; each begins a bar. end: the
     tick at which the music ends.
     """
-    changes = {tick: (top, bottom) for top, bottom, tick in (COMMON_TIME, *time_signatures)}
-    edges = [*(tick for tick in changes if tick < end), max(end, 1)]
-    starts = [
-        np.arange(start, stop, 4 * ticks_per_beat * changes[start][0] / changes[start][1])
-        for start, stop in pairwise(edges)
-    ]
+    length = {
+        tick: max(4 * ticks_per_beat * top / bottom, 1)  # some files have bars of 0/4
+        for top, bottom, tick in (COMMON_TIME, *time_signatures)
+    }
+    edges = [*(tick for tick in length if tick < end), max(end, 1)]
+    starts = [np.arange(start, stop, length[start]) for start, stop in pairwise(edges)]
     return np.rint(np.concatenate(starts)).astype(np.int64)
 
 
@@ -43,7 +43,7 @@ def written_beats(
         at = np.searchsorted(changes, bars[1] if is_first else start, side="right") - 1
         top, bottom, _ = signatures[at]
         grouped = 3 if bottom >= 8 and top > 3 and top % 3 == 0 else 1
-        beats, length = top // grouped, 4 * ticks_per_beat * grouped / bottom
+        beats, length = top // grouped, max(4 * ticks_per_beat * grouped / bottom, 1)
         if is_first and stop - start < beats * length:
             number = np.arange(beats - int((stop - start) / length), beats)
             ticks.append(stop - (beats - number) * length)
