@@ -222,7 +222,10 @@ def test_lost_or_damaged_state_changes_nothing(tmp_path, pretrain):
     log, state = (tmp_path / "log").read_text(), tmp_path / "state.safetensors"
     whole = state.read_bytes()
     for damage, message in (
-        (lambda: state.write_bytes(whole[:-1000]), r"state\.safetensors cannot be read \(it is damaged"),
+        (
+            lambda: state.write_bytes(whole[:-1000]),
+            r"state\.safetensors cannot be read \(it is damaged",
+        ),
         (state.unlink, r"state\.safetensors is gone"),
         (lambda: (tmp_path / "settings.json").write_text("[]"), r"settings\.json"),
     ):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from m2bert.annotation.chords import ROOT_ALONE, Chord, degree_fifths
+from m2bert.annotation.names import table_name
 from m2bert.tasks import place_in_fifths
 
 SYMBOLS = {"maj": "", "min": "m", "min7": "m7", "hdim7": "m7b5", ROOT_ALONE: "(no3)"}
@@ -18,10 +19,21 @@ def root_place(root: int, key: str | None) -> int:
     return lowest + (7 * root - lowest) % 12
 
 
-def fifths_name(place: int) -> str:
+def root_name(root: int, key: str | None) -> str:
+    """The class of the task of chord roots: "B-". key: as in `root_place`."""
+    return fifths_name(root_place(root, key), flat="-")
+
+
+def fifths_name(place: int, flat: str = "b") -> str:
     """The name at a place on the line of fifths: "Bb" for -2."""
     accidentals, letter = divmod(place + 1, 7)
-    return "FCGDAEB"[letter] + ("#" if accidentals > 0 else "b") * abs(accidentals)
+    return "FCGDAEB"[letter] + ("#" if accidentals > 0 else flat) * abs(accidentals)
+
+
+def harte_key(key: str) -> str:
+    """A local key, a class of its task, in Harte's syntax: "Bb:maj" for "B- major"."""
+    tonic, mode = table_name(key).split()
+    return f"{tonic}:{mode[:3]}"
 
 
 def harte_label(chord: Chord, key: str | None = None) -> str:
@@ -38,8 +50,10 @@ def chord_symbol(chord: Chord, key: str | None = None) -> str:
 
 
 def interval_lines(starts: Sequence[float], ends: Sequence[float], names: Iterable[str]) -> str:
-    """Labelled intervals as text, a line for each, with "N" before the first; times in seconds."""
+    """Labelled intervals as text, a line for each, with "N" before the first; times in seconds.
+    Intervals of less than a millisecond are omitted."""
     rows = list(zip(starts, ends, names, strict=True))
-    if rows and rows[0][0] > 0:
+    if rows:
         rows.insert(0, (0.0, rows[0][0], "N"))
-    return "".join(f"{start:.3f}\t{end:.3f}\t{name}\n" for start, end, name in rows)
+    texts = [(f"{start:.3f}", f"{end:.3f}", name) for start, end, name in rows]
+    return "".join(f"{start}\t{end}\t{name}\n" for start, end, name in texts if start != end)

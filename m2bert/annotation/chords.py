@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from m2bert.annotation.labels import means_of_onsets, most_probable_sequence
+from m2bert.annotation.decoding import means_of_onsets, most_probable_sequence
 from m2bert.tasks import place_in_fifths
 
 QUALITIES = {
