@@ -19,8 +19,9 @@ from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Bars, Song
 from m2bert.tasks import PADDING
 
-KEY_TASK, CHORD_TASK = SPAN_TASKS = ("localkey", "chordroot")
-"""Tasks whose labels are decoded over the whole piece, as spans of time (`spans`)."""
+KEY_TASK, CHORD_TASK = "localkey", "chordroot"
+SPAN_TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
+"""Tasks whose labels are decoded over the piece, as spans of time (`spans`), and their titles."""
 
 VOICE_TASK = "melody"
 """The task whose classes are voices."""
@@ -130,7 +131,7 @@ def shown_labels(annotation: Annotation, task: str) -> tuple[np.ndarray, np.ndar
 
 
 def spans(annotation: Annotation, task: str) -> list[Span]:
-    """The decoded keys or chords of a task of `SPAN_TASKS`. Each lasts until the next one, the last
+    """The decoded keys or chords (a task of `SPAN_TITLES`). Each lasts until the next one, the last
     one until the music ends. Keys of the class "padding" are omitted."""
     return chord_spans(annotation) if task == CHORD_TASK else key_spans(annotation)
 

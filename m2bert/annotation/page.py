@@ -13,7 +13,7 @@ import numpy as np
 from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import (
     BEAT_TASKS,
-    SPAN_TASKS,
+    SPAN_TITLES,
     Annotation,
     bar_edges,
     beat_ticks,
@@ -115,13 +115,14 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     label, probability = shown_labels(annotation, name)
     return {
         **_named(name, labels.classes),
+        "strip": SPAN_TITLES.get(name, TASKS[name].title),
         "short": list(map(short_name, labels.classes)),
         "cells": csv_text([{name: table_name(one)} for one in labels.classes]).splitlines()[1:],
         "label": label.tolist(),
         "probability": _thousandths(probability),
         "spans": [
             span._replace(name=with_signs(span.name))
-            for span in (spans(annotation, name) if name in SPAN_TASKS else [])
+            for span in (spans(annotation, name) if name in SPAN_TITLES else [])
         ],
         "events": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
     }

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import (
     BEAT_TASKS,
-    SPAN_TASKS,
+    SPAN_TITLES,
     VOICE_TASK,
     Annotation,
     bar_edges,
@@ -81,7 +81,7 @@ def figure_of(annotation: Annotation) -> Figure:
     figure = Figure(figsize=(LEFT + width + RIGHT, TOP + step * len(rolls) + BOTTOM))
     _write_heading(figure, annotation)
     for place, task in enumerate(rolls):
-        strips = [task] if task in (*SPAN_TASKS, *BEAT_TASKS) else []
+        strips = [task] if task in (*SPAN_TITLES, *BEAT_TASKS) else []
         top, span = TOP + place * step, (int(begin), int(edges[-1]))
         roll = _draw_roll(figure, annotation, task, strips, span, top, (width, height))
         if task:
@@ -105,8 +105,8 @@ def systems_of(annotation: Annotation, first: str, last: str) -> Figure:
         )
     begin = numbers.index(first)
     end = numbers.index(last, begin) + 1
-    strips = [task for task in SPAN_TASKS if task in annotation.note_labels]
-    tasks = [task for task in annotation.note_labels if task not in (*SPAN_TASKS, *BEAT_TASKS)]
+    strips = [task for task in SPAN_TITLES if task in annotation.note_labels]
+    tasks = [task for task in annotation.note_labels if task not in (*SPAN_TITLES, *BEAT_TASKS)]
     task = VOICE_TASK if VOICE_TASK in tasks else next(iter([*tasks, *annotation.note_labels]), "")
     step = max(len(strips), 1) * STRIP_HEIGHT + SYSTEM_HEIGHT + GAP
     systems = range(begin, end, SYSTEM_BARS)

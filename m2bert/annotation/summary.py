@@ -1,14 +1,13 @@
 """An annotation in a few lines: what a musician asks of a piece."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
 from m2bert.annotation.labels import (
     BEAT_TASKS,
-    CHORD_TASK,
-    KEY_TASK,
-    SPAN_TASKS,
+    SPAN_TITLES,
     UNSURE_BELOW,
     Annotation,
     mean_probability,
@@ -18,9 +17,8 @@ from m2bert.annotation.labels import (
 from m2bert.annotation.names import readable_name, with_signs
 from m2bert.tasks import TASKS
 
-TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
 FIRST_TITLES = ("key", "tempo", "time signature", "chords")
-"""Titles of lines where they differ from those of tasks, and those of the first lines."""
+"""The titles of the first lines."""
 
 MOST_NAMES, LEAST_FRACTION = 5, 0.005
 """The most names in a line, each of at least this fraction of the notes or of the time."""
@@ -33,7 +31,7 @@ def summary(annotation: Annotation) -> str:
     for task in (*annotation.note_labels, *annotation.piece_labels):
         if task not in BEAT_TASKS:
             line = f"{fractions(annotation, task)}{certainty(annotation, task)}"
-            lines[TITLES.get(task, TASKS[task].title)] = line
+            lines[SPAN_TITLES.get(task, TASKS[task].title)] = line
     order = [title for title in FIRST_TITLES if title in lines]
     width = max(map(len, lines))
     rows = [f"  {title:<{width}}  {lines[title]}" for title in dict.fromkeys([*order, *lines])]
@@ -63,15 +61,21 @@ def tempo_line(annotation: Annotation) -> str:
 
 
 def meter_line(annotation: Annotation) -> str:
-    """The time signatures of the file; where bars are decoded, the most frequent number of
-    beats."""
+    """The time signatures of the file, the longest first; where bars are decoded, the most
+    frequent number of beats."""
     if annotation.beats.is_decoded:
         number = annotation.beats.number
         lengths = np.diff(np.flatnonzero(number == 1))
         usual = np.bincount(lengths).argmax() if len(lengths) else number.max()
         return f"{usual} beats in a bar{_source(annotation, 'downbeat')}"
-    written = [f"{top}/{bottom}" for top, bottom, _ in annotation.song.notes.time_signatures]
-    return f"{_several(list(dict.fromkeys(written)) or ['4/4'])}{_source(annotation, 'downbeat')}"
+    notes = annotation.song.notes
+    held: Counter[str] = Counter()
+    for (top, bottom, tick), (*_, end) in pairwise(
+        [*notes.time_signatures, (0, 0, notes.end.max())]
+    ):
+        held[f"{top}/{bottom}"] += max(end - tick, 0)
+    names = [name for name, _ in held.most_common()] or ["4/4"]
+    return f"{_several(names)}{_source(annotation, 'downbeat')}"
 
 
 def _source(annotation: Annotation, task: str) -> str:
@@ -89,7 +93,7 @@ def fractions(annotation: Annotation, task: str) -> str:
     if not labels.was_read.any():
         return "no note that the models read"
     found: Counter[str] = Counter()
-    if task in SPAN_TASKS:
+    if task in SPAN_TITLES:
         for span in spans(annotation, task):
             root_position = span.name.split("/")[0]
             found[with_signs(root_position)] += span.end - span.start

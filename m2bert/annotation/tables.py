@@ -45,7 +45,8 @@ def write_chords_csv(annotation: Annotation, path: Path) -> None:
     """Write a row for each chord: where it begins, its symbol, and its mean probability."""
     chords, starts = annotation.chords, np.array([span.start for span in chord_spans(annotation)])
     columns = {
-        **{name: array.tolist() for name, array in _places(annotation, starts).items()},
+        "bar": annotation.bars.numbers_at(starts).tolist(),
+        "beat": annotation.beats.places(starts).round(3).tolist(),
         "seconds": annotation.song.seconds(starts).round(3).tolist(),
         "name": [span.name for span in chord_spans(annotation)],
         "probability": [round(chord.probability, 4) for chord in chords],
@@ -97,7 +98,8 @@ def note_records(annotation: Annotation) -> list[dict]:
     track_names = np.array([track.name for track in song.tracks], object)
     arrays: dict[str, Any] = {
         "index": np.arange(len(song)),
-        **_places(annotation, notes.start),
+        "bar": annotation.bars.numbers_at(notes.start),
+        "beat_in_bar": annotation.beats.places(notes.start).round(3),
         "track": notes.track + 1,
         "track_name": track_names[notes.track],
         "onset_ticks": notes.start,
@@ -128,12 +130,6 @@ def note_records(annotation: Annotation) -> list[dict]:
             columns[f"{task}_shown"] = _each(readable_name, names)
     records = _records(columns)
     return [records[note] for note in np.lexsort((notes.track, notes.pitch, notes.start))]
-
-
-def _places(annotation: Annotation, ticks: np.ndarray) -> dict[str, np.ndarray]:
-    """The bars and beats of ticks."""
-    bars = annotation.bars.numbers_at(ticks)
-    return {"bar": bars, "beat": annotation.beats.places(ticks).round(3)}
 
 
 def _records(columns: dict[str, list]) -> list[dict]:

@@ -44,6 +44,8 @@ def test_csv_has_a_row_for_each_note(annotation, tmp_path):
     first, second, third = read_csv(tmp_path / "out.csv")
     assert first == {
         "index": "0",
+        "bar": "1",
+        "beat_in_bar": "1.0",
         "track": "1",
         "track_name": "",
         "onset_ticks": "0",
@@ -117,6 +119,7 @@ def test_columns_of_tasks_replace_no_others(tmp_path):
             *NOTE_TASKS,
             *(f"{name}_probability" for name in NOTE_TASKS),
             "localkey_span",
+            "chord",
             "melody_shown",
         }
 
