@@ -175,9 +175,12 @@ def chord_ticks(annotation: Annotation, chord: Chord) -> tuple[int, int]:
 
 
 def bar_edges(annotation: Annotation) -> np.ndarray:
-    """The ticks at which bars begin, and the one at which the last bar ends, int64 (bars + 1,)."""
-    begins = annotation.bars.start
-    return np.append(begins, max(annotation.song.notes.end.max(), begins[-1] + 1))
+    """The ticks at which bars begin, and the one at which the last bar ends, int64 (bars + 1,). It
+    is as long as the one before, in a score as its notes."""
+    song, begins = annotation.song, annotation.bars.start
+    common_time = 4 * song.notes.ticks_per_beat
+    full = 1 if song.measures else np.diff(begins, prepend=begins[0] - common_time)[-1]
+    return np.append(begins, max(song.notes.end.max(), begins[-1] + full))
 
 
 def spans_at(found: list[Span], ticks: Sequence[int] | np.ndarray) -> list[Span | None]:

@@ -39,8 +39,8 @@ ROLL_HEIGHTS, STRIP_HEIGHT, GAP = (1.75, 3.5), 0.2, 0.25
 ALL_ROLLS_HEIGHT = 7  # divided among few tasks, within the heights above
 LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.7, 0.6
 
-SYSTEM_BARS, SYSTEM_WIDTH, SYSTEM_HEIGHT = 4, 7.0, 1.6
-"""A system: its bars, and the size of its roll."""
+SYSTEM_BARS, SYSTEM_WIDTH, SYSTEM_HEIGHT, SYSTEM_RIGHT = 4, 5.2, 1.6, 1.4
+"""A system: its bars, the size of its roll, and the space to the right; together they fit A4."""
 
 DOTS, PRINTED_DOTS, POINTS = 120, 300, 72
 """Dots and points per inch."""
@@ -97,7 +97,7 @@ def systems_of(annotation: Annotation, first: str, last: str) -> Figure:
 
     Raises `UserError` if there are no such bars.
     """
-    edges, numbers = bar_edges(annotation), annotation.bars.number
+    edges, numbers, tick = bar_edges(annotation), annotation.bars.number, annotation.beats.tick
     if first not in numbers or last not in numbers[numbers.index(first) :]:
         raise UserError(
             f"{annotation.song.name} has no bars {first} to {last}: its bars are {numbers[0]} to "
@@ -110,17 +110,17 @@ def systems_of(annotation: Annotation, first: str, last: str) -> Figure:
     task = VOICE_TASK if VOICE_TASK in tasks else next(iter([*tasks, *annotation.note_labels]), "")
     step = max(len(strips), 1) * STRIP_HEIGHT + SYSTEM_HEIGHT + GAP
     systems = range(begin, end, SYSTEM_BARS)
-    figure = Figure(figsize=(LEFT + SYSTEM_WIDTH + RIGHT, TOP + step * len(systems) + BOTTOM))
+    figure = Figure(
+        figsize=(LEFT + SYSTEM_WIDTH + SYSTEM_RIGHT, TOP + step * len(systems) + BOTTOM)
+    )
     _write_heading(figure, annotation)
     for place, bar in enumerate(systems):
         stop = min(bar + SYSTEM_BARS, end)
         size = SYSTEM_WIDTH * (stop - bar) / SYSTEM_BARS, SYSTEM_HEIGHT
         top, span = TOP + place * step, (int(edges[bar]), int(edges[stop]))
         roll = _draw_roll(figure, annotation, task, strips, span, top, size)
-        beats = annotation.song.beats(annotation.beats.tick)
-        roll.set_xticks(
-            beats[(beats > roll.get_xlim()[0]) & (beats < roll.get_xlim()[1])], minor=True
-        )
+        beats = tick[(span[0] < tick) & (tick < span[1])]
+        roll.set_xticks(annotation.song.beats(beats), minor=True)
         roll.grid(axis="x", which="minor", color="0.93", lw=0.4)
         if task and not place:
             _draw_legend(roll, annotation, task)
