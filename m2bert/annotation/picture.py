@@ -39,7 +39,7 @@ ROLL_HEIGHTS, STRIP_HEIGHT, GAP = (1.75, 3.5), 0.2, 0.25
 ALL_ROLLS_HEIGHT = 7  # divided among few tasks, within the heights above
 LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.7, 0.6
 
-SYSTEM_BARS, SYSTEM_WIDTH, SYSTEM_HEIGHT, SYSTEM_RIGHT = 4, 5.2, 1.6, 1.4
+SYSTEM_BARS, SYSTEM_WIDTH, SYSTEM_HEIGHT, SYSTEM_RIGHT = 4, 5.0, 1.6, 1.6
 """A system: its bars, the size of its roll, and the space to the right; together they fit A4."""
 
 DOTS, PRINTED_DOTS, POINTS = 120, 300, 72
