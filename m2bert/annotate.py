@@ -15,19 +15,15 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.labels import (
-    KEY_CHANGE,
-    UNSURE_BELOW,
-    Annotation,
-    mean_probability,
-    shown_labels,
-)
-from m2bert.annotation.midi import VOICE_TASK, write_marked_midi, write_voices_midi
+from m2bert.annotation.lab import write_beats_lab, write_chords_lab, write_keys_lab
+from m2bert.annotation.labels import CHORD_TASK, KEY_CHANGE, KEY_TASK, VOICE_TASK
+from m2bert.annotation.midi import write_marked_midi, write_voices_midi
 from m2bert.annotation.models import best_model, find_models
-from m2bert.annotation.names import clock, counted, readable_name
+from m2bert.annotation.names import clock, counted
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
-from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
+from m2bert.annotation.summary import summary
+from m2bert.annotation.tables import write_annotation_csv, write_annotation_json, write_chords_csv
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
@@ -36,25 +32,30 @@ from m2bert.model.folder import SHIPPED_MODELS
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import check_stride
-from m2bert.tasks import TASKS
-
-VOICES = ".parts.mid"
-"""Ending of the file that is only written if the voices are labelled."""
 
 WRITERS: dict[str, Callable[..., object]] = {
     ".csv": write_annotation_csv,
     ".json": write_annotation_json,
+    ".chords.csv": write_chords_csv,
+    ".beats.lab": write_beats_lab,
+    ".chords.lab": write_chords_lab,
+    ".keys.lab": write_keys_lab,
     ".annotated.mid": write_marked_midi,
-    VOICES: write_voices_midi,
+    ".parts.mid": write_voices_midi,
     ".png": draw_annotation,
     ".html": write_page,
 }
 """Functions of an annotation and a path that write its files, by the endings of their names."""
 
-VELOCITY_TASK = "velocity"
+NEEDED_TASKS = {
+    ".chords.csv": CHORD_TASK,
+    ".chords.lab": CHORD_TASK,
+    ".keys.lab": KEY_TASK,
+    ".parts.mid": VOICE_TASK,
+}
+"""The task without which a file is not written."""
 
-MOST_LABELS, LEAST_FRACTION = 5, 0.005
-"""The summary lists at most so many labels of a task, each of at least this fraction of notes."""
+VELOCITY_TASK = "velocity"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -82,10 +83,20 @@ def parse_arguments() -> argparse.Namespace:
     add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
     what = "also write markers of beats and downbeats to the MIDI file"
     add("--markers", choices=("beats",), help=what)
+    what = "draw these bars of the song in systems of four, to be printed (all, in one line)"
+    add("--bars", type=bar_range, metavar="FIRST-LAST", help=what)
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
     add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     add("--overwrite", action="store_true", help=OVERWRITE)
     return parser.parse_args(command_line())
+
+
+def bar_range(text: str) -> tuple[str, str]:
+    """The numbers of the first and the last bar: "13-28" or "13"."""
+    first, _, last = text.partition("-")
+    if not first or (not last and "-" in text):
+        raise argparse.ArgumentTypeError(f"{text!r} are not two numbers of bars, such as 13-28")
+    return first, last or first
 
 
 def main() -> None:
@@ -97,10 +108,15 @@ def main() -> None:
     song = read_song(args.song)
     if args.tasks is None and has_velocities(song) and models.keys() != {VELOCITY_TASK}:
         models.pop(VELOCITY_TASK, None)
-    writers = WRITERS | {".annotated.mid": partial(write_marked_midi, beats=bool(args.markers))}
-    if VOICE_TASK not in models:
-        del writers[VOICES]
-    outputs = {f"{args.song.stem}{ending}": write for ending, write in writers.items()}
+    settings = {
+        ".annotated.mid": partial(write_marked_midi, beats=bool(args.markers)),
+        ".png": partial(draw_annotation, bars=args.bars),
+    }
+    outputs = {
+        f"{args.song.stem}{ending}": settings.get(ending, write)
+        for ending, write in WRITERS.items()
+        if NEEDED_TASKS.get(ending) in (None, *models)
+    }
     with output_files(args.out, outputs, args.overwrite) as temporary:
         device = choose_device(args.cpu)
         precision = choose_precision(args.precision, device)
@@ -121,44 +137,6 @@ def main() -> None:
 def has_velocities(song: Song) -> bool:
     """Whether the pitched notes of a song have different velocities."""
     return len(np.unique(song.notes.velocity[~song.is_drum])) > 1
-
-
-def summary(annotation: Annotation) -> str:
-    """One line for each task with its most frequent labels, then the warnings."""
-    labels = annotation.note_labels | annotation.piece_labels
-    width = max((len(TASKS[name].title) for name in labels), default=0)
-    lines = []
-    for name in labels:
-        models = len(annotation.models[name])
-        several = f"  (mean of {models} models)" if models > 1 else ""
-        line = f"{fractions(annotation, name)}{certainty(annotation, name)}{several}"
-        lines.append(f"  {TASKS[name].title:<{width}}  {line}")
-    return "\n".join(lines + [f"warning: {warning}" for warning in annotation.warnings])
-
-
-def certainty(annotation: Annotation, task: str) -> str:
-    """The mean probability of the labels, in brackets; empty if no note was read."""
-    mean = mean_probability(annotation, task)
-    if mean is None:
-        return ""
-    kind = "probability" if task in annotation.piece_labels else "mean probability"
-    return f"  ({kind} {mean:.2f}{', unsure' if mean < UNSURE_BELOW else ''})"
-
-
-def fractions(annotation: Annotation, task: str) -> str:
-    """The most frequent labels with their fractions of the notes; of a piece its class."""
-    if piece := annotation.piece_labels.get(task):
-        return readable_name(piece.name)
-    labels = annotation.note_labels[task]
-    if not labels.was_read.any():
-        return "no note that the models read"
-    label = shown_labels(annotation, task)[0][labels.was_read]
-    found = np.bincount(label, minlength=len(labels.classes)) / len(label)
-    order = np.argsort(-found, kind="stable")
-    order = order[found[order] >= LEAST_FRACTION]
-    named = [f"{readable_name(labels.classes[k])} {found[k]:.0%}" for k in order[:MOST_LABELS]]
-    more = len(order) - len(named)
-    return "; ".join(named) + (f" and {more} more" if more else "")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command `python -m m2bert.annotate`."""
 
+import argparse
 import io
 import json
 import os
@@ -68,15 +69,15 @@ def test_annotate_labels_a_song_with_all_tasks(run, demo_dir, out, capsys):
     song_path = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
     run(song_path, "--tasks", *(task.title for task in TASKS.values()))
     printed = capsys.readouterr().out
-    for task in TASKS.values():
-        assert f"  {task.title}  " in printed
+    for title in ("key", "tempo", "time signature", "chords", "melody", "emotion"):
+        assert f"  {title}  " in printed
     names = {f"{song_path.stem}{ending}" for ending in annotate.WRITERS}
     assert {path.name for path in out.iterdir()} == {RECORD, *names}
     assert all(str(out / name) in printed for name in names)
 
     written = json.loads((out / f"{song_path.stem}.json").read_text())
     assert list(written["piece"]) == PIECE_TASKS
-    starts = read_song(song_path).notes.start.tolist()
+    starts = sorted(read_song(song_path).notes.start.tolist())
     assert [note["onset_ticks"] for note in written["notes"]] == starts
     for record in written["notes"]:
         for name in NOTE_TASKS:
@@ -114,10 +115,11 @@ def test_tasks_markers_and_key_change_choose_the_labels(run, song, out, models):
     assert list(annotation["models"]) == ["beat", "localkey"]
     assert all(note["localkey_span"] for note in annotation["notes"] if note["localkey"])
     assert texts() <= {"key"}
-    assert not (out / "song.parts.mid").exists()  # no labels of voices
+    made = {path.name for path in out.iterdir()}
+    assert made.isdisjoint({"song.parts.mid", "song.chords.lab", "song.chords.csv"})
+    assert made >= {"song.keys.lab", "song.beats.lab"}
     run(song, "--tasks", "localkey", "beats", "--markers", "beats")
-    beats = [note for note in annotation["notes"] if note["beat"] == "beat"]
-    assert ("beat" in texts()) == bool(beats)
+    assert texts() >= {"beat", "downbeat"}
     with pytest.raises(UserError, match=r"has no model of Genres; it has melody$"):
         run(song, "--tasks", "Genres", model=models / "seed_2021/melody")
 
@@ -193,7 +195,8 @@ def test_scores_are_annotated_like_midi_files(run, out, tmp_path, capsys):
     assert "10 notes, 2 tracks, 0:07" in capsys.readouterr().out
     written = json.loads((out / "waltz.json").read_text())
     assert [track["name"] for track in written["tracks"]] == ["Voice", "Piano"]
-    assert [note["measure"] for note in written["notes"]] == list("0111221112")
+    assert [note["bar"] for note in written["notes"]] == list("0111111222")
+    assert [note["beat_in_bar"] for note in written["notes"]] == [3, 1, 1, 1, 2, 3, 3, 1, 3, 3]
 
 
 def test_annotate_omits_piece_tasks_if_every_note_is_short(run, out, tmp_path, capsys):
@@ -267,5 +270,15 @@ def test_annotate_prints_any_file_name(run, models, out, tmp_path, monkeypatch):
     run(song, model=models / "seed_2021/localkey")  # whose labels have flats
     terminal.flush()
     assert rb"caf\udce9.mid: 8 notes, 1 track, " in terminal.buffer.getvalue()
-    # without the voices, with the record
-    assert len(list(out.iterdir())) == len(annotate.WRITERS)
+    assert {path.suffix for path in out.iterdir()} >= {".csv", ".html", ".lab", ".png"}
+
+
+def test_bars_are_drawn_or_missing_ones_named(run, models, song, out):
+    model = models / "seed_2021/melody"
+    with pytest.raises(UserError, match=r"song\.mid has no bars 2 to 9: its bars are 1 to 2"):
+        run(song, "--bars", "2-9", model=model)
+    run(song, "--bars", "2", model=model)
+    assert (out / "song.png").exists()
+    for text in ("-2", "2-", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="two numbers of bars"):
+            annotate.bar_range(text)

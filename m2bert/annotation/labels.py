@@ -1,22 +1,33 @@
 """The labels of a song: of its notes, of spans of time, and of the piece."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from m2bert.annotation.beats import decode_beats
+from m2bert.annotation.chord_names import chord_symbol, root_name
+from m2bert.annotation.chords import Chord, decode_chords
+from m2bert.annotation.decoding import means_of_onsets
+from m2bert.annotation.keys import joined_keys, most_probable_keys
+from m2bert.annotation.meter import Beats, bars_of, beats_of_file, has_written_bars, ticks_at
 from m2bert.annotation.models import ModelFacts
-from m2bert.annotation.names import pitch_name
+from m2bert.annotation.names import pitch_name, table_name
 from m2bert.model.predictions import NoteLabels, PieceLabels
-from m2bert.notes.song import Song
-from m2bert.tasks import PADDING, place_in_fifths
+from m2bert.notes.song import Bars, Song
+from m2bert.tasks import PADDING
 
-SPAN_TASKS = ("localkey", "chordroot")
-"""Tasks whose labels hold for spans of time (`spans`)."""
+KEY_TASK, CHORD_TASK = "localkey", "chordroot"
+SPAN_TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
+"""Tasks whose labels are decoded over the piece, as spans of time (`spans`), and their titles."""
 
-SMOOTHED_TASK = "localkey"
-"""The task whose spans are decoded over the whole piece, since keys rarely change."""
+VOICE_TASK = "melody"
+"""The task whose classes are voices."""
+
+BEAT_TASKS = ("beat", "downbeat")
+"""Tasks of which `Annotation.beats` is decoded."""
 
 KEY_CHANGE = 8.0
 """The cost of a change of key, as the logarithm of a ratio of probabilities. With 8, validation
@@ -29,8 +40,8 @@ set, those of keys below it have .30 and .46 of the notes right, the others .55 
 least four are (.30 to .54 right), of roots, melody, beats and downbeats none. It finds no bad piece
 of beats: they have at least .67, with .56 to .87 of the notes right."""
 
-BEAT_TASKS = ("downbeat", "beat")
-"""Tasks whose last class marks beats (`beat_ticks`)."""
+UNKNOWN = 0.25
+"""The probability of a beat or a downbeat where only the other task has a model."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Annotation:
     def keys(self) -> tuple[np.ndarray, np.ndarray]:
         """The decoded key of each note, and the sum of the probabilities of the keys that are
         enharmonically equivalent to it; as `shown_labels`."""
-        labels = self.note_labels[SMOOTHED_TASK]
+        labels = self.note_labels[KEY_TASK]
         label, probability, read = labels.label, labels.probability, labels.was_read
         if read.any():
             found = labels.probabilities[read]
@@ -68,51 +79,121 @@ class Annotation:
             probability[read] = np.take_along_axis(joined, label[read, np.newaxis], 1)[:, 0]
         return label, probability
 
+    @cached_property
+    def chords(self) -> list[Chord]:
+        """The decoded chords; empty without a model of chord roots."""
+        if CHORD_TASK not in self.note_labels:
+            return []
+        song, labels = self.song, self.note_labels[CHORD_TASK]
+        read, notes = labels.was_read, song.notes
+        times = song.beats(notes.start[read]), song.beats(notes.end[read])
+        return decode_chords(*times, notes.pitch[read], labels.probabilities[read], labels.classes)
+
+    @cached_property
+    def beats(self) -> Beats:
+        """The beats that the file writes, or the decoded ones if the notes ignore them."""
+        song, notes = self.song, self.song.notes
+        found = [self.note_labels[task] for task in BEAT_TASKS if task in self.note_labels]
+        if has_written_bars(song) or not found or not found[0].was_read.any():
+            return beats_of_file(song)
+        read = found[0].was_read
+        probabilities = [
+            self.note_labels[task].probabilities[read, -1]
+            if task in self.note_labels
+            else np.full(read.sum(), UNKNOWN)
+            for task in BEAT_TASKS
+        ]
+        second, number = decode_beats(song.seconds(notes.start[read]), *probabilities)
+        return Beats(ticks_at(song, second), second, number, is_decoded=True)
+
+    @cached_property
+    def bars(self) -> Bars:
+        """The measures of a score; of a MIDI file the bars of its `beats`."""
+        return self.song.measures or bars_of(self.song, self.beats)
+
 
 class Span(NamedTuple):
-    """A span of time under one label: ticks, and a class."""
+    """A span of time under one label: ticks, a class, and the name as in tables: "Bb major", "Cm7"
+    (`names.with_signs` has it in text)."""
 
     start: int
     end: int
     label: int
+    name: str
 
 
 def shown_labels(annotation: Annotation, task: str) -> tuple[np.ndarray, np.ndarray]:
     """The class that is shown of each note, (notes,) int64, and its probability, (notes,) float32:
-    those of `NoteLabels`, of `SMOOTHED_TASK` those of `Annotation.keys`."""
-    if task == SMOOTHED_TASK:
+    those of `NoteLabels`, of keys those of `Annotation.keys`."""
+    if task == KEY_TASK:
         return annotation.keys
     return annotation.note_labels[task].label, annotation.note_labels[task].probability
 
 
 def spans(annotation: Annotation, task: str) -> list[Span]:
-    """The spans of time over which a label (a chord, a key) stays the same.
+    """The decoded keys or chords (a task of `SPAN_TITLES`). Each lasts until the next one, the last
+    one until the music ends. Keys of the class "padding" are omitted."""
+    return chord_spans(annotation) if task == CHORD_TASK else key_spans(annotation)
 
-    All notes of an onset have one label: the decoded key, or the most probable class by the mean of
-    their probabilities. A span lasts until the first onset with another label, the last one until
-    the music ends. Spans of the class "padding" are omitted.
-    """
-    labels, notes = annotation.note_labels[task], annotation.song.notes
-    read = labels.was_read
-    if not read.any():
+
+def key_spans(annotation: Annotation) -> list[Span]:
+    """The decoded keys; empty without a model of keys."""
+    labels, notes = annotation.note_labels.get(KEY_TASK), annotation.song.notes
+    if labels is None or not labels.was_read.any():
         return []
-    if task == SMOOTHED_TASK:
-        onsets, note = np.unique(notes.start[read], return_index=True)
-        label = annotation.keys[0][read][note]
-    else:
-        onsets, _, mean = means_of_onsets(notes.start[read], labels.probabilities[read])
-        label = mean.argmax(1)
+    read = labels.was_read
+    onsets, note = np.unique(notes.start[read], return_index=True)
+    label = annotation.keys[0][read][note]
     first = np.flatnonzero(np.diff(label, prepend=label[0] - 1))
     ends = np.append(onsets[first[1:]], notes.end.max())
-    found = map(Span, onsets[first].tolist(), ends.tolist(), label[first].tolist())
-    return [span for span in found if labels.classes[span.label] != PADDING]
+    found = zip(onsets[first].tolist(), ends.tolist(), label[first].tolist(), strict=True)
+    all_spans = [Span(*span, table_name(labels.classes[span[2]])) for span in found]
+    return [span for span in all_spans if span.name != PADDING]
+
+
+def chord_spans(annotation: Annotation) -> list[Span]:
+    """The decoded chords by their symbols; the label is the class of the root as the local key
+    spells it."""
+    found = []
+    for chord, key in zip(annotation.chords, chord_keys(annotation), strict=True):
+        label = annotation.note_labels[CHORD_TASK].classes.index(root_name(chord.root, key))
+        found.append(Span(*chord_ticks(annotation, chord), label, chord_symbol(chord, key)))
+    return found
+
+
+def chord_keys(annotation: Annotation) -> list[str | None]:
+    """The local key at the beginning of each of the chords, a class of its task."""
+    ticks = [chord_ticks(annotation, chord)[0] for chord in annotation.chords]
+    keys = spans_at(key_spans(annotation), ticks)
+    return [key and annotation.note_labels[KEY_TASK].classes[key.label] for key in keys]
+
+
+def chord_ticks(annotation: Annotation, chord: Chord) -> tuple[int, int]:
+    """The ticks at which a chord begins and ends."""
+    ticks_per_beat = annotation.song.notes.ticks_per_beat
+    return round(chord.start * ticks_per_beat), round(chord.end * ticks_per_beat)
+
+
+def bar_edges(annotation: Annotation) -> np.ndarray:
+    """The ticks at which bars begin, and the one at which the last bar ends, int64 (bars + 1,). It
+    is as long as the one before, in a score as its notes."""
+    song, begins = annotation.song, annotation.bars.start
+    common_time = 4 * song.notes.ticks_per_beat
+    full = 1 if song.measures else np.diff(begins, prepend=begins[0] - common_time)[-1]
+    return np.append(begins, max(song.notes.end.max(), begins[-1] + full))
+
+
+def spans_at(found: list[Span], ticks: Sequence[int] | np.ndarray) -> list[Span | None]:
+    """The span at each tick; None before the first one."""
+    places = np.searchsorted([span.start for span in found], ticks, side="right")
+    around = [None, *found]
+    return [around[place] for place in places]
 
 
 def beat_ticks(annotation: Annotation, task: str) -> list[int]:
-    """The ticks of the onsets of the task's last class ("beat"), ascending."""
-    labels = annotation.note_labels[task]
-    is_last = labels.label == len(labels.classes) - 1
-    return np.unique(annotation.song.notes.start[is_last]).tolist()
+    """The ticks of `Annotation.beats`, of the task "downbeat" those of downbeats."""
+    beats = annotation.beats
+    return beats.tick[(beats.number == 1) | (task == "beat")].tolist()
 
 
 def mean_probability(annotation: Annotation, task: str) -> float | None:
@@ -130,64 +211,6 @@ def note_names(annotation: Annotation, accidentals: str = "#b") -> list[str]:
     accidentals: as in `names.pitch_name`."""
     pitches = annotation.song.notes.pitch.tolist()
     keys = [None] * len(pitches)
-    if labels := annotation.note_labels.get(SMOOTHED_TASK):
+    if labels := annotation.note_labels.get(KEY_TASK):
         keys = labels.names_of(annotation.keys[0]).tolist()
     return [pitch_name(*note, accidentals) for note in zip(pitches, keys, strict=True)]
-
-
-def means_of_onsets(
-    start: np.ndarray, probabilities: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """When notes begin, (notes,), and their probabilities, (notes, classes) -> the onsets,
-    ascending, (onsets,); the index of each note's onset, (notes,) int64; and the mean probabilities
-    of the notes of each onset, (onsets, classes) float64."""
-    onsets, group = np.unique(start, return_inverse=True)
-    mean = np.zeros((len(onsets), probabilities.shape[1]))
-    np.add.at(mean, group, probabilities)
-    return onsets, group, mean / np.bincount(group, minlength=len(onsets))[:, np.newaxis]
-
-
-def most_probable_keys(
-    probabilities: np.ndarray, classes: tuple[str, ...], change: float
-) -> np.ndarray:
-    """The most probable sequence of keys, (onsets, classes) -> (onsets,) int64; enharmonically
-    equivalent keys are one (`joined_keys`)."""
-    return most_probable_sequence(joined_keys(probabilities, classes), change)
-
-
-def joined_keys(probabilities: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """Sum the probabilities of enharmonically equivalent keys under the name with the fewest
-    accidentals, since notes of a MIDI file have no spelling; (n, classes) -> the same."""
-    summed = np.zeros_like(probabilities)
-    np.add.at(summed.T, usual_names(classes), probabilities.T)
-    return summed
-
-
-def usual_names(classes: tuple[str, ...]) -> np.ndarray:
-    """For each class the enharmonically equivalent one with the shortest key signature (of six
-    sharps and six flats: the flats), or the class itself; (classes,) int64."""
-    known = {key: label for label, name in enumerate(classes) if (key := place_in_fifths(name))}
-    usual = np.arange(len(classes))
-    for (fifths, is_minor), label in known.items():
-        signature = fifths - 3 * is_minor
-        moved = (signature + 6) % 12 - 6 - signature  # to six flats ... five sharps
-        usual[label] = known.get((fifths + moved, is_minor), label)
-    return usual
-
-
-def most_probable_sequence(probabilities: np.ndarray, change: float) -> np.ndarray:
-    """The most probable sequence of classes if each change costs `change` (a logarithm), by the
-    Viterbi algorithm. (steps, classes) -> (steps,) int64."""
-    logarithms = np.log(np.maximum(probabilities, 1e-9))
-    came_from = np.tile(np.arange(logarithms.shape[1]), (len(logarithms), 1))
-    score = np.zeros(logarithms.shape[1])
-    for step, logarithm in enumerate(logarithms):
-        best = score.argmax()
-        changes = score < score[best] - change
-        came_from[step, changes] = best
-        score = np.maximum(score, score[best] - change) + logarithm
-    label = np.empty(len(logarithms), np.int64)
-    best = score.argmax()
-    for step in range(len(logarithms) - 1, -1, -1):
-        label[step], best = best, came_from[step, best]
-    return label

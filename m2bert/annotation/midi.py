@@ -10,20 +10,17 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.annotation.labels import BEAT_TASKS, Annotation, beat_ticks, spans
-from m2bert.annotation.names import readable_name, table_name
+from m2bert.annotation.labels import BEAT_TASKS, VOICE_TASK, Annotation, beat_ticks, spans
+from m2bert.annotation.names import readable_name
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.drums import DRUM_CHANNEL
 from m2bert.notes.midi_repair import LONGEST_DELTA, legal_midi
 from m2bert.notes.song import Song, Track
 from m2bert.tasks import PADDING
 
-VOICE_TASK = "melody"
-"""The task whose classes are voices."""
-
 MARKER_TRACK = "M2BERT labels"
 SPAN_MARKERS = {"localkey": "key {}", "chordroot": "chord {}"}
-"""Text of the marker at each change of a label of a task."""
+"""Text of the marker at each change of a key or chord."""
 
 CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 SLOWEST = 2**24 - 1
@@ -54,17 +51,14 @@ def write_marked_midi(annotation: Annotation, path: Path, beats: bool = False) -
 
 
 def markers(annotation: Annotation, beats: bool = False) -> list[tuple[int, str]]:
-    """Ticks and texts: changes of keys and chord roots, with `beats` also beats and downbeats."""
-    labels = annotation.note_labels
+    """Ticks and texts: changes of keys and chords, with `beats` also beats and downbeats."""
     found = [
-        (span.start, text.format(table_name(labels[task].classes[span.label])))
+        (span.start, text.format(span.name))
         for task, text in SPAN_MARKERS.items()
-        if task in labels
         for span in spans(annotation, task)
     ]
     for task in BEAT_TASKS if beats else ():
-        if task in labels:
-            found += [(tick, labels[task].classes[-1]) for tick in beat_ticks(annotation, task)]
+        found += [(tick, task) for tick in beat_ticks(annotation, task)]
     return found
 
 

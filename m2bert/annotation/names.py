@@ -30,6 +30,11 @@ def table_name(name: str) -> str:
     return name.replace("-", "b") if place_in_fifths(name) else name
 
 
+def with_signs(name: str) -> str:
+    """The name of a chord or key in tables as it is written in text: "B♭m7♭5" for "Bbm7b5"."""
+    return name.replace("#", "♯").replace("b", "♭")
+
+
 def short_name(name: str) -> str:
     """A short name that fits into a drawn note: "3 on A" for a violin fingering."""
     if fingering := re.fullmatch(r"string (\w), position \d+, finger (\d)", name):

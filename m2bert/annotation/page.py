@@ -13,21 +13,20 @@ import numpy as np
 from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import (
     BEAT_TASKS,
-    SPAN_TASKS,
+    SPAN_TITLES,
     Annotation,
+    bar_edges,
     beat_ticks,
     note_names,
     shown_labels,
     spans,
 )
 from m2bert.annotation.models import ModelFacts
-from m2bert.annotation.names import readable_name, short_name, table_name
+from m2bert.annotation.names import readable_name, short_name, table_name, with_signs
 from m2bert.annotation.tables import annotation_csv
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
-from m2bert.notes.cp import BEATS_PER_BAR
-from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -52,14 +51,24 @@ def write_page(annotation: Annotation, path: Path) -> None:
 def page_data(annotation: Annotation) -> dict[str, Any]:
     """The data of the page's script; notes are in the song's order, times are ticks."""
     song, notes = annotation.song, annotation.song.notes
-    bars = _bars(song)
-    clock = np.unique([0, *(tick for tick, _ in song.tempos), bars["tick"][-1]])
+    bars, beats = bar_edges(annotation), annotation.beats
+    clock = np.unique([0, *(tick for tick, _ in song.tempos), bars[-1]])
     return {
         "file": song.name,
         "sha256": sha256(song.path),
         "ticks_per_beat": notes.ticks_per_beat,
         "clock": {"tick": clock.tolist(), "second": song.seconds(clock).round(6).tolist()},
-        "bars": bars,
+        "bars": {
+            "tick": bars.tolist(),
+            "number": annotation.bars.number,
+            "kind": "bar" if song.measures is None else "measure",
+        },
+        "beats": {
+            "tick": beats.tick.tolist(),
+            "number": beats.number.tolist(),
+            "first_bar": beats.first_bar,
+        },
+        "tempo": beats.tempo.round(1).tolist() if beats.is_decoded else [],
         "tracks": [
             {"name": track.name or f"track {number}", "is_drum": track.is_drum}
             for number, track in enumerate(song.tracks, 1)
@@ -99,17 +108,6 @@ def _facts_line(facts: ModelFacts) -> str:
     return ", ".join(words) + (f". {facts.limits}" if facts.limits else "")
 
 
-def _bars(song: Song) -> dict[str, Any]:
-    """The bars of a song, and the end of the last one."""
-    begins, usual = song.bars.start, BEATS_PER_BAR * song.notes.ticks_per_beat
-    end = begins[-1] + usual if song.measures is None else max(song.notes.end.max(), begins[-1] + 1)
-    return {
-        "tick": [*begins.tolist(), int(end)],
-        "number": song.bars.number,
-        "kind": "bar" if song.measures is None else "measure",
-    }
-
-
 def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     """A task on notes. Labels are places in its classes, -1 for notes that were not read;
     probabilities are in thousandths."""
@@ -117,11 +115,15 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     label, probability = shown_labels(annotation, name)
     return {
         **_named(name, labels.classes),
+        "strip": SPAN_TITLES.get(name, TASKS[name].title),
         "short": list(map(short_name, labels.classes)),
         "cells": csv_text([{name: table_name(one)} for one in labels.classes]).splitlines()[1:],
         "label": label.tolist(),
         "probability": _thousandths(probability),
-        "spans": spans(annotation, name) if name in SPAN_TASKS else [],
+        "spans": [
+            span._replace(name=with_signs(span.name))
+            for span in (spans(annotation, name) if name in SPAN_TITLES else [])
+        ],
         "events": beat_ticks(annotation, name) if name in BEAT_TASKS else [],
     }
 

@@ -1,4 +1,4 @@
-"""A picture of an annotation: a piano roll for each note task, in the colours of the labels."""
+"""A picture of an annotation: piano rolls in the colours of the labels."""
 
 import warnings
 from pathlib import Path
@@ -11,16 +11,17 @@ from matplotlib.figure import Figure
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import (
     BEAT_TASKS,
-    SPAN_TASKS,
+    SPAN_TITLES,
+    VOICE_TASK,
     Annotation,
+    bar_edges,
     beat_ticks,
     shown_labels,
     spans,
 )
-from m2bert.annotation.names import clock, counted, pitch_name, readable_name
+from m2bert.annotation.names import clock, counted, pitch_name, readable_name, with_signs
+from m2bert.base.errors import UserError
 from m2bert.model.predictions import NOT_READ
-from m2bert.notes.cp import BEATS_PER_BAR
-from m2bert.notes.song import Song
 from m2bert.tasks import TASKS
 
 PLAIN_COLOUR, NOT_READ_COLOUR = "#5b6b80", "#d2d2d2"
@@ -32,65 +33,126 @@ LEAST_PITCHES = 24
 """The fewest semitones in a roll."""
 
 # the layout, in inches
-BAR_WIDTH = 0.26
+BEAT_WIDTH = 0.065
 ROLL_WIDTHS = (10, 28)  # least and greatest: an hour of music is drawn denser, not wider
 ROLL_HEIGHTS, STRIP_HEIGHT, GAP = (1.75, 3.5), 0.2, 0.25
 ALL_ROLLS_HEIGHT = 7  # divided among few tasks, within the heights above
 LEFT, RIGHT, TOP, BOTTOM = 0.9, 2.7, 0.7, 0.6
 
-DOTS, POINTS = 120, 72
+SYSTEM_BARS, SYSTEM_WIDTH, SYSTEM_HEIGHT, SYSTEM_RIGHT = 4, 5.0, 1.6, 1.6
+"""A system: its bars, the size of its roll, and the space to the right; together they fit A4."""
+
+DOTS, PRINTED_DOTS, POINTS = 120, 300, 72
 """Dots and points per inch."""
+
+MOST_DOTS = 30_000
+"""The greatest height of a picture, which PNG libraries can read."""
 
 SMALL = 7.5
 """Size of small letters in points."""
 
 
-def draw_annotation(annotation: Annotation, path: Path) -> None:
+def draw_annotation(
+    annotation: Annotation, path: Path, bars: tuple[str, str] | None = None
+) -> None:
     """Draw an annotation to a PNG.
 
-    Each note task has a piano roll over bars of four beats; above it are chords and keys by name,
-    or ticks at beats. Without note tasks there is one plain roll. Labels of the piece are on top.
+    Each note task has a piano roll over the bars; above it are chords and keys by name, or ticks at
+    beats. Without note tasks there is one plain roll. Labels of the piece are on top.
+
+    bars: the numbers of the first and the last bar to draw, as `systems_of` does; by default all.
     """
+    figure = systems_of(annotation, *bars) if bars else figure_of(annotation)
+    dots = min(PRINTED_DOTS if bars else DOTS, MOST_DOTS / figure.get_figheight())
     with warnings.catch_warnings():
         # characters that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure_of(annotation).savefig(path, dpi=DOTS, format="png")
+        figure.savefig(path, dpi=dots, format="png")
 
 
 def figure_of(annotation: Annotation) -> Figure:
-    """The figure that `draw_annotation` saves."""
-    song = annotation.song
-    bar = BEATS_PER_BAR * song.notes.ticks_per_beat
-    first = int(song.notes.start.min() // bar)  # the bars of the music, counted from 0
-    last = max(int(-(-song.notes.end.max() // bar)), first + 1)
-    roll_width = float(np.clip(BAR_WIDTH * (last - first), *ROLL_WIDTHS))
+    """The figure of a whole song."""
+    song, edges = annotation.song, bar_edges(annotation)
+    begin = edges[max(np.searchsorted(edges, song.notes.start.min(), side="right") - 1, 0)]
+    width = float(np.clip(BEAT_WIDTH * song.beats(edges[-1] - begin), *ROLL_WIDTHS))
     rolls = list(annotation.note_labels) or [""]
-    roll_height = float(np.clip(ALL_ROLLS_HEIGHT / len(rolls), *ROLL_HEIGHTS))
-    step = STRIP_HEIGHT + roll_height + GAP
-    figure = Figure(figsize=(LEFT + roll_width + RIGHT, TOP + step * len(rolls) + BOTTOM))
+    height = float(np.clip(ALL_ROLLS_HEIGHT / len(rolls), *ROLL_HEIGHTS))
+    step = STRIP_HEIGHT + height + GAP
+    figure = Figure(figsize=(LEFT + width + RIGHT, TOP + step * len(rolls) + BOTTOM))
     _write_heading(figure, annotation)
     for place, task in enumerate(rolls):
-        top = TOP + place * step
-        strip = _axes(figure, LEFT, top, roll_width, STRIP_HEIGHT)
-        roll = _axes(figure, LEFT, top + STRIP_HEIGHT, roll_width, roll_height)
-        strip.set(xlim=(first, last), ylim=(0, 1), xticks=[], yticks=[])
-        strip.spines[:].set_visible(False)
-        roll.set_xlim(first, last)
+        strips = [task] if task in (*SPAN_TITLES, *BEAT_TASKS) else []
+        top, span = TOP + place * step, (int(begin), int(edges[-1]))
+        roll = _draw_roll(figure, annotation, task, strips, span, top, (width, height))
         if task:
-            colours = class_colours(TASKS[task], annotation.note_labels[task].classes)
-            shown, _ = shown_labels(annotation, task)
-            _draw_strip(strip, annotation, task, colours)
-            _draw_notes(roll, song, [*colours, NOT_READ_COLOUR], shown)
-            _draw_legend(strip, annotation.note_labels[task].classes, shown, colours)
-        else:
-            _draw_notes(roll, song, [PLAIN_COLOUR], np.zeros(len(song), int))
-        _draw_grid(roll, song, TASKS[task].title if task else "notes")
-    roll.set_xlabel("measure" if song.measures else "bar (of four quarter notes)", fontsize=9)
+            _draw_legend(roll, annotation, task)
+    roll.set_xlabel("measure" if song.measures else "bar", fontsize=9)
     return figure
 
 
-def _in_bars(song: Song, ticks: Any) -> np.ndarray:
-    return song.beats(np.asarray(ticks)) / BEATS_PER_BAR
+def systems_of(annotation: Annotation, first: str, last: str) -> Figure:
+    """A figure of the bars with the numbers `first` to `last` in systems of four, for print: notes
+    in the colours of the voices (or of the first task without names or beats), chords and keys
+    above.
+
+    Raises `UserError` if there are no such bars.
+    """
+    edges, numbers, tick = bar_edges(annotation), annotation.bars.number, annotation.beats.tick
+    if first not in numbers or last not in numbers[numbers.index(first) :]:
+        raise UserError(
+            f"{annotation.song.name} has no bars {first} to {last}: its bars are {numbers[0]} to "
+            f"{numbers[-1]}"
+        )
+    begin = numbers.index(first)
+    end = numbers.index(last, begin) + 1
+    strips = [task for task in SPAN_TITLES if task in annotation.note_labels]
+    tasks = [task for task in annotation.note_labels if task not in (*SPAN_TITLES, *BEAT_TASKS)]
+    task = VOICE_TASK if VOICE_TASK in tasks else next(iter([*tasks, *annotation.note_labels]), "")
+    step = max(len(strips), 1) * STRIP_HEIGHT + SYSTEM_HEIGHT + GAP
+    systems = range(begin, end, SYSTEM_BARS)
+    figure = Figure(
+        figsize=(LEFT + SYSTEM_WIDTH + SYSTEM_RIGHT, TOP + step * len(systems) + BOTTOM)
+    )
+    _write_heading(figure, annotation)
+    for place, bar in enumerate(systems):
+        stop = min(bar + SYSTEM_BARS, end)
+        size = SYSTEM_WIDTH * (stop - bar) / SYSTEM_BARS, SYSTEM_HEIGHT
+        top, span = TOP + place * step, (int(edges[bar]), int(edges[stop]))
+        roll = _draw_roll(figure, annotation, task, strips, span, top, size)
+        beats = tick[(span[0] < tick) & (tick < span[1])]
+        roll.set_xticks(annotation.song.beats(beats), minor=True)
+        roll.grid(axis="x", which="minor", color="0.93", lw=0.4)
+        if task and not place:
+            _draw_legend(roll, annotation, task)
+    return figure
+
+
+def _draw_roll(
+    figure: Figure,
+    annotation: Annotation,
+    task: str,
+    strips: list[str],
+    span: tuple[int, int],
+    top: float,
+    size: tuple[float, float],
+) -> Any:
+    """Draw the notes of a span in ticks in the colours of a task (plain if it is ""), below strips
+    of tasks; returns the axes of the notes. top: of the first strip, in inches from the upper edge;
+    size: of the roll, in inches."""
+    width, height = size
+    limits = annotation.song.beats(np.array(span))
+    for strip in strips or [""]:
+        axes = _axes(figure, LEFT, top, width, STRIP_HEIGHT)
+        axes.set(xlim=limits, ylim=(0, 1), xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        if strip:
+            _draw_strip(axes, annotation, strip, span)
+        top += STRIP_HEIGHT
+    roll = _axes(figure, LEFT, top, width, height)
+    roll.set_xlim(limits)
+    _draw_notes(roll, annotation, task, span)
+    _draw_grid(roll, annotation, TASKS[task].title if task else "notes", span)
+    return roll
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Any:
@@ -101,7 +163,7 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def _points(axes: Any) -> np.ndarray:
-    """The width of a bar and the height of a semitone in points, (2,)."""
+    """The width of a quarter note and the height of a semitone in points, (2,)."""
     origin, one = axes.transData.transform([(0, 0), (1, 1)])
     return (one - origin) * POINTS / axes.figure.dpi
 
@@ -119,16 +181,23 @@ def _write_heading(figure: Figure, annotation: Annotation) -> None:
     figure.text(y=1 - 0.5 / down, s=", ".join(facts), fontsize=9, color="0.35", **place)
 
 
-def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) -> None:
-    """Draw the notes in the colours that their labels have in the palette."""
-    pitch = song.notes.pitch
-    middle = (pitch.min() + pitch.max()) / 2
-    reach = max(np.ptp(pitch), LEAST_PITCHES) / 2 + 1.5
+def _draw_notes(axes: Any, annotation: Annotation, task: str, span: tuple[int, int]) -> None:
+    """Draw the notes of a span in the colours of their labels."""
+    song, notes, (begin, stop) = annotation.song, annotation.song.notes, span
+    inside = np.flatnonzero((notes.start < stop) & (np.maximum(notes.end, notes.start + 1) > begin))
+    palette, label = [PLAIN_COLOUR], np.zeros(len(inside), int)
+    if task:
+        classes = annotation.note_labels[task].classes
+        palette = [*class_colours(TASKS[task], classes), NOT_READ_COLOUR]
+        label = shown_labels(annotation, task)[0][inside]
+    middle = (notes.pitch.min() + notes.pitch.max()) / 2
+    reach = max(np.ptp(notes.pitch), LEAST_PITCHES) / 2 + 1.5
     axes.set_ylim(middle - reach, middle + reach)
-    bar, semitone = _points(axes)
-    start, end = _in_bars(song, song.notes.start), _in_bars(song, song.notes.end)
+    pitch, start, end = (x[inside] for x in (notes.pitch, notes.start, notes.end))
+    start, end = song.beats(start), song.beats(end)
+    quarter, semitone = _points(axes)
     # a gap between repeated notes, and a least width
-    end = np.maximum(end - np.minimum(0.15 * (end - start), 0.6 / bar), start + 1 / bar)
+    end = np.maximum(end - np.minimum(0.15 * (end - start), 0.6 / quarter), start + 1 / quarter)
     order = np.argsort(label != NOT_READ, kind="stable")  # notes that were not read lie below
     lines = LineCollection(
         list(np.stack([np.stack([start, pitch], 1), np.stack([end, pitch], 1)], 1)[order]),
@@ -139,10 +208,11 @@ def _draw_notes(axes: Any, song: Song, palette: list[str], label: np.ndarray) ->
     axes.add_collection(lines, autolim=False)
 
 
-def _draw_legend(
-    axes: Any, classes: tuple[str, ...], label: np.ndarray, colours: list[str]
-) -> None:
-    """Name the classes that occur, the most frequent first, to the right of the axes."""
+def _draw_legend(axes: Any, annotation: Annotation, task: str) -> None:
+    """Name the classes that occur in the song, the most frequent first, to the right of the
+    axes."""
+    label, classes = shown_labels(annotation, task)[0], annotation.note_labels[task].classes
+    colours = class_colours(TASKS[task], classes)
     counts = np.bincount(label[label != NOT_READ], minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
@@ -163,17 +233,17 @@ def _percent(fraction: float) -> str:
     return "<1%" if 0 < fraction < 0.005 else f"{fraction:.0%}"
 
 
-def _draw_grid(axes: Any, song: Song, title: str) -> None:
+def _draw_grid(axes: Any, annotation: Annotation, title: str, span: tuple[int, int]) -> None:
     """Number the bars, name the octaves, and draw lines at both."""
-    first, last = axes.get_xlim()
-    bars, numbers = _in_bars(song, song.bars.start), song.bars.number
+    starts, numbers = annotation.bars.start, annotation.bars.number
+    bars = annotation.song.beats(bar_edges(annotation))
     step = 1
-    while step * np.diff(bars, append=last).mean() * _points(axes)[0] < 0.5 * POINTS:
+    while step * np.diff(bars).mean() * _points(axes)[0] < 0.5 * POINTS:
         step *= 2
     shown = [
         bar
         for bar, number in enumerate(numbers)
-        if first <= bars[bar] < last
+        if span[0] <= starts[bar] < span[1]
         and (step == 1 or (number.isdigit() and int(number) % step == 1))  # 1, 5, 9, ...
     ]
     labels = [numbers[bar] for bar in shown]
@@ -188,19 +258,20 @@ def _draw_grid(axes: Any, song: Song, title: str) -> None:
     axes.spines[:].set(color="0.75", zorder=0.5)  # below the notes
 
 
-def _draw_strip(axes: Any, annotation: Annotation, task: str, colours: list[str]) -> None:
-    """Draw the ticks, or the spans with the names that fit, of a task that has them."""
-    song, bar = annotation.song, _points(axes)[0]
+def _draw_strip(axes: Any, annotation: Annotation, task: str, span: tuple[int, int]) -> None:
+    """Draw the ticks at beats, or the spans of chords or keys with the names that fit."""
+    song, quarter = annotation.song, _points(axes)[0]
+    colours = class_colours(TASKS[task], annotation.note_labels[task].classes)
     if task in BEAT_TASKS:
-        onsets = _in_bars(song, beat_ticks(annotation, task))
-        width = np.clip(bar / BEATS_PER_BAR / 3, 0.3, 1.5)
-        axes.vlines(onsets, 0.1, 0.8, colors=colours[-1], linewidths=width)
-    elif task in SPAN_TASKS:
-        found, classes = spans(annotation, task), annotation.note_labels[task].classes
-        boxes = [_in_bars(song, [span.start, span.end - span.start]) for span in found]
-        faces = [colours[span.label] for span in found]
-        axes.broken_barh(boxes, (0.05, 0.9), facecolors=faces, alpha=0.45)
-        for (begin, width), span in zip(boxes, found, strict=True):
-            name = readable_name(classes[span.label])
-            if width * bar > SMALL * (0.65 * len(name) + 0.4):
-                axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")
+        beats = song.beats(np.array(beat_ticks(annotation, task)))
+        axes.vlines(beats, 0.1, 0.8, colors=colours[-1], linewidths=np.clip(quarter / 3, 0.3, 1.5))
+        return
+    inside = [s for s in spans(annotation, task) if s.start < span[1] and s.end > span[0]]
+    edges = np.clip([[s.start, s.end] for s in inside] or np.empty((0, 2)), *span)
+    starts, ends = song.beats(edges).T
+    boxes = list(zip(starts, ends - starts, strict=True))
+    axes.broken_barh(boxes, (0.05, 0.9), facecolors=[colours[s.label] for s in inside], alpha=0.45)
+    for (begin, width), shown in zip(boxes, inside, strict=True):
+        name = with_signs(shown.name)
+        if width * quarter > SMALL * (0.65 * len(name) + 0.4):
+            axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 
 from m2bert.annotation.labels import (
-    SMOOTHED_TASK,
+    CHORD_TASK,
+    KEY_TASK,
+    VOICE_TASK,
     Annotation,
+    chord_spans,
     mean_probability,
     note_names,
     shown_labels,
+    spans_at,
 )
-from m2bert.annotation.midi import VOICE_TASK
 from m2bert.annotation.names import readable_name, table_name
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
 
-ANNOTATION_FORMAT = 2
+ANNOTATION_FORMAT = 3
 """Version of the JSON file's format."""
 
 
@@ -36,6 +39,21 @@ def annotation_csv(annotation: Annotation) -> str:
     """`note_records` as CSV; marks are joined by semicolons."""
     records = note_records(annotation)
     return csv_text([record | {"marks": ";".join(record["marks"])} for record in records])
+
+
+def write_chords_csv(annotation: Annotation, path: Path) -> None:
+    """Write a row for each chord: where it begins, its symbol, and its mean probability."""
+    chords, starts = annotation.chords, np.array([span.start for span in chord_spans(annotation)])
+    columns = {
+        "bar": annotation.bars.numbers_at(starts).tolist(),
+        "beat": annotation.beats.places(starts).round(3).tolist(),
+        "seconds": annotation.song.seconds(starts).round(3).tolist(),
+        "name": [span.name for span in chord_spans(annotation)],
+        "probability": [round(chord.probability, 4) for chord in chords],
+    }
+    records = _records(columns)
+    text = csv_text(records) if records else ",".join(columns) + "\n"
+    write_text(path, f"\ufeff{text}")
 
 
 def write_annotation_json(annotation: Annotation, path: Path) -> None:
@@ -75,11 +93,13 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
 
 
 def note_records(annotation: Annotation) -> list[dict]:
-    """A record for each note of the song, in its order; docs/annotate.md describes the columns."""
+    """A record for each note by onset and pitch; docs/annotate.md describes the columns."""
     song, notes = annotation.song, annotation.song.notes
     track_names = np.array([track.name for track in song.tracks], object)
     arrays: dict[str, Any] = {
         "index": np.arange(len(song)),
+        "bar": annotation.bars.numbers_at(notes.start),
+        "beat_in_bar": annotation.beats.places(notes.start).round(3),
         "track": notes.track + 1,
         "track_name": track_names[notes.track],
         "onset_ticks": notes.start,
@@ -88,7 +108,6 @@ def note_records(annotation: Annotation) -> list[dict]:
         "duration_beats": song.beats(notes.end - notes.start).round(6),
         "onset_seconds": song.seconds(notes.start).round(6),
         "duration_seconds": (song.seconds(notes.end) - song.seconds(notes.start)).round(6),
-        **({} if song.measures is None else {"measure": song.bars.numbers_at(notes.start)}),
         "pitch": notes.pitch,
         "pitch_name": np.array(note_names(annotation), object),
         "midi_velocity": notes.velocity,
@@ -101,11 +120,19 @@ def note_records(annotation: Annotation) -> list[dict]:
         probability = labels.probability.astype(np.float64).round(4).astype(object)
         probability[~labels.was_read] = None
         columns |= {task: _each(table_name, names), f"{task}_probability": probability.tolist()}
-        if task == SMOOTHED_TASK:
+        if task == KEY_TASK:
             keys = labels.names_of(shown_labels(annotation, task)[0]).tolist()
             columns[f"{task}_span"] = _each(table_name, keys)
+        if task == CHORD_TASK:
+            found = spans_at(chord_spans(annotation), notes.start)
+            columns["chord"] = [span and span.name for span in found]
         if task == VOICE_TASK:
             columns[f"{task}_shown"] = _each(readable_name, names)
+    records = _records(columns)
+    return [records[note] for note in np.lexsort((notes.track, notes.pitch, notes.start))]
+
+
+def _records(columns: dict[str, list]) -> list[dict]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.skipped import Tallies
 
 DEFAULT_TEMPO = 120.0
@@ -109,15 +108,6 @@ class Song:
     def is_drum(self) -> np.ndarray:
         """The notes of drums, bool."""
         return np.array([track.is_drum for track in self.tracks], bool)[self.notes.track]
-
-    @cached_property
-    def bars(self) -> Bars:
-        """The measures of a score; of a MIDI file bars of four quarter notes, numbered from 1."""
-        if self.measures is not None:
-            return self.measures
-        length = BEATS_PER_BAR * self.notes.ticks_per_beat
-        start = np.arange(0, max(self.notes.end.max(), 1), length)
-        return Bars(start, tuple(map(str, range(1, len(start) + 1))))
 
     def beats(self, ticks: np.ndarray) -> np.ndarray:
         """Ticks -> quarter notes from the beginning, float64."""

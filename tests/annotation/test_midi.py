@@ -13,7 +13,8 @@ from m2bert.annotation.midi import MARKER_TRACK, write_marked_midi, write_voices
 from m2bert.model.predictions import NOT_READ
 from m2bert.notes.midi_repair import LONGEST_DELTA, is_legal, legal_midi, track_chunks
 from m2bert.notes.reader import read_song
-from tests.helpers.annotation_samples import annotate
+from m2bert.tasks import TASKS
+from tests.helpers.annotation_samples import WALTZ_ROOTS, annotate, write_waltz
 from tests.helpers.midi_files import END, midi_bytes, note, off, on, save
 from tests.helpers.random_midi import random_messages
 from tests.helpers.scores import WALTZ
@@ -33,27 +34,22 @@ def markers(midi):
     return sorted((marker.time, marker.text) for marker in midi.markers)
 
 
-def test_markers_are_at_changes_of_labels_and_optionally_at_beats(tmp_path):
-    # the notes begin at 0, 480, 960 and 1440
+def test_markers_are_at_keys_and_chords_and_optionally_at_beats(tmp_path):
+    song = mido.MidiFile(write_waltz(tmp_path / "waltz.mid"))
     path = save(
-        tmp_path / "in.mid",
-        [mido.MetaMessage("marker", text="Verse", time=7)],
-        [message for start in (0, 380, 380, 380) for message in note(start, start + 100)],
-        note(960, 1000, 72),
+        tmp_path / "in.mid", [mido.MetaMessage("marker", text="Verse", time=7)], *song.tracks
     )
-    labels = {
-        "beat": [2, 1, 2, 2, 2],
-        "downbeat": [2, 1, 1, 1, 1],
-        "chordroot": [1, 1, 2, 2, 2],
-        "localkey": [0, 24, 24, 2, 24],  # class 0 is padding: not a key
-    }
-    annotation = annotate(read_song(path), labels)
+    key = TASKS["localkey"].classes.index
+    keys = [0] * 7 + [key("C minor")] * 7 + [key("A- major")] * 7  # class 0 is padding: not a key
+    annotation = annotate(read_song(path), {"chordroot": WALTZ_ROOTS, "localkey": keys})
     data, midi = written(write_marked_midi, annotation, tmp_path)
     assert track_chunks(data)[:-1] == track_chunks(path.read_bytes())
     assert mido.MidiFile(tmp_path / "out.mid").tracks[-1].name == MARKER_TRACK
-    spans = [(0, "chord C"), (480, "key F# minor"), (960, "chord C#"), (1440, "key Ab major")]
+    chords = [(0, "chord Cm"), (1440, "chord G7/B"), (2880, "chord Cm")]
+    spans = [*chords, (1440, "key C minor"), (2880, "key Ab major")]
     assert markers(midi) == sorted([*spans, (7, "Verse")])
-    beats = [(0, "beat"), (0, "downbeat"), (960, "beat"), (1440, "beat")]  # once for each onset
+    beats = [(480 * beat, "beat") for beat in range(9)]
+    beats += [(1440 * bar, "downbeat") for bar in range(3)]
     _, midi = written(write_marked_midi, annotation, tmp_path, beats=True)
     assert markers(midi) == sorted([*spans, *beats, (7, "Verse")])
 
@@ -80,9 +76,9 @@ def test_long_silences_are_bridged(tmp_path):
     gap = mido.MetaMessage("text", text="still here", time=LONGEST_DELTA)
     path = save(tmp_path / "in.mid", [*note(0, 9), gap, gap, *note(1000, 1009)])
     late = 2 * LONGEST_DELTA + 1009
-    annotation = annotate(read_song(path), {"chordroot": [1, 2], "melody": [MELODY, MELODY]})
+    annotation = annotate(read_song(path), {"localkey": [24, 9], "melody": [MELODY, MELODY]})
     _, midi = written(write_marked_midi, annotation, tmp_path)
-    assert markers(midi) == [(0, "chord C"), (late, "chord C#")]
+    assert markers(midi) == [(0, "key F# minor"), (late, "key E major")]
     _, midi = written(write_voices_midi, annotation, tmp_path)
     assert [(n.start, n.end) for n in midi.instruments[0].notes] == [(0, 9), (late, late + 9)]
 

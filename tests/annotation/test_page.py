@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64decode
 from html.parser import HTMLParser
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from m2bert.annotation.colours import class_colours
-from m2bert.annotation.labels import Annotation, shown_labels, spans
-from m2bert.annotation.names import pitch_name, readable_name
+from m2bert.annotation.labels import Annotation, beat_ticks, shown_labels, spans
+from m2bert.annotation.names import pitch_name, readable_name, with_signs
 from m2bert.annotation.page import TEMPLATE, write_page
 from m2bert.annotation.tables import note_records, write_annotation_csv
 from m2bert.base.outputs import sha256
@@ -84,7 +85,8 @@ def test_page_has_every_note_and_its_labels(tmp_path, notes, unread):
     for name, marked in annotation.marks.items():
         assert song["marks"][name] == [note for note in range(notes) if marked[note]]
     assert song["warnings"] == annotation.warnings
-    tables = [record["pitch_name"] for record in note_records(annotation)]
+    records = sorted(note_records(annotation), key=itemgetter("index"))
+    tables = [record["pitch_name"] for record in records]
     assert [name.replace("♯", "#").replace("♭", "b") for name in song["pitch_name"]] == tables
     seconds = np.interp(read.end, song["clock"]["tick"], song["clock"]["second"])
     np.testing.assert_allclose(seconds, annotation.song.seconds(read.end), atol=1e-5)
@@ -96,17 +98,15 @@ def test_spans_and_events_are_those_of_the_annotation(tmp_path):
     for name, task in tasks.items():
         labels = annotation.note_labels[name]
         if name in ("chordroot", "localkey"):
-            named = [(start, end, task["classes"][label]) for start, end, label in task["spans"]]
-            assert named == [
-                (span.start, span.end, readable_name(labels.classes[span.label]))
-                for span in spans(annotation, name)
-            ]
+            found = spans(annotation, name)
+            assert task["spans"] == [[*span[:3], with_signs(span.name)] for span in found]
+            for start, end, label, _ in task["spans"]:
+                assert start < end
+                assert 0 <= label < len(labels.classes)
         else:
             assert task["spans"] == []
-        labelled = zip(labels.label, annotation.song.notes.start, strict=True)
-        yes = labels.classes.index(name) if name in labels.classes else None
-        onsets = {int(start) for label, start in labelled if label == yes}
-        assert task["events"] == (sorted(onsets) if name in ("beat", "downbeat") else [])
+        expected = beat_ticks(annotation, name) if name in ("beat", "downbeat") else []
+        assert task["events"] == expected
 
 
 @hypothesis_settings(max_examples=15)

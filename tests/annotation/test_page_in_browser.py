@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import Annotation, shown_labels, spans
-from m2bert.annotation.names import readable_name, table_name
+from m2bert.annotation.names import readable_name, table_name, with_signs
 from m2bert.annotation.page import write_page
 from m2bert.annotation.tables import write_annotation_csv
 from m2bert.base.outputs import sha256
@@ -167,8 +167,9 @@ def test_page_shows_the_labels_of_notes_and_spans(show, annotation):
         pitch, track = heading.split(" · ")
         assert re.fullmatch(rf"[A-G][♯♭]?{notes.pitch[note] // 12 - 1}", pitch)
         assert track == annotation.song.tracks[notes.track[note]].name
-        bar, beat = divmod(notes.start[note] / 480, 4)
-        assert onset.startswith(f"bar {bar + 1:.0f}, beat {round(beat + 1, 2):g} · 0:")
+        (bar,) = annotation.bars.numbers_at(notes.start[[note]])
+        (beat,) = annotation.beats.places(notes.start[[note]])
+        assert onset.startswith(f"bar {bar}, beat {round(beat, 2):g} · 0:")
         seconds = annotation.song.seconds(notes.start[note])
         assert float(onset.split("0:")[1]) == pytest.approx(seconds, abs=0.006)
         assert rest.endswith(f"velocity {notes.velocity[note]}")
@@ -190,8 +191,7 @@ def test_page_shows_the_labels_of_notes_and_spans(show, annotation):
     )
     page.evaluate(f"(view.left = {span.start} - 960, clampView())")
     page.mouse.move(*in_window(page, f"xOf({(span.start + span.end) / 2})", "rollTop - 8"))
-    name = readable_name(annotation.note_labels["localkey"].classes[span.label])
-    assert tooltip(page)[""][0] == f"local keys: {name}"
+    assert tooltip(page)[""][0] == f"key: {with_signs(span.name)}"
 
 
 def test_legend_counts_the_notes_and_singles_out_and_mutes(show, annotation):
@@ -346,7 +346,8 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
     page, notes = show(), annotation.song.notes
     write_annotation_csv(annotation, tmp_path / "song.csv")
     original = (tmp_path / "song.csv").read_text(encoding="utf-8")
-    expected = list(csv.DictReader(StringIO(original.removeprefix("\ufeff"))))
+    rows = list(csv.DictReader(StringIO(original.removeprefix("\ufeff"))))
+    expected = {int(row["index"]): row for row in rows}
 
     def correct(task: str, chosen: list[int], label: int) -> None:
         page.select_option("#label", str(label))
@@ -406,7 +407,7 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
     saved = download.value.path().read_text(encoding="utf-8")
     checksum = sha256(annotation.song.path)
     rows = csv.DictReader(StringIO(saved.removeprefix("\ufeff")))
-    assert list(rows) == [row | {"sha256": checksum} for row in expected]
+    assert list(rows) == [row | {"sha256": checksum} for row in expected.values()]
     same = {f"{line},{checksum}" for line in original.splitlines()}
     assert len(set(saved.splitlines()) - same) == 1 + len({note, other, *inside})
     assert saved.startswith("\ufeffindex,")

@@ -44,6 +44,8 @@ def test_csv_has_a_row_for_each_note(annotation, tmp_path):
     first, second, third = read_csv(tmp_path / "out.csv")
     assert first == {
         "index": "0",
+        "bar": "1",
+        "beat_in_bar": "1.0",
         "track": "1",
         "track_name": "",
         "onset_ticks": "0",

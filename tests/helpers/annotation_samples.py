@@ -13,10 +13,28 @@ from m2bert.notes.midi_reader import read_with_mido
 from m2bert.notes.song import Song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
+from tests.helpers.midi_files import write_midi
 
 NOTE_TASKS = [name for name in BENCHMARK_TASKS if TASKS[name].level == "note"]
 PIECE_TASKS = [name for name in BENCHMARK_TASKS if TASKS[name].level == "piece"]
 HOSTILE = '</script><img src=x onerror="window.broken=1"><!--\'&amp;{{song}}'
+
+
+WALTZ_CHORDS = ((48, 67, 72, 75), (47, 62, 65, 67), (48, 67, 72, 75))
+"""The pitches of Cm, G7/B and Cm: a low one and three that follow it twice."""
+
+WALTZ_ROOTS = [TASKS["chordroot"].classes.index(root) for root in "CGC" for _ in range(7)]
+
+
+def write_waltz(path: Path) -> Path:
+    """Write three bars of 3/4 with the notes of `WALTZ_CHORDS`, at 120 quarter notes a minute."""
+    notes = [
+        (480 * (3 * bar + beat), 480 * (3 * bar + beat + (1 if beat else 3)), pitch)
+        for bar, (low, *others) in enumerate(WALTZ_CHORDS)
+        for beat in range(3)
+        for pitch in (others if beat else [low])
+    ]
+    return write_midi(path, notes, signatures=[(3, 4)])
 
 
 def note_labels(task: str, labels, probability: float | np.ndarray = 0.9) -> NoteLabels:
