@@ -1,6 +1,7 @@
 """Vectors of your own music: MIDI files or scores in, an npz of vectors out.
 
     python -m m2bert.embed FILES_OR_FOLDERS --out vectors.npz
+    python -m m2bert.embed --nearest song.mid vectors.npz
 
 The worker processes that read files import this module too; without torch they start faster.
 """
@@ -27,11 +28,16 @@ def parse_arguments() -> argparse.Namespace:
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "pre-trained model: run, model folder or .ckpt (the bundled encoder)"
     add("--ckpt", type=Path, help=what)
-    add("--out", type=npz_path, required=True, help="the .npz to write, with a .json beside it")
+    target = parser.add_mutually_exclusive_group(required=True)
+    what = "the .npz to write, with a .json beside it"
+    target.add_argument("--out", type=npz_path, help=what)
+    what = "list the nearest songs of an .npz of vectors, given instead of FILE_OR_FOLDER"
+    target.add_argument("--nearest", type=Path, metavar="SONG", help=what)
     add("--level", choices=LEVELS, default="piece", help="what a vector is of (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
     what = f"notes from window to window ({STRIDE})"
     add("--stride", type=checked(check_stride), default=STRIDE, help=what)
+    add("--any_key", action="store_true", help="mean of 12 transpositions: the key hardly matters")
     add("--batch_size", type=positive_int, help="windows at a time (2, on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of a .ckpt (base)")
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that has it, else fp32)")
@@ -40,7 +46,10 @@ def parse_arguments() -> argparse.Namespace:
         "--num_workers", type=positive_int, default=os.cpu_count(), help="processes that read files"
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
-    return parser.parse_args(command_line())
+    args = parser.parse_args(command_line())
+    if args.nearest and len(args.files) > 1:
+        parser.error("--nearest takes a single file of vectors")
+    return args
 
 
 def npz_path(text: str) -> Path:
@@ -51,9 +60,11 @@ def npz_path(text: str) -> Path:
 
 def main() -> None:
     args = parse_arguments()
-    from m2bert.embedding.pipeline import embed_files  # here, as it imports torch
+    # here, as they import torch
+    from m2bert.embedding.nearest import print_nearest
+    from m2bert.embedding.pipeline import embed_files
 
-    embed_files(args)
+    (print_nearest if args.nearest else embed_files)(args)
 
 
 if __name__ == "__main__":

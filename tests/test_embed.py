@@ -94,6 +94,35 @@ def test_command_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embe
     assert sorted(path.name for path in out.parent.iterdir()) == written
 
 
+def test_nearest_lists_songs_by_the_similarity_of_their_vectors(
+    run, music, tmp_path, embed, capsys
+):
+    out = tmp_path / "vectors.npz"
+    embed(music, "--ckpt", run, "--out", out, "--any_key", "--index_layer", 11)
+    assert json.loads(out.with_suffix(".json").read_text())["any_key"] is True
+    capsys.readouterr()
+    embed("--nearest", music / "b waltz.MIDI", out)
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["1.000", str(music / "b waltz.MIDI")]
+    assert sorted(file for _, file in lines) == load(out)["files"].tolist()
+    assert lines == sorted(lines, key=lambda line: -float(line[0]))
+
+    other, song, bars = tmp_path / "other", music / "a/scale.mid", tmp_path / "bars.npz"
+    M2BertForPreTraining(SMALL).save_pretrained(other)
+    bars.with_suffix(".json").write_text('{"level": "bar"}')
+    for words, message in (
+        ([song, out, "--ckpt", other], r"vectors\.npz has vectors of another model than .*other"),
+        ([song, tmp_path / "gone.npz"], r"gone\.json cannot be read \(No such file"),
+        ([song, bars], r"bars\.json does not describe vectors of pieces"),
+        (["gone.mid", out], r"gone\.mid cannot be used: .*no such file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            embed("--nearest", *words)
+    out.write_bytes(out.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"vectors\.npz cannot be read \(it is damaged"):
+        embed("--nearest", song, out)
+
+
 def test_worker_processes_do_not_import_torch():
     code = "import sys, m2bert.embed, m2bert.notes.reader; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
@@ -147,7 +176,11 @@ def test_unwritable_outputs_are_named_before_files_are_read(run, music, embed, c
 
 @pytest.mark.parametrize(
     ("flag", "words"),
-    [("--stride=1025", "is not in 1..1024"), ("--out=vectors", "does not end with .npz")],
+    [
+        ("--stride=1025", "is not in 1..1024"),
+        ("--out=vectors", "does not end with .npz"),
+        ("--nearest=song.mid", "not allowed with argument --out"),
+    ],
 )
 def test_invalid_settings_are_rejected(embed, capsys, flag, words):
     with pytest.raises(SystemExit):

@@ -19,7 +19,8 @@ from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
 from m2bert.model.pretrained import choose_model
-from m2bert.model.vectors import embed_songs
+from m2bert.model.transposition import OCTAVE
+from m2bert.model.vectors import count_windows, embed_songs
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.reader import read_song
@@ -31,7 +32,7 @@ from m2bert.notes.skipped import (
     print_oddities,
 )
 from m2bert.notes.tokens import TokenisedSong, tokenise
-from m2bert.notes.windows import WINDOW, window_starts
+from m2bert.notes.windows import WINDOW
 
 VECTORS_FORMAT = 1
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
@@ -109,6 +110,7 @@ def embed_files(args: argparse.Namespace) -> None:
             "index_layer": args.index_layer,
             "window": WINDOW,
             "stride": args.stride,
+            "any_key": args.any_key,
             "precision": precision,
             "seconds": round(seconds, 2),
             "vectors": int(reading.vectors.sum()),
@@ -164,7 +166,8 @@ def write_vectors(
     """Embed the songs and write the npz, one song at a time, for `numpy.load` without pickles. The
     same arrays give the same bytes."""
     counts = reading.vectors
-    windows = sum(len(window_starts(len(notes), WINDOW, args.stride)) for notes in reading.notes)
+    transpositions = OCTAVE if args.any_key else 1
+    windows = sum(count_windows(notes, args.stride, transpositions) for notes in reading.notes)
     others = {
         "files": np.array([song["file"] for song in reading.songs]),
         "offsets": np.concatenate([[0], np.cumsum(counts)]),
@@ -179,6 +182,7 @@ def write_vectors(
             args.level,
             args.index_layer,
             stride=args.stride,
+            transpositions=transpositions,
             batch_size=args.batch_size,
             precision=precision,
             progress=bar.update,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2bert.base.errors import UserError
-from m2bert.finetuning.transposition import check_transposable, class_shifts, transposed
+from m2bert.finetuning.transposition import check_transposable, transposed
+from m2bert.model.transposition import class_shifts
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments

@@ -74,6 +74,18 @@ def test_embed_songs_matches_a_reference_implementation(
         np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("level", ["piece", "note"])
+@pytest.mark.parametrize(("lowest", "shifts"), [(20, range(-6, 6)), (3, range(-3, 6))])
+def test_embed_is_the_mean_of_the_transpositions_in_range(model, level, lowest, shifts):
+    rng = np.random.default_rng(0)
+    song = random_song(rng, 1100)
+    song[:, 2] = rng.permutation(np.arange(1100) % 30) + lowest
+    copies = [song + np.array([0, 0, semitones, 0]) for semitones in shifts]
+    expected = np.mean(model.embed(copies, level), axis=0)
+    found = model.embed(song, level, transpositions=12)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 def test_embed_songs_reads_songs_in_groups(model, monkeypatch):
     monkeypatch.setattr("m2bert.model.vectors.WINDOWS_AT_ONCE", 3)
     taken = []
