@@ -47,8 +47,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args(command_line())
-    if args.nearest and len(args.files) > 1:
-        parser.error("--nearest takes a single file of vectors")
+    if args.nearest and [path.suffix for path in args.files] != [".npz"]:
+        parser.error("--nearest needs one .npz of vectors, which this command wrote")
     return args
 
 

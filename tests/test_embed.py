@@ -109,10 +109,11 @@ def test_nearest_lists_songs_by_the_similarity_of_their_vectors(
 
     other, song, bars = tmp_path / "other", music / "a/scale.mid", tmp_path / "bars.npz"
     M2BertForPreTraining(SMALL).save_pretrained(other)
+    bars.write_bytes(out.read_bytes())
     bars.with_suffix(".json").write_text('{"level": "bar"}')
     for words, message in (
         ([song, out, "--ckpt", other], r"vectors\.npz has vectors of another model than .*other"),
-        ([song, tmp_path / "gone.npz"], r"gone\.json cannot be read \(No such file"),
+        ([song, tmp_path / "gone.npz"], r"gone\.npz cannot be read \(No such file"),
         ([song, bars], r"bars\.json does not describe vectors of pieces"),
         (["gone.mid", out], r"gone\.mid cannot be used: .*no such file"),
     ):

@@ -21,7 +21,7 @@ SHOWN = 10
 
 def print_nearest(args: argparse.Namespace) -> None:
     """Embed the song `--nearest` with the model and the settings of an npz of vectors, and print
-    the files of that npz whose vectors are the most similar, with the cosines."""
+    the files of that npz with the most similar vectors (`cosines`)."""
     show_lines_at_once(escape=True)
     (path,) = args.files
     files, vectors, record = read_vectors(path)
@@ -49,22 +49,31 @@ def print_nearest(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             precision=record["precision"],
         )
-    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector)
-    similarity = vectors @ vector / lengths
+    similarity = cosines(vectors, vector)
     nearest = np.argsort(-similarity, kind="stable")[:SHOWN]
     print_result("\n".join(f"{similarity[i]:.3f}  {files[i]}" for i in nearest))
 
 
 def read_vectors(path: Path) -> tuple[np.ndarray, np.ndarray, dict]:
     """The files of an npz of `m2bert.embed`, their vectors (songs, width), and its record."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            files, vectors = file["files"], file["vectors"]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(f"{path} cannot be read ({why_unreadable(path, error)})") from error
     record = read_json(path.with_suffix(".json"))
     if record.get("level") != "piece":
         raise UserError(
             f"{path.with_suffix('.json')} does not describe vectors of pieces: make them with "
             "python -m m2bert.embed FILES --out VECTORS.npz"
         )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["files"], file["vectors"], record
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise UserError(f"{path} cannot be read ({why_unreadable(path, error)})") from error
+    return files, vectors, record
+
+
+def cosines(vectors: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The cosine similarity of each vector to another, without their mean, which all songs have in
+    common; (songs, width) and (width,) -> (songs,). Of a single song it is 0."""
+    mean = vectors.mean(0)
+    vectors, vector = vectors - mean, vector - mean
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vector)
+    return vectors @ vector / np.maximum(lengths, 1e-9)
