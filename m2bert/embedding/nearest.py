@@ -9,8 +9,7 @@ import numpy as np
 from m2bert.base.devices import check_device, choose_device, enough_memory
 from m2bert.base.errors import UserError, print_result, show_lines_at_once
 from m2bert.base.files import read_json, why_unreadable
-from m2bert.model.encoder import M2BertModel
-from m2bert.model.pretrained import choose_model
+from m2bert.embedding.pipeline import load_encoder
 from m2bert.model.transposition import OCTAVE
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.reader import read_song
@@ -27,17 +26,13 @@ def print_nearest(args: argparse.Namespace) -> None:
     files, vectors, record = read_vectors(path)
     notes = cp_notes_of(read_song(args.nearest))
     made_by, device = record["model"], choose_device(args.cpu)
-    config, backbone = choose_model(
-        args.ckpt or Path(made_by["path"]), args.preset, record["index_layer"]
-    )
-    assert backbone is not None  # there is always a checkpoint here
+    path_of_model = args.ckpt or Path(made_by["path"])
+    model, backbone = load_encoder(path_of_model, args.preset, record["index_layer"])
     if backbone.sha256 != made_by["sha256"]:
         raise UserError(
             f"{path} has vectors of another model than {backbone.path} (SHA-256 "
             f"{made_by['sha256']}, not {backbone.sha256}): give their model as --ckpt"
         )
-    model = M2BertModel(config)
-    model.load_state_dict(backbone.tensors)
     check_device(device)
     with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
         ((vector,),) = embed_songs(

@@ -18,7 +18,7 @@ from m2bert.base.outputs import output_files
 from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
-from m2bert.model.pretrained import choose_model
+from m2bert.model.pretrained import Backbone, choose_model
 from m2bert.model.transposition import OCTAVE
 from m2bert.model.vectors import count_windows, embed_songs
 from m2bert.notes.file_search import collect_music_files
@@ -83,10 +83,8 @@ def embed_files(args: argparse.Namespace) -> None:
     device = choose_device(args.cpu)
     check_device(device)
     precision = choose_precision(args.precision, device)
-    config, backbone = choose_model(args.ckpt or ENCODER, args.preset, args.index_layer)
-    assert backbone is not None  # there is always a checkpoint here
-    model = M2BertModel(config)
-    model.load_state_dict(backbone.tensors)
+    model, backbone = load_encoder(args.ckpt or ENCODER, args.preset, args.index_layer)
+    config = model.config
     size = f"{config.num_hidden_layers} layers of width {config.hidden_size}"
     print(f"{size}, {backbone.path}; {device.type}, {precision}")
     record_path = args.out.with_suffix(".json")
@@ -125,6 +123,15 @@ def embed_files(args: argparse.Namespace) -> None:
         f"({notes / max(seconds, 1e-9):,.0f} notes/s)"
     )
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
+
+
+def load_encoder(ckpt: Path, preset: str | None, index_layer: int) -> tuple[M2BertModel, Backbone]:
+    """The encoder of a pre-trained model, and what it was read from; as `choose_model`."""
+    config, backbone = choose_model(ckpt, preset, index_layer)
+    assert backbone is not None  # there is always a checkpoint here
+    model = M2BertModel(config)
+    model.load_state_dict(backbone.tensors)
+    return model, backbone
 
 
 def read_files(files: list[Path], level: str, workers: int) -> Reading:
