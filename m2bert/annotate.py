@@ -29,6 +29,7 @@ from m2bert.base.devices import check_device, choose_device, choose_precision, e
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files
 from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.transposition import OCTAVE, check_transpositions
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import check_stride
@@ -79,6 +80,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--which", choices=("all", "best"), default="all", help=what)
     what = "notes from the start of one window to that of the next (half a window)"
     add("--stride", type=checked(check_stride), help=what)
+    what = f"transpositions averaged for chord roots and keys; 1 is faster ({OCTAVE})"
+    add("--transpositions", type=checked(check_transpositions), default=OCTAVE, help=what)
     what = f"cost of a change of key ({KEY_CHANGE:g}); 0: the most probable key at each onset"
     add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
     what = "also write markers of beats and downbeats to the MIDI file"
@@ -124,7 +127,14 @@ def main() -> None:
         check_device(device)
         with enough_memory("--cpu computes on the CPU"):
             annotation = annotate(
-                song, models, device, args.stride, precision, progress, args.key_change
+                song,
+                models,
+                device,
+                args.stride,
+                precision,
+                progress,
+                args.key_change,
+                args.transpositions,
             )
         for name, write in outputs.items():
             write(annotation, temporary / name)

@@ -1,6 +1,7 @@
 """Vectors of your own music: MIDI files or scores in, an npz of vectors out.
 
     python -m m2bert.embed FILES_OR_FOLDERS --out vectors.npz
+    python -m m2bert.embed --nearest song.mid vectors.npz
 
 The worker processes that read files import this module too; without torch they start faster.
 """
@@ -27,11 +28,16 @@ def parse_arguments() -> argparse.Namespace:
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "pre-trained model: a run, model folder or .ckpt (the bundled encoder)"
     add("--ckpt", type=Path, help=what)
-    add("--out", type=npz_path, required=True, help="the .npz to write, with a .json beside it")
+    target = parser.add_mutually_exclusive_group(required=True)
+    what = "the .npz to write, with a .json beside it"
+    target.add_argument("--out", type=npz_path, help=what)
+    what = "list the nearest songs of an .npz of vectors, given instead of FILE_OR_FOLDER"
+    target.add_argument("--nearest", type=Path, metavar="SONG", help=what)
     add("--level", choices=LEVELS, default="piece", help="unit that gets a vector (piece)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
     what = f"notes from the start of one window to that of the next ({STRIDE})"
     add("--stride", type=checked(check_stride), default=STRIDE, help=what)
+    add("--any_key", action="store_true", help="mean of 12 transpositions: the key hardly matters")
     add("--batch_size", type=positive_int, help="windows per batch (2; on a GPU 32)")
     add("--preset", choices=PRESETS, help="size of the .ckpt (that of its weights)")
     add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
@@ -43,7 +49,10 @@ def parse_arguments() -> argparse.Namespace:
         help="processes that read files (one per CPU core)",
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
-    return parser.parse_args(command_line())
+    args = parser.parse_args(command_line())
+    if args.nearest and [path.suffix for path in args.files] != [".npz"]:
+        parser.error("--nearest needs one .npz of vectors, which this command wrote")
+    return args
 
 
 def npz_path(text: str) -> Path:
@@ -54,9 +63,11 @@ def npz_path(text: str) -> Path:
 
 def main() -> None:
     args = parse_arguments()
-    from m2bert.embedding.pipeline import embed_files  # here, as it imports torch
+    # here, as they import torch
+    from m2bert.embedding.nearest import print_nearest
+    from m2bert.embedding.pipeline import embed_files
 
-    embed_files(args)
+    (print_nearest if args.nearest else embed_files)(args)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,36 @@ def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embed,
     assert sorted(path.name for path in out.parent.iterdir()) == written
 
 
+def test_nearest_lists_songs_by_the_similarity_of_their_vectors(
+    run, music, tmp_path, embed, capsys
+):
+    out = tmp_path / "vectors.npz"
+    embed(music, "--ckpt", run, "--out", out, "--any_key", "--index_layer", 11)
+    assert json.loads(out.with_suffix(".json").read_text())["any_key"] is True
+    capsys.readouterr()
+    embed("--nearest", music / "b waltz.MIDI", out)
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["1.000", str(music / "b waltz.MIDI")]
+    assert sorted(file for _, file in lines) == load(out)["files"].tolist()
+    assert lines == sorted(lines, key=lambda line: -float(line[0]))
+
+    other, song, bars = tmp_path / "other", music / "a/scale.mid", tmp_path / "bars.npz"
+    M2BertForPreTraining(SMALL).save_pretrained(other)
+    bars.write_bytes(out.read_bytes())
+    bars.with_suffix(".json").write_text('{"level": "bar"}')
+    for words, message in (
+        ([song, out, "--ckpt", other], r"vectors\.npz has vectors of another model than .*other"),
+        ([song, tmp_path / "gone.npz"], r"gone\.npz cannot be read \(No such file"),
+        ([song, bars], r"bars\.json does not describe vectors of pieces"),
+        (["gone.mid", out], r"gone\.mid cannot be used: .*no such file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            embed("--nearest", *words)
+    out.write_bytes(out.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"vectors\.npz cannot be read \(it is damaged"):
+        embed("--nearest", song, out)
+
+
 def test_collect_music_files_takes_folders_by_suffix(music, tmp_path):
     bare = write_midi(tmp_path / "song without suffix")
     found = collect_music_files([bare, music, music / "d text.mid"])

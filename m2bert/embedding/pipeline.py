@@ -18,8 +18,9 @@ from m2bert.base.outputs import output_files
 from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
-from m2bert.model.pretrained import choose_model
-from m2bert.model.vectors import embed_songs
+from m2bert.model.pretrained import Backbone, choose_model
+from m2bert.model.transposition import OCTAVE
+from m2bert.model.vectors import count_windows, embed_songs
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.reader import read_song
@@ -31,7 +32,7 @@ from m2bert.notes.skipped import (
     print_oddities,
 )
 from m2bert.notes.tokens import TokenisedSong, tokenise
-from m2bert.notes.windows import WINDOW, window_starts
+from m2bert.notes.windows import WINDOW
 
 VECTORS_FORMAT = 1
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
@@ -82,10 +83,8 @@ def embed_files(args: argparse.Namespace) -> None:
     device = choose_device(args.cpu)
     check_device(device)
     precision = choose_precision(args.precision, device)
-    config, backbone = choose_model(args.ckpt or ENCODER, args.preset, args.index_layer)
-    assert backbone is not None  # there is always a checkpoint here
-    model = M2BertModel(config)
-    model.load_state_dict(backbone.tensors)
+    model, backbone = load_encoder(args.ckpt or ENCODER, args.preset, args.index_layer)
+    config = model.config
     size = f"{config.num_hidden_layers} layers of width {config.hidden_size}"
     print(f"{size}, {backbone.path}; {device.type}, {precision}")
     record_path = args.out.with_suffix(".json")
@@ -109,6 +108,7 @@ def embed_files(args: argparse.Namespace) -> None:
             "index_layer": args.index_layer,
             "window": WINDOW,
             "stride": args.stride,
+            "any_key": args.any_key,
             "precision": precision,
             "seconds": round(seconds, 2),
             "vectors": int(reading.vectors.sum()),
@@ -123,6 +123,15 @@ def embed_files(args: argparse.Namespace) -> None:
         f"({notes / max(seconds, 1e-9):,.0f} notes/s)"
     )
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
+
+
+def load_encoder(ckpt: Path, preset: str | None, index_layer: int) -> tuple[M2BertModel, Backbone]:
+    """The encoder of a pre-trained model, and what it was read from; as `choose_model`."""
+    config, backbone = choose_model(ckpt, preset, index_layer)
+    assert backbone is not None  # there is always a checkpoint here
+    model = M2BertModel(config)
+    model.load_state_dict(backbone.tensors)
+    return model, backbone
 
 
 def read_files(files: list[Path], level: str, workers: int) -> Reading:
@@ -164,7 +173,8 @@ def write_vectors(
     """Embed the songs and write the npz, one song at a time, for `numpy.load` without pickles. The
     same arrays give the same bytes."""
     counts = reading.vectors
-    windows = sum(len(window_starts(len(notes), WINDOW, args.stride)) for notes in reading.notes)
+    transpositions = OCTAVE if args.any_key else 1
+    windows = sum(count_windows(notes, args.stride, transpositions) for notes in reading.notes)
     others = {
         "files": np.array([song["file"] for song in reading.songs]),
         "offsets": np.concatenate([[0], np.cumsum(counts)]),
@@ -179,6 +189,7 @@ def write_vectors(
             args.level,
             args.index_layer,
             stride=args.stride,
+            transpositions=transpositions,
             batch_size=args.batch_size,
             precision=precision,
             progress=bar.update,

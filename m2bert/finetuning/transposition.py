@@ -1,19 +1,13 @@
-"""Transposition of training segments, with their chord roots and keys (beyond the paper).
-
-Names are places on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 ...), on which a name
-moves by 7 for each semitone upwards, plus or minus 12 for an enharmonically equivalent spelling.
-"""
+"""Transposition of training segments, with their chord roots and keys (beyond the paper)."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.notes.cp import FIELDS, PITCHES, real_notes
-from m2bert.tasks import Task, place_in_fifths
-
-PITCH = FIELDS.index("Pitch")
-"""The column of a CP note."""
+from m2bert.model.transposition import PITCH, class_shifts
+from m2bert.notes.cp import PITCHES, real_notes
+from m2bert.tasks import Task
 
 
 def transposed(
@@ -43,27 +37,6 @@ def transposed(
     table = torch.from_numpy(classes).to(labels.device, labels.dtype)
     places = chosen.view(-1, *[1] * (labels.ndim - 1)).expand_as(labels)
     return moved, table[places, labels.long()]
-
-
-def class_shifts(task: Task, most: int) -> np.ndarray:
-    """The transposed classes of a task, (2 most + 1, classes) int64: in row most + k, k semitones
-    upwards, the nearest spelling that is a class, or -1."""
-    if not task.names_pitches:
-        return np.tile(np.arange(len(task.classes)), (2 * most + 1, 1))
-    places = [place_in_fifths(name) for name in task.classes]
-    known = {place: label for label, place in enumerate(places) if place is not None}
-    rows = []
-    for semitones in range(-most, most + 1):
-        steps = sorted((7 * semitones + 12 * turns for turns in range(-12, 13)), key=abs)
-        row = []
-        for label, place in enumerate(places):
-            if place is None:  # padding
-                row.append(label)
-                continue
-            fifths, mode = place
-            row.append(next((known[p] for s in steps if (p := (fifths + s, mode)) in known), -1))
-        rows.append(row)
-    return np.array(rows)
 
 
 def check_transposable(task: Task) -> None:

@@ -14,10 +14,13 @@ from m2bert.model.folder import SavedModel, find_model, read_config
 from m2bert.model.predictions import (
     NoteLabels,
     PieceLabels,
+    mean_of_transpositions,
+    spelled,
     voices,
     window_probabilities,
     window_stride,
 )
+from m2bert.model.transposition import check_transpositions
 from m2bert.notes.cp import cp_notes, real_notes
 from m2bert.notes.windows import cut_windows, merge_windows, window_starts
 from m2bert.tasks import SEGMENT_LENGTHS, TASKS
@@ -74,25 +77,32 @@ class Classifier(SavedModel):
             **super().entries(),
         }
 
-    def predict(self, music: Any, stride: int | None = None, precision: str | None = None) -> Any:
+    def predict(
+        self,
+        music: Any,
+        stride: int | None = None,
+        precision: str | None = None,
+        transpositions: int = 1,
+    ) -> Any:
         """The labels of a song, as `label`, or a list of those of several songs.
 
         music: the path of a MIDI file or score, an object of pretty_midi, miditoolkit, mido or
         symusic, or a list of these. stride: notes from one window to the next, by default half a
         window. precision: "fp32" or "bf16", by default that of fine-tuning
-        (`devices.choose_precision`).
+        (`devices.choose_precision`). transpositions: how many of the song are read, 1 to 12; of
+        tasks that name pitches (chord roots, keys) the labels are means over them.
         Raises `UserError` for a file that cannot be used, `ValueError` for a stride that would omit
-        notes.
+        notes and for other transpositions.
         """
         # here, as training does without MIDI libraries
         from m2bert.notes.midi_objects import song_of
 
         if isinstance(music, list | tuple):
-            return [self.predict(song, stride, precision) for song in music]
-        return self.label(song_of(music), stride, precision)
+            return [self.predict(song, stride, precision, transpositions) for song in music]
+        return self.label(song_of(music), stride, precision, transpositions)
 
     def label(
-        self, song: "Song", stride: int | None, precision: str | None
+        self, song: "Song", stride: int | None, precision: str | None, transpositions: int
     ) -> NoteLabels | PieceLabels | None:
         """The labels of a song, read in windows of a segment's length; arguments as for
         `predict`."""
@@ -124,22 +134,33 @@ class NoteClassifier(Classifier):
     def add_head(self) -> None:
         self.classifier = nn.Sequential(nn.Linear(self.config.hidden_size, len(self.classes)))
 
-    def label(self, song: "Song", stride: int | None, precision: str | None) -> NoteLabels:
+    def label(
+        self, song: "Song", stride: int | None, precision: str | None, transpositions: int
+    ) -> NoteLabels:
         """Label every note but drums; a task of single instruments reads each track for itself."""
         by_track = self.task in TASKS and TASKS[self.task].by_track
         probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
         for cp, index in voices(song, by_track):
-            probabilities[index] = self.probabilities(cp, stride, precision)
+            probabilities[index] = self.probabilities(cp, stride, precision, transpositions)
         return NoteLabels(self.classes, probabilities)
 
     def probabilities(
-        self, cp: np.ndarray, stride: int | None = None, precision: str | None = None
+        self,
+        cp: np.ndarray,
+        stride: int | None = None,
+        precision: str | None = None,
+        transpositions: int = 1,
     ) -> np.ndarray:
         """CP notes of a piece, (notes, 4) uint8 -> (notes, classes) float32; else as `predict`."""
+        check_transpositions(transpositions)
         length = SEGMENT_LENGTHS["note"]
         starts = window_starts(len(cp), length, window_stride(stride, length))
         windows = cut_windows(cp, starts, min(length, len(cp)))
-        return merge_windows(window_probabilities(self, windows, precision), starts, len(cp))
+        task = TASKS.get(self.task or "")
+        if transpositions == 1 or not (task and task.names_pitches):
+            return merge_windows(window_probabilities(self, windows, precision), starts, len(cp))
+        found = mean_of_transpositions(self, task, windows, precision, transpositions)
+        return spelled(task, *(merge_windows(values, starts, len(cp)) for values in found))
 
     def head(self, states: Tensor) -> Tensor:
         return self.classifier(states)
@@ -158,7 +179,9 @@ class PieceClassifier(Classifier):
         self.attention = nn.ModuleDict({"ws1": ws1, "ws2": ws2})
         self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, len(self.classes)))
 
-    def label(self, song: "Song", stride: int | None, precision: str | None) -> PieceLabels | None:
+    def label(
+        self, song: "Song", stride: int | None, precision: str | None, transpositions: int
+    ) -> PieceLabels | None:
         """Label the piece, by the mean over its windows; None if every note is too short to be
         read."""
         notes, length = song.notes, SEGMENT_LENGTHS["piece"]

@@ -77,9 +77,15 @@ class M2BertModel(SavedModel):
             return self(notes, real)
         return self.hidden_states(notes, real)[index_layer - LAST_LAYER - 1]
 
-    def embed(self, music: Any, level: str = "piece", index_layer: int = LAST_LAYER) -> Any:
+    def embed(
+        self,
+        music: Any,
+        level: str = "piece",
+        index_layer: int = LAST_LAYER,
+        transpositions: int = 1,
+    ) -> Any:
         """The vectors of a song, or a list of those of several songs (`vectors.embed`)."""
-        return embed(self, music, level, index_layer)
+        return embed(self, music, level, index_layer, transpositions)
 
     def _encode(self, notes: Tensor, real: Tensor | None, **kwargs):
         reach = self.config.local_attention // 2

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from m2bert.base.devices import choose_precision, usual_batch_size
+from m2bert.model.transposition import class_shifts, enharmonic_groups, moved_notes, possible_shifts
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.windows import check_stride
+from m2bert.tasks import Task
 
 if TYPE_CHECKING:  # MIDI libraries are not needed for training
     from m2bert.notes.song import Song
@@ -126,3 +128,37 @@ def window_probabilities(
             logits = model(batch.to(device))
         found.append(logits.float().softmax(-1).cpu().numpy())
     return np.concatenate(found)
+
+
+def mean_of_transpositions(
+    model: nn.Module, task: Task, windows: np.ndarray, precision: str | None, transpositions: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """CP windows -> the probabilities of each window, and of its enharmonically equivalent classes
+    together, as a mean over its transpositions; both (windows, notes, classes).
+
+    Transpositions that leave the vocabulary's range are omitted; the others of a window share its
+    batches.
+    """
+    group = enharmonic_groups(task)
+    most = transpositions // 2
+    moved_group = group[class_shifts(task, most)]  # (shifts, classes)
+    own, mean = [], []
+    for window in windows:
+        shifts = possible_shifts(window, transpositions)
+        moved = np.stack([moved_notes(window, semitones) for semitones in shifts])
+        found = window_probabilities(model, moved, precision)
+        own.append(found[shifts.index(0)])
+        same = group[:, np.newaxis] == moved_group[np.add(shifts, most), np.newaxis]
+        mean.append((found @ same.astype(np.float32)).mean(0))
+    return np.stack(own), np.stack(mean)
+
+
+def spelled(task: Task, own: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The probabilities `mean` of enharmonically equivalent classes, given to the one that is most
+    probable in `own`; the others have 0. All (notes, classes)."""
+    group, note, result = enharmonic_groups(task), np.arange(len(own)), np.zeros_like(mean)
+    for first in np.unique(group):
+        names = np.flatnonzero(group == first)
+        best = names[own[:, names].argmax(1)]
+        result[note, best] = mean[note, best]
+    return result

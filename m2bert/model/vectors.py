@@ -14,6 +14,7 @@ from torch import Tensor
 
 from m2bert.base.devices import usual_batch_size
 from m2bert.model.config import LAST_LAYER, check_index_layer
+from m2bert.model.transposition import check_transpositions, moved_notes, possible_shifts
 from m2bert.notes.cp import ORDINARY_SIZES, real_notes
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.windows import (
@@ -30,7 +31,13 @@ from m2bert.notes.windows import (
 WINDOWS_AT_ONCE = 256
 
 
-def embed(model: Any, music: Any, level: str = "piece", index_layer: int = LAST_LAYER) -> Any:
+def embed(
+    model: Any,
+    music: Any,
+    level: str = "piece",
+    index_layer: int = LAST_LAYER,
+    transpositions: int = 1,
+) -> Any:
     """The vectors of a song, float32: (hidden_size,) for the "piece", (bars, hidden_size) for each
     "bar", (notes, hidden_size) for each "note"; or a list of those of several songs.
 
@@ -45,7 +52,7 @@ def embed(model: Any, music: Any, level: str = "piece", index_layer: int = LAST_
     several = isinstance(music, list | tuple)
     songs = music if several else [music]
     notes = [s if isinstance(s, np.ndarray) else cp_notes_of(song_of(s)) for s in songs]
-    found = list(embed_songs(model, notes, level, index_layer))
+    found = list(embed_songs(model, notes, level, index_layer, transpositions=transpositions))
     if level == "piece":
         found = [vector for (vector,) in found]
     return found if several else found[0]
@@ -58,6 +65,7 @@ def embed_songs(
     index_layer: int = LAST_LAYER,
     *,
     stride: int = STRIDE,
+    transpositions: int = 1,
     batch_size: int | None = None,
     precision: str = "fp32",
     progress: Callable[[int], object] = lambda windows: None,
@@ -66,24 +74,26 @@ def embed_songs(
 
     model: an `encoder.M2BertModel`, which is left in evaluation mode. songs: CP notes (notes, 4).
     level: a vector for the "piece", each "bar" or each "note" (`LEVELS`). index_layer: as in
-    fine-tuning. batch_size: windows computed at a time (2 on a CPU, else 32). progress: is called
-    with the number of windows of every batch.
+    fine-tuning. transpositions: of 12, a vector is the mean over those of a song that are in the
+    vocabulary's range, and depends little on the key. batch_size: windows computed at a time (2 on
+    a CPU, else 32). progress: is called with the number of windows of every batch.
 
     Windows of many songs are sorted by length, so that little padding is computed. Memory does not
-    grow with the number of songs. Raises `ValueError` for invalid CP notes, levels, layers and
-    strides.
+    grow with the number of songs. Raises `ValueError` for invalid CP notes, levels, layers, strides
+    and transpositions.
     """
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
     check_index_layer(model.config, index_layer)
     check_stride(stride)
+    check_transpositions(transpositions)
     model.eval()
     device = next(model.parameters()).device
     batch_size = batch_size or usual_batch_size(device)
-    for group in _groups(songs, stride):
+    for group in _groups(songs, stride, transpositions):
         units = [LEVELS[level](notes) for notes in group]
         ends = np.cumsum([unit[-1] + 1 for unit in units])
-        windows = _windows_of(group, units, [0, *ends[:-1]], stride)
+        windows = _windows_of(group, units, [0, *ends[:-1]], stride, transpositions)
         vectors = torch.zeros(ends[-1], model.config.hidden_size, device=device)
         by_length = np.argsort(-windows[0], kind="stable")
         for begin in range(0, len(by_length), batch_size):
@@ -93,13 +103,21 @@ def embed_songs(
         yield from np.split(vectors.cpu().numpy(), ends[:-1])
 
 
-def _groups(songs: Iterable[np.ndarray], stride: int) -> Iterator[list[np.ndarray]]:
+def count_windows(notes: np.ndarray, stride: int, transpositions: int) -> int:
+    """The number of windows of a song in all its transpositions."""
+    shifts = possible_shifts(notes, transpositions)
+    return len(window_starts(len(notes), WINDOW, stride)) * len(shifts)
+
+
+def _groups(
+    songs: Iterable[np.ndarray], stride: int, transpositions: int
+) -> Iterator[list[np.ndarray]]:
     group: list[np.ndarray] = []
     windows = 0
     for notes in songs:
         _check(notes)
         group.append(notes)
-        windows += len(window_starts(len(notes), WINDOW, stride))
+        windows += count_windows(notes, stride, transpositions)
         if windows >= WINDOWS_AT_ONCE:
             yield group
             group, windows = [], 0
@@ -117,7 +135,11 @@ def _check(notes: np.ndarray) -> None:
 
 
 def _windows_of(
-    songs: list[np.ndarray], units: list[np.ndarray], first: list[int], stride: int
+    songs: list[np.ndarray],
+    units: list[np.ndarray],
+    first: list[int],
+    stride: int,
+    transpositions: int,
 ) -> list[np.ndarray]:
     """The windows of some songs, and the vectors that they are part of. Four arrays:
 
@@ -132,8 +154,12 @@ def _windows_of(
         starts = window_starts(count, WINDOW, stride)
         place = np.minimum(starts[:, None] + np.arange(WINDOW), count - 1)
         weight = window_weights(starts, WINDOW, count) / np.bincount(unit)[unit][place]
-        lengths, cut = np.minimum(count - starts, WINDOW), cut_windows(notes, starts, WINDOW)
-        parts.append((lengths, cut, begin + unit[place], weight.astype(np.float32)))
+        shifts = possible_shifts(notes, transpositions)
+        weight = (weight / len(shifts)).astype(np.float32)
+        for semitones in shifts:
+            cut = cut_windows(moved_notes(notes, semitones), starts, WINDOW)
+            lengths = np.minimum(count - starts, WINDOW)
+            parts.append((lengths, cut, begin + unit[place], weight))
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 

@@ -1,5 +1,5 @@
 """Whether a MIDI file is legal by the standard, and the repair of malformed ones, which parsers
-reject or read each in its own way (docs/METHOD.md, "Odd files")."""
+reject or read each in its own way (docs/METHOD.md, "Malformed files")."""
 
 import re
 from collections import Counter

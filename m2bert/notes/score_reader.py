@@ -1,4 +1,4 @@
-"""Text of a score -> song, by partitura, an optional install (docs/METHOD.md, "Scores")."""
+"""Text of a score -> song, by partitura, an optional install (docs/METHOD.md, "Reading scores")."""
 
 import math
 import tempfile

@@ -60,7 +60,7 @@ def tokenise(song: Song) -> TokenisedSong:
 
 def check_four_four(notes: Notes, by_default: bool = False) -> None:
     """Raise `RejectedSong` unless a file has exactly one time signature, 4/4, at any tick, or, with
-    `by_default`, none (docs/METHOD.md, "Corpora")."""
+    `by_default`, none (docs/METHOD.md, "Tokens")."""
     meters = [f"{numerator}/{denominator}" for numerator, denominator, _ in notes.time_signatures]
     if meters != ["4/4"] and (meters or not by_default):
         more = f" and {len(meters) - 8} more" if len(meters) > 8 else ""

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.finetuning.transposition import class_shifts, transposed
+from m2bert.finetuning.transposition import transposed
+from m2bert.model.transposition import class_shifts
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments

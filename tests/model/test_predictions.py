@@ -11,11 +11,14 @@ from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
-from m2bert.notes.cp import cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.model.transposition import PITCH
+from m2bert.notes.cp import PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
-from m2bert.tasks import TASKS
+from m2bert.notes.windows import WINDOW
+from m2bert.tasks import TASKS, place_in_fifths
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
+from tests.helpers.synthetic import random_song
 from tests.helpers.task_files import SMALL
 
 CPU = torch.device("cpu")
@@ -114,6 +117,62 @@ def test_predict_reads_textures_track_by_track_without_drums(tmp_path):
     of_one = in_order(one, model.predict(one).probabilities)
     of_all = in_order(song, together)
     np.testing.assert_allclose(of_one, of_all[~np.isnan(of_all[:, 0])], atol=1e-6)
+
+
+def forget_octaves(model: Classifier) -> Classifier:
+    """Let the encoder read all octaves of a pitch alike."""
+    pitch_ids = np.arange(PITCHES)
+    embedding = model.backbone.word_emb[PITCH]["lut"].weight.data
+    embedding[pitch_ids] = embedding[pitch_ids % 12].clone()
+    return model
+
+
+def pitch_and_mode(model: Classifier, label: int) -> tuple[int, bool]:
+    fifths, is_minor = place_in_fifths(model.classes[label]) or (0, False)
+    return 7 * fifths % 12, is_minor
+
+
+@pytest.mark.parametrize("name", ["chordroot", "localkey"])
+def test_mean_over_transpositions_moves_labels_with_the_song(name):
+    rng = np.random.default_rng(0)
+    song = random_song(rng, WINDOW + 300)
+    song[:, PITCH] = rng.integers(30, 50, len(song))
+    model, higher = forget_octaves(new_model(name)), song + np.array([0, 0, 5, 0], np.uint8)
+    model.classifier[0].bias.data[0] = -100  # padding is not predicted
+    found, of_higher = (model.probabilities(s, transpositions=12) for s in (song, higher))
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(found.max(1), of_higher.max(1), atol=1e-5)
+    labels = set(zip(found.argmax(1), of_higher.argmax(1), strict=True))
+    assert len(labels) > 3
+    for label, moved in labels:
+        pitch, mode = pitch_and_mode(model, label)
+        assert pitch_and_mode(model, moved) == ((pitch + 5) % 12, mode)
+
+
+def test_mean_over_transpositions_has_the_spelling_of_the_song_and_stays_in_range():
+    rng, model = np.random.default_rng(0), new_model("chordroot")
+    song = random_song(rng, 40)
+    own = model.probabilities(song)
+    pitches = [pitch_and_mode(model, label)[0] for label in range(1, len(model.classes))]
+    for lowest, highest in ((0, PITCHES - 1), (20, 50)):
+        song[:2, PITCH], song[2:, PITCH] = (lowest, highest), rng.integers(20, 50, 38)
+        own, found = (model.probabilities(song, transpositions=t)[:, 1:] for t in (1, 12))
+        alone = []
+        for pitch in range(12):
+            names = np.flatnonzero(np.equal(pitches, pitch))
+            spelling = own[:, names].argmax(1)
+            assert (np.count_nonzero(found[:, names], axis=1) == 1).all()
+            np.testing.assert_array_equal(found[:, names].argmax(1), spelling)
+            alone.append(np.allclose(found[:, names].sum(1), own[:, names].sum(1), atol=1e-6))
+        assert all(alone) == (highest == PITCHES - 1)  # where no transposition is possible
+
+
+def test_transpositions_change_no_other_task(tmp_path):
+    path, model = write_midi(tmp_path / "song.mid", random_notes(60)), new_model("melody")
+    expected = model.predict(path).probabilities
+    np.testing.assert_array_equal(model.predict(path, transpositions=12).probabilities, expected)
+    with pytest.raises(ValueError, match=r"transpositions 13 is not in 1\.\.12"):
+        model.predict(path, transpositions=13)
 
 
 class PrettyMidi:

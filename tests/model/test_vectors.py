@@ -46,6 +46,18 @@ def test_embed_songs_equals_a_reference_implementation(
         np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("level", ["piece", "note"])
+@pytest.mark.parametrize(("lowest", "shifts"), [(20, range(-6, 6)), (3, range(-3, 6))])
+def test_embed_is_the_mean_of_the_transpositions_in_range(model, level, lowest, shifts):
+    rng = np.random.default_rng(0)
+    song = random_song(rng, 1100)
+    song[:, 2] = rng.permutation(np.arange(1100) % 30) + lowest
+    copies = [song + np.array([0, 0, semitones, 0]) for semitones in shifts]
+    expected = np.mean(model.embed(copies, level), axis=0)
+    found = model.embed(song, level, transpositions=12)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 def test_embed_takes_files_and_notes(model, tmp_path):
     path = write_midi(tmp_path / "waltz.mid", signatures=[(3, 4)])
     song = tokenise(read_song(path))

@@ -1,0 +1,69 @@
+"""Music at other pitches: CP notes, and the classes of tasks that name pitches.
+
+Names are places on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 ...), on which a name
+moves by 7 for each semitone upwards, plus or minus 12 for an enharmonically equivalent spelling.
+"""
+
+import numpy as np
+
+from m2bert.notes.cp import FIELDS, PITCHES, real_notes
+from m2bert.tasks import Task, place_in_fifths
+
+PITCH = FIELDS.index("Pitch")
+"""The column of a CP note."""
+
+OCTAVE = 12
+"""Semitones: so many transpositions give every key once."""
+
+
+def check_transpositions(number: int) -> int:
+    """Return `number`; raise `ValueError` unless so many transpositions are within an octave."""
+    if not 1 <= number <= OCTAVE:
+        raise ValueError(
+            f"transpositions {number} is not in 1..{OCTAVE}, the semitones of an octave"
+        )
+    return number
+
+
+def possible_shifts(notes: np.ndarray, transpositions: int) -> list[int]:
+    """The semitones by which CP notes (notes, 4) can be moved within the vocabulary's range, of the
+    `transpositions` around 0: -6 to 5 of 12, and 0 alone of 1."""
+    pitch = notes[real_notes(notes), PITCH].astype(int)
+    lowest = max(-(transpositions // 2), -pitch.min())
+    highest = min((transpositions - 1) // 2, PITCHES - 1 - pitch.max())
+    return list(range(lowest, highest + 1))
+
+
+def moved_notes(notes: np.ndarray, semitones: int) -> np.ndarray:
+    """CP notes (notes, 4), transposed; padding stays."""
+    moved, real = notes.copy(), real_notes(notes)
+    moved[real, PITCH] = moved[real, PITCH].astype(int) + semitones
+    return moved
+
+
+def class_shifts(task: Task, most: int) -> np.ndarray:
+    """The transposed classes of a task, (2 most + 1, classes) int64: in row most + k, k semitones
+    upwards, the nearest spelling that is a class, or -1."""
+    if not task.names_pitches:
+        return np.tile(np.arange(len(task.classes)), (2 * most + 1, 1))
+    places = [place_in_fifths(name) for name in task.classes]
+    known = {place: label for label, place in enumerate(places) if place is not None}
+    rows = []
+    for semitones in range(-most, most + 1):
+        steps = sorted((7 * semitones + 12 * turns for turns in range(-12, 13)), key=abs)
+        row = []
+        for label, place in enumerate(places):
+            if place is None:  # padding
+                row.append(label)
+                continue
+            fifths, mode = place
+            row.append(next((known[p] for s in steps if (p := (fifths + s, mode)) in known), -1))
+        rows.append(row)
+    return np.array(rows)
+
+
+def enharmonic_groups(task: Task) -> np.ndarray:
+    """For each class the first one that is enharmonically equivalent to it, (classes,) int64."""
+    places = [place_in_fifths(name) for name in task.classes]
+    pitches = [place and (place[0] % 12, place[1]) for place in places]
+    return np.array([pitches.index(pitch) for pitch in pitches])
