@@ -1,14 +1,16 @@
 """A MIDI file or score in, labels of its notes and the piece out (docs/METHOD.md, "Annotation").
 
     python -m m2bert.annotate song.mid
+    python -m m2bert.annotate my_midi --out labels
 
 applies the bundled models, or every fine-tuned model below `--model`, and writes the files of
-`WRITERS` into the folder `annotated`.
+`WRITERS` into the folder `annotated`, for several songs into a folder of each.
 """
 
 import argparse
-from collections.abc import Callable
-from functools import partial
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,8 @@ from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
 from m2bert.annotation.lab import write_beats_lab, write_chords_lab, write_keys_lab
-from m2bert.annotation.labels import CHORD_TASK, KEY_CHANGE, KEY_TASK, VOICE_TASK
+from m2bert.annotation.labels import CHORD_TASK, KEY_CHANGE, KEY_TASK, VOICE_TASK, Annotation
+from m2bert.annotation.many import INDEX, ROWS, TABLE, annotate_many, song_names
 from m2bert.annotation.midi import write_marked_midi, write_voices_midi
 from m2bert.annotation.models import best_model, find_models
 from m2bert.annotation.names import clock, counted
@@ -27,9 +30,12 @@ from m2bert.annotation.tables import write_annotation_csv, write_annotation_json
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
-from m2bert.base.outputs import output_files
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.base.outputs import output_files, sha256
+from m2bert.base.settings import SETTINGS_FILE, claim_folder
+from m2bert.model.classifiers import Classifier, load_classifier
+from m2bert.model.folder import SHIPPED_MODELS, WEIGHTS_FILE
 from m2bert.model.transposition import OCTAVE, check_transpositions
+from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import check_stride
@@ -62,20 +68,22 @@ VELOCITY_TASK = "velocity"
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.annotate",
-        usage="%(prog)s song [flags]",  # the song first: --tasks would take it for a task
-        description="Label the notes of a song, and the piece, with fine-tuned models.",
+        # the songs first: --tasks would take them for tasks
+        usage="%(prog)s FILE_OR_FOLDER [FILE_OR_FOLDER ...] [flags]",
+        description="Label the notes of songs, and the pieces, with fine-tuned models. For several "
+        "songs, the same command keeps those that are finished.",
     )
     add = parser.add_argument
-    add(
-        "song",
-        type=Path,
-        help="a MIDI file, or a score (.musicxml, .xml, .mxl, .krn, .mei; needs partitura)",
-    )
+    what = "MIDI files, scores (.musicxml, .xml, .mxl, .krn, .mei; need partitura), or folders"
+    add("songs", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "folders of fine-tuned models, at any depth (the bundled models)"
     add("--model", type=Path, nargs="+", default=[SHIPPED_MODELS], metavar="FOLDER", help=what)
     what = "tasks (all that have a model; velocity only if all notes of the file have the same one)"
     add("--tasks", nargs="+", metavar="NAME", help=what)
     add("--out", type=Path, default=Path("annotated"), help="folder of the outputs (annotated)")
+    what = f"outputs to write, of {' '.join(ending[1:] for ending in WRITERS)} (all)"
+    endings = [ending[1:] for ending in WRITERS]
+    add("--formats", nargs="+", choices=endings, metavar="NAME", help=what)
     what = "if a task has several models: average them (all), or use the best in validation"
     add("--which", choices=("all", "best"), default="all", help=what)
     what = "notes from the start of one window to that of the next (half a window)"
@@ -105,43 +113,126 @@ def bar_range(text: str) -> tuple[str, str]:
 def main() -> None:
     args = parse_arguments()
     show_lines_at_once(escape=True)
-    models = find_models(args.model, args.tasks)
+    args.models = find_models(args.model, args.tasks)
     if args.which == "best":
-        models = {task: [best_model(folders)] for task, folders in models.items()}
-    song = read_song(args.song)
-    if args.tasks is None and has_velocities(song) and models.keys() != {VELOCITY_TASK}:
-        models.pop(VELOCITY_TASK, None)
-    settings = {
-        ".annotated.mid": partial(write_marked_midi, beats=bool(args.markers)),
-        ".png": partial(draw_annotation, bars=args.bars),
-    }
-    outputs = {
-        f"{args.song.stem}{ending}": settings.get(ending, write)
-        for ending, write in WRITERS.items()
-        if NEEDED_TASKS.get(ending) in (None, *models)
-    }
+        args.models = {task: [best_model(folders)] for task, folders in args.models.items()}
+    args.device = choose_device(args.cpu)
+    args.precision = choose_precision(args.precision, args.device)
+    check_device(args.device)
+    if len(args.songs) > 1 or args.songs[0].is_dir():
+        annotate_songs(args)
+    else:
+        annotate_song(args)
+
+
+def annotate_song(args: argparse.Namespace) -> None:
+    """Annotate one song and print its summary."""
+    song = read_song(args.songs[0])
+    models = models_for(song, args)
+    outputs = outputs_of(song, models, args)
     with output_files(args.out, outputs, args.overwrite) as temporary:
-        device = choose_device(args.cpu)
-        precision = choose_precision(args.precision, device)
-        progress = partial(tqdm, desc="tasks", disable=None, leave=False, ncols=80)
-        check_device(device)
-        with enough_memory("--cpu computes on the CPU"):
-            annotation = annotate(
-                song,
-                models,
-                device,
-                args.stride,
-                precision,
-                progress,
-                args.key_change,
-                args.transpositions,
-            )
+        annotation = label(song, models, args, progress("tasks"))
         for name, write in outputs.items():
             write(annotation, temporary / name)
     tracks = counted(len(np.unique(song.notes.track)), "track")
     introduction = f"{song.path}: {counted(len(song), 'note')}, {tracks}, {clock(song)}"
     written = "\n  ".join(["written:", *(str(args.out / name) for name in outputs)])
     print_result(f"{introduction}\n{summary(annotation)}\n{written}")
+
+
+def annotate_songs(args: argparse.Namespace) -> None:
+    """Annotate several songs, each model read once, and print which were skipped."""
+    songs = song_names(collect_music_files(args.songs), args.out)
+    if args.overwrite:  # annotate all again
+        for name in (ROWS, SETTINGS_FILE):
+            (args.out / name).unlink(missing_ok=True)
+    claim_folder(args.out, settings_of(args), "--out, or --overwrite")
+    load = cache(load_classifier)
+
+    def write(annotation: Annotation, folder: Path) -> None:
+        outputs = outputs_of(annotation.song, annotation.models, args)
+        with output_files(folder, outputs, args.overwrite) as temporary:
+            for name, write_file in outputs.items():
+                write_file(annotation, temporary / name)
+
+    skipped = annotate_many(
+        songs,
+        args.out,
+        lambda song: label(song, models_for(song, args), args, iter, load),
+        write,
+        progress("songs"),
+    )
+    for sentence in skipped:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    done = f"{counted(len(songs) - len(skipped), 'song')} annotated, {len(skipped)} skipped"
+    print_result(f"{done}: {args.out / INDEX}, {args.out / TABLE}")
+
+
+def label(
+    song: Song,
+    models: dict[str, list[Path]],
+    args: argparse.Namespace,
+    progress: Callable[[Iterable[str]], Iterable[str]],
+    load: Callable[[Path], Classifier] = load_classifier,
+) -> Annotation:
+    with enough_memory("--cpu computes on the CPU"):
+        return annotate(
+            song,
+            models,
+            args.device,
+            args.stride,
+            args.precision,
+            progress,
+            args.key_change,
+            args.transpositions,
+            load,
+        )
+
+
+def models_for(song: Song, args: argparse.Namespace) -> dict[str, list[Path]]:
+    """The models by task: without that of velocity if the song has velocities."""
+    is_needed = args.tasks is not None or not has_velocities(song)
+    is_alone = args.models.keys() == {VELOCITY_TASK}
+    return {t: m for t, m in args.models.items() if t != VELOCITY_TASK or is_needed or is_alone}
+
+
+def outputs_of(song: Song, tasks: Iterable[str], args: argparse.Namespace) -> dict[str, Callable]:
+    """The functions that write the files of a song, by their names."""
+    tasks, settings = (
+        set(tasks),
+        {
+            ".annotated.mid": partial(write_marked_midi, beats=bool(args.markers)),
+            ".png": partial(draw_annotation, bars=args.bars),
+        },
+    )
+    return {
+        f"{song.path.stem}{ending}": settings.get(ending, write)
+        for ending, write in WRITERS.items()
+        if (not args.formats or ending[1:] in args.formats)
+        and NEEDED_TASKS.get(ending) in (None, *tasks)
+    }
+
+
+def settings_of(args: argparse.Namespace) -> dict:
+    """What the outputs of several songs depend on, besides the songs."""
+    names = [
+        "tasks",
+        "formats",
+        "stride",
+        "transpositions",
+        "key_change",
+        "markers",
+        "bars",
+        "precision",
+    ]
+    weights = {t: [sha256(m / WEIGHTS_FILE) for m in found] for t, found in args.models.items()}
+    return {"models": weights, **{name: getattr(args, name) for name in names}}
+
+
+def progress(what: str) -> Callable[[Iterable[str]], Iterable[str]]:
+    """A progress bar on a terminal."""
+    style = {"disable": None, "leave": False, "ncols": 80}
+    return partial(tqdm, desc=what, unit=f" {what}", **style)
 
 
 def has_velocities(song: Song) -> bool:

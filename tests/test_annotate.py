@@ -1,6 +1,7 @@
 """The command `python -m m2bert.annotate`."""
 
 import argparse
+import csv
 import io
 import json
 import os
@@ -282,3 +283,75 @@ def test_bars_are_drawn_or_missing_ones_named(run, models, song, out):
     for text in ("-2", "2-", ""):
         with pytest.raises(argparse.ArgumentTypeError, match="two numbers of bars"):
             annotate.bar_range(text)
+
+
+def test_annotate_takes_folders_and_keeps_finished_songs(run, models, out, tmp_path, capsys):
+    folder, words = tmp_path / "in", ("--tasks", "localkey", "melody", "--formats", "csv", "html")
+    for name in ("a/one.mid", "b/one.mid", "b/emoji 🎵.mid"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_midi(folder / name)
+    (folder / "bad.mid").write_text("x")
+    run(folder, *words)
+    printed = capsys.readouterr()
+    assert "3 songs annotated, 1 skipped" in printed.out
+    assert "bad.mid cannot be used" in printed.err
+    table = list(csv.DictReader((out / "summary.csv").read_text("utf-8-sig").splitlines()))
+    names = ["a/one.mid", "b/emoji 🎵.mid", "b/one.mid"]
+    assert [row["file"] for row in table] == names
+    assert all(row["key"] and row["tempo"] == "120" for row in table)
+    index = (out / "index.html").read_text(encoding="utf-8")
+    for name in names:
+        made = {path.name for path in (out / name).iterdir()} - {RECORD}
+        assert made == {f"{Path(name).stem}.csv", f"{Path(name).stem}.html"}
+        assert f'href="{name}/{Path(name).stem}.html"' in index
+
+    (out / "a/one.mid/one.csv").unlink()  # is not written again: the song is finished
+    write_midi(folder / "b/one.mid", [(0, 480, 40)])
+    run(folder, *words)
+    assert not (out / "a/one.mid/one.csv").exists()
+    table = list(csv.DictReader((out / "summary.csv").read_text("utf-8-sig").splitlines()))
+    assert [row["notes"] for row in table] == ["8", "8", "1"]
+    with pytest.raises(UserError, match=r"other settings \(transpositions was 12 and is now 1\)"):
+        run(folder, *words, "--transpositions", "1")
+    run(folder, *words, "--transpositions", "1", "--overwrite")
+    assert (out / "a/one.mid/one.csv").exists()
+
+
+def test_annotate_rejects_folders_without_usable_songs(run, out, tmp_path):
+    empty, bad = tmp_path / "empty", tmp_path / "bad"
+    empty.mkdir()
+    bad.mkdir()
+    (bad / "x.mid").write_text("x")
+    with pytest.raises(UserError, match=r"no MIDI files or scores in .*empty"):
+        run(empty)
+    with pytest.raises(UserError, match=r"none of the 1 files is usable: .*x\.mid cannot be used"):
+        run(bad)
+    out.mkdir(exist_ok=True)
+    write_midi(out / "song.mid")
+    with pytest.raises(UserError, match="the folder of the outputs"):
+        run(out)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_annotate_keeps_songs_that_were_finished_before_it_stopped(
+    run, models, out, tmp_path, monkeypatch, stop
+):
+    folder, words = tmp_path / "in", ("--tasks", "melody", "--formats", "csv")
+    folder.mkdir()
+    for name in "abc":
+        write_midi(folder / f"{name}.mid")
+    write = annotate.WRITERS[".csv"]
+
+    def fail(annotation, path: Path) -> None:
+        if path.stem == "b":
+            raise stop
+        write(annotation, path)
+
+    monkeypatch.setitem(annotate.WRITERS, ".csv", fail)
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        run(folder, *words)
+    assert len((out / "summary.csv").read_text().splitlines()) == 2
+    assert not (out / "b.mid/b.csv").exists()
+    monkeypatch.setitem(annotate.WRITERS, ".csv", write)
+    run(folder, *words)
+    assert len((out / "summary.csv").read_text().splitlines()) == 4

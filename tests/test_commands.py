@@ -18,8 +18,8 @@ FLAGS = {
     "last_class_weight seed preset index_layer batch_size save_ckpt precision cpu (class_num) "
     "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout",
     "m2bert.results": "RESULTS compare save_dir plot overwrite",
-    "m2bert.annotate": "SONG model tasks out which stride transpositions key_change markers bars "
-    "precision cpu overwrite",
+    "m2bert.annotate": "SONGS model tasks out formats which stride transpositions key_change "
+    "markers bars precision cpu overwrite",
     "m2bert.embed": "FILES ckpt out nearest level index_layer stride any_key batch_size preset "
     "precision cpu num_workers overwrite",
     "m2bert.checkpoint": "SOURCE OUT facts num_attention_heads overwrite",

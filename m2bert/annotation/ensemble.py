@@ -12,7 +12,7 @@ from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.models import ModelFacts
 from m2bert.annotation.warnings import LEAST_PITCHED, marks_of, warnings_of
 from m2bert.base.errors import UserError
-from m2bert.model.classifiers import load_classifier
+from m2bert.model.classifiers import Classifier, load_classifier
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.model.transposition import OCTAVE
 from m2bert.notes.song import Song
@@ -27,19 +27,21 @@ def annotate(
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
     key_change: float = KEY_CHANGE,
     transpositions: int = OCTAVE,
+    load: Callable[[Path], Classifier] = load_classifier,
 ) -> Annotation:
     """Label a song with the models of each task.
 
     models: folders by task (`models.find_models`); several are averaged. stride: notes from one
     window to the next, by default half a window; precision: "fp32" or "bf16", by default bf16 on a
     GPU that has it; progress: wraps the loop over the tasks, as tqdm does; key_change: as
-    `labels.KEY_CHANGE`; transpositions: as in `classifiers.Classifier.predict`. Emotion is omitted,
-    with a warning, if there are too few pitched notes (`warnings.LEAST_PITCHED`).
+    `labels.KEY_CHANGE`; transpositions: as in `classifiers.Classifier.predict`; load: reads the
+    model in a folder. Emotion is omitted, with a warning, if there are too few pitched notes
+    (`warnings.LEAST_PITCHED`).
     """
     marks = marks_of(song)
     too_short = (~song.is_drum).sum() < LEAST_PITCHED
     labels = {
-        task: labels_of(song, models[task], device, stride, precision, transpositions)
+        task: labels_of(song, models[task], device, stride, precision, transpositions, load)
         for task in progress([task for task in models if not (too_short and task == "emotion")])
     }
     return Annotation(
@@ -60,6 +62,7 @@ def labels_of(
     stride: int | None,
     precision: str | None,
     transpositions: int,
+    load: Callable[[Path], Classifier],
 ) -> NoteLabels | PieceLabels | None:
     """The mean of several models of one task; None if the song has no note that they read.
 
@@ -67,7 +70,7 @@ def labels_of(
     """
     found: list[NoteLabels | PieceLabels] = []
     for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
-        model = load_classifier(folder).to(device)
+        model = load(folder).to(device)
         labels = model.predict(song, stride, precision, transpositions)
         if labels is None:
             return None

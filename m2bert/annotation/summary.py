@@ -7,6 +7,8 @@ import numpy as np
 
 from m2bert.annotation.labels import (
     BEAT_TASKS,
+    CHORD_TASK,
+    KEY_TASK,
     SPAN_TITLES,
     UNSURE_BELOW,
     Annotation,
@@ -14,7 +16,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans,
 )
-from m2bert.annotation.names import readable_name, with_signs
+from m2bert.annotation.names import clock, readable_name, with_signs
 from m2bert.tasks import TASKS
 
 FIRST_TITLES = ("key", "tempo", "time signature", "chords")
@@ -89,9 +91,34 @@ def fractions(annotation: Annotation, task: str) -> str:
     those of the notes; of a piece its class."""
     if piece := annotation.piece_labels.get(task):
         return readable_name(piece.name)
-    labels = annotation.note_labels[task]
-    if not labels.was_read.any():
+    if not annotation.note_labels[task].was_read.any():
         return "no note that the models read"
+    ordered = _most_frequent(annotation, task)
+    return _several([f"{name} {part:.0%}" for name, part in ordered if part >= LEAST_FRACTION])
+
+
+def row(annotation: Annotation, name: str) -> dict:
+    """The summary as a row of a table, for the song `name`; None if unknown."""
+    keys = _most_frequent(annotation, KEY_TASK) if KEY_TASK in annotation.note_labels else []
+    tasks = (*annotation.note_labels, *annotation.piece_labels)
+    means = {task: mean_probability(annotation, task) for task in tasks}
+    tempo = annotation.beats.tempo
+    return {
+        "file": name,
+        "notes": len(annotation.song),
+        "duration": clock(annotation.song),
+        "key": keys[0][0] if keys else None,
+        "key_fraction": round(keys[0][1], 3) if keys else None,
+        "chords": fractions(annotation, CHORD_TASK) if CHORD_TASK in means else None,
+        "tempo": round(float(np.median(tempo))) if len(tempo) else None,
+        **{f"{task}_probability": mean and round(mean, 3) for task, mean in means.items()},
+        "warnings": "; ".join(annotation.warnings),
+    }
+
+
+def _most_frequent(annotation: Annotation, task: str) -> list[tuple[str, float]]:
+    """The labels of a task with their fractions, the most frequent first."""
+    labels = annotation.note_labels[task]
     found: Counter[str] = Counter()
     if task in SPAN_TITLES:
         for span in spans(annotation, task):
@@ -100,9 +127,8 @@ def fractions(annotation: Annotation, task: str) -> str:
     else:
         names = labels.names_of(shown_labels(annotation, task)[0][labels.was_read])
         found.update(map(readable_name, names))
-    whole = max(found.total(), 1)
-    ordered = [(name, part / whole) for name, part in found.most_common()]
-    return _several([f"{name} {part:.0%}" for name, part in ordered if part >= LEAST_FRACTION])
+    total = max(found.total(), 1)
+    return [(name, part / total) for name, part in found.most_common()]
 
 
 def _several(names: list[str]) -> str:
