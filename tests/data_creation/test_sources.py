@@ -219,7 +219,7 @@ def test_aligned_notes_belong_to_their_beats(tmp_path):
         (3.25, 3.75),  # in the second beat, of two seconds: 2.5 16ths round to 2
         (5.0, 9.0),  # in the last, which counts as long as the one before
         (6.125, 6.2),  # rounds to no length
-        (7.1, 8.0),  # more than a beat behind the last: dropped
+        (7.1, 8.0),  # more than a beat after the last: dropped
     ]
     file.instruments[1].notes = [
         Note(64, pitch, round(480 * start), round(480 * end))
