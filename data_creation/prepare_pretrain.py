@@ -30,7 +30,7 @@ from m2bert.notes.midi_reader import READERS, SYMUSIC, check_reader
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import RejectedSong, Tallies, print_counts, print_first, print_oddities
 from m2bert.notes.tokens import check_four_four, cp_notes_of
-from m2bert.pretraining.corpus import PAPERS_CORPORA, open_flat
+from m2bert.pretraining.corpus import PAPERS_CORPORA, Corpus, open_flat
 from m2bert.pretraining.corpus_writer import CorpusWriter, write_corpus
 
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
@@ -121,9 +121,8 @@ def make_corpus(
     is usable, or if a complete corpus was made from other files or by another rule for time
     signatures.
     """
-    if not overwrite and is_complete(output_dir, name):
+    if not overwrite and (corpus := complete_corpus(output_dir, name)):
         check_same_inputs(output_dir, name, dataset_dir, lmd_dir, any_time_signature)
-        corpus = open_flat(output_dir, name)
         print(
             f"{name}: complete in {output_dir} ({len(corpus):,} songs, {len(corpus.notes):,} "
             "notes); --overwrite rebuilds it"
@@ -143,16 +142,15 @@ def make_corpus(
     print(f"  written to {output_dir / name}.npy, .offsets.npy and .json (songs, skipped files)")
 
 
-def is_complete(output_dir: Path, name: str) -> bool:
-    """Whether the corpus is there; if it is damaged, a line about that is printed."""
+def complete_corpus(output_dir: Path, name: str) -> Corpus | None:
+    """The corpus if it is there; if it is damaged, a line about that is printed."""
     if not (output_dir / f"{name}.json").exists():
-        return False
+        return None
     try:
-        open_flat(output_dir, name)
+        return open_flat(output_dir, name)
     except UserError as error:
         print(f"{name}: damaged, rebuilt: {error}")
-        return False
-    return True
+        return None
 
 
 def check_same_inputs(

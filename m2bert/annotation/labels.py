@@ -44,7 +44,7 @@ UNKNOWN = 0.25
 """The probability of a beat or a downbeat where only the other task has a model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity
 class Annotation:
     """A song and its labels.
 
@@ -204,6 +204,12 @@ def mean_probability(annotation: Annotation, task: str) -> float | None:
     if not annotation.note_labels[task].was_read.any():
         return None
     return float(np.nanmean(shown_labels(annotation, task)[1]))
+
+
+def mean_probabilities(annotation: Annotation) -> dict[str, float | None]:
+    """`mean_probability` by task."""
+    tasks = (*annotation.note_labels, *annotation.piece_labels)
+    return {task: mean_probability(annotation, task) for task in tasks}
 
 
 def note_names(annotation: Annotation, accidentals: str = "#b") -> list[str]:

@@ -4,10 +4,12 @@ import html
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from m2bert.annotation.labels import Annotation
 from m2bert.annotation.summary import row
+from m2bert.annotation.tables import write_csv
 from m2bert.base.errors import UserError
 from m2bert.base.files import write_text
 from m2bert.base.outputs import output_files, sha256
@@ -62,17 +64,16 @@ def annotate_many(
     out.mkdir(parents=True, exist_ok=True)
     try:
         for name in progress(songs):
+            if name in rows and is_unchanged(songs[name], rows[name]):
+                continue
             try:
                 song = read_song(songs[name])
             except UserError as error:
                 skipped.append(str(error))
                 continue
-            checksum = sha256(songs[name])
-            if rows.get(name, {}).get("sha256") == checksum:
-                continue
             annotation = annotate(song)
             write(annotation, out / name)
-            rows[name] = row(annotation, name) | {"sha256": checksum}
+            rows[name] = row(annotation, name) | {"sha256": sha256(song.path)}
             with (out / ROWS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(rows[name], ensure_ascii=False) + "\n")
     finally:  # also if it is stopped, or the disk is full
@@ -81,6 +82,13 @@ def annotate_many(
     if not rows:
         raise UserError(f"none of the {len(songs)} files is usable: {skipped[0]}")
     return skipped
+
+
+def is_unchanged(song: Path, found: dict) -> bool:
+    """Whether a file has the content of its row; not if it cannot be read any more."""
+    with suppress(OSError):
+        return sha256(song) == found.get("sha256")
+    return False
 
 
 def read_rows(path: Path) -> dict[str, dict]:
@@ -100,7 +108,7 @@ def write_lists(out: Path, rows: list[dict]) -> None:
     names = dict.fromkeys(name for found in rows for name in found)
     table = [{name: found.get(name) for name in names} for found in rows]
     with output_files(out, [TABLE, INDEX], overwrite=True) as temporary:
-        write_text(temporary / TABLE, "\ufeff" + csv_text(table))
+        write_csv(temporary / TABLE, csv_text(table))
         write_text(temporary / INDEX, _page(out, rows))
 
 

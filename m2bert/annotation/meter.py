@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from m2bert.annotation.warnings import LEAST_ON_GRID
-from m2bert.notes.grid import SIXTEENTH, TOLERANCE
+from m2bert.notes.grid import fraction_on_files_grid
 from m2bert.notes.song import Bars, Song
 
 COMMON_TIME = (4, 4, 0)
@@ -58,9 +58,7 @@ def has_written_bars(song: Song) -> bool:
         return True
     if signatures and all(top == 1 for top, *_ in signatures):
         return False
-    place = song.beats(np.unique(onsets)) % SIXTEENTH
-    is_near = np.minimum(place, SIXTEENTH - place) <= TOLERANCE
-    return bool(is_near.mean() >= LEAST_ON_GRID)
+    return fraction_on_files_grid(song.beats(onsets)) >= LEAST_ON_GRID
 
 
 def beats_of_file(song: Song) -> Beats:

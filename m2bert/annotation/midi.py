@@ -10,7 +10,15 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.annotation.labels import BEAT_TASKS, VOICE_TASK, Annotation, beat_ticks, spans
+from m2bert.annotation.labels import (
+    BEAT_TASKS,
+    CHORD_TASK,
+    KEY_TASK,
+    VOICE_TASK,
+    Annotation,
+    beat_ticks,
+    spans,
+)
 from m2bert.annotation.names import readable_name
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.drums import DRUM_CHANNEL
@@ -19,7 +27,7 @@ from m2bert.notes.song import Song, Track
 from m2bert.tasks import PADDING
 
 MARKER_TRACK = "M2BERT labels"
-SPAN_MARKERS = {"localkey": "key {}", "chordroot": "chord {}"}
+SPAN_MARKERS = {KEY_TASK: "key {}", CHORD_TASK: "chord {}"}
 """Text of the marker at each change of a key or chord."""
 
 CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]

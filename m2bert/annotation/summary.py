@@ -12,6 +12,7 @@ from m2bert.annotation.labels import (
     SPAN_TITLES,
     UNSURE_BELOW,
     Annotation,
+    mean_probabilities,
     mean_probability,
     shown_labels,
     spans,
@@ -100,8 +101,7 @@ def fractions(annotation: Annotation, task: str) -> str:
 def row(annotation: Annotation, name: str) -> dict:
     """The summary as a row of a table, for the song `name`; None if unknown."""
     keys = _most_frequent(annotation, KEY_TASK) if KEY_TASK in annotation.note_labels else []
-    tasks = (*annotation.note_labels, *annotation.piece_labels)
-    means = {task: mean_probability(annotation, task) for task in tasks}
+    means = mean_probabilities(annotation)
     tempo = annotation.beats.tempo
     return {
         "file": name,

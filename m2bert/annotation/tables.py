@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from m2bert.annotation.labels import (
     VOICE_TASK,
     Annotation,
     chord_spans,
-    mean_probability,
+    mean_probabilities,
     note_names,
     shown_labels,
     spans_at,
@@ -30,11 +31,16 @@ ANNOTATION_FORMAT = 3
 
 
 def write_annotation_csv(annotation: Annotation, path: Path) -> None:
-    """Write `annotation_csv` in UTF-8."""
-    # without the byte order mark spreadsheets misread names of tracks
-    write_text(path, f"\ufeff{annotation_csv(annotation)}")
+    """Write `annotation_csv`."""
+    write_csv(path, annotation_csv(annotation))
 
 
+def write_csv(path: Path, text: str) -> None:
+    """Write CSV in UTF-8 with a byte order mark, without which spreadsheets misread names."""
+    write_text(path, f"\ufeff{text}")
+
+
+@lru_cache(maxsize=1)  # of the CSV file and the page
 def annotation_csv(annotation: Annotation) -> str:
     """`note_records` as CSV; marks are joined by semicolons."""
     records = note_records(annotation)
@@ -43,17 +49,17 @@ def annotation_csv(annotation: Annotation) -> str:
 
 def write_chords_csv(annotation: Annotation, path: Path) -> None:
     """Write a row for each chord: where it begins, its symbol, and its mean probability."""
-    chords, starts = annotation.chords, np.array([span.start for span in chord_spans(annotation)])
+    chords, found = annotation.chords, chord_spans(annotation)
+    starts = np.array([span.start for span in found])
     columns = {
         "bar": annotation.bars.numbers_at(starts).tolist(),
         "beat": annotation.beats.places(starts).round(3).tolist(),
         "seconds": annotation.song.seconds(starts).round(3).tolist(),
-        "name": [span.name for span in chord_spans(annotation)],
+        "name": [span.name for span in found],
         "probability": [round(chord.probability, 4) for chord in chords],
     }
     records = _records(columns)
-    text = csv_text(records) if records else ",".join(columns) + "\n"
-    write_text(path, f"\ufeff{text}")
+    write_csv(path, csv_text(records) if records else ",".join(columns) + "\n")
 
 
 def write_annotation_json(annotation: Annotation, path: Path) -> None:
@@ -61,10 +67,7 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
     class; `piece_windows`: the same for each window), models, warnings, and the `note_records` as
     `notes`, one per line."""
     song, pieces = annotation.song, annotation.piece_labels.items()
-    means = {
-        task: mean_probability(annotation, task)
-        for task in (*annotation.note_labels, *annotation.piece_labels)
-    }
+    means = mean_probabilities(annotation)
     facts = {
         "format_version": ANNOTATION_FORMAT,
         "file": song.name,
@@ -92,6 +95,7 @@ def write_annotation_json(annotation: Annotation, path: Path) -> None:
     write_text(path, f'{head},\n "notes": [\n{notes}\n ]\n}}\n')
 
 
+@lru_cache(maxsize=1)  # of the CSV and JSON files
 def note_records(annotation: Annotation) -> list[dict]:
     """A record for each note by onset and pitch; docs/annotate.md describes the columns."""
     song, notes = annotation.song, annotation.song.notes
