@@ -184,14 +184,25 @@ class PieceClassifier(Classifier):
     ) -> PieceLabels | None:
         """Label the piece, by the mean over its windows; None if every note is too short to be
         read."""
-        notes, length = song.notes, SEGMENT_LENGTHS["piece"]
+        notes = song.notes
         cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
         if not len(cp):
             return None
+        of_windows = self.window_probabilities(cp, stride, precision)
+        return PieceLabels(self.classes, of_windows.mean(0), of_windows)
+
+    def probabilities(self, cp: np.ndarray, precision: str | None = None) -> np.ndarray:
+        """CP notes of a piece, (notes, 4) uint8 -> (classes,) float32."""
+        return self.window_probabilities(cp, None, precision).mean(0)
+
+    def window_probabilities(
+        self, cp: np.ndarray, stride: int | None, precision: str | None
+    ) -> np.ndarray:
+        """The same for each of its windows, (windows, classes)."""
+        length = SEGMENT_LENGTHS["piece"]
         starts = window_starts(len(cp), length, window_stride(stride, length))
         windows = cut_windows(cp, starts, length)  # these models look at padding, too
-        of_windows = window_probabilities(self, windows, precision)
-        return PieceLabels(self.classes, of_windows.mean(0), of_windows)
+        return window_probabilities(self, windows, precision)
 
     def head(self, states: Tensor) -> Tensor:
         weights = self.attention["ws2"](torch.tanh(self.attention["ws1"](states))).softmax(1)

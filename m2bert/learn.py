@@ -1,0 +1,77 @@
+"""A task of your own: labelled songs in, a model out that annotates others (docs/learn.md).
+
+    python -m m2bert.learn my_folder --out models/mine                   # classes of pieces
+    python -m m2bert.learn my_songs --label voice --out models/voice     # labels of notes
+    python -m m2bert.learn corrected --label melody --start_from models/melody --out models/mine
+
+The same command resumes after an interruption.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from m2bert.base.arguments import PRECISIONS, positive_int, seed
+from m2bert.base.errors import run_command
+
+METRICS = ("accuracy", "macro_f1")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m m2bert.learn",
+        description="Learn labels of your own from labelled music. The same command resumes after "
+        "an interruption.",
+    )
+    add = parser.add_argument
+    what = "a folder with a folder of songs for each class; with --label, songs and their tables"
+    add("folders", type=Path, nargs="+", metavar="FOLDER", help=what)
+    add("--out", type=Path, required=True, help="folder of the model")
+    what = "learn labels of notes: a column of the tables, or track_name for the names of tracks"
+    add("--label", metavar="COLUMN", help=what)
+    what = "continue training this classifier with tables of its labels, such as corrections"
+    add("--start_from", type=Path, metavar="MODEL", help=what)
+    add("--name", help="name of the task (that of --out)")
+    add("--ckpt", type=Path, help="pre-trained encoder to start from (the bundled one)")
+    what = "regular expression for file names; songs with the same first group stay together"
+    add("--group_by", metavar="REGEX", help=what)
+    what = "table of files and parts (train, valid, test), as an earlier --out has it"
+    add("--split", type=Path, metavar="FILE", help=what)
+    add("--allow_missing", action="store_true", help="ignore notes without a label")
+    add("--balance", action="store_true", help="give each class the same weight in the loss")
+    what = "score by which the best model is chosen (accuracy)"
+    add("--metric", choices=METRICS, default="accuracy", help=what)
+    what = "also fit two logistic regressions on the same split, to compare with"
+    add("--baseline", action="store_true", help=what)
+    add("--epochs", type=positive_int, default=10, help="most epochs of fine-tuning (10)")
+    add("--seed", type=seed, nargs="+", default=[2021], help="random seed (2021)")
+    what = "only write arrays and a task file for m2bert.finetune to --out"
+    add("--prepare_only", action="store_true", help=what)
+    add("--folds", type=positive_int, default=0, help="with --prepare_only: cross-validation")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
+    what = "processes that read files (one per CPU core)"
+    add("--num_workers", type=positive_int, default=os.cpu_count(), help=what)
+    args = parser.parse_args()
+    if not args.prepare_only and (args.folds or len(args.seed) > 1):
+        parser.error("--folds and several seeds are for --prepare_only and m2bert.finetune")
+    if args.folds == 1 or (args.folds and args.folds < 3):
+        parser.error("--folds: at least 3 are needed, to train, choose and test a model")
+    if args.folds and args.split:
+        parser.error("--split has no folds: omit one of the two")
+    if args.start_from and not args.label:
+        parser.error("--start_from needs --label, the column of the tables")
+    if not args.label and len(args.folders) > 1:
+        parser.error("give one folder, with a folder of songs for each class")
+    return args
+
+
+def main() -> None:
+    args = parse_arguments()
+    from m2bert.learning.pipeline import learn  # heavy: not in the processes that read files
+
+    learn(args)
+
+
+if __name__ == "__main__":
+    run_command(main, resumable=True)

@@ -1,0 +1,153 @@
+"""The scores of a task on its test songs, as text and as numbers."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+from m2bert.base.files import replacing, write_json, write_text
+from m2bert.base.tables import Table, decimals, markdown_text, terminal_text
+from m2bert.learning.songs import LabelledSong, majority_class
+from m2bert.scores.plots import confusion_figure
+from m2bert.tasks import Task
+
+RESULT = "scores.json"
+
+SCORES = {"precision": "precision", "recall": "recall", "F1": "f1"}
+"""Columns of the table of classes, by their titles."""
+
+RESAMPLES = 1000
+"""Resamples of the test songs for a bootstrap interval."""
+
+
+def scores(
+    task: Task, songs: Sequence[LabelledSong], predicted: Sequence[np.ndarray], seed: int = 0
+) -> dict:
+    """The scores of predictions for some songs; notes without a label do not count.
+
+    predicted: of each song its class, () int64, or those of its notes, (notes,) int64.
+    """
+    true, found = _flat(songs, predicted)
+    labels = np.unique(np.concatenate([*true, *found]))
+    all_true, all_found = np.concatenate(true), np.concatenate(found)
+    columns = precision_recall_fscore_support(all_true, all_found, labels=labels, zero_division=0.0)
+    names = ("precision", "recall", "f1", "support")
+    occurs = np.isin(labels, all_true)
+    low, high = _interval(true, found, seed)
+    return {
+        "songs": len(songs),
+        "accuracy": accuracy_score(all_true, all_found),
+        "accuracy_interval": [low, high],
+        "macro_f1": float(columns[2][occurs].mean()),
+        "classes": [
+            {"name": task.classes[label], **dict(zip(names, map(float, row), strict=True))}
+            for label, *row in zip(labels, *columns, strict=True)
+        ],
+        "confusion": confusion_matrix(all_true, all_found, labels=labels).tolist(),
+    }
+
+
+def majority_accuracy(train: Sequence[LabelledSong], test: Sequence[LabelledSong]) -> float:
+    """The accuracy of always predicting the most frequent class of the training songs."""
+    label = majority_class(train)
+    true, found = _flat(test, [np.full(song.labels.shape, label) for song in test])
+    return accuracy_score(np.concatenate(true), np.concatenate(found))
+
+
+def _flat(
+    songs: Sequence[LabelledSong], predicted: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """True and predicted labels of each song, without notes that have none."""
+    true = [np.atleast_1d(song.labels) for song in songs]
+    kept = [
+        np.flatnonzero(of_song > 0) if song.labels.ndim else np.array([0])
+        for song, of_song in zip(songs, true, strict=True)
+    ]
+    found = [np.atleast_1d(of_song) for of_song in predicted]
+    return (
+        [of_song[rows] for of_song, rows in zip(true, kept, strict=True)],
+        [of_song[rows] for of_song, rows in zip(found, kept, strict=True)],
+    )
+
+
+def _interval(
+    true: list[np.ndarray], found: list[np.ndarray], seed: int
+) -> tuple[float, float]:
+    """The 95 % interval of the accuracy, by a bootstrap over songs."""
+    correct = np.array([(a == b).sum() for a, b in zip(true, found, strict=True)])
+    counts = np.array([len(of_song) for of_song in true])
+    drawn = np.random.default_rng(seed).integers(0, len(true), (RESAMPLES, len(true)))
+    totals = np.maximum(counts[drawn].sum(1), 1)
+    low, high = np.quantile(correct[drawn].sum(1) / totals, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def report_text(task: Task, result: dict, out: Path) -> str:
+    """What is printed at the end."""
+    return "\n".join([*summary_lines(result), "", terminal_text(class_table(task, result)), _use(out)])
+
+
+def write_report(task: Task, result: dict, folder: Path) -> None:
+    """Write the scores as numbers (scores.json), for people (report.md), and the confusion matrix
+    as a picture."""
+    test = result["test"]
+    names = [row["name"] for row in test["classes"]]
+    figure = confusion_figure(task, names, np.array(test["confusion"]))
+    with replacing(folder / "confusion.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    lines = "\n".join(f"- {line}" for line in summary_lines(result))
+    tables = [class_table(task, result), confusion_table(names, test["confusion"])]
+    write_text(folder / "report.md", "\n".join([*map(markdown_text, tables), lines]) + "\n")
+    write_json(folder / RESULT, result)
+
+
+def summary_lines(result: dict) -> list[str]:
+    """The scores in words."""
+    test, valid = result["test"], result["valid_scores"]
+    low, high = test["accuracy_interval"]
+    compared = ", ".join(f"{kind} {score:.3f}" for kind, score in valid.items())
+    lines = [
+        f"in validation: {compared}; kept: {result['kept']}",
+        f"on {test['songs']:,} test songs: accuracy {test['accuracy']:.3f} (95 % interval "
+        f"{low:.3f} to {high:.3f}), macro F1 {test['macro_f1']:.3f}",
+        f"majority class: accuracy {result['majority_accuracy']:.3f}",
+    ]
+    for name, found in result.get("baselines", {}).items():
+        scores = f"accuracy {found['accuracy']:.3f}, macro F1 {found['macro_f1']:.3f}"
+        lines.append(f"logistic regression on {name}: {scores}")
+    return lines
+
+
+def class_table(task: Task, result: dict) -> Table:
+    """A row for each class."""
+    counted = "songs" if task.level == "piece" else "notes"
+    return Table(
+        heading=f"Classes of {task.title}, test songs",
+        columns=[
+            ("class", itemgetter("name")),
+            *((name, lambda row, key=key: decimals(row[key])) for name, key in SCORES.items()),
+            (counted, lambda row: f"{row['support']:,.0f}"),
+        ],
+        records=result["test"]["classes"],
+        texts=1,
+    )
+
+
+def confusion_table(names: list[str], counts: list[list[int]]) -> Table:
+    """A row for each true class, a column for each predicted one."""
+    rows = [{"true": name, "counts": row} for name, row in zip(names, counts, strict=True)]
+    columns = [
+        (name, lambda row, place=place: f"{row['counts'][place]:,}")
+        for place, name in enumerate(names)
+    ]
+    heading = "Confusion matrix: true classes in rows, predicted ones in columns"
+    return Table(heading, [("", itemgetter("true")), *columns], rows, texts=1)
+
+
+def _use(out: Path) -> str:
+    return (
+        f"written: the model, report.md, scores.json, confusion.png and split.csv in {out}\n"
+        f"label a song with it: python -m m2bert.annotate song.mid --model {out}"
+    )
