@@ -55,6 +55,7 @@ def pieces_in(folder: Path) -> list[tuple[Path, str]]:
         found = "one folder of a class" if classes else "no folders of classes"
         raise UserError(f"{folder} has {found}, but two are needed: {advice}")
     check_class_names((name, path) for path, name in classes.items())
+    classes = {path: name.strip() for path, name in classes.items()}
     songs = [(song, name) for path, name in classes.items() for song in files_in([path], SUFFIXES)]
     _check_counts(classes.values(), [name for _, name in songs], f"{folder} (every {SUFFIX_LIST})")
     return songs
@@ -62,7 +63,7 @@ def pieces_in(folder: Path) -> list[tuple[Path, str]]:
 
 def _class_name(folder: Path) -> str:
     """The name as text, also if its bytes are not UTF-8."""
-    return normalised(os.fsencode(folder.name).decode("utf-8", "replace")).strip()
+    return normalised(os.fsencode(folder.name).decode("utf-8", "replace"))
 
 
 def _check_counts(classes: Iterable[str], labels: Iterable[str], where: str) -> None:

@@ -19,7 +19,7 @@ def labels_of_notes(song: Song, table: LabelTable, allow_missing: bool = False) 
     Raises `UserError` if the table is one of another song, and without `allow_missing` if a row has
     no note or a note that is not of drums has no label.
     """
-    if table.sha256 not in (None, sha256(song.path)):
+    if table.sha256 and table.sha256 != sha256(song.path):
         raise UserError(
             f"{table.path} is a table of another song than {song.path}, or of another version of "
             "it (another sha256)"
@@ -54,7 +54,7 @@ def _check_complete(
             f"{table.onset[one]:g} {table.unit}"
         )
     elif len(empty):
-        what = f"{_rows(table, empty)}: no {table.column}"
+        what = f"{_rows(table, empty)}: the cell of {table.column} is empty"
     elif missing.any():
         tick, pitch = song.notes.start[missing][0], song.notes.pitch[missing][0]
         what = (
