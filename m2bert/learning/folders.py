@@ -71,8 +71,8 @@ def _check_counts(classes: Iterable[str], labels: Iterable[str], where: str) -> 
     for name in classes:
         if count[name] < FEWEST_SONGS:
             raise UserError(
-                f"the class {name!r} has {count[name]} different songs in {where}, but at least "
-                f"{FEWEST_SONGS} are needed: one each for training, validation and test"
+                f"the class {name!r} has too few different songs in {where}: {count[name]} of at "
+                f"least {FEWEST_SONGS} (one each for training, validation and test)"
             )
 
 

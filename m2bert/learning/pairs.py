@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
 from m2bert.learning.files import files_in
@@ -43,7 +45,8 @@ def songs_with_tables(
     songs = files_in(paths, SUFFIXES)
     if not songs:
         raise UserError(f"no MIDI files or scores in {paths[0]} (looked for every {SUFFIX_LIST})")
-    tables = {file: _read(file, label) for file in files_in(paths, TABLE_SUFFIXES)}
+    files = tqdm(files_in(paths, TABLE_SUFFIXES), "tables", unit=" files", disable=None)
+    tables = {file: _read(file, label) for file in files}
     needs_checksums = any(_checksum(table) for table in tables.values())
     by_name: dict[Name, list[Path]] = defaultdict(list)
     by_checksum: dict[str | None, list[Path]] = defaultdict(list)
@@ -66,8 +69,8 @@ def songs_with_tables(
         errors = [table for table in tables.values() if isinstance(table, UserError)]
         raise next(iter(errors), UserError(f"no tables of labels in {paths[0]}"))
     pairs = []
-    for song, files in sorted(files_of.items()):
-        table = tables[_latest(song, files, tables)]
+    for song in sorted(files_of):
+        table = tables[_latest(song, files_of[song], tables)]
         if isinstance(table, UserError):
             raise table
         pairs.append((song, table))

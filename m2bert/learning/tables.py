@@ -4,7 +4,7 @@ import codecs
 import csv
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
@@ -58,7 +58,7 @@ def read_table(path: Path, label: str) -> LabelTable:
     commas, semicolons or tabs, and decimal points or commas.
 
     label: the name of the column of the labels. Raises `UserError` if the file cannot be read,
-    lacks a column, or has something else than a number in a cell.
+    lacks a column, or if an onset or pitch is not a number.
     """
     columns, row = _columns(path)
     onset = next((name for name in map("onset_{}".format, UNITS) if name in columns), "")
@@ -121,15 +121,17 @@ def _columns(path: Path) -> tuple[dict[str, list[str]], np.ndarray]:
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """The rows that are not blank, with their numbers from 1, by the delimiter that gives the
     header most cells."""
-    text, found = _text(path), []
-    for delimiter in ",;\t":
-        with suppress(csv.Error):
-            rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
-            numbered = [(number, row) for number, row in enumerate(rows, 1) if "".join(row).strip()]
-            found.append(numbered or [(1, [])])
-    if not found:
-        raise UserError(f"{path} is not a CSV file")
-    return max(found, key=lambda rows: len(rows[0][1]))
+    text = _text(path)
+
+    def rows(delimiter: str) -> Iterator[tuple[int, list[str]]]:
+        cells = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+        return ((number, row) for number, row in enumerate(cells, 1) if "".join(row).strip())
+
+    try:
+        delimiter = max(",;\t", key=lambda mark: len(next(rows(mark), (1, []))[1]))
+        return list(rows(delimiter)) or [(1, [])]
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV file: it has cells of 100,000 characters") from error
 
 
 def _text(path: Path) -> str:

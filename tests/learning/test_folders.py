@@ -42,8 +42,8 @@ def test_pieces_in_lists_songs_with_the_names_of_their_folders(tmp_path):
         ({".": 2}, r"0\.mid and 1 more is outside the folders of classes"),
         ({"a": 3, "b": 3, ".": 1}, r"0\.mid is outside the folders of classes"),
         ({"a": 3}, "has one folder of a class, but two are needed"),
-        ({"a": 3, "b": 0}, "the class 'b' has 0 different songs"),
-        ({"a": 1, "b": 1}, "the class 'a' has 1 different songs"),
+        ({"a": 3, "b": 0}, "the class 'b' has too few different songs in .*: 0 of at least 3"),
+        ({"a": 1, "b": 1}, "the class 'a' has too few different songs in .*: 1 of at least 3"),
         ({"a": 3, "A": 3}, "'A' .* and 'a' .* differ only in case or spaces"),
         ({"a": 3, "a ": 3}, "'a' .* and 'a ' .* differ only in case or spaces"),
     ],
@@ -95,5 +95,5 @@ def test_read_labelled_pieces_needs_three_different_songs_per_class(tmp_path):
     write_songs(tmp_path / "a")
     write_songs(tmp_path / "b", first=80)
     write_midi(tmp_path / "b/1.mid", [(0, 480, 80)])
-    with pytest.raises(UserError, match="'b' has 2 different songs in the files that can be read"):
+    with pytest.raises(UserError, match="in the files that can be read: 2 of at least 3"):
         read_labelled_pieces(pieces_in(tmp_path), workers=1)
