@@ -47,24 +47,7 @@ def songs_with_tables(
         raise UserError(f"no MIDI files or scores in {paths[0]} (looked for every {SUFFIX_LIST})")
     files = tqdm(files_in(paths, TABLE_SUFFIXES), "tables", unit=" files", disable=None)
     tables = {file: _read(file, label) for file in files}
-    needs_checksums = any(_checksum(table) for table in tables.values())
-    by_name: dict[Name, list[Path]] = defaultdict(list)
-    by_checksum: dict[str | None, list[Path]] = defaultdict(list)
-    for song in songs:
-        by_name[_name(song)].append(song)
-        if needs_checksums:
-            by_checksum[sha256(song)].append(song)
-    files_of: dict[Path, list[Path]] = defaultdict(list)
-    for file, table in tables.items():
-        beside = by_name.get(_name(file)) or by_name.get(_song_name(file)) or []
-        same = by_checksum.get(_checksum(table), [])
-        found = [song for song in same if song in beside] or same[:1] or beside
-        if len(found) > 1 and not same:
-            raise UserError(f"{file} is beside two songs, {found[0]} and {found[1]}: move one")
-        if found:
-            files_of[found[0]].append(file)
-        elif isinstance(table, LabelTable):
-            raise UserError(f"{file} has no song: put the song beside it, with the same name")
+    files_of = _tables_of_songs(songs, tables)
     if not files_of:
         errors = [table for table in tables.values() if isinstance(table, UserError)]
         raise next(iter(errors), UserError(f"no tables of labels in {paths[0]}"))
@@ -76,6 +59,32 @@ def songs_with_tables(
         pairs.append((song, table))
     rest = [str(song) for song in songs if song not in files_of]
     return pairs, [{"file": song, "reason": NO_TABLE, "detail": "no CSV file"} for song in rest]
+
+
+def _tables_of_songs(songs: list[Path], tables: dict[Path, Read]) -> dict[Path, list[Path]]:
+    """The files of the tables of each song that has any."""
+    by_name: dict[Name, list[Path]] = defaultdict(list)
+    by_checksum: dict[str | None, list[Path]] = defaultdict(list)
+    needs_checksums = any(_checksum(table) for table in tables.values())
+    for song in songs:
+        by_name[_name(song)].append(song)
+        if needs_checksums and song.is_file():
+            by_checksum[sha256(song)].append(song)
+    files_of: dict[Path, list[Path]] = defaultdict(list)
+    for file, table in tables.items():
+        beside = by_name.get(_name(file)) or by_name.get(_song_name(file)) or []
+        same = by_checksum.get(_checksum(table), [])
+        found = [song for song in same if song in beside] or same[:1] or beside
+        if len(found) > 1 and not same:
+            raise UserError(f"{file} is beside two songs, {found[0]} and {found[1]}: move one")
+        if found:
+            files_of[found[0]].append(file)
+        elif isinstance(table, LabelTable):
+            advice = (
+                "give the folder of its song, too" if table.sha256 else "put its song beside it"
+            )
+            raise UserError(f"{file} has no song: {advice}")
+    return files_of
 
 
 def _read(file: Path, label: str) -> Read:

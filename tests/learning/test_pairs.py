@@ -75,7 +75,7 @@ def test_songs_with_tables_finds_songs_by_checksum(folder, tmp_path):
     [
         ([], ["a.csv"], "no MIDI files or scores in"),
         (["a.mid"], [], "no tables of labels in"),
-        (["a.mid"], ["a.csv", "b.csv"], "b.csv has no song"),
+        (["a.mid"], ["a.csv", "b.csv"], "b.csv has no song: put its song beside it"),
         (["a.mid", "a.kar"], ["a.csv"], r"a.csv is beside two songs, .*a.kar and .*a.mid"),
         (["a.mid"], ["a.csv", "a.tsv"], r"a.mid has two tables, .*a.csv and .*a.tsv"),
     ],
@@ -100,5 +100,8 @@ def test_songs_with_tables_reports_what_is_wrong_in_tables(folder, tmp_path):
     write_corrections(tmp_path / "b.csv", folder / "b.mid")
     with pytest.raises(UserError, match=r"b\.mid has two tables"):
         songs_with_tables([folder, tmp_path / "b.csv"], "voice")
+    write_corrections(tmp_path / "x/a.csv", write_midi(tmp_path / "y/a.mid"))
+    with pytest.raises(UserError, match="has no song: give the folder of its song, too"):
+        songs_with_tables([tmp_path / "x", folder / "a.mid"], "voice")
     with pytest.raises(UserError, match="there is no file or folder"):
         songs_with_tables([tmp_path / "missing"], "voice")
