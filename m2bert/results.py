@@ -17,9 +17,8 @@ from m2bert.base.outputs import output_files
 from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
 from m2bert.scores.classes import class_table, confusions
 from m2bert.scores.comparison import comparison_table
-from m2bert.scores.results import Results, read_results, short_name
+from m2bert.scores.results import Results, read_results, short_name, tasks_of
 from m2bert.scores.table import columns_table, score_table
-from m2bert.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,8 +82,9 @@ def draw(tables: dict[str, Table], results: Results) -> dict[str, "Figure"]:
     if table := tables.get("comparison"):
         return {"comparison": plots.comparison_figure(table.records, table.heading)}
     figures = {"scores": plots.scores_figure(tables["results"].records)}
+    tasks = tasks_of(results)
     for task, confusion in confusions(results).items():
-        figures[f"confusion_{task}"] = plots.confusion_figure(TASKS[task], *confusion)
+        figures[f"confusion_{task}"] = plots.confusion_figure(tasks[task], *confusion)
     return figures
 
 

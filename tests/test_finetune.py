@@ -90,7 +90,7 @@ def test_finetune_writes_result_log_and_best_weights(
     # the score is that of the saved weights of the best epoch
     test = read_parts(TASKS["melody"], [finetuning_inputs / "data"])["test"]
     classifier = NoteClassifier.from_pretrained(folder / "model")
-    assert (classifier.task, classifier.classes[3]) == ("melody", "accompaniment")
+    assert (classifier.task, classifier.classes[3]) == (TASKS["melody"], "accompaniment")
     record = read_record(folder)
     for key in ("task", "seed", "fold", "best_epoch", "valid_score", "test_score", "data"):
         assert record[key] == result[key]

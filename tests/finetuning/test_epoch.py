@@ -22,7 +22,7 @@ RECIPE = Recipe(epochs=2, lr=1e-2)
 
 def new_model(name: str) -> Classifier:
     torch.manual_seed(0)
-    return CLASSIFIERS[TASKS[name].level](replace(SMALL, dropout=0.0), TASKS[name].classes)
+    return CLASSIFIERS[TASKS[name].level](replace(SMALL, dropout=0.0), TASKS[name])
 
 
 def new_trainer(model: Classifier, name: str, recipe: Recipe = RECIPE) -> ClassifierTrainer:

@@ -93,12 +93,11 @@ def test_losses_and_scores_are_the_originals(name, batch_size):
     assert round(got, 4) == expected_score
 
 
-def test_segment_losses_weight_the_last_class():
+def test_segment_losses_weight_classes():
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 5, 3), torch.randint(0, 3, (2, 5))
-    counted = torch.rand(2, 5) < 0.7
-    sums, counts = segment_losses(logits, labels, counted, 2.5)
-    weight = torch.tensor([1, 1, 2.5])
+    counted, weight = torch.rand(2, 5) < 0.7, torch.tensor([1, 0.5, 2.5])
+    sums, counts = segment_losses(logits, labels, counted, weight)
     for segment in range(2):
         of_notes = torch.nn.functional.cross_entropy(
             logits[segment], labels[segment], weight, reduction="none"
