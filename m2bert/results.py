@@ -6,6 +6,7 @@ python -m m2bert.results --compare runs/scratch runs/base
 """
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,8 +105,11 @@ def main() -> None:
             write_text(folder / f"{name}.csv", csv_text(table.records))
         if args.plot:
             (folder / "plots").mkdir()
-            for name, figure in draw(tables, models[0]).items():
-                figure.savefig(folder / "plots" / f"{name}.png", dpi=120)
+            with warnings.catch_warnings():
+                # characters that the font lacks are drawn as boxes
+                warnings.filterwarnings("ignore", "Glyph .* missing from font")
+                for name, figure in draw(tables, models[0]).items():
+                    figure.savefig(folder / "plots" / f"{name}.png", dpi=120)
     print_result(f"written: {', '.join(str(args.save_dir / name) for name in names)}")
     if args.plot:
         print_result(f"plotted: {args.save_dir / 'plots'}")
