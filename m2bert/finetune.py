@@ -28,7 +28,8 @@ def parse_arguments() -> argparse.Namespace:
         allow_abbrev=False,  # the script looks for --save_root
     )
     add = parser.add_argument
-    add("--task", nargs="+", metavar="NAME", help=f"tasks: {', '.join(TASKS)} (all)")
+    what = f"tasks: {', '.join(TASKS)}, and those of the task files in --data_root (all)"
+    add("--task", nargs="+", metavar="NAME", help=what)
     add("--ckpt", type=Path, help="model folder, pre-training run, or .ckpt of the original")
     add("--nopretrain", action="store_true", help="start from random weights")
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the fine-tuning data")
@@ -40,8 +41,11 @@ def parse_arguments() -> argparse.Namespace:
         default=0,
         help="transpose training segments by at most N semitones (0)",
     )
+    add("--balance", action="store_true", help="weigh classes by the inverse of their frequency")
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
+    what = "stop after N epochs without a better validation score (--schedule is not shortened)"
+    add("--patience", type=positive_int, metavar="N", help=what)
     add("--seed", type=seed, nargs="+", help="random seeds (the benchmark's)")
     add("--preset", choices=PRESETS, help="size of the model with --nopretrain (base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
@@ -65,6 +69,8 @@ def parse_arguments() -> argparse.Namespace:
             parser.error(f"--{flag} names one twice")
     if args.freeze and args.transpose:
         parser.error("--transpose needs an encoder that is not frozen: omit --freeze")
+    if args.balance and args.last_class_weight:
+        parser.error("--balance and --last_class_weight exclude each other")
     if args.ckpt is None and not args.nopretrain:
         parser.error("give a pre-trained model with --ckpt, or --nopretrain")
     return args

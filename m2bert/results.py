@@ -6,6 +6,7 @@ python -m m2bert.results --compare runs/scratch runs/base
 """
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +18,8 @@ from m2bert.base.outputs import output_files
 from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
 from m2bert.scores.classes import class_table, confusions
 from m2bert.scores.comparison import comparison_table
-from m2bert.scores.results import Results, read_results, short_name
+from m2bert.scores.results import Results, read_results, short_name, tasks_of
 from m2bert.scores.table import columns_table, score_table
-from m2bert.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,8 +83,9 @@ def draw(tables: dict[str, Table], results: Results) -> dict[str, "Figure"]:
     if table := tables.get("comparison"):
         return {"comparison": plots.comparison_figure(table.records, table.heading)}
     figures = {"scores": plots.scores_figure(tables["results"].records)}
+    tasks = tasks_of(results)
     for task, confusion in confusions(results).items():
-        figures[f"confusion_{task}"] = plots.confusion_figure(TASKS[task], *confusion)
+        figures[f"confusion_{task}"] = plots.confusion_figure(tasks[task], *confusion)
     return figures
 
 
@@ -104,8 +105,11 @@ def main() -> None:
             write_text(folder / f"{name}.csv", csv_text(table.records))
         if args.plot:
             (folder / "plots").mkdir()
-            for name, figure in draw(tables, models[0]).items():
-                figure.savefig(folder / "plots" / f"{name}.png", dpi=120)
+            with warnings.catch_warnings():
+                # characters that the font lacks are drawn as boxes
+                warnings.filterwarnings("ignore", "Glyph .* missing from font")
+                for name, figure in draw(tables, models[0]).items():
+                    figure.savefig(folder / "plots" / f"{name}.png", dpi=120)
     print_result(f"written: {', '.join(str(args.save_dir / name) for name in names)}")
     if args.plot:
         print_result(f"plotted: {args.save_dir / 'plots'}")

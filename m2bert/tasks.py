@@ -1,6 +1,6 @@
-"""The 12 tasks of SMCBenchmark as data (docs/METHOD.md, "Tasks").
+"""Tasks, and the twelve of SMCBenchmark (docs/METHOD.md, "Tasks").
 
-A new task is a row in `_ROWS` and arrays of notes and labels (docs/own_task.md).
+A task of one's own is a file beside its data (docs/own_task.md) or another row in `_ROWS`.
 """
 
 import re
@@ -52,8 +52,18 @@ METRIC_TITLES = {
     "bar_start_accuracy": "bar-start accuracy",
     # fraction of correct segments; a piece is cut into several
     "piece_accuracy": "accuracy",
+    # fraction of correct notes, without those with label 0
+    "labelled_accuracy": "accuracy of labelled notes",
+    # mean F1 of the classes that occur, without notes with label 0; of pieces, over all segments
+    "macro_f1": "macro F1",
 }
 """Names of the metrics in tables; `finetuning.metrics` computes them."""
+
+LEVEL_METRICS = {
+    "note": tuple(name for name in METRIC_TITLES if name != "piece_accuracy"),
+    "piece": ("piece_accuracy", "macro_f1"),
+}
+"""The metrics of tasks by level."""
 
 PADDING = "padding"
 """Name of class 0 in tasks whose labels of notes begin at 1."""
@@ -64,13 +74,14 @@ class Task:
     """A task: its files, its metric, its runs.
 
     Attributes:
-        acronym: its name in tables.
+        name: its name in commands, in folders, and in the names of its label files.
         title: its name in words.
-        corpus: name of the data set; files are `CORPUS_SPLIT.npy` and `CORPUS_SPLIT_NAMEans.npy`.
-        name: its name everywhere else, also in the names of its label files.
         level: "note" (one label per note) or "piece" (one per segment, that of its piece).
         classes: names of the classes, from label 0.
-        metric: a key of `METRIC_TITLES`.
+        metric: one of `LEVEL_METRICS`.
+        acronym: its name in tables; by default its title.
+        corpus: name of the data set, by default `name`; files are `CORPUS_SPLIT.npy` and
+            `CORPUS_SPLIT_NAMEans.npy`.
         seeds: one run each, by the benchmark's policy.
         folds: parts of a cross-validation; 0 for a task with training, validation and test files.
         loss_on: the notes that a note task is trained on: "notes" (all but padding) or "labelled"
@@ -82,20 +93,24 @@ class Task:
         at_pitch: whether transposition would make its labels wrong.
     """
 
-    acronym: str
-    title: str
-    corpus: str
     name: str
+    title: str
     level: str
     classes: tuple[str, ...]
     metric: str
-    seeds: tuple[int, ...]
+    acronym: str = ""
+    corpus: str = ""
+    seeds: tuple[int, ...] = HIGH_RESOURCE
     folds: int = 0
     loss_on: str = "notes"
     moved_to_validation: int = 0
     by_track: bool = False
     names_pitches: bool = False
     at_pitch: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "acronym", self.acronym or self.title)
+        object.__setattr__(self, "corpus", self.corpus or self.name)
 
     @property
     def segment_length(self) -> int:
@@ -146,43 +161,43 @@ def fingering_name(label: int) -> str:
     return f"string {'GDAE'[string]}, position {position + 1}, finger {finger}"
 
 
-# A row is: acronym, title, corpus, name, level; then its classes, its score and its runs.
+# A row is: name, title, level; acronym, corpus; then its classes, its score and its runs.
 # fmt: off
 _ROWS = (
-    Task("SGC", "genre", "tagatraum", "genre", "piece",
+    Task("genre", "genre", "piece", acronym="SGC", corpus="tagatraum",
          classes=tuple(f"genre {number}" for number in range(5)),
          metric="piece_accuracy", seeds=HIGH_RESOURCE),
-    Task("BP", "beats", "pm2s", "beat", "note",
+    Task("beat", "beats", "note", acronym="BP", corpus="pm2s",
          classes=(PADDING, "no beat", "beat"),
          metric="f1", seeds=HIGH_RESOURCE, moved_to_validation=500),
-    Task("DbP", "downbeats", "pm2s", "downbeat", "note",
+    Task("downbeat", "downbeats", "note", acronym="DbP", corpus="pm2s",
          classes=(PADDING, "no downbeat", "downbeat"),
          metric="f1", seeds=HIGH_RESOURCE, moved_to_validation=500),
-    Task("CR", "chord roots", "augnet", "chordroot", "note",
+    Task("chordroot", "chord roots", "note", acronym="CR", corpus="augnet",
          classes=(PADDING, *CHORD_ROOTS),
          metric="grid_accuracy", seeds=MID_RESOURCE, names_pitches=True),
-    Task("LK", "local keys", "augnet", "localkey", "note",
+    Task("localkey", "local keys", "note", acronym="LK", corpus="augnet",
          classes=(PADDING, *map(key_name, LOCAL_KEYS)),
          metric="grid_accuracy", seeds=MID_RESOURCE, names_pitches=True),
-    Task("ME", "melody", "pop909", "melody", "note",
+    Task("melody", "melody", "note", acronym="ME", corpus="pop909",
          classes=(PADDING, "melody", "bridge", "accompaniment"),
          metric="note_accuracy", seeds=MID_RESOURCE),
-    Task("VE", "velocity", "pop909", "velocity", "note",
+    Task("velocity", "velocity", "note", acronym="VE", corpus="pop909",
          classes=(PADDING, "0-31", "32-47", "48-63", "64-79", "80-95", "96-127"),
          metric="note_accuracy", seeds=MID_RESOURCE),
-    Task("OTC", "orchestral texture", "orch", "texture", "note",
+    Task("texture", "orchestral texture", "note", acronym="OTC", corpus="orch",
          classes=ROLES,
          metric="bar_start_accuracy", seeds=MID_RESOURCE, loss_on="labelled", by_track=True),
-    Task("PS", "composer", "pianist8", "composer", "piece",
+    Task("composer", "composer", "piece", acronym="PS", corpus="pianist8",
          classes=COMPOSERS,
          metric="piece_accuracy", seeds=MID_RESOURCE, folds=5),
-    Task("ER", "emotion", "emopia", "emotion", "piece",
+    Task("emotion", "emotion", "piece", acronym="ER", corpus="emopia",
          classes=("Q1", "Q2", "Q3", "Q4"),
          metric="piece_accuracy", seeds=MID_RESOURCE, folds=5),
-    Task("VF", "violin fingering", "tnua", "violin_all", "note",
+    Task("violin_all", "violin fingering", "note", acronym="VF", corpus="tnua",
          classes=("no fingering", "unused", *map(fingering_name, range(2, 241))),
          metric="note_accuracy", seeds=LOW_RESOURCE, by_track=True, at_pitch=True),
-    Task("MNID", "motif notes", "bps_motif", "mnid", "note",
+    Task("mnid", "motif notes", "note", acronym="MNID", corpus="bps_motif",
          classes=(PADDING, "no motif", "motif"),
          metric="f1", seeds=MID_RESOURCE, folds=5),
 )

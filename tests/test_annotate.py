@@ -30,7 +30,7 @@ from tests.helpers.task_files import SMALL, write_checkpoint
 def save_model(folder: Path, name: str, seed: int = 0, **record) -> Path:
     torch.manual_seed(seed)
     task = TASKS[name]
-    model = CLASSIFIERS[task.level](SMALL, task.classes, task=name)
+    model = CLASSIFIERS[task.level](SMALL, task)
     model.save_pretrained(folder, {"task": name, **record})
     return folder
 

@@ -15,8 +15,8 @@ FLAGS = {
     "seed precision compile cpu num_workers log_steps save_minutes recipe epochs lr schedule "
     "warmup_steps weight_decay dropout",
     "m2bert.finetune": "task ckpt nopretrain data_root save_root freeze transpose "
-    "last_class_weight seed preset index_layer batch_size save_ckpt precision cpu (class_num) "
-    "(num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout",
+    "balance last_class_weight patience seed preset index_layer batch_size save_ckpt precision cpu "
+    "(class_num) (num_workers) recipe epochs lr schedule warmup_steps weight_decay dropout",
     "m2bert.results": "RESULTS compare save_dir plot overwrite",
     "m2bert.annotate": "SONGS model tasks out formats which stride transpositions key_change "
     "markers bars precision cpu overwrite",

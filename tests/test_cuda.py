@@ -97,7 +97,7 @@ def test_classifier_equals_cpu():
     for device in (CPU, GPU):
         torch.manual_seed(0)
         trainer = ClassifierTrainer(
-            NoteClassifier(TINY, task.classes),
+            NoteClassifier(TINY, task),
             task,
             batch_size=6,
             recipe=FINETUNING["paper"],

@@ -90,7 +90,7 @@ def test_finetune_writes_result_log_and_best_weights(
     # the score is that of the saved weights of the best epoch
     test = read_parts(TASKS["melody"], [finetuning_inputs / "data"])["test"]
     classifier = NoteClassifier.from_pretrained(folder / "model")
-    assert (classifier.task, classifier.classes[3]) == ("melody", "accompaniment")
+    assert (classifier.task, classifier.classes[3]) == (TASKS["melody"], "accompaniment")
     record = read_record(folder)
     for key in ("task", "seed", "fold", "best_epoch", "valid_score", "test_score", "data"):
         assert record[key] == result[key]
@@ -268,6 +268,7 @@ def test_impossible_command_changes_nothing(fine_tune, tmp_path):
         ("--lr nan", "'nan' is not a number of at least 0"),
         ("--save_roo x", "unrecognized arguments: --save_roo x"),
         ("--last_class_weight 0", "'0' is not a number greater than 0"),
+        ("--balance --last_class_weight 2", "--balance and --last_class_weight exclude each"),
         ("--freeze --transpose 3", "--transpose needs an encoder that is not frozen"),
     ],
 )

@@ -65,6 +65,6 @@ def test_package_exports_its_names():
 
 def test_from_pretrained_finds_bundled_models_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert m2bert.NoteClassifier.from_pretrained("melody").task == "melody"
+    assert m2bert.NoteClassifier.from_pretrained("melody").task.name == "melody"
     with pytest.raises(UserError, match="there is no folder no_such_model"):
         m2bert.NoteClassifier.from_pretrained("no_such_model")

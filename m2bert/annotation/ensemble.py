@@ -12,7 +12,7 @@ from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.models import ModelFacts
 from m2bert.annotation.warnings import LEAST_PITCHED, marks_of, warnings_of
 from m2bert.base.errors import UserError
-from m2bert.model.classifiers import Classifier, load_classifier
+from m2bert.model.classifiers import Classifier, load_classifier, task_in
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.model.transposition import OCTAVE
 from m2bert.notes.song import Song
@@ -51,6 +51,7 @@ def annotate(
         piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
         models={task: list(map(ModelFacts.of, models[task])) for task in labels},
         warnings=warnings_of(song, marks, models),
+        tasks={task: task_in(models[task][0]) for task in labels},
         key_change=key_change,
     )
 

@@ -1,7 +1,7 @@
 """The labels of a song: of its notes, of spans of time, and of the piece."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from m2bert.annotation.models import ModelFacts
 from m2bert.annotation.names import pitch_name, table_name
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Bars, Song
-from m2bert.tasks import PADDING
+from m2bert.tasks import PADDING, TASKS, Task
 
 KEY_TASK, CHORD_TASK = "localkey", "chordroot"
 SPAN_TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
@@ -51,9 +51,10 @@ class Annotation:
     Attributes:
         marks: notes that models skip or read as something else, by the reason
             (`warnings.marks_of`), (notes,) bool.
-        note_labels, piece_labels: by task (a key of `tasks.TASKS`, in that order).
+        note_labels, piece_labels: by task (those of `tasks.TASKS` in that order, then others).
         models: by task, facts about the models whose probabilities were averaged.
         warnings: sentences for the user.
+        tasks: the tasks by name.
         key_change: as `KEY_CHANGE`; with 0 each onset has its most probable key.
     """
 
@@ -63,6 +64,7 @@ class Annotation:
     piece_labels: dict[str, PieceLabels]
     models: dict[str, list[ModelFacts]]
     warnings: list[str]
+    tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
     key_change: float = KEY_CHANGE
 
     @cached_property

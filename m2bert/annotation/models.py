@@ -1,16 +1,16 @@
 """The fine-tuned models in a folder, and the best of those of one task."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
-from m2bert.model.classifiers import classifier_in
+from m2bert.model.classifiers import task_in
 from m2bert.model.folder import CONFIG_FILE, MODELS_OF_A_RUN, read_record
-from m2bert.tasks import METRIC_TITLES, TASKS
+from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
 OTHER_NAMES = {"chord": "chordroot", "root": "chordroot", "key": "localkey"}
 """Names of tasks besides their names and titles, in the singular."""
@@ -54,13 +54,13 @@ def _finite(score: object) -> float | None:
     return score if isinstance(score, int | float) and math.isfinite(score) else None
 
 
-def task_named(text: str) -> str | None:
-    """The task with this name, title, or name in `OTHER_NAMES`, in the singular or plural; None if
-    there is none."""
+def task_named(text: str, tasks: Mapping[str, Task] = TASKS) -> str | None:
+    """The one of `tasks` with this name, title, or name in `OTHER_NAMES`, in the singular or
+    plural; None if there is none."""
     known = {
-        _singular(word): task.name for task in TASKS.values() for word in (task.name, task.title)
+        _singular(word): task.name for task in tasks.values() for word in (task.name, task.title)
     }
-    return (known | OTHER_NAMES).get(_singular(text))
+    return text if text in tasks else (OTHER_NAMES | known).get(_singular(text))
 
 
 def _singular(text: str) -> str:
@@ -70,29 +70,37 @@ def _singular(text: str) -> str:
 def find_models(
     folders: Sequence[Path], tasks: Sequence[str] | None = None
 ) -> dict[str, list[Path]]:
-    """The fine-tuned models in some folders and below them, by task, in the order of `tasks.TASKS`.
+    """The fine-tuned models in some folders and below them, by task: those of `tasks.TASKS` in that
+    order, then others.
 
     tasks: the wanted ones, by any of their names (`task_named`); None for all that have models.
 
-    Raises `UserError` for a folder without models, a wanted task without a model, a task that is
-    not in `TASKS`, and a damaged configuration. Weights are not read.
+    Raises `UserError` for a folder without models, a wanted task without a model, two
+    models of a task with different classes, and a damaged configuration. Weights are not read.
     """
     found: dict[str, list[Path]] = {}
-    for folder, name in (model for above in folders for model in _models_below(above)):
-        if name not in TASKS:
-            raise UserError(f"{folder} is of the task {name}, which is not in m2bert/tasks.py")
-        if folder not in found.setdefault(name, []):
-            found[name].append(folder)
-    wanted = found if tasks is None else {task_named(text): text for text in tasks}
-    for task, text in wanted.items():
-        if task not in found:
-            available = ", ".join(TASKS[name].title for name in TASKS if name in found)
+    known: dict[str, Task] = {}
+    for folder, task in (model for above in folders for model in _models_below(above)):
+        others = found.setdefault(task.name, [])
+        first = known.setdefault(task.name, task)
+        if (task.level, task.classes) != (first.level, first.classes):
+            raise UserError(
+                f"{others[0]} and {folder} are models of {task.name} with different classes: give "
+                "one of them"
+            )
+        if folder not in others:
+            others.append(folder)
+    wanted = found if tasks is None else {task_named(text, TASKS | known): text for text in tasks}
+    order = [name for name in dict.fromkeys((*TASKS, *found)) if name in found]
+    for name, text in wanted.items():
+        if name not in found:
+            available = ", ".join(known[name].title for name in order)
             places = ", ".join(map(str, folders))
             raise UserError(f"{places} has no model of {text}; it has {available}")
-    return {task: found[task] for task in TASKS if task in wanted}
+    return {name: found[name] for name in order if name in wanted}
 
 
-def _models_below(folder: Path) -> list[tuple[Path, str]]:
+def _models_below(folder: Path) -> list[tuple[Path, Task]]:
     """The fine-tuned models in a folder and below it, with their tasks."""
     if folder.is_file():
         raise UserError(f"{folder} is a file: name the folder of a fine-tuned model, or one above")
@@ -100,9 +108,8 @@ def _models_below(folder: Path) -> list[tuple[Path, str]]:
         raise UserError(f"there is no folder {folder}")
     found = []
     for path in sorted(folder.rglob(CONFIG_FILE)):
-        if (task := read_json(path).get("task")) is not None:
-            classifier_in(path.parent)  # checks the configuration
-            found.append((path.parent, task))
+        if read_json(path).get("task") is not None:
+            found.append((path.parent, task_in(path.parent)))
     if not found:
         raise UserError(
             f"{folder} contains no fine-tuned model: train one with "

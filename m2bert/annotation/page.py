@@ -27,7 +27,7 @@ from m2bert.annotation.tables import annotation_csv
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
-from m2bert.tasks import TASKS
+from m2bert.tasks import Task
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 
@@ -81,14 +81,14 @@ def page_data(annotation: Annotation) -> dict[str, Any]:
         "tasks": [_note_task(annotation, name) for name in annotation.note_labels],
         "pieces": [
             {
-                **_named(name, labels.classes),
+                **_named(annotation.tasks[name], labels.classes),
                 "probability": _thousandths(labels.probabilities),
                 "limits": next((m.limits for m in annotation.models[name] if m.limits), ""),
             }
             for name, labels in annotation.piece_labels.items()
         ],
         "models": [
-            {"title": TASKS[task].title, "facts": list(map(_facts_line, facts))}
+            {"title": annotation.tasks[task].title, "facts": list(map(_facts_line, facts))}
             for task, facts in annotation.models.items()
         ],
         "warnings": annotation.warnings,
@@ -114,8 +114,8 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     labels = annotation.note_labels[name]
     label, probability = shown_labels(annotation, name)
     return {
-        **_named(name, labels.classes),
-        "strip": SPAN_TITLES.get(name, TASKS[name].title),
+        **_named(annotation.tasks[name], labels.classes),
+        "strip": SPAN_TITLES.get(name, annotation.tasks[name].title),
         "short": list(map(short_name, labels.classes)),
         "cells": csv_text([{name: table_name(one)} for one in labels.classes]).splitlines()[1:],
         "label": label.tolist(),
@@ -128,13 +128,13 @@ def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     }
 
 
-def _named(name: str, classes: tuple[str, ...]) -> dict[str, Any]:
+def _named(task: Task, classes: tuple[str, ...]) -> dict[str, Any]:
     """The names of a task, and the names and colours of its classes."""
     return {
-        "name": name,
-        "title": TASKS[name].title,
+        "name": task.name,
+        "title": task.title,
         "classes": list(map(readable_name, classes)),
-        "colours": class_colours(TASKS[name], classes),
+        "colours": class_colours(task, classes),
     }
 
 

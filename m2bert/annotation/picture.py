@@ -22,7 +22,6 @@ from m2bert.annotation.labels import (
 from m2bert.annotation.names import clock, counted, pitch_name, readable_name, with_signs
 from m2bert.base.errors import UserError
 from m2bert.model.predictions import NOT_READ
-from m2bert.tasks import TASKS
 
 PLAIN_COLOUR, NOT_READ_COLOUR = "#5b6b80", "#d2d2d2"
 
@@ -151,7 +150,7 @@ def _draw_roll(
     roll = _axes(figure, LEFT, top, width, height)
     roll.set_xlim(limits)
     _draw_notes(roll, annotation, task, span)
-    _draw_grid(roll, annotation, TASKS[task].title if task else "notes", span)
+    _draw_grid(roll, annotation, annotation.tasks[task].title if task else "notes", span)
     return roll
 
 
@@ -174,7 +173,7 @@ def _write_heading(figure: Figure, annotation: Annotation) -> None:
     facts = [counted(len(song), "note"), f"{clock(song)} minutes"]
     for task, labels in annotation.piece_labels.items():
         percent = _percent(labels.probabilities.max())
-        facts.append(f"{TASKS[task].title} {readable_name(labels.name)} ({percent})")
+        facts.append(f"{annotation.tasks[task].title} {readable_name(labels.name)} ({percent})")
     # a file may be called "$5.mid"
     place = {"x": LEFT / across, "parse_math": False}
     figure.text(y=1 - 0.3 / down, s=song.name, fontsize=13, weight="bold", **place)
@@ -188,7 +187,7 @@ def _draw_notes(axes: Any, annotation: Annotation, task: str, span: tuple[int, i
     palette, label = [PLAIN_COLOUR], np.zeros(len(inside), int)
     if task:
         classes = annotation.note_labels[task].classes
-        palette = [*class_colours(TASKS[task], classes), NOT_READ_COLOUR]
+        palette = [*class_colours(annotation.tasks[task], classes), NOT_READ_COLOUR]
         label = shown_labels(annotation, task)[0][inside]
     middle = (notes.pitch.min() + notes.pitch.max()) / 2
     reach = max(np.ptp(notes.pitch), LEAST_PITCHES) / 2 + 1.5
@@ -212,7 +211,7 @@ def _draw_legend(axes: Any, annotation: Annotation, task: str) -> None:
     """Name the classes that occur in the song, the most frequent first, to the right of the
     axes."""
     label, classes = shown_labels(annotation, task)[0], annotation.note_labels[task].classes
-    colours = class_colours(TASKS[task], classes)
+    colours = class_colours(annotation.tasks[task], classes)
     counts = np.bincount(label[label != NOT_READ], minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
@@ -261,7 +260,7 @@ def _draw_grid(axes: Any, annotation: Annotation, title: str, span: tuple[int, i
 def _draw_strip(axes: Any, annotation: Annotation, task: str, span: tuple[int, int]) -> None:
     """Draw the ticks at beats, or the spans of chords or keys with the names that fit."""
     song, quarter = annotation.song, _points(axes)[0]
-    colours = class_colours(TASKS[task], annotation.note_labels[task].classes)
+    colours = class_colours(annotation.tasks[task], annotation.note_labels[task].classes)
     if task in BEAT_TASKS:
         beats = song.beats(np.array(beat_ticks(annotation, task)))
         axes.vlines(beats, 0.1, 0.8, colors=colours[-1], linewidths=np.clip(quarter / 3, 0.3, 1.5))

@@ -18,7 +18,6 @@ from m2bert.annotation.labels import (
     spans,
 )
 from m2bert.annotation.names import clock, readable_name, with_signs
-from m2bert.tasks import TASKS
 
 FIRST_TITLES = ("key", "tempo", "time signature", "chords")
 """The titles of the first lines."""
@@ -34,7 +33,7 @@ def summary(annotation: Annotation) -> str:
     for task in (*annotation.note_labels, *annotation.piece_labels):
         if task not in BEAT_TASKS:
             line = f"{fractions(annotation, task)}{certainty(annotation, task)}"
-            lines[SPAN_TITLES.get(task, TASKS[task].title)] = line
+            lines[SPAN_TITLES.get(task, annotation.tasks[task].title)] = line
     order = [title for title in FIRST_TITLES if title in lines]
     width = max(map(len, lines))
     rows = [f"  {title:<{width}}  {lines[title]}" for title in dict.fromkeys([*order, *lines])]

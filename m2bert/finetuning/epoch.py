@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from m2bert.base.devices import usual_batch_size
@@ -62,14 +63,14 @@ class ClassifierTrainer:
         device: torch.device,
         precision: str,
         transpose: int = 0,
-        last_class_weight: float = 1.0,
+        class_weights: Tensor | None = None,
     ):
         self.model, self.device = model.to(device), device
         self.task, self.metric = task, METRICS[task.metric]
         self.batch_size, self.seed, self.precision = batch_size, seed, precision
         self.evaluated_together = batch_size if device.type == "cpu" else usual_batch_size(device)
         self.recipe, self.transpose = recipe, transpose
-        self.last_class_weight = last_class_weight
+        self.class_weights = None if class_weights is None else class_weights.to(device)
         trained = (weight for weight in model.parameters() if weight.requires_grad)
         self.optimiser = AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
@@ -143,7 +144,7 @@ class ClassifierTrainer:
         else:
             predictions[index] = classes
         counted = counted_in_loss(notes, labels, self.task.loss_on)
-        return segment_losses(logits, labels, counted, self.last_class_weight)
+        return segment_losses(logits, labels, counted, self.class_weights)
 
     def rounded(self, length: int) -> int:
         """The length to compute: on a GPU a multiple of 128, as new shapes cost time there."""
@@ -199,19 +200,41 @@ def with_states(model: Classifier, sets: Sets, device: torch.device, precision: 
 
 
 def segment_losses(
-    logits: Tensor, labels: Tensor, counted: Tensor, last_class_weight: float = 1.0
+    logits: Tensor, labels: Tensor, counted: Tensor, class_weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of every segment, summed over its counted notes, and how many there are.
 
     logits (batch, notes, classes), labels and counted (batch, notes); for piece tasks the same
-    without notes. The losses of notes of the last class are multiplied by `last_class_weight`.
+    without notes. Losses are multiplied by the weights of their classes, (classes,) float32.
     Returns two float32 tensors (batch,).
     """
     losses = F.cross_entropy(logits.float().movedim(-1, 1), labels.long(), reduction="none")
-    if last_class_weight != 1:
-        losses = torch.where(labels == logits.shape[-1] - 1, losses * last_class_weight, losses)
+    if class_weights is not None:
+        losses = losses * class_weights[labels.long()]
     weights = counted.float()
     return (losses * weights).view(len(losses), -1).sum(1), weights.view(len(losses), -1).sum(1)
+
+
+def class_weights(
+    task: Task, train: LabelledSegments, balance: bool, last: float | None
+) -> Tensor | None:
+    """Weights of the classes in the loss, (classes,) float32; None if all are 1.
+
+    balance: inverse to the frequencies in the training set, with the mean 1 over its labels, and 1
+    for classes that do not occur there. last: that of the last class; 1 for the others.
+    """
+    weights = torch.ones(len(task.classes))
+    if balance:
+        counted = counted_in_loss(train.notes, train.labels, task.loss_on)
+        labels = train.labels[counted].cpu().numpy()
+        present = np.unique(labels)
+        found = compute_class_weight("balanced", classes=present, y=labels)
+        weights[present] = torch.from_numpy(found).float()
+    elif last:
+        weights[-1] = last
+    else:
+        return None
+    return weights
 
 
 def counted_in_loss(notes: Tensor, labels: Tensor, loss_on: str) -> Tensor:

@@ -39,6 +39,11 @@ def all_segments(notes: Tensor, labels: Tensor) -> Tensor:
     return torch.ones_like(labels, dtype=torch.bool)
 
 
+def labelled(notes: Tensor, labels: Tensor) -> Tensor:
+    """The notes that have a label, or all segments of a piece task."""
+    return (all_segments if labels.ndim == 1 else labelled_notes)(notes, labels)
+
+
 def accuracy(counted: Counted) -> Score:
     """A score: the fraction of correct labels among those that `counted` marks."""
 
@@ -59,6 +64,18 @@ def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> T
     precision = hits / (counted & (predictions == 2)).sum().clamp(min=1e-4)
     recall = hits / (counted & (labels == 2)).sum().clamp(min=1e-4)
     return 2 * precision * recall / (precision + recall).clamp(min=1e-4)
+
+
+def macro_f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """Mean F1 of the classes that occur among the labels. The prediction "no label" is wrong."""
+    marked = labelled(notes, labels)
+    true, predicted = labels[marked].long(), predictions[marked].long()
+    size = 1 + max(int(labels.max()), int(predictions.max()))
+    occurring, guessed, hits = (
+        torch.bincount(classes, minlength=size).double()
+        for classes in (true, predicted, true[true == predicted])
+    )
+    return (2 * hits / (occurring + guessed))[occurring > 0].mean()
 
 
 def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
@@ -126,6 +143,8 @@ METRICS = {
     "note_accuracy": Metric(all_notes, accuracy(all_notes)),
     "bar_start_accuracy": Metric(labelled_bar_starts, accuracy(labelled_bar_starts)),
     "piece_accuracy": Metric(all_segments, accuracy(all_segments)),
+    "labelled_accuracy": Metric(labelled_notes, accuracy(labelled_notes)),
+    "macro_f1": Metric(labelled, macro_f1),
     "f1": Metric(labelled_notes, f1),
     "grid_accuracy": Metric(
         labelled_notes, grid_accuracy, accuracy(all_notes), clean_grid_accuracy

@@ -11,13 +11,14 @@ from m2bert.base.errors import UserError
 from m2bert.base.settings import check_settings
 from m2bert.finetuning.data import has_data
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run
+from m2bert.finetuning.task_file import read_tasks
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.model.config import M2BertConfig, with_dropout
 from m2bert.model.pretrained import Backbone, choose_model
 from m2bert.model.tensors import without_weights
 from m2bert.tasks import TASKS, Task
 
-OPTIONS = ("freeze", "transpose", "last_class_weight")
+OPTIONS = ("freeze", "transpose", "last_class_weight", "balance", "patience")
 """Flags that the paper's fine-tuning does not have, recorded where they are given."""
 
 
@@ -65,7 +66,7 @@ class Setup:
         kind = CLASSIFIERS[task.level]
 
         def build() -> Classifier:
-            return kind(self.config, task.classes, self.args.index_layer, task.name)
+            return kind(self.config, task, self.args.index_layer)
 
         if not self.backbone:
             return build()
@@ -96,10 +97,11 @@ def set_up(args: argparse.Namespace, device: torch.device) -> Setup:
 
 def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     """All requested runs, finished or not, task by task."""
-    names = args.task or [name for name in TASKS if has_data(TASKS[name], args.data_root)]
+    tasks = TASKS | read_tasks(args.data_root)
+    names = args.task or [name for name in tasks if has_data(tasks[name], args.data_root)]
     for name in names:
-        if name not in TASKS:
-            raise UserError(f"there is no task {name}; the tasks are {', '.join(TASKS)}")
+        if name not in tasks:
+            raise UserError(f"there is no task {name}; the tasks are {', '.join(tasks)}")
     if not names:
         folders = " or ".join(map(str, dict.fromkeys(args.data_root)))
         raise UserError(
@@ -109,7 +111,7 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     return [
         PlannedRun(task, seed, fold, folder_of_run(args.save_root, name, seed, fold))
         for name in names
-        for task in [TASKS[name]]
+        for task in [tasks[name]]
         for seed in args.seed or task.seeds
         for fold in task.test_folds
     ]

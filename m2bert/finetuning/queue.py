@@ -15,6 +15,7 @@ from m2bert.finetuning.epoch import with_states
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import read_result
 from m2bert.finetuning.run import MODEL_FOLDER, FinetuningRun, device_name
+from m2bert.model.task_entries import definition
 from m2bert.tasks import TASKS, Task
 
 SOME_TASKS_FAILED = 3
@@ -88,11 +89,13 @@ def do_unless_done(run: PlannedRun, parts: Sets, seconds: float, setup: Setup) -
 
 
 def check_finished(run: PlannedRun, sets: Sets, save_ckpt: bool) -> None:
-    """Raise `UserError` if a finished run was trained on other data than the current."""
-    if read_result(run.result_file)["data"] != summaries(sets):
+    """Raise `UserError` if a finished run was trained on other data or another task file than the
+    current."""
+    result, current = read_result(run.result_file), {"data": summaries(sets)}
+    if any(result.get(n) != v for n, v in (current | definition(run.task)).items()):
         raise UserError(
-            f"{run.folder} was trained on other data than that which is there now: use another "
-            "--save_root, or remove that folder to train it again"
+            f"{run.folder} was trained on other data, or with another task file, than is there "
+            "now: use another --save_root, or remove that folder to train it again"
         )
     if save_ckpt and not (run.folder / MODEL_FOLDER).exists():
         print(

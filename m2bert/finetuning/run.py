@@ -28,13 +28,20 @@ from m2bert.base.saving import SaveTimer
 from m2bert.base.seeds import seed_of_run
 from m2bert.base.stop import Stop
 from m2bert.finetuning.data import LabelledSegments, Sets, summaries
-from m2bert.finetuning.epoch import DECIMALS, ClassifierTrainer, counted_in_loss, with_states
+from m2bert.finetuning.epoch import (
+    DECIMALS,
+    ClassifierTrainer,
+    class_weights,
+    counted_in_loss,
+    with_states,
+)
 from m2bert.finetuning.metrics import METRICS, Score
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import RESULT_FORMAT
 from m2bert.finetuning.transposition import check_transposable
 from m2bert.model import attention
 from m2bert.model.folder import write_card
+from m2bert.model.task_entries import definition
 from m2bert.model.tensors import (
     WEIGHT,
     load_tensors,
@@ -90,7 +97,7 @@ class FinetuningRun:
             device=setup.device,
             precision=args.precision,
             transpose=args.transpose,
-            last_class_weight=args.last_class_weight or 1.0,
+            class_weights=class_weights(task, sets["train"], args.balance, args.last_class_weight),
         )
 
     def go(self) -> None:
@@ -107,7 +114,7 @@ class FinetuningRun:
         timer = SaveTimer()
         with Stop() as self.stop:
             with closing(self.progress):
-                while len(self.epochs) < epochs:
+                while len(self.epochs) < epochs and not self.has_stalled():
                     self.epochs.append(self.run_epoch(len(self.epochs) + 1))
                     self.write_log()
                     if timer.is_due():
@@ -116,6 +123,12 @@ class FinetuningRun:
             self.conclude()
         if self.stop.signal:  # after the last step
             raise SystemExit(128 + self.stop.signal)
+
+    def has_stalled(self) -> bool:
+        """Whether the validation score has not improved for --patience epochs."""
+        scores = [record["valid_acc"] for record in self.epochs]
+        patience = self.setup.args.patience
+        return bool(patience and scores) and len(scores) - scores.index(max(scores)) > patience
 
     def watch(self, batches: list[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield batches; raises `SystemExit` between two if the run is asked to stop."""
@@ -167,6 +180,7 @@ class FinetuningRun:
             "epochs": self.epochs,
             "optimiser_steps": trainer.optimiser.param_groups[0]["step"],
             "data": self.summaries,
+            **definition(self.task),
         }
         save_tensors(self.folder / STATE_FILE, tensors, record)
 
@@ -176,12 +190,13 @@ class FinetuningRun:
         if not path.exists():
             return
         tensors, record = load_tensors(path)
-        if record.keys() != {"epochs", "optimiser_steps", "data"}:
+        trained_on = {"data": self.summaries, **definition(self.task)}
+        if record.keys() != {"epochs", "optimiser_steps", *trained_on}:
             raise UserError(f"{path} is not the state of such a run: remove it to start again")
-        if record["data"] != self.summaries:
+        if any(record[name] != value for name, value in trained_on.items()):
             raise UserError(
-                f"{path} was saved while training on other data: remove it, or use another "
-                "--save_root"
+                f"{path} was saved while training on other data or another task: remove it, or use "
+                "another --save_root"
             )
         best = with_prefix(tensors, BEST)
         if self.setup.args.save_ckpt and not any(name.startswith(WEIGHT) for name in best):
@@ -224,6 +239,7 @@ class FinetuningRun:
         return {
             "format_version": RESULT_FORMAT,
             "task": self.task.name,
+            **definition(self.task),
             "seed": self.run.seed,
             "fold": self.run.fold,
             "settings": self.setup.settings,

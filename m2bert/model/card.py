@@ -4,6 +4,7 @@ training and scores, and how to use it. A card is generated from the other files
 from textwrap import shorten
 
 from m2bert.base.settings import flat
+from m2bert.model.task_entries import defined_task
 from m2bert.notes.cp import FIELDS
 from m2bert.tasks import METRIC_TITLES, TASKS
 
@@ -135,9 +136,9 @@ def _describe_encoder(entries: dict, record: dict) -> Description:
 
 def _describe_classifier(entries: dict, record: dict) -> Description:
     classes, name, data = entries["id2label"].values(), entries["task"], []
-    task = TASKS.get(name)
+    task = defined_task(entries, "config.json")
     if train := record.get("data", {}).get("train"):
-        of_corpus = f" of {task.corpus}" if task else ""
+        of_corpus = f" of {task.corpus}" if task and name in TASKS else ""
         data += [
             f"The model was fine-tuned on {train['segments']:,} labelled segments{of_corpus} with "
             f"{train['notes']:,} notes."

@@ -1,6 +1,6 @@
 """The encoder with a head for one task (docs/METHOD.md, "Fine-tuning")."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from m2bert.base.errors import UserError
 from m2bert.model.config import LAST_LAYER, M2BertConfig, check_index_layer, config_from
 from m2bert.model.encoder import M2BertModel
-from m2bert.model.folder import SavedModel, find_model, read_config
+from m2bert.model.folder import ADVICE, CONFIG_FILE, SavedModel, find_model, read_config
 from m2bert.model.predictions import (
     NoteLabels,
     PieceLabels,
@@ -20,10 +21,11 @@ from m2bert.model.predictions import (
     window_probabilities,
     window_stride,
 )
+from m2bert.model.task_entries import defined_task, definition
 from m2bert.model.transposition import check_transpositions
 from m2bert.notes.cp import cp_notes, real_notes
 from m2bert.notes.windows import cut_windows, merge_windows, window_starts
-from m2bert.tasks import SEGMENT_LENGTHS, TASKS
+from m2bert.tasks import LEVEL_METRICS, SEGMENT_LENGTHS, Task
 
 if TYPE_CHECKING:
     from m2bert.notes.song import Song
@@ -34,24 +36,17 @@ ATTENTION_WIDTH, ASPECTS = 128, 4
 class Classifier(SavedModel):
     """An encoder and a head, which turns the states of one of its layers into logits.
 
-    classes: names of the classes, from label 0.
+    task: what it predicts; `classes` are the names of its classes, from label 0.
     index_layer: the layer whose states are read (`LAST_LAYER`); those above it are not trained.
-    task: its name; None for a task without one.
     """
 
     level: ClassVar[str]
     """The `tasks.Task.level` of its tasks."""
 
-    def __init__(
-        self,
-        config: M2BertConfig,
-        classes: Sequence[str],
-        index_layer: int = LAST_LAYER,
-        task: str | None = None,
-    ):
+    def __init__(self, config: M2BertConfig, task: Task, index_layer: int = LAST_LAYER):
         super().__init__(config)
         check_index_layer(config, index_layer)
-        self.index_layer, self.classes, self.task = index_layer, tuple(classes), task
+        self.index_layer, self.classes, self.task = index_layer, task.classes, task
         self.backbone = M2BertModel(config)
         read = config.num_hidden_layers - (LAST_LAYER - index_layer)
         self.backbone.note_bert1.layers[read:].requires_grad_(False)
@@ -63,13 +58,12 @@ class Classifier(SavedModel):
 
     @classmethod
     def from_entries(cls, entries: dict) -> Self:
-        names, task = entries["id2label"], entries["task"]
-        classes = [names[str(label)] for label in range(len(names))]
-        return cls(config_from(entries), classes, entries["index_layer"], task)
+        return cls(config_from(entries), _task_from(entries, CONFIG_FILE), entries["index_layer"])
 
     def entries(self) -> dict:
         return {
-            "task": self.task,
+            "task": self.task.name,
+            **definition(self.task),
             "level": self.level,
             "index_layer": self.index_layer,
             "id2label": {str(label): name for label, name in enumerate(self.classes)},
@@ -138,9 +132,8 @@ class NoteClassifier(Classifier):
         self, song: "Song", stride: int | None, precision: str | None, transpositions: int
     ) -> NoteLabels:
         """Label every note but drums; a task of single instruments reads each track for itself."""
-        by_track = self.task in TASKS and TASKS[self.task].by_track
         probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
-        for cp, index in voices(song, by_track):
+        for cp, index in voices(song, self.task.by_track):
             probabilities[index] = self.probabilities(cp, stride, precision, transpositions)
         return NoteLabels(self.classes, probabilities)
 
@@ -156,11 +149,10 @@ class NoteClassifier(Classifier):
         length = SEGMENT_LENGTHS["note"]
         starts = window_starts(len(cp), length, window_stride(stride, length))
         windows = cut_windows(cp, starts, min(length, len(cp)))
-        task = TASKS.get(self.task or "")
-        if transpositions == 1 or not (task and task.names_pitches):
+        if transpositions == 1 or not self.task.names_pitches:
             return merge_windows(window_probabilities(self, windows, precision), starts, len(cp))
-        found = mean_of_transpositions(self, task, windows, precision, transpositions)
-        return spelled(task, *(merge_windows(values, starts, len(cp)) for values in found))
+        found = mean_of_transpositions(self, self.task, windows, precision, transpositions)
+        return spelled(self.task, *(merge_windows(values, starts, len(cp)) for values in found))
 
     def head(self, states: Tensor) -> Tensor:
         return self.classifier(states)
@@ -224,3 +216,23 @@ def classifier_in(folder: Path | str) -> type[Classifier]:
     classes = {kind.__name__: kind for kind in CLASSIFIERS.values()}
     architecture, _ = read_config(find_model(folder), classes)
     return classes[architecture]
+
+
+def task_in(folder: Path | str) -> Task:
+    """The task of the fine-tuned model in a folder. Raises `UserError` for a damaged
+    configuration."""
+    folder = find_model(folder)
+    _, entries = read_config(folder, [kind.__name__ for kind in CLASSIFIERS.values()])
+    try:
+        return _task_from(entries, folder / CONFIG_FILE)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / CONFIG_FILE} is damaged: {ADVICE}") from error
+
+
+def _task_from(entries: dict, path: Path | str) -> Task:
+    """The task of the classifier with these `Classifier.entries`: defined there, or one of `TASKS`,
+    else one with the defaults of its level. Its classes are those of the classifier."""
+    names, level, name = entries["id2label"], entries["level"], entries["task"] or "own task"
+    classes = tuple(names[str(label)] for label in range(len(names)))
+    task = defined_task(entries, path) or Task(name, name, level, classes, LEVEL_METRICS[level][0])
+    return replace(task, classes=classes)

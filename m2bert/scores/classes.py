@@ -7,9 +7,9 @@ import numpy as np
 
 from m2bert.base.errors import UserError
 from m2bert.base.tables import Table
-from m2bert.scores.results import Results, name_runs
+from m2bert.scores.results import Results, name_runs, tasks_of
 from m2bert.scores.table import number_column
-from m2bert.tasks import TASKS
+from m2bert.tasks import Task
 
 Confusion = tuple[list[str], np.ndarray]
 """Names of the classes that occur, as true or as predicted ones, in the order of their labels; and
@@ -21,12 +21,14 @@ def confusions(results: Results) -> dict[str, Confusion]:
 
     Raises `UserError` if one is malformed.
     """
-    of_tasks = {task: {run: results[run] for run in results if run.task == task} for task in TASKS}
-    summed = {task: _sum(of_task) for task, of_task in of_tasks.items() if of_task}
+    summed = {
+        name: _sum({run: results[run] for run in results if run.task == name}, task)
+        for name, task in tasks_of(results).items()
+    }
     return {task: confusion for task, confusion in summed.items() if confusion[0]}
 
 
-def _sum(results: Results) -> Confusion:
+def _sum(results: Results, task: Task) -> Confusion:
     names: dict[int, str] = {}
     cells: list[np.ndarray] = []
     for run, result in results.items():
@@ -37,8 +39,8 @@ def _sum(results: Results) -> Confusion:
                 raise ValueError("there are classes without a name")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"the confusion matrix of {name_runs([run])} is malformed ({error}): remove its "
-                "result and train it again"
+                f"the confusion matrix of {name_runs([run], {task.name: task})} is malformed "
+                f"({error}): remove its result and train it again"
             ) from error
     labels = np.array(sorted(names))
     true, predicted, count = np.concatenate(cells).T
@@ -52,13 +54,13 @@ def class_table(results: Results, source: Path) -> Table:
 
     Records: acronym, task, class, precision, recall, f1, support; a score that is 0/0 is None.
     """
-    records = []
+    records, tasks = [], tasks_of(results)
     for task, (names, counts) in confusions(results).items():
         columns = names, np.diag(counts), counts.sum(0), counts.sum(1)
         for name, correct, predicted, support in zip(*columns, strict=True):
             records.append(
                 {
-                    "acronym": TASKS[task].acronym,
+                    "acronym": tasks[task].acronym,
                     "task": task,
                     "class": name,
                     "precision": _ratio(correct, predicted),

@@ -16,9 +16,9 @@ from m2bert.scores.results import (
     name_checkpoints,
     name_runs,
     short_name,
+    tasks_of,
 )
 from m2bert.scores.table import TASK_COLUMNS, number_column
-from m2bert.tasks import TASKS
 
 CONFIDENCE = 0.95
 
@@ -31,7 +31,8 @@ _READING = (
 
 def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> Table:
     """The table that compares two sets of results; its records are `comparison_rows`."""
-    omitted = {"A": name_runs(a.keys() - b.keys()), "B": name_runs(b.keys() - a.keys())}
+    only, tasks = {"A": a.keys() - b.keys(), "B": b.keys() - a.keys()}, tasks_of(a, b)
+    omitted = {name: name_runs(runs, tasks) for name, runs in only.items()}
     differing = describe_differences(common_settings(a.values()), common_settings(b.values()))
     return Table(
         heading=f"A: {source_a}, B: {source_b}",
@@ -59,22 +60,23 @@ def comparison_rows(a: Results, b: Results) -> list[dict]:
     Keys: acronym, task, metric, and those of `compare_scores`; runs without a score are not paired.
     Raises `UserError` if there is no pair, or if the runs of one were tested on different data.
     """
+    tasks = tasks_of(a, b)
     scored = ({run for run in of if of[run]["test_score"] is not None} for of in (a, b))
     paired = sorted(set.intersection(*scored))
     if not paired:
         raise UserError(
             "the two folders have nothing in common to compare: the runs are "
-            f"{name_runs(a)} in one, {name_runs(b)} in the other"
+            f"{name_runs(a, tasks)} in one, {name_runs(b, tasks)} in the other"
         )
     for run in paired:
         tested = (results[run]["data"]["test"] for results in (a, b))
         if differing := describe_differences(*tested):
             raise UserError(
-                f"the two folders tested {name_runs([run])} on different data ({differing}): "
-                "such scores cannot be compared"
+                f"the two folders tested {name_runs([run], tasks)} on different data "
+                f"({differing}): such scores cannot be compared"
             )
     rows = []
-    for task in TASKS.values():
+    for task in tasks.values():
         if runs := [run for run in paired if run.task == task.name]:
             scores = ([results[run]["test_score"] for run in runs] for results in (a, b))
             names = {"acronym": task.acronym, "task": task.name, "metric": task.metric}

@@ -8,6 +8,7 @@ from pathlib import Path
 from m2bert.base.errors import UserError
 from m2bert.base.settings import differences, flat
 from m2bert.finetuning.result import RESULT_FILE, RunKey, check_result, read_result, run_of
+from m2bert.model.task_entries import DEFINITION, defined_task
 from m2bert.tasks import TASKS, Task
 
 Results = Mapping[RunKey, dict]
@@ -17,20 +18,22 @@ def read_results(source: Path) -> dict[RunKey, dict]:
     """Read the results below a folder (`--save_root` of fine-tuning), or those in a file that has
     the text of one `result.json` per line.
 
-    Raises `UserError` if there is none, if one is malformed or does not fit the table of tasks, if
-    two are of the same run, or if runs of one task differ in their settings or their data.
+    Raises `UserError` if there is none, if one is malformed or does not fit its task, if two are of
+    the same run, or if runs of one task differ in their settings, their data or its definition.
     """
     results: dict[RunKey, dict] = {}
     first: dict[tuple, tuple[str, dict]] = {}
     for place, result in _find_results(source):
-        _check_task(result, place)
+        defined = _checked_task(result, place)
         task, _, fold = run = run_of(result)
         if run in results:
-            raise UserError(f"{place} is a second result of {name_runs([run])}: remove one of them")
+            names = name_runs([run], {task: defined})
+            raise UserError(f"{place} is a second result of {names}: remove one of them")
         results[run] = result
-        for key in (("settings", task), ("data", task, fold)):
-            other, expected = first.setdefault(key, (place, result[key[0]]))
-            if differing := describe_differences(expected, result[key[0]]):
+        for key in (("settings", task), ("data", task, fold), (DEFINITION, task)):
+            content = result.get(key[0], {})
+            other, expected = first.setdefault(key, (place, content))
+            if differing := describe_differences(expected, content):
                 raise UserError(
                     f"{other} and {place} have different {key[0]} ({differing}): "
                     "keep them in different folders"
@@ -64,9 +67,10 @@ def _parse(line: str, place: str) -> dict:
     raise UserError(f"{place} is not a result of fine-tuning (the text of a {RESULT_FILE})")
 
 
-def _check_task(result: dict, place: str) -> None:
+def _checked_task(result: dict, place: str) -> Task:
+    """The task of a result. Raises `UserError` if the result does not fit it."""
     name, fold, metric = result["task"], result["fold"], result["metric"]
-    task = TASKS.get(name)
+    task = defined_task(result, place)
     if task is None:
         raise UserError(
             f"{place} is of the task {name!r}, which is not in m2bert/tasks.py: add its row "
@@ -74,9 +78,24 @@ def _check_task(result: dict, place: str) -> None:
         )
     if run_of(result) not in runs_of_seed(task, result["seed"]) or metric != task.metric:
         raise UserError(
-            f"{place} is of fold {fold}, scored by {metric}; in m2bert/tasks.py {name} has "
+            f"{place} is of fold {fold}, scored by {metric}; the task {name} has "
             f"{task.folds or 'no'} folds and the metric {task.metric}: train it again"
         )
+    return task
+
+
+def tasks_of(*models: Results) -> dict[str, Task]:
+    """The tasks of some sets of results by name, own ones after those of `TASKS`. Raises
+    `UserError` if two define one name differently."""
+    found: dict[str, Task] = {}
+    for result in (result for results in models for result in results.values()):
+        task = defined_task(result, RESULT_FILE)
+        if task and found.setdefault(task.name, task) != task:
+            raise UserError(
+                f"the results are of different tasks with the name {task.name!r}: they cannot be "
+                "in one table"
+            )
+    return {name: found[name] for name in (*TASKS, *found) if name in found}
 
 
 def short_name(source: Path) -> str:
@@ -107,15 +126,15 @@ def name_checkpoints(results: Iterable[dict]) -> str:
     return ", ".join(sorted(path or "none (random weights)" for path in paths))
 
 
-def name_runs(runs: Iterable[RunKey]) -> str:
-    """The names of runs: "beat seed 2021; composer seed 2022 fold 3, 4" (all folds if none is
-    named)."""
+def name_runs(runs: Iterable[RunKey], tasks: Mapping[str, Task]) -> str:
+    """The names of runs of `tasks`: "beat seed 2021; composer seed 2022 fold 3, 4" (all folds if
+    none is named)."""
     folds: dict[tuple[str, int], list] = {}
     for task, seed, fold in sorted(runs):
         folds.setdefault((task, seed), []).append(fold)
     names = []
     for (task, seed), of_seed in folds.items():
-        is_complete = len(of_seed) == len(TASKS[task].test_folds)
+        is_complete = len(of_seed) == len(tasks[task].test_folds)
         listed = "" if is_complete else f" fold {', '.join(map(str, of_seed))}"
         names.append(f"{task} seed {seed}{listed}")
     return "; ".join(names)

@@ -15,8 +15,9 @@ from m2bert.scores.results import (
     name_checkpoints,
     name_runs,
     runs_of_seed,
+    tasks_of,
 )
-from m2bert.tasks import METRIC_TITLES, TASKS, Task
+from m2bert.tasks import METRIC_TITLES, Task
 
 CLEAN_GRID = "clean_grid_accuracy"
 
@@ -75,7 +76,7 @@ def columns_table(columns: Mapping[str, Results]) -> Table:
     """The means of several sets of results, one column for each."""
     models = [{row["task"]: row for row in score_rows(results)} for results in columns.values()]
     records = []
-    for task in TASKS.values():
+    for task in tasks_of(*columns.values()).values():
         rows = [model.get(task.name, {}) for model in models]
         majority = [row["majority"] for row in rows if row and row["majority"] is not None]
         for score, metric in (("mean", task.metric), ("clean", CLEAN_GRID)):
@@ -113,8 +114,7 @@ def score_rows(results: Results) -> list[dict]:
     accuracy; majority, the mean score of always predicting the majority class; published_MODEL, the
     scores of `PUBLISHED`. A value that does not exist (also the sd of one seed) is None.
     """
-    tasks = {run.task for run in results}
-    return [_score_row(task, results) for task in TASKS.values() if task.name in tasks]
+    return [_score_row(task, results) for task in tasks_of(results).values()]
 
 
 def _score_row(task: Task, results: Results) -> dict:
@@ -156,13 +156,14 @@ def _runs_cell(row: dict) -> str:
 
 def _missing(results: Results) -> list[str]:
     """A note that names the runs missing from seeds that were begun or are in the policy."""
+    tasks = tasks_of(results)
     expected = {
         run
         for task, seed, _ in results
-        for s in {seed, *TASKS[task].seeds}
-        for run in runs_of_seed(TASKS[task], s)
+        for s in {seed, *tasks[task].seeds}
+        for run in runs_of_seed(tasks[task], s)
     }
-    missing = name_runs(expected - results.keys())
+    missing = name_runs(expected - results.keys(), tasks)
     return [f"missing: {missing}"] if missing else []
 
 

@@ -9,7 +9,7 @@ import torch
 
 from m2bert.base.recipes import Recipe
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer, with_states
+from m2bert.finetuning.epoch import ClassifierTrainer, class_weights, with_states
 from m2bert.finetuning.run import best_epoch, majority_label
 from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.tasks import TASKS
@@ -22,7 +22,7 @@ RECIPE = Recipe(epochs=2, lr=1e-2)
 
 def new_model(name: str) -> Classifier:
     torch.manual_seed(0)
-    return CLASSIFIERS[TASKS[name].level](replace(SMALL, dropout=0.0), TASKS[name].classes)
+    return CLASSIFIERS[TASKS[name].level](replace(SMALL, dropout=0.0), TASKS[name])
 
 
 def new_trainer(model: Classifier, name: str, recipe: Recipe = RECIPE) -> ClassifierTrainer:
@@ -36,6 +36,22 @@ def labelled(name: str) -> LabelledSegments:
     notes = random_segments(np.random.default_rng(0), 10, 24, shortest=5)
     labels = labels_for(TASKS[name], notes)
     return LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+
+
+@pytest.mark.parametrize("name", ["texture", "composer"])
+def test_class_weights_balance_the_counted_labels(name):
+    task, data = TASKS[name], labelled(name)
+    of_piece = task.level == "piece"
+    labels = data.labels if of_piece else data.labels[data.labels > 0]  # texture: labelled ones
+    number = torch.bincount(labels.long(), minlength=len(task.classes))
+    weights = class_weights(task, data, balance=True, last=None)
+    assert weights[labels.long()].mean() == pytest.approx(1)
+    of_class = (weights * number)[number > 0]
+    torch.testing.assert_close(of_class, of_class[:1].expand_as(of_class))
+    assert (weights[number == 0] == 1).all()
+    last = class_weights(task, data, balance=False, last=2.5)
+    assert last.tolist() == [1] * (len(task.classes) - 1) + [2.5]
+    assert class_weights(task, data, balance=False, last=None) is None
 
 
 @pytest.mark.parametrize("name", ["melody", "composer"])

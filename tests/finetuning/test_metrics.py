@@ -1,9 +1,11 @@
 import json
 import math
+from math import nan
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
 from m2bert.finetuning.epoch import counted_in_loss, segment_losses
 from m2bert.finetuning.metrics import METRICS, clean_grid_accuracy, grid_accuracy
@@ -46,6 +48,24 @@ def test_grid_accuracy_equals_the_reference_implementation():
         clean = clean_grid_accuracy(*tensors, batch_size).item()
         assert published == pytest.approx(reference_grid_accuracy(*case, batch_size), nan_ok=True)
         assert clean == pytest.approx(reference_grid_accuracy(*case, 1, clean=True), nan_ok=True)
+
+
+def test_labelled_scores_equal_those_of_scikit_learn():
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        notes, labels, predictions = random_case(rng, classes=5)
+        marked = (notes[..., 0] != PAD[0]) & (labels > 0)
+        true, predicted = labels[marked], predictions[marked]
+        expected = f1_of_present(true, predicted), np.mean(true == predicted) if len(true) else nan
+        got = [score(n, notes, labels, predictions) for n in ("macro_f1", "labelled_accuracy")]
+        assert got == pytest.approx(expected, nan_ok=True)
+        pieces = labels[:, 0], predictions[:, 0]
+        assert score("macro_f1", notes, *pieces) == pytest.approx(f1_of_present(*pieces))
+
+
+def f1_of_present(true: np.ndarray, predicted: np.ndarray) -> float:
+    options = {"labels": np.unique(true), "average": "macro", "zero_division": 0}
+    return f1_score(true, predicted, **options) if len(true) else nan
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name != "piece_accuracy"])
@@ -93,12 +113,11 @@ def test_losses_and_scores_are_the_originals(name, batch_size):
     assert round(got, 4) == expected_score
 
 
-def test_segment_losses_weight_the_last_class():
+def test_segment_losses_weight_classes():
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 5, 3), torch.randint(0, 3, (2, 5))
-    counted = torch.rand(2, 5) < 0.7
-    sums, counts = segment_losses(logits, labels, counted, 2.5)
-    weight = torch.tensor([1, 1, 2.5])
+    counted, weight = torch.rand(2, 5) < 0.7, torch.tensor([1, 0.5, 2.5])
+    sums, counts = segment_losses(logits, labels, counted, weight)
     for segment in range(2):
         of_notes = torch.nn.functional.cross_entropy(
             logits[segment], labels[segment], weight, reduction="none"

@@ -28,8 +28,11 @@ def labels_for(task: Task, notes: np.ndarray) -> np.ndarray:
 
 def write_task(folder: Path, name: str, segments: int = 8, length: int = 24) -> None:
     """Write all parts of a task's data."""
+    write_data(folder, TASKS[name], segments, length)
+
+
+def write_data(folder: Path, task: Task, segments: int = 8, length: int = 24) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    task = TASKS[name]
     for number, part in enumerate(task.parts):
         rng = np.random.default_rng(number)
         notes = random_segments(rng, segments, length, shortest=length // 2)

@@ -9,6 +9,7 @@ from m2bert.model.classifiers import CLASSIFIERS, NoteClassifier, PieceClassifie
 from m2bert.model.config import M2BertConfig
 from m2bert.model.optimisers import AdamW
 from m2bert.notes.cp import PAD
+from m2bert.tasks import Task
 from tests.helpers.shared import GOLDEN_CONFIG, golden_model, golden_unpublished
 from tests.helpers.synthetic import random_segments
 
@@ -19,9 +20,9 @@ def small_segments(seed: int = 0, count: int = 4, length: int = 24) -> torch.Ten
     return torch.from_numpy(random_segments(np.random.default_rng(seed), count, length))
 
 
-def numbered(classes: int) -> list[str]:
-    """Names for so many classes."""
-    return [str(label) for label in range(classes)]
+def numbered(classes: int) -> Task:
+    """A task with so many classes."""
+    return Task("numbers", "numbers", "note", tuple(map(str, range(classes))), "note_accuracy")
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ COMPOSER = TASKS["composer"]
 MODELS = {
     "encoder": lambda: M2BertModel(CONFIG),
     "pre-trained": lambda: M2BertForPreTraining(CONFIG),
-    "melody": lambda: NoteClassifier(CONFIG, MELODY.classes, 11, "melody"),
-    "composer": lambda: PieceClassifier(CONFIG, COMPOSER.classes, task="composer"),
+    "melody": lambda: NoteClassifier(CONFIG, MELODY, 11),
+    "composer": lambda: PieceClassifier(CONFIG, COMPOSER),
 }
 
 SONGS = {"datasets": ["pop909", "ASAP"], "songs": 1200, "notes": 3456789, "rc_range": [4, 12, 12]}
@@ -83,7 +83,7 @@ def test_from_pretrained_reads_what_save_pretrained_wrote(folders, name):
     assert torch.equal(outputs(encoder)[0], outputs(getattr(model, "backbone", model).eval())[0])
     assert read_record(folders / name) == RECORDS.get(name, {})
     if name in TASKS:
-        assert (loaded.task, loaded.classes) == (name, TASKS[name].classes)
+        assert (loaded.task, loaded.classes) == (TASKS[name], TASKS[name].classes)
         assert loaded.index_layer == model.index_layer
         assert type(load_classifier(folders / name)) is type(model)
 
