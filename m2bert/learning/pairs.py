@@ -80,9 +80,7 @@ def _tables_of_songs(songs: list[Path], tables: dict[Path, Read]) -> dict[Path, 
         if found:
             files_of[found[0]].append(file)
         elif isinstance(table, LabelTable):
-            advice = (
-                "give the folder of its song, too" if table.sha256 else "put its song beside it"
-            )
+            advice = "give its song's folder, too" if table.sha256 else "put its song beside it"
             raise UserError(f"{file} has no song: {advice}")
     return files_of
 

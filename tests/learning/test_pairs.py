@@ -101,7 +101,7 @@ def test_songs_with_tables_reports_what_is_wrong_in_tables(folder, tmp_path):
     with pytest.raises(UserError, match=r"b\.mid has two tables"):
         songs_with_tables([folder, tmp_path / "b.csv"], "voice")
     write_corrections(tmp_path / "x/a.csv", write_midi(tmp_path / "y/a.mid"))
-    with pytest.raises(UserError, match="has no song: give the folder of its song, too"):
+    with pytest.raises(UserError, match="has no song: give its song's folder, too"):
         songs_with_tables([tmp_path / "x", folder / "a.mid"], "voice")
     with pytest.raises(UserError, match="there is no file or folder"):
         songs_with_tables([tmp_path / "missing"], "voice")
