@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from m2bert.learning.songs import LabelledSong
@@ -36,7 +36,7 @@ def baselines(
     return found
 
 
-def _fitted(features: list[np.ndarray], songs: Sequence[LabelledSong], seed: int):  # noqa: ANN202
+def _fitted(features: list[np.ndarray], songs: Sequence[LabelledSong], seed: int) -> Pipeline:
     table = np.concatenate(features)
     labels = np.concatenate([np.atleast_1d(song.labels) for song in songs])
     kept = np.arange(len(labels))

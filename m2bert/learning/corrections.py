@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.learning.arrays import segments
 from m2bert.learning.songs import LabelledSong
-from m2bert.model.classifiers import NoteClassifier
+from m2bert.learning.splits import folds_of
+from m2bert.model.classifiers import Classifier
 from m2bert.tasks import Task
 
 RATE, STEPS = 5e-5, 15
@@ -25,12 +27,8 @@ FEW_SONGS, FOLDS = 10, 5
 
 
 def trained_on(
-    model: NoteClassifier,
-    task: Task,
-    songs: Sequence[LabelledSong],
-    precision: str,
-    seed: int,
-) -> NoteClassifier:
+    model: Classifier, task: Task, songs: Sequence[LabelledSong], precision: str, seed: int
+) -> Classifier:
     """A copy of the model, trained on the labelled notes of some songs."""
     cut = [segments(task, song) for song in songs]
     notes, labels = (np.concatenate(arrays) for arrays in zip(*cut, strict=True))
@@ -54,39 +52,45 @@ def trained_on(
     return trainer.model.eval()
 
 
-def held_out_scores(
-    model: NoteClassifier,
-    task: Task,
-    songs: Sequence[LabelledSong],
-    precision: str,
-    seed: int,
-) -> dict:
-    """What training on the other songs does to each song: fractions of the labelled notes that are
-    right before and after it, and of the others whose class changes."""
-    folds = len(songs) if len(songs) < FEW_SONGS else FOLDS
-    fold = np.random.default_rng(seed).permutation(len(songs)) % folds
-    before, after, labelled, true = [], [], [], []
+def classes_held_out(
+    model: Classifier, task: Task, songs: Sequence[LabelledSong], precision: str, seed: int
+) -> list[np.ndarray]:
+    """The classes of the notes of each song, by a model that was trained on the other songs."""
+    group = np.array([song.group for song in songs])
+    folds = len(np.unique(group)) if len(songs) < FEW_SONGS else FOLDS
+    fold = folds_of(group, np.zeros(len(songs), np.int64), folds, seed)
+    found: list[Any] = [None] * len(songs)
     for number in show_progress(range(folds), "songs held out", folds):
-        others = [song for song, its in zip(songs, fold, strict=True) if its != number]
+        others = [songs[place] for place in np.flatnonzero(fold != number).tolist()]
         trained = trained_on(model, task, others, precision, seed)
-        for song in (song for song, its in zip(songs, fold, strict=True) if its == number):
-            before.append(model.probabilities(song.notes, precision=precision).argmax(1))
-            after.append(trained.probabilities(song.notes, precision=precision).argmax(1))
-            true.append(song.labels)
-            labelled.append(song.labels > 0)
-    old, new, label, has_label = map(np.concatenate, (before, after, true, labelled))
-    changed = (old != new)[~has_label]
+        for place in np.flatnonzero(fold == number).tolist():
+            found[place] = classes_of(trained, songs[place], precision)
+    return found
+
+
+def classes_of(model: Classifier, song: LabelledSong, precision: str) -> np.ndarray:
+    """The most probable class of a song, () int64, or of each of its notes, (notes,)."""
+    return model.probabilities(song.notes, precision=precision).argmax(-1)
+
+
+def comparison(
+    songs: Sequence[LabelledSong], before: Sequence[np.ndarray], after: Sequence[np.ndarray]
+) -> dict:
+    """How many of the labelled notes were and are right, and how many of the others changed."""
+    old, new, true = map(np.concatenate, (before, after, [song.labels for song in songs]))
+    labelled = true > 0
     return {
-        "labelled_notes": int(has_label.sum()),
-        "right_before": float((old == label)[has_label].mean()),
-        "right_after": float((new == label)[has_label].mean()),
-        "other_notes": int((~has_label).sum()),
-        "other_notes_changed": float(changed.mean()) if len(changed) else 0.0,
+        "labelled_notes": int(labelled.sum()),
+        "right_before": int((old == true)[labelled].sum()),
+        "right_after": int((new == true)[labelled].sum()),
+        "other_notes": int((~labelled).sum()),
+        "other_notes_changed": int((old != new)[~labelled].sum()),
     }
 
 
-def has_helped(scores: dict) -> bool:
-    """Whether more labelled notes of held-out songs are right than before, by more than the other
-    notes change. Corrected notes were wrong before, so any change can only seem to help them."""
-    gain = scores["right_after"] - scores["right_before"]
-    return gain > 0 and gain >= scores["other_notes_changed"]
+def has_helped(found: dict) -> bool:
+    """Whether labelled notes of songs held out are right more often than before, by a larger
+    fraction than that of the other notes that changed. Corrected notes were wrong before, so any
+    change can only seem to help them."""
+    gain = (found["right_after"] - found["right_before"]) / found["labelled_notes"]
+    return gain > 0 and gain >= found["other_notes_changed"] / max(found["other_notes"], 1)

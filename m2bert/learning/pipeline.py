@@ -2,8 +2,8 @@
 
 import argparse
 import shutil
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +11,38 @@ import torch
 
 from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import UserError, print_result, show_lines_at_once
-from m2bert.base.files import try_lock
-from m2bert.base.progress import show_progress
+from m2bert.base.files import try_lock, write_json
 from m2bert.base.settings import claim_folder
+from m2bert.embedding.pipeline import load_encoder
 from m2bert.finetuning.task_file import write_task
 from m2bert.learning.arrays import checksum, write_parts
 from m2bert.learning.baselines import baselines
-from m2bert.learning.report import RESULT, majority_accuracy, report_text, scores, write_report
-from m2bert.learning.songs import LabelledSong
+from m2bert.learning.corrections import (
+    classes_held_out,
+    classes_of,
+    comparison,
+    has_helped,
+    trained_on,
+)
+from m2bert.learning.report import (
+    RESULT,
+    corrections_text,
+    majority_accuracy,
+    report_text,
+    scores,
+    write_report,
+)
+from m2bert.learning.songs import LabelledSong, read_corrections, read_notes, read_pieces
 from m2bert.learning.splits import folds_of, parts_of, read_split, write_split
-from m2bert.learning.train import FINE_TUNING, PROBE, train
-from m2bert.model.classifiers import Classifier, load_classifier
-from m2bert.model.encoder import M2BertModel
-from m2bert.model.folder import ENCODER, read_record, write_card
-from m2bert.model.pretrained import checksum_of_weights, load_backbone
-from m2bert.tasks import Task
+from m2bert.learning.train import train
+from m2bert.model.classifiers import load_classifier, task_in
+from m2bert.model.config import LAST_LAYER
+from m2bert.model.folder import ENCODER, find_model, read_record, write_card
+from m2bert.model.pretrained import checksum_of_weights
+from m2bert.model.task_entries import task_entries
+from m2bert.tasks import PADDING, Task
+
+SPLIT = "split.csv"
 
 WORK = "work"
 """The folder within --out for what is needed until the model is finished."""
@@ -34,77 +51,105 @@ WORK = "work"
 def learn(args: argparse.Namespace) -> None:
     """Do what the command asks for."""
     show_lines_at_once(escape=True)
-    task, songs = read(args)
+    if args.start_from:
+        continue_training(args)
+        return
+    task, songs = read_notes(args) if args.label else read_pieces(args)
     if args.prepare_only:
         prepare(task, songs, args)
         return
     parts = split(songs, args)
-    counts = Counter(parts.tolist())
-    print("songs: " + ", ".join(f"{part} {counts[part]:,}" for part in task.parts))
-    claim_folder(args.out, settings(task, songs, parts, args), "--out")
-    lock = try_lock(args.out / WORK / ".lock")
-    if lock is None:
-        raise UserError(f"another command is writing to {args.out}: choose another --out")
-    try:
-        if (args.out / RESULT).exists():
-            raise UserError(f"{args.out} has this model already: remove it to train it again")
+    with own_folder(args.out, settings(task, songs, parts, args)):
+        write_parts(task, songs, parts, args.out / WORK)
         learn_task(task, songs, parts, args)
+
+
+@contextmanager
+def own_folder(out: Path, settings: dict) -> Iterator[None]:
+    """Let only this command write to --out; at the end its `WORK` is removed. Raises `UserError` if
+    it has a model already, or work begun with other settings."""
+    claim_folder(out, settings, "--out")
+    lock = try_lock(out / WORK / ".lock")
+    if lock is None:
+        raise UserError(f"another command is writing to {out}: choose another --out")
+    try:
+        if (out / RESULT).exists():
+            raise UserError(f"{out} has this model already: remove it to train it again")
+        yield
     finally:
         lock.release()
-    shutil.rmtree(args.out / WORK)
+    shutil.rmtree(out / WORK)
 
 
 def learn_task(
     task: Task, songs: Sequence[LabelledSong], parts: np.ndarray, args: argparse.Namespace
 ) -> None:
-    """Train both models, keep the better one, and write it with its scores."""
-    device = choose_device(args.cpu)
-    check_device(device)
-    precision, encoder = choose_precision(args.precision, device), args.ckpt or ENCODER
-    write_parts(task, songs, parts, args.out / WORK)
+    """Train both models, and write the better one with its scores to --out."""
+    device, precision = device_and_precision(args)
+    of_part = {
+        name: [songs[n] for n in np.flatnonzero(parts == name).tolist()] for name in task.parts
+    }
+    sizes = {name: len(found) for name, found in of_part.items()}
+    print("songs: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    encoder, seed = args.ckpt or ENCODER, args.seed[0]
     trained = train(
-        task,
-        args.out / WORK,
-        encoder,
-        device,
-        precision,
-        args.epochs,
-        args.balance,
-        args.seed[0],
+        task, args.out / WORK, encoder, device, precision, args.epochs, args.balance, seed
     )
-    best = max((PROBE, FINE_TUNING), key=lambda kind: trained[kind].valid_score)
-    model = load_classifier(trained[best].folder).to(device)
-    of_part = {part: [s for s, its in zip(songs, parts, strict=True) if its == part] for part in task.parts}
-    test = of_part["test"]
+    best = max(trained, key=lambda kind: trained[kind].valid_score)
+    model, test = load_classifier(trained[best].folder).to(device), of_part["test"]
     result = {
-        "task": task.name,
-        "songs": {part: len(found) for part, found in of_part.items()},
+        "task": task_entries(task),
+        "songs": sizes,
         "kept": best,
         "valid_scores": {kind: found.valid_score for kind, found in trained.items()},
         "seconds": {kind: found.seconds for kind, found in trained.items()},
         "majority_accuracy": majority_accuracy(of_part["train"], test),
-        "test": scores(task, test, classes_of(model, test, precision)),
+        "test": scores(task, test, [classes_of(model, song, precision) for song in test]),
     }
     if args.baseline:
-        backbone = load_backbone(encoder)
-        frozen = M2BertModel(backbone.config)
-        frozen.load_state_dict(backbone.tensors)
-        found = baselines(frozen.to(device), of_part["train"], test, args.seed[0])
+        found = baselines(
+            load_encoder(encoder, None, LAST_LAYER)[0].to(device), of_part["train"], test, seed
+        )
         result["baselines"] = {name: scores(task, test, labels) for name, labels in found.items()}
-    record = read_record(trained[best].folder)
-    model.cpu().save_pretrained(args.out, record)
+    model.cpu().save_pretrained(args.out, read_record(trained[best].folder))
     write_card(args.out)
-    write_split(args.out / "split.csv", [song.name for song in songs], parts)
+    write_split(args.out / SPLIT, [song.name for song in songs], parts)
     write_report(task, result, args.out)
     print_result(report_text(task, result, args.out))
 
 
-def classes_of(
-    model: Classifier, songs: Sequence[LabelledSong], precision: str
-) -> list[np.ndarray]:
-    """The most probable class of each song, or of each of its notes."""
-    shown = show_progress(songs, "test songs", len(songs))
-    return [model.probabilities(song.notes, precision=precision).argmax(-1) for song in shown]
+def continue_training(args: argparse.Namespace) -> None:
+    """Train a classifier of notes on a few songs, and write it to --out; the old one if the new one
+    is not better on songs held out."""
+    start = find_model(args.start_from)
+    task = task_in(start)
+    if task.level != "note" or task.by_track or task.classes[0] != PADDING:
+        raise UserError(f"{start} cannot be continued: only models of the notes of songs can")
+    songs = read_corrections(args, task)
+    device, precision = device_and_precision(args)
+    model = load_classifier(start).to(device)
+    everything = np.full(len(songs), "train")
+    with own_folder(args.out, settings(task, songs, everything, args)):
+        seed, before = args.seed[0], [classes_of(model, song, precision) for song in songs]
+        new, held_out = trained_on(model, task, songs, precision, seed), None
+        learnt = comparison(songs, before, [classes_of(new, song, precision) for song in songs])
+        if len({song.group for song in songs}) > 1:
+            by_others = classes_held_out(model, task, songs, precision, seed)
+            held_out = comparison(songs, before, by_others)
+        result = {"task": task.name, "songs": len(songs), "learnt": learnt, "held_out": held_out}
+        result["helped"] = has_helped(held_out or learnt)
+        kept = new if result["helped"] else model
+        kept.cpu().save_pretrained(args.out, read_record(start) | {"continued_with": result})
+        write_card(args.out)
+        write_json(args.out / RESULT, result)
+    print_result(corrections_text(result, start, args.out))
+
+
+def device_and_precision(args: argparse.Namespace) -> tuple[torch.device, str]:
+    """The device, which computes, and the precision on it."""
+    device = choose_device(args.cpu)
+    check_device(device)
+    return device, choose_precision(args.precision, device)
 
 
 def split(songs: Sequence[LabelledSong], args: argparse.Namespace) -> np.ndarray:
@@ -146,7 +191,7 @@ def settings(
         "classes": list(task.classes),
         "metric": task.metric,
         "songs": checksum(songs, parts),
-        "encoder": checksum_of_weights(args.ckpt or ENCODER),
+        "start": checksum_of_weights(args.start_from or args.ckpt or ENCODER),
         "epochs": args.epochs,
         "balance": args.balance,
         "seed": args.seed[0],

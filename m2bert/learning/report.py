@@ -1,6 +1,7 @@
 """The scores of a task on its test songs, as text and as numbers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 from m2bert.base.files import replacing, write_json, write_text
 from m2bert.base.tables import Table, decimals, markdown_text, terminal_text
-from m2bert.learning.songs import LabelledSong, majority_class
+from m2bert.learning.songs import LabelledSong
 from m2bert.scores.plots import confusion_figure
 from m2bert.tasks import Task
 
@@ -51,7 +52,7 @@ def scores(
 
 def majority_accuracy(train: Sequence[LabelledSong], test: Sequence[LabelledSong]) -> float:
     """The accuracy of always predicting the most frequent class of the training songs."""
-    label = majority_class(train)
+    label = np.bincount(np.concatenate(_flat(train, [song.labels for song in train])[0])).argmax()
     true, found = _flat(test, [np.full(song.labels.shape, label) for song in test])
     return accuracy_score(np.concatenate(true), np.concatenate(found))
 
@@ -72,9 +73,7 @@ def _flat(
     )
 
 
-def _interval(
-    true: list[np.ndarray], found: list[np.ndarray], seed: int
-) -> tuple[float, float]:
+def _interval(true: list[np.ndarray], found: list[np.ndarray], seed: int) -> tuple[float, float]:
     """The 95 % interval of the accuracy, by a bootstrap over songs."""
     correct = np.array([(a == b).sum() for a, b in zip(true, found, strict=True)])
     counts = np.array([len(of_song) for of_song in true])
@@ -86,7 +85,9 @@ def _interval(
 
 def report_text(task: Task, result: dict, out: Path) -> str:
     """What is printed at the end."""
-    return "\n".join([*summary_lines(result), "", terminal_text(class_table(task, result)), _use(out)])
+    written = f"written: the model, report.md, scores.json, confusion.png and split.csv in {out}"
+    classes = terminal_text(class_table(task, result))
+    return "\n".join([classes, *summary_lines(result), written, _use(out)])
 
 
 def write_report(task: Task, result: dict, folder: Path) -> None:
@@ -97,9 +98,9 @@ def write_report(task: Task, result: dict, folder: Path) -> None:
     figure = confusion_figure(task, names, np.array(test["confusion"]))
     with replacing(folder / "confusion.png") as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    lines = "\n".join(f"- {line}" for line in summary_lines(result))
-    tables = [class_table(task, result), confusion_table(names, test["confusion"])]
-    write_text(folder / "report.md", "\n".join([*map(markdown_text, tables), lines]) + "\n")
+    classes = replace(class_table(task, result), notes=summary_lines(result))
+    tables = [classes, confusion_table(names, test["confusion"])]
+    write_text(folder / "report.md", "\n".join(map(markdown_text, tables)))
     write_json(folder / RESULT, result)
 
 
@@ -147,7 +148,23 @@ def confusion_table(names: list[str], counts: list[list[int]]) -> Table:
 
 
 def _use(out: Path) -> str:
-    return (
-        f"written: the model, report.md, scores.json, confusion.png and split.csv in {out}\n"
-        f"label a song with it: python -m m2bert.annotate song.mid --model {out}"
-    )
+    return f"label a song with it: python -m m2bert.annotate song.mid --model {out}"
+
+
+def corrections_text(result: dict, start: Path, out: Path) -> str:
+    """What is printed after training a classifier on a few songs."""
+    lines = [f"{result['songs']:,} songs; their labels, and the other notes:"]
+    places = {"learnt": "in these songs", "held_out": "in each song, trained on the others"}
+    for key, where in places.items():
+        if found := result[key]:
+            lines.append(
+                f"{where}: right before {found['right_before']:,}, after {found['right_after']:,} "
+                f"of {found['labelled_notes']:,}; changed {found['other_notes_changed']:,} of "
+                f"{found['other_notes']:,} other notes"
+            )
+    if not result["held_out"]:
+        lines.append("labels of at least two songs are needed to see whether others improve")
+    if not result["helped"]:
+        lines.append(f"the labels did not help: {out} is a copy of {start}")
+    lines.append("advice: spread corrections over the whole song, twenty or more")
+    return "\n".join([*lines, f"written: {out}", _use(out)])

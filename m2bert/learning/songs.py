@@ -1,35 +1,186 @@
-"""Labelled songs: the material of a task of the user's own."""
+"""Labelled songs: what a task of one's own is made of."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from m2bert.annotation.names import table_name
+from m2bert.base.errors import UserError
+from m2bert.learning.files import files_in, read_files
+from m2bert.learning.folders import pieces_in, read_labelled_pieces
+from m2bert.learning.matching import labels_of_notes, labels_of_tracks
+from m2bert.learning.names import check_class_names
+from m2bert.learning.pairs import songs_with_tables
+from m2bert.learning.splits import groups_of, source_of
+from m2bert.learning.tables import LabelTable, check_labels
+from m2bert.model.predictions import voices
+from m2bert.notes.file_search import SUFFIXES
+from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import Entry, print_counts, print_first
+from m2bert.notes.song import Song
+from m2bert.tasks import PADDING, Task
 
-@dataclass(frozen=True)
+TRACK_NAME = "track_name"
+"""The `--label` that takes the names of tracks as labels."""
+
+METRIC = {"accuracy": {"note": "labelled_accuracy", "piece": "piece_accuracy"}}
+"""The metrics of `--metric` that depend on the level of the task."""
+
+FEWEST_SONGS = 3
+"""Songs with labels of notes: one each for training, validation and test."""
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledSong:
     """A song and its labels.
 
     Attributes:
-        path: its file.
-        name: the path within the given folder, by which reports and splits name it.
-        notes: CP notes, (notes, 4) uint8, as the models of its level of tasks read them.
-        labels: of a piece one class, () int64; of its notes (notes,) int64, 0 for no label.
-        group: songs of one group are never divided between training and test.
+        name: its path within the given folders, by which reports and splits name it.
+        notes: CP notes, (notes, 4) uint8, as models of the level of its task read them.
+        labels: classes: of a piece () int64; of its notes (notes,) int64, 0 for no label.
+        group: songs of one group are in one part of a split.
     """
 
-    path: Path
     name: str
     notes: np.ndarray
     labels: np.ndarray
     group: int
 
 
-def majority_class(songs: Sequence[LabelledSong]) -> int:
-    """The most frequent label; notes without a label do not count."""
-    counts: Counter[int] = Counter()
-    for song in songs:
-        counts.update(song.labels[song.labels > 0].tolist() if song.labels.ndim else [int(song.labels)])
-    return counts.most_common(1)[0][0]
+def read_pieces(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
+    """The songs in folders of classes, and their task."""
+    pieces, _ = read_labelled_pieces(pieces_in(args.folders[0]), args.num_workers)
+    classes = sorted({piece.label for piece in pieces})
+    names = _names([piece.path for piece in pieces], args.folders)
+    groups = _groups(names, [piece.notes for piece in pieces], args.group_by)
+    songs = [
+        LabelledSong(name, piece.notes, np.array(classes.index(piece.label)), group)
+        for name, piece, group in zip(names, pieces, groups, strict=True)
+    ]
+    return _task(args, "piece", classes), songs
+
+
+def read_notes(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
+    """The songs with labels of notes, and their task."""
+    found, skipped = [], list[Entry]()
+    for path, song, labels in _labelled_notes(args, skipped):
+        found += [(path, cp, labels[index]) for cp, index in voices(song, by_track=False)]
+    _print_read(found, skipped)
+    classes = sorted({label for _, _, labels in found for label in labels.tolist() if label})
+    if len(found) < FEWEST_SONGS or len(classes) < 2:
+        raise UserError(
+            f"{args.folders[0]} has {len(found)} songs with {len(classes)} different labels: at "
+            f"least {FEWEST_SONGS} songs and two labels are needed"
+        )
+    return _task(args, "note", (PADDING, *classes)), _songs(args, found, (PADDING, *classes))
+
+
+def read_corrections(args: argparse.Namespace, task: Task) -> list[LabelledSong]:
+    """The songs with labels of a task that has a model; of tables from the page of an annotation
+    only the labels that were chosen by hand."""
+    found, skipped = [], list[Entry]()
+    for path, song, labels in _labelled_notes(args, skipped):
+        found += [(path, cp, labels[index]) for cp, index in voices(song, by_track=False)]
+    _print_read(found, skipped)
+    songs = _songs(args, found, tuple(map(table_name, task.classes)))
+    songs = [song for song in songs if song.labels.any()]
+    if not songs:
+        raise UserError(
+            f"{args.folders[0]} has no label of {args.label} that was chosen by hand: correct some "
+            "on the page of an annotation and save them"
+        )
+    return songs
+
+
+def _labelled_notes(
+    args: argparse.Namespace, skipped: list[Entry]
+) -> Iterator[tuple[Path, Song, np.ndarray]]:
+    """Yield each song with the label of each of its notes, (notes,) object: a str or None."""
+    if args.label == TRACK_NAME:
+        files = files_in(args.folders, SUFFIXES)
+        if not files:
+            raise UserError(f"no MIDI files or scores in {args.folders[0]}")
+        for path, song in read_files(read_song, files, args.num_workers, skipped):
+            labels = labels_of_tracks(song, args.allow_missing)
+            check_class_names((name, path) for name in set(labels.tolist()) - {None})
+            yield path, song, labels
+        return
+    pairs, without = songs_with_tables(args.folders, args.label)
+    skipped += without
+    tables = dict(pairs)
+    check_labels(tables.values())
+    for path, song in read_files(read_song, list(tables), args.num_workers, skipped):
+        table = tables[path]
+        if args.start_from:
+            table = only_by_hand(table)
+        yield path, song, labels_of_notes(song, table, args.allow_missing or args.start_from)
+
+
+def only_by_hand(table: LabelTable) -> LabelTable:
+    """The table without the labels that a model gave."""
+    label = table.label.copy()
+    label[~table.by_hand] = None
+    return replace(table, label=label)
+
+
+def _songs(
+    args: argparse.Namespace,
+    found: Sequence[tuple[Path, np.ndarray, np.ndarray]],
+    classes: Sequence[str],
+) -> list[LabelledSong]:
+    """Labelled songs from their paths, CP notes, and names of classes."""
+    number = {name: place for place, name in enumerate(classes)} | {None: 0}
+    for path, _, labels in found:
+        if unknown := set(labels.tolist()) - number.keys():
+            raise UserError(
+                f"{path}: the model has no class {min(unknown)!r}; its classes are "
+                f"{', '.join(classes[1:])}"
+            )
+    names = _names([path for path, _, _ in found], args.folders)
+    groups = _groups(names, [notes for _, notes, _ in found], args.group_by)
+    return [
+        LabelledSong(name, notes, np.array([number[label] for label in labels.tolist()]), group)
+        for name, (_, notes, labels), group in zip(names, found, groups, strict=True)
+    ]
+
+
+def _print_read(found: Sequence[tuple[Path, np.ndarray, np.ndarray]], skipped: list[Entry]) -> None:
+    print(f"{len(found):,} songs, {sum(len(notes) for _, notes, _ in found):,} notes")
+    print_counts(skipped)
+    print_first(skipped)
+
+
+def _groups(names: list[str], notes: list[np.ndarray], pattern: str | None) -> list[int]:
+    """The group of each song: those with equal notes, and by --group_by."""
+    features: list[list[object]] = [[song.tobytes()] for song in notes]
+    if pattern:
+        for of_song, name in zip(features, names, strict=True):
+            of_song.append(source_of(name, pattern))
+    return groups_of(features).tolist()
+
+
+def _names(paths: Sequence[Path], folders: Sequence[Path]) -> list[str]:
+    """Paths within the folder that they are in; with several folders, from the working folder."""
+    if len(folders) > 1 or not folders[0].is_dir():
+        return [path.as_posix() for path in paths]
+    return [Path(os.path.relpath(path, folders[0])).as_posix() for path in paths]
+
+
+def _task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Task:
+    name = args.name or args.out.resolve().name
+    metric = METRIC.get(args.metric, {}).get(level, args.metric)
+    loss_on = "labelled" if level == "note" else "notes"
+    return Task(
+        name=name,
+        title=name,
+        level=level,
+        classes=tuple(classes),
+        metric=metric,
+        seeds=tuple(args.seed),
+        folds=args.folds,
+        loss_on=loss_on,
+    )

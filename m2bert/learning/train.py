@@ -17,11 +17,13 @@ from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.model.pretrained import load_backbone
 from m2bert.tasks import Task
 
-PROBE, FINE_TUNING = "probe", "fine-tuning"
+PROBE = "probe"
+KINDS = {PROBE: "a head on the frozen encoder", "fine-tuning": "the encoder with its head"}
+"""What is trained, by the name of its folder."""
 
-PROBE_EPOCHS, PATIENCE = 30, 3
-"""Epochs of a probe, each of which takes a second; and after how many epochs without a better score
-in validation fine-tuning stops."""
+PROBE_EPOCHS, PATIENCE = 20, 3
+"""Epochs of a probe, and after how many epochs without a better score in validation fine-tuning
+stops."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ def train(
         print(f"warning: {sentence}")
     sets, trained = split(task, parts, None), {}
     recipe = recipe_for(encoder, epochs)
-    for kind in (PROBE, FINE_TUNING):
+    for kind, what in KINDS.items():
         is_probe = kind == PROBE
+        print(f"{kind}: {what}")
         args = argparse.Namespace(
             ckpt=encoder,
             preset=None,

@@ -102,6 +102,17 @@ class Classifier(SavedModel):
         `predict`."""
         raise NotImplementedError
 
+    def probabilities(
+        self,
+        cp: np.ndarray,
+        stride: int | None = None,
+        precision: str | None = None,
+        transpositions: int = 1,
+    ) -> np.ndarray:
+        """CP notes of a piece, (notes, 4) uint8 -> (notes, classes) float32; of a classifier of
+        pieces (classes,). The others as for `predict`."""
+        raise NotImplementedError
+
     def states(self, notes: Tensor, padded: bool = True) -> Tensor:
         """CP notes (batch, notes, 4) -> states of the chosen layer, (batch, notes, hidden_size).
 
@@ -144,7 +155,6 @@ class NoteClassifier(Classifier):
         precision: str | None = None,
         transpositions: int = 1,
     ) -> np.ndarray:
-        """CP notes of a piece, (notes, 4) uint8 -> (notes, classes) float32; else as `predict`."""
         check_transpositions(transpositions)
         length = SEGMENT_LENGTHS["note"]
         starts = window_starts(len(cp), length, window_stride(stride, length))
@@ -183,9 +193,14 @@ class PieceClassifier(Classifier):
         of_windows = self.window_probabilities(cp, stride, precision)
         return PieceLabels(self.classes, of_windows.mean(0), of_windows)
 
-    def probabilities(self, cp: np.ndarray, precision: str | None = None) -> np.ndarray:
-        """CP notes of a piece, (notes, 4) uint8 -> (classes,) float32."""
-        return self.window_probabilities(cp, None, precision).mean(0)
+    def probabilities(
+        self,
+        cp: np.ndarray,
+        stride: int | None = None,
+        precision: str | None = None,
+        transpositions: int = 1,
+    ) -> np.ndarray:
+        return self.window_probabilities(cp, stride, precision).mean(0)
 
     def window_probabilities(
         self, cp: np.ndarray, stride: int | None, precision: str | None
