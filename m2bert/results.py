@@ -6,7 +6,6 @@ python -m m2bert.results --compare runs/scratch runs/base
 """
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from m2bert.base.arguments import OVERWRITE
 from m2bert.base.errors import print_result, run_command
 from m2bert.base.files import write_text
 from m2bert.base.outputs import output_files
+from m2bert.base.pictures import save_figure
 from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
 from m2bert.scores.classes import class_table, confusions
 from m2bert.scores.comparison import comparison_table
@@ -105,11 +105,8 @@ def main() -> None:
             write_text(folder / f"{name}.csv", csv_text(table.records))
         if args.plot:
             (folder / "plots").mkdir()
-            with warnings.catch_warnings():
-                # characters that the font lacks are drawn as boxes
-                warnings.filterwarnings("ignore", "Glyph .* missing from font")
-                for name, figure in draw(tables, models[0]).items():
-                    figure.savefig(folder / "plots" / f"{name}.png", dpi=120)
+            for name, figure in draw(tables, models[0]).items():
+                save_figure(figure, folder / "plots" / f"{name}.png")
     print_result(f"written: {', '.join(str(args.save_dir / name) for name in names)}")
     if args.plot:
         print_result(f"plotted: {args.save_dir / 'plots'}")

@@ -1,6 +1,5 @@
 """A picture of an annotation: piano rolls in the colours of the labels."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from m2bert.annotation.labels import (
 )
 from m2bert.annotation.names import clock, counted, pitch_name, readable_name, with_signs
 from m2bert.base.errors import UserError
+from m2bert.base.pictures import save_figure
 from m2bert.model.predictions import NOT_READ
 
 PLAIN_COLOUR, NOT_READ_COLOUR = "#5b6b80", "#d2d2d2"
@@ -63,10 +63,7 @@ def draw_annotation(
     """
     figure = systems_of(annotation, *bars) if bars else figure_of(annotation)
     dots = min(PRINTED_DOTS if bars else DOTS, MOST_DOTS / figure.get_figheight())
-    with warnings.catch_warnings():
-        # characters that the font lacks are drawn as boxes
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(path, dpi=dots, format="png")
+    save_figure(figure, path, dots)
 
 
 def figure_of(annotation: Annotation) -> Figure:

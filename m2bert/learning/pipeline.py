@@ -42,7 +42,7 @@ from m2bert.model.pretrained import checksum_of_weights
 from m2bert.model.task_entries import task_entries
 from m2bert.tasks import PADDING, Task
 
-SPLIT = "split.csv"
+SPLIT, LOCK = "split.csv", ".learn.lock"
 
 WORK = "work"
 """The folder within --out for what is needed until the model is finished."""
@@ -69,7 +69,7 @@ def own_folder(out: Path, settings: dict) -> Iterator[None]:
     """Let only this command write to --out; at the end its `WORK` is removed. Raises `UserError` if
     it has a model already, or work begun with other settings."""
     claim_folder(out, settings, "--out")
-    lock = try_lock(out / WORK / ".lock")
+    lock = try_lock(out / LOCK)
     if lock is None:
         raise UserError(f"another command is writing to {out}: choose another --out")
     try:
@@ -78,7 +78,7 @@ def own_folder(out: Path, settings: dict) -> Iterator[None]:
         yield
     finally:
         lock.release()
-    shutil.rmtree(out / WORK)
+    shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def learn_task(

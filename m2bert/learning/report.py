@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
+from m2bert.annotation.names import counted
 from m2bert.base.files import replacing, write_json, write_text
+from m2bert.base.pictures import save_figure
 from m2bert.base.tables import Table, decimals, markdown_text, terminal_text
 from m2bert.learning.songs import LabelledSong
 from m2bert.scores.plots import confusion_figure
@@ -97,7 +99,7 @@ def write_report(task: Task, result: dict, folder: Path) -> None:
     names = [row["name"] for row in test["classes"]]
     figure = confusion_figure(task, names, np.array(test["confusion"]))
     with replacing(folder / "confusion.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        save_figure(figure, temporary)
     classes = replace(class_table(task, result), notes=summary_lines(result))
     tables = [classes, confusion_table(names, test["confusion"])]
     write_text(folder / "report.md", "\n".join(map(markdown_text, tables)))
@@ -108,11 +110,12 @@ def summary_lines(result: dict) -> list[str]:
     """The scores in words."""
     test, valid = result["test"], result["valid_scores"]
     low, high = test["accuracy_interval"]
+    interval = f" (95 % interval {low:.3f} to {high:.3f})" if test["songs"] > 1 else ""
     compared = ", ".join(f"{kind} {score:.3f}" for kind, score in valid.items())
     lines = [
         f"in validation: {compared}; kept: {result['kept']}",
-        f"on {test['songs']:,} test songs: accuracy {test['accuracy']:.3f} (95 % interval "
-        f"{low:.3f} to {high:.3f}), macro F1 {test['macro_f1']:.3f}",
+        f"on {counted(test['songs'], 'test song')}: accuracy {test['accuracy']:.3f}{interval}, "
+        f"macro F1 {test['macro_f1']:.3f}",
         f"majority class: accuracy {result['majority_accuracy']:.3f}",
     ]
     for name, found in result.get("baselines", {}).items():

@@ -18,6 +18,7 @@ from m2bert.learning.pairs import songs_with_tables
 from m2bert.learning.splits import groups_of, source_of
 from m2bert.learning.tables import LabelTable, check_labels
 from m2bert.model.predictions import voices
+from m2bert.model.task_entries import task_entries, task_from
 from m2bert.notes.file_search import SUFFIXES
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import Entry, print_counts, print_first
@@ -174,7 +175,7 @@ def _task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Task:
     name = args.name or args.out.resolve().name
     metric = METRIC.get(args.metric, {}).get(level, args.metric)
     loss_on = "labelled" if level == "note" else "notes"
-    return Task(
+    task = Task(
         name=name,
         title=name,
         level=level,
@@ -184,3 +185,4 @@ def _task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Task:
         folds=args.folds,
         loss_on=loss_on,
     )
+    return task_from(task_entries(task), "--name")

@@ -54,7 +54,6 @@ def train(
     recipe = recipe_for(encoder, epochs)
     for kind, what in KINDS.items():
         is_probe = kind == PROBE
-        print(f"{kind}: {what}")
         args = argparse.Namespace(
             ckpt=encoder,
             preset=None,
@@ -73,6 +72,7 @@ def train(
         )
         setup = set_up(args, device)
         run = PlannedRun(task, seed, None, folder / kind)
+        print(f"{kind}: {'finished before' if run.is_finished else what}")
         if not run.is_finished:
             begun, of_run = time.perf_counter(), sets
             if is_probe:

@@ -1,0 +1,296 @@
+"""Tasks of one's own from labelled songs, on the command line."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from signal import SIGINT
+from subprocess import PIPE
+
+import mido
+import numpy as np
+import pytest
+
+from m2bert import annotate, finetune, learn, results
+from m2bert.annotation.models import find_models
+from m2bert.base.outputs import sha256
+from m2bert.model.classifiers import load_classifier
+from tests.helpers.commands import ONE_THREAD, contents, run_here, run_here_well, wait_until
+from tests.helpers.midi_files import note, save, write_midi
+from tests.helpers.task_files import write_checkpoint
+
+LOW, HIGH = "tief 🎵", "высоко"
+"""Classes of pieces, by the pitches of their notes."""
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("encoder") / "pretrained")
+
+
+def write_song(path: Path, lowest: int, seed: int, notes: int = 40) -> Path:
+    """Eighth notes at random pitches of an octave."""
+    pitches = np.random.default_rng(seed).integers(lowest, lowest + 12, notes).tolist()
+    return write_midi(path, [(240 * n, 240 * n + 200, p) for n, p in enumerate(pitches)])
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory) -> Path:
+    """Two classes of ten songs; two are unreadable and two clips are of one song."""
+    folder = tmp_path_factory.mktemp("pieces")
+    for name, lowest in ((LOW, 30), (HIGH, 80)):
+        for number in range(10):
+            write_song(folder / name / f"song{number // 2}_{number}.mid", lowest, number)
+        (folder / name / "broken.mid").write_bytes(b"MThd")
+    shutil.copy(folder / LOW / "song0_0.mid", folder / LOW / "copy_0.mid")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learnt(pieces, encoder, tmp_path_factory) -> tuple[Path, str]:
+    """A model of pieces and what its command printed; tests do not change it."""
+    out = tmp_path_factory.mktemp("models") / "register"
+    printed = learn_here(pieces, "--out", out, "--ckpt", encoder, "--baseline", "--epochs", 2)
+    return out, printed
+
+
+def learn_here(*words: object) -> str:
+    return run_here_well(learn.main, *words, "--num_workers", 1)
+
+
+def read_csv(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_learn_writes_a_model_that_annotates_without_its_data(learnt, tmp_path):
+    out, printed = learnt
+    assert "skipped 2 files: unreadable 2" in printed
+    assert printed.endswith(f"python -m m2bert.annotate song.mid --model {out}\n")
+    found = json.loads((out / "scores.json").read_text())
+    assert found["test"]["accuracy"] == 1  # registers are easy to hear
+    assert found["baselines"]["plain statistics"]["accuracy"] == 1
+    assert {row["name"] for row in found["test"]["classes"]} == {LOW, HIGH}
+    moved = shutil.copytree(out, tmp_path / "elsewhere")
+    assert list(find_models([moved])) == ["register"]
+    song = write_song(tmp_path / "song.mid", 81, 99)
+    run_here_well(annotate.main, song, "--model", moved, "--out", tmp_path, "--formats", "json")
+    piece = json.loads((tmp_path / "song.json").read_text())["piece"]["register"]
+    assert max(piece, key=piece.__getitem__) == HIGH
+    assert {"report.md", "confusion.png", "README.md"} <= contents(out).keys()
+    assert not (out / "work").exists()
+
+
+def test_learn_keeps_equal_songs_and_clips_of_a_song_together(learnt, pieces, encoder, tmp_path):
+    part = {row["file"]: row["part"] for row in read_csv(learnt[0] / "split.csv")}
+    assert part[f"{LOW}/copy_0.mid"] == part[f"{LOW}/song0_0.mid"]
+    assert set(part.values()) == {"train", "valid", "test"}
+    learn_here(
+        pieces, "--out", tmp_path, "--name", "clips", "--prepare_only", "--group_by", "(.+)_"
+    )
+    part = {row["file"]: row["part"] for row in read_csv(tmp_path / "clips.split.csv")}
+    clips = {(name.split("_")[0], its) for name, its in part.items() if "copy" not in name}
+    assert len(clips) == 10
+
+
+def test_learn_does_not_replace_a_model(learnt, pieces, encoder):
+    before = contents(learnt[0])
+    words = (pieces, "--out", learnt[0], "--ckpt", encoder, "--baseline", "--num_workers", 1)
+    done = run_here(learn.main, *words, "--epochs", 2)
+    assert done.returncode == 1
+    assert "has this model already: remove it to train it again" in done.stderr
+    done = run_here(learn.main, *words, "--epochs", 3)
+    assert "was begun with other settings (epochs was 2 and is now 3)" in done.stderr
+    assert contents(learnt[0]) == before
+
+
+def test_prepared_task_is_trained_and_listed_like_the_others(pieces, encoder, tmp_path):
+    data = tmp_path / "data"
+    learn_here(pieces, "--out", data, "--name", "register", "--prepare_only", "--folds", 3)
+    words = ("--ckpt", encoder, "--data_root", data, "--save_root", tmp_path / "runs")
+    run_here_well(finetune.main, *words, "--epochs", 1)
+    printed = run_here_well(results.main, tmp_path / "runs")
+    assert "register" in printed
+    assert "missing" not in printed
+    assert " ME " not in printed
+
+
+# Labels of notes -------------------------------------------------------------------------------
+
+
+def write_voices(path: Path, seed: int, names=("voice", "piano")) -> Path:
+    """Two tracks, of which the first is higher."""
+    rng = np.random.default_rng(seed)
+    tracks = []
+    for name, lowest in zip(names, (70, 40), strict=True):
+        track = [mido.MetaMessage("track_name", name=name)]
+        for pitch in rng.integers(lowest, lowest + 12, 24).tolist():
+            track += note(40, 240, pitch)
+        tracks.append(track)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return save(path, *tracks)
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("voices")
+    for number in range(12):
+        write_voices(folder / f"{number}.mid", number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def voice_model(voices, encoder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "voices"
+    learn_here(
+        voices,
+        "--label",
+        "track_name",
+        "--out",
+        out,
+        "--ckpt",
+        encoder,
+        "--epochs",
+        5,
+        "--baseline",
+    )
+    return out
+
+
+def test_learn_reads_labels_of_notes_from_the_names_of_tracks(voice_model):
+    found = json.loads((voice_model / "scores.json").read_text())
+    assert [row["name"] for row in found["test"]["classes"]] == ["piano", "voice"]
+    assert found["songs"] == {"train": 8, "valid": 2, "test": 2}
+    assert sum(map(sum, found["test"]["confusion"])) == 2 * 48
+    assert found["majority_accuracy"] == 0.5
+    assert (
+        min(found["test"]["accuracy"], *(b["accuracy"] for b in found["baselines"].values())) > 0.75
+    )
+    assert load_classifier(voice_model).classes == ("padding", "piano", "voice")
+
+
+def annotated(song: Path, model: Path, folder: Path) -> list[dict]:
+    run_here_well(annotate.main, song, "--model", model, "--out", folder, "--formats", "csv")
+    return read_csv(folder / f"{song.stem}.csv")
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_learn_reads_labels_of_notes_from_tables(voices, voice_model, tmp_path):
+    for song in voices.glob("*.mid"):
+        rows = annotated(Path(shutil.copy(song, tmp_path)), voice_model, tmp_path)
+        for row in rows:
+            row["hand"] = {"voice": "right", "piano": "left"}[row["track_name"]]
+        rows[0]["hand"] = ""
+        columns = ("onset_beats", "pitch", "hand")
+        write_csv(
+            tmp_path / f"{song.stem}.csv", [{n: row[n] for n in columns} for row in rows[::-1]]
+        )
+    place = ("--out", tmp_path / "data", "--prepare_only", "--num_workers", 1)
+    done = run_here(learn.main, tmp_path, "--label", "hand", "--name", "hand", *place)
+    assert done.returncode == 1
+    assert "0.csv, row 49: the cell of hand is empty (--allow_missing skips" in done.stderr
+    learn_here(tmp_path, "--label", "hand", "--name", "hand", *place, "--allow_missing")
+    learn_here(tmp_path, "--label", "track_name", "--name", "by_track", *place)
+    for part in ("train", "valid", "test"):
+        hand, track = (
+            np.load(tmp_path / f"data/{name}_{part}_{name}ans.npy") for name in ("hand", "by_track")
+        )
+        assert (hand == 0).sum() == (track == 0).sum() + len(track)
+        assert (hand == track)[hand > 0].all()
+
+
+def corrected_songs(voices: Path, model: Path, folder: Path, numbers: range) -> int:
+    """Songs with their tables of corrections: a tenth of the notes, of another label each."""
+    corrected = 0
+    for number in numbers:
+        song = Path(shutil.copy(voices / f"{number}.mid", folder))
+        rows = annotated(song, model, folder)
+        (folder / f"{number}.csv").unlink()
+        for row in rows[::10]:
+            row["voices"] = {"voice": "piano", "piano": "voice"}[row["voices"]]
+            row["voices_probability"] = ""
+            corrected += 1
+        for row in rows:
+            row["sha256"] = sha256(song)
+        write_csv(folder / f"{number}.corrected.csv", rows)
+    return corrected
+
+
+def test_learn_continues_a_classifier_with_corrections(voices, voice_model, tmp_path):
+    (tmp_path / "songs").mkdir()
+    corrected = corrected_songs(voices, voice_model, tmp_path / "songs", range(3))
+    for table in (tmp_path / "songs").glob("*.csv"):  # found by checksums
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        table.rename(tmp_path / "tables" / table.name)
+    out = tmp_path / "new"
+    printed = learn_here(
+        tmp_path / "tables",
+        tmp_path / "songs",
+        *("--label", "voices", "--start_from", voice_model, "--out", out),
+    )
+    found = json.loads((out / "scores.json").read_text())
+    assert found["learnt"]["labelled_notes"] == found["held_out"]["labelled_notes"] == corrected
+    assert found["held_out"]["right_before"] == 0
+    assert found["held_out"]["other_notes"] == 3 * 48 - corrected
+    # such labels teach nothing
+    assert not found["helped"]
+    assert f"the labels did not help: {out} is a copy of {voice_model}" in printed
+    old, new = (load_classifier(path) for path in (voice_model, out))
+    assert new.task == old.task
+    song = tmp_path / "songs/0.mid"
+    assert (old.predict(song).probabilities == new.predict(song).probabilities).all()
+
+
+# Interruptions and errors ----------------------------------------------------------------------
+
+
+def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
+    out = tmp_path / "register"
+    split = shutil.copy(learnt[0] / "split.csv", tmp_path)
+    words = (pieces, "--out", out, "--ckpt", encoder, "--epochs", 2, "--split", split)
+    words = [sys.executable, "-m", "m2bert.learn", *map(str, words)]
+    begun = subprocess.Popen(words, env=ONE_THREAD, stdout=PIPE, stderr=PIPE, text=True)
+    wait_until((out / "work/probe/result.json").exists)
+    begun.send_signal(SIGINT)
+    printed, _ = begun.communicate()
+    assert begun.returncode in (130, 128 + SIGINT), printed
+    assert not (out / "scores.json").exists()
+    probe = contents(out)["work/probe/result.json"]
+    printed = learn_here(*words[3:])
+    assert "probe: finished before" in printed
+    assert contents(out)["model.safetensors"] == contents(learnt[0])["model.safetensors"]
+    assert json.loads(probe)["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("PIECES VOICES --out OUT", "give one folder, with a folder of songs for each class"),
+        ("VOICES --label hand --out OUT", "no tables of labels in"),
+        ("VOICES --out OUT", "is outside the folders of classes"),
+        ("PIECES --out OUT --name melody", "the name 'melody' is reserved"),
+        ("PIECES --out OUT --name a/b", "'a/b' cannot be part of a file name"),
+        ("PIECES --out OUT --group_by (x)", "does not match"),
+        ("PIECES --out OUT --split SPLIT", "has the part None for"),
+        ("VOICES --label x --start_from emotion --out OUT", "emotion cannot be continued"),
+        ("VOICES --label track_name --start_from melody --out OUT", "no class 'piano'"),
+        ("PIECES --out OUT --folds 5", "--folds and several seeds are for --prepare_only"),
+        ("PIECES --out OUT --folds 2 --prepare_only", "--folds: at least 3 are needed"),
+    ],
+)
+def test_learn_rejects_input_that_it_cannot_use(words, message, pieces, voices, tmp_path):
+    split = tmp_path / "split.csv"
+    split.write_text("file,part\nother.mid,train\n")
+    places = {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
+    done = run_here(learn.main, *(places.get(word, word) for word in words.split()))
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
