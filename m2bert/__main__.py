@@ -8,6 +8,7 @@ COMMANDS = {
     "finetune": "fine-tune a model on labelled notes and pieces",
     "results": "print the table of fine-tuned models, or compare models",
     "annotate": "label the notes of a MIDI file or score, and the piece",
+    "learn": "learn labels of your own from labelled songs",
     "embed": "compute embeddings of MIDI files and scores",
     "checkpoint": "convert models to and from checkpoints of the original code",
 }

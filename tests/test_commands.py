@@ -20,6 +20,8 @@ FLAGS = {
     "m2bert.results": "RESULTS compare save_dir plot overwrite",
     "m2bert.annotate": "SONGS model tasks out formats which stride transpositions key_change "
     "markers bars precision cpu overwrite",
+    "m2bert.learn": "FOLDERS out label start_from name ckpt group_by split allow_missing balance "
+    "metric baseline epochs seed prepare_only folds precision cpu num_workers",
     "m2bert.embed": "FILES ckpt out nearest level index_layer stride any_key batch_size preset "
     "precision cpu num_workers overwrite",
     "m2bert.checkpoint": "SOURCE OUT facts num_attention_heads overwrite",
