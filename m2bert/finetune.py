@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
         default=0,
         help="transpose training segments by at most N semitones (0)",
     )
-    add("--balance", action="store_true", help="weigh classes by the inverse of their frequency")
+    add("--balance", action="store_true", help="class weights inverse to frequencies in the loss")
     what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
     add("--last_class_weight", type=positive, help=what)
     what = "stop after N epochs without a better validation score (--schedule is not shortened)"

@@ -97,17 +97,17 @@ def test_classifier_equals_cpu():
     for device in (CPU, GPU):
         torch.manual_seed(0)
         trainer = ClassifierTrainer(
-            NoteClassifier(TINY, task),
+            NoteClassifier(TINY, task.classes),
             task,
             batch_size=6,
             recipe=FINETUNING["paper"],
             seed=0,
-            device=device,
+            processes=Processes(device),
             precision="fp32",
         )
         data = LabelledSegments(notes, labels).each(lambda t, device=device: t.to(device))
-        trainer.train_epoch(data, 1)
-        scores.append(trainer.evaluate(data))
+        trainer.train_epoch(data, 1, lambda batches, _: iter(batches))
+        scores.append(trainer.evaluate(data, "test", lambda batches, _: iter(batches)))
     assert scores[0].loss == pytest.approx(scores[1].loss, abs=2e-3)
     assert (scores[0].predictions != scores[1].predictions.cpu()).float().mean() < 0.01
 

@@ -19,7 +19,7 @@ from tests.helpers.commands import run_here, run_here_well
 from tests.helpers.midi_files import write_midi
 from tests.helpers.task_files import SMALL, write_checkpoint, write_data
 
-CLASSES = ("padding", "$low", "mid 🎵", "<b>high</b>")
+CLASSES = ("padding", "$5^$ _", "mid 🎵", "<b>high</b>")
 VOICES = Task(
     "声 voice", "own voices", "note", CLASSES, "macro_f1", acronym="OV", loss_on="labelled"
 )

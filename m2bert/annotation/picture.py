@@ -219,10 +219,12 @@ def _draw_legend(axes: Any, annotation: Annotation, task: str) -> None:
         entries.append(("none", f"and {len(order) - MOST_CLASSES} more"))
     if (label == NOT_READ).any():
         entries.append((NOT_READ_COLOUR, f"not read  {_percent((label == NOT_READ).mean())}"))
-    for colour, text in entries:
-        axes.plot([], [], "s", color=colour, label=text, ms=6)
+    handles = [axes.plot([], [], "s", color=colour, ms=6)[0] for colour, _ in entries]
     spaces = {"labelspacing": 0.15, "handletextpad": 0.2, "borderpad": 0}
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=SMALL, frameon=False, **spaces)
+    place = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
+    legend = axes.legend(handles, range(len(entries)), fontsize=SMALL, **place, **spaces)
+    for shown, (_, text) in zip(legend.get_texts(), entries, strict=True):
+        shown.set(text=text, parse_math=False)  # a class may be called "$5" or "_x"
 
 
 def _percent(fraction: float) -> str:

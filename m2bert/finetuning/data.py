@@ -96,7 +96,7 @@ def doubts(task: Task, parts: Sets) -> list[str]:
     """Warnings about data that is probably a mistake: notes with the label of padding, and segments
     that are in several parts (splits or folds)."""
     found = []
-    if task.level == "note" and task.classes[0] == PADDING:
+    if task.level == "note" and task.classes[0] == PADDING and task.loss_on == "notes":
         for name, part in parts.items():
             notes = int(part.lengths.sum())
             if padded := notes - int(labelled_notes(part.notes, part.labels).sum()):

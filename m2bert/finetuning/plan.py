@@ -97,8 +97,9 @@ def set_up(args: argparse.Namespace, device: torch.device) -> Setup:
 
 def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
     """All requested runs, finished or not, task by task."""
-    tasks = TASKS | read_tasks(args.data_root)
-    names = args.task or [name for name in tasks if has_data(tasks[name], args.data_root)]
+    own = read_tasks(args.data_root)
+    tasks = TASKS | own
+    names = args.task or [n for n in tasks if n in own or has_data(tasks[n], args.data_root)]
     for name in names:
         if name not in tasks:
             raise UserError(f"there is no task {name}; the tasks are {', '.join(tasks)}")

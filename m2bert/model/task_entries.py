@@ -27,7 +27,7 @@ LONGEST_NAME = 100
 """Bytes of a name, which file names contain twice."""
 
 _NOT_TEXT = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\s|\s$|^$")
-_NOT_A_FILE = re.compile(r"[/\\]|^\.")
+_NOT_A_FILE = re.compile(r'[/\\:*?"<>|,]|^\.')  # on any system; a comma separates columns
 _REQUIRED = [field.name for field in fields(Task) if field.default is MISSING]
 
 
@@ -100,7 +100,7 @@ def _problems(task: Task) -> list[str]:
         "two classes have the same name": len(set(task.classes)) < len(task.classes),
         **{f"{text!r} is not a name": bool(_NOT_TEXT.search(text)) for text in (*names, *texts)},
         **{
-            f"{name!r} cannot be part of a file name": bool(_NOT_A_FILE.search(name))
+            f"{name!r} cannot be part of a file name or header": bool(_NOT_A_FILE.search(name))
             or len(name.encode(errors="replace")) > LONGEST_NAME
             for name in names
         },

@@ -8,7 +8,7 @@ import pytest
 from m2bert.annotation.tables import note_records
 from m2bert.base.errors import UserError
 from m2bert.finetuning.task_file import read_tasks, write_task
-from m2bert.model.task_entries import RESERVED, task_entries, task_from
+from m2bert.model.task_entries import RESERVED, task_entries
 from m2bert.tasks import Task
 from tests.helpers.annotation_samples import made_up_annotation, made_up_song
 
@@ -64,6 +64,7 @@ def test_task_entries_omit_defaults():
         ({"classes": ["a", ""]}, "'' is not a name"),
         ({"name": "../form"}, "'../form' cannot be part of a file name"),
         ({"corpus": "a\\b"}, "cannot be part of a file name"),
+        ({"name": "a,b"}, "'a,b' cannot be part of a file name or header"),
         ({"name": "x" * 101}, "cannot be part of a file name"),
         ({"name": ""}, "'' is not a name"),
         ({"name": "a\nb"}, r"'a\\nb' is not a name"),
@@ -93,9 +94,3 @@ def test_names_of_the_columns_of_notes_are_reserved():
     columns = note_records(made_up_annotation(made_up_song(4)))[0]
     others = {name for name in columns if not name.endswith(("_probability", "_span", "_shown"))}
     assert others <= RESERVED
-
-
-def test_task_from_does_not_change_its_argument():
-    entries = task_entries(FORM)
-    assert task_from(entries, "x") == FORM
-    assert entries == task_entries(FORM)
