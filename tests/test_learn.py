@@ -16,6 +16,7 @@ import pytest
 from m2bert import annotate, finetune, learn, results
 from m2bert.annotation.models import find_models
 from m2bert.base.outputs import sha256
+from m2bert.learning.corrections import has_helped
 from m2bert.model.classifiers import load_classifier
 from tests.helpers.commands import ONE_THREAD, contents, run_here, run_here_well, wait_until
 from tests.helpers.midi_files import note, save, write_midi
@@ -237,16 +238,26 @@ def test_learn_continues_a_classifier_with_corrections(voices, voice_model, tmp_
         *("--label", "voices", "--start_from", voice_model, "--out", out),
     )
     found = json.loads((out / "scores.json").read_text())
-    assert found["learnt"]["labelled_notes"] == found["held_out"]["labelled_notes"] == corrected
-    assert found["held_out"]["right_before"] == 0
-    assert found["held_out"]["other_notes"] == 3 * 48 - corrected
-    # such labels teach nothing
-    assert not found["helped"]
-    assert f"the labels did not help: {out} is a copy of {voice_model}" in printed
+    for held_out in (found["labels_held_out"], found["songs_held_out"]):
+        assert held_out["labelled_notes"] == corrected
+        assert held_out["right_before"] == 0
+        assert held_out["other_notes"] == 3 * 48 - corrected
     old, new = (load_classifier(path) for path in (voice_model, out))
     assert new.task == old.task
     song = tmp_path / "songs/0.mid"
-    assert (old.predict(song).probabilities == new.predict(song).probabilities).all()
+    is_same = (old.predict(song).probabilities == new.predict(song).probabilities).all()
+    assert is_same != found["helped"]
+    assert (f"so {out} is a copy of {voice_model}" in printed) == is_same
+
+
+@pytest.mark.parametrize(
+    ("right_after", "changed", "helped"), [(6, 50, True), (6, 70, False), (0, 0, False)]
+)
+def test_corrections_help_if_more_of_them_than_of_other_notes_change(right_after, changed, helped):
+    counts = {"labelled_notes": 10, "right_before": 0, "other_notes": 100}
+    assert (
+        has_helped(counts | {"right_after": right_after, "other_notes_changed": changed}) is helped
+    )
 
 
 # Interruptions and errors ----------------------------------------------------------------------

@@ -22,8 +22,9 @@ RATE, STEPS = 5e-5, 15
 """The learning rate, and the least number of steps: few small ones, which leave other songs as they
 were (benchmarks/LOG.md)."""
 
-FEW_SONGS, FOLDS = 10, 5
-"""Below `FEW_SONGS` each song is held out once, else a fold of them."""
+NOTE_FOLDS, SONG_FOLDS, FEW_SONGS = 3, 5, 10
+"""How often labels and songs are divided to hold out a part; fewer than `FEW_SONGS` songs are held
+out one by one."""
 
 
 def trained_on(
@@ -52,12 +53,31 @@ def trained_on(
     return trainer.model.eval()
 
 
-def classes_held_out(
+def predicted_without_note(
     model: Classifier, task: Task, songs: Sequence[LabelledSong], precision: str, seed: int
 ) -> list[np.ndarray]:
-    """The classes of the notes of each song, by a model that was trained on the other songs."""
+    """The classes of the notes of each song, those of labelled notes by a model that was trained
+    without their labels, but with others of the song."""
+    rng = np.random.default_rng(seed)
+    folds = [rng.permutation(len(song.notes)) % NOTE_FOLDS for song in songs]
+    found = [np.zeros(len(song.notes), np.int64) for song in songs]
+    for number in show_progress(range(NOTE_FOLDS), "labels held out", NOTE_FOLDS):
+        rest = [
+            replace(song, labels=np.where(fold == number, 0, song.labels))
+            for song, fold in zip(songs, folds, strict=True)
+        ]
+        trained = trained_on(model, task, rest, precision, seed)
+        for song, fold, classes in zip(songs, folds, found, strict=True):
+            classes[fold == number] = classes_of(trained, song, precision)[fold == number]
+    return found
+
+
+def predicted_without_song(
+    model: Classifier, task: Task, songs: Sequence[LabelledSong], precision: str, seed: int
+) -> list[np.ndarray]:
+    """The classes of the notes of each song, by a model that was trained on other songs."""
     group = np.array([song.group for song in songs])
-    folds = len(np.unique(group)) if len(songs) < FEW_SONGS else FOLDS
+    folds = len(np.unique(group)) if len(songs) < FEW_SONGS else SONG_FOLDS
     fold = folds_of(group, np.zeros(len(songs), np.int64), folds, seed)
     found: list[Any] = [None] * len(songs)
     for number in show_progress(range(folds), "songs held out", folds):
@@ -89,8 +109,8 @@ def comparison(
 
 
 def has_helped(found: dict) -> bool:
-    """Whether labelled notes of songs held out are right more often than before, by a larger
-    fraction than that of the other notes that changed. Corrected notes were wrong before, so any
-    change can only seem to help them."""
+    """Whether held-out labels are right more often than before, by a larger fraction than that of
+    the other notes that changed: corrected notes were wrong before, so any change seems to help
+    them."""
     gain = (found["right_after"] - found["right_before"]) / found["labelled_notes"]
     return gain > 0 and gain >= found["other_notes_changed"] / max(found["other_notes"], 1)

@@ -18,10 +18,11 @@ from m2bert.finetuning.task_file import write_task
 from m2bert.learning.arrays import checksum, write_parts
 from m2bert.learning.baselines import baselines
 from m2bert.learning.corrections import (
-    classes_held_out,
     classes_of,
     comparison,
     has_helped,
+    predicted_without_note,
+    predicted_without_song,
     trained_on,
 )
 from m2bert.learning.report import (
@@ -130,14 +131,20 @@ def continue_training(args: argparse.Namespace) -> None:
     model = load_classifier(start).to(device)
     everything = np.full(len(songs), "train")
     with own_folder(args.out, settings(task, songs, everything, args)):
-        seed, before = args.seed[0], [classes_of(model, song, precision) for song in songs]
-        new, held_out = trained_on(model, task, songs, precision, seed), None
-        learnt = comparison(songs, before, [classes_of(new, song, precision) for song in songs])
+        inputs = (model, task, songs, precision, args.seed[0])
+        before = [classes_of(model, song, precision) for song in songs]
+        of_labels = comparison(songs, before, predicted_without_note(*inputs))
+        of_songs = None
         if len({song.group for song in songs}) > 1:
-            by_others = classes_held_out(model, task, songs, precision, seed)
-            held_out = comparison(songs, before, by_others)
-        result = {"task": task.name, "songs": len(songs), "learnt": learnt, "held_out": held_out}
-        result["helped"] = has_helped(held_out or learnt)
+            of_songs = comparison(songs, before, predicted_without_song(*inputs))
+        result = {
+            "task": task.name,
+            "songs": len(songs),
+            "labels_held_out": of_labels,
+            "songs_held_out": of_songs,
+            "helped": has_helped(of_labels),
+        }
+        new = trained_on(*inputs)
         kept = new if result["helped"] else model
         kept.cpu().save_pretrained(args.out, read_record(start) | {"continued_with": result})
         write_card(args.out)

@@ -21,6 +21,12 @@ RESULT = "scores.json"
 SCORES = {"precision": "precision", "recall": "recall", "F1": "f1"}
 """Columns of the table of classes, by their titles."""
 
+HELD_OUT = {
+    "labels_held_out": "labels held out of these songs",
+    "songs_held_out": "labels of songs held out",
+}
+"""What a classifier that is trained on a few songs is tested on."""
+
 RESAMPLES = 1000
 """Resamples of the test songs for a bootstrap interval."""
 
@@ -156,18 +162,17 @@ def _use(out: Path) -> str:
 
 def corrections_text(result: dict, start: Path, out: Path) -> str:
     """What is printed after training a classifier on a few songs."""
-    lines = [f"{result['songs']:,} songs; their labels, and the other notes:"]
-    places = {"learnt": "in these songs", "held_out": "in each song, trained on the others"}
-    for key, where in places.items():
+    lines = []
+    for key, where in HELD_OUT.items():
         if found := result[key]:
             lines.append(
                 f"{where}: right before {found['right_before']:,}, after {found['right_after']:,} "
-                f"of {found['labelled_notes']:,}; changed {found['other_notes_changed']:,} of "
-                f"{found['other_notes']:,} other notes"
+                f"of {found['labelled_notes']:,}; of the {found['other_notes']:,} other notes "
+                f"{found['other_notes_changed']:,} changed"
             )
-    if not result["held_out"]:
-        lines.append("labels of at least two songs are needed to see whether others improve")
     if not result["helped"]:
-        lines.append(f"the labels did not help: {out} is a copy of {start}")
-    lines.append("advice: spread corrections over the whole song, twenty or more")
-    return "\n".join([*lines, f"written: {out}", _use(out)])
+        lines.append(
+            f"the labels did not help, so {out} is a copy of {start}: spread twenty or more "
+            "corrections over each song"
+        )
+    return "\n".join([*lines, f"written: the model and scores.json in {out}", _use(out)])
