@@ -400,7 +400,19 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
     correct("localkey", inside.tolist(), label)
     assert page.evaluate(f"spanLabel(task, {place})") == label
 
-    assert page.inner_text("#save") == f"save {2 + len(inside)} corrections"
+    page.click("[data-task=chordroot]")
+    page.keyboard.press("n")
+    *_, decoded, symbol = spans(annotation, "chordroot")[page.evaluate("selection.span")]
+    chord = sorted(page.evaluate("correctable()"))
+    name = "spanName(task, selection.span)"
+    for root in (decoded, TASKS["chordroot"].classes.index("A" if symbol[0] != "A" else "B")):
+        correct("chordroot", chord, root)
+        other_root = f"{TASKS['chordroot'].classes[root]}…"
+        assert page.evaluate(name) == (with_signs(symbol) if root == decoded else other_root)
+    for note in page.evaluate("selection.notes"):
+        expected[note]["chord"] = ""
+
+    assert page.inner_text("#save") == f"save {2 + len(inside) + len(chord)} corrections"
     with page.expect_download() as download:
         page.click("#save")
     assert download.value.suggested_filename == "a song.corrected.csv"
@@ -409,7 +421,8 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
     rows = csv.DictReader(StringIO(saved.removeprefix("\ufeff")))
     assert list(rows) == [row | {"sha256": checksum} for row in expected.values()]
     same = {f"{line},{checksum}" for line in original.splitlines()}
-    assert len(set(saved.splitlines()) - same) == 1 + len({note, other, *inside})
+    changed = {note, other, *inside, *page.evaluate("selection.notes")}
+    assert len(set(saved.splitlines()) - same) == 1 + len(changed)
     assert saved.startswith("\ufeffindex,")
 
 
