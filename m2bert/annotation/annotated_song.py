@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,6 @@ from m2bert.base.outputs import output_files
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import SHIPPED_MODELS
 from m2bert.notes.reader import read_song
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-PAGE_HEIGHT = 720
-"""Of the page in a notebook, in pixels."""
 
 _load = lru_cache(maxsize=16)(load_classifier)
 
@@ -72,9 +66,8 @@ class AnnotatedSong:
         """The decoded keys; empty without a model of keys."""
         found, onset = key_spans(self.annotation), self.annotation.song.notes.start
         inside = [(span.start <= onset) & (onset < span.end) for span in found]
-        return self._segments(
-            found, [np.nanmean(self.annotation.keys[1][notes], dtype=float) for notes in inside]
-        )
+        probability = [np.nanmean(self.annotation.keys[1][notes], dtype=float) for notes in inside]
+        return self._segments(found, probability)
 
     def _segments(self, found: list[Span], probability: Sequence[float]) -> list[Segment]:
         edges = self.annotation.song.seconds(np.array([span[:2] for span in found]).reshape(-1, 2))
@@ -82,8 +75,8 @@ class AnnotatedSong:
         rounded = np.round(probability, 4).tolist()
         return list(map(Segment, *edges.T.round(3).tolist(), names, rounded))
 
-    def to_dataframe(self) -> "DataFrame":
-        """A row for each note, with the columns of the CSV file; needs pandas."""
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame: a row for each note, with the columns of the CSV file."""
         try:
             from pandas import DataFrame
         except ImportError:
@@ -105,10 +98,9 @@ class AnnotatedSong:
         return f"{self.annotation.song.name}\n{summary(self.annotation)}"
 
     def _repr_html_(self) -> str:
-        text = f'<pre style="white-space: pre-wrap">{html.escape(repr(self))}</pre>'
-        page = html.escape(page_text(self.annotation))
-        size = f"width: 100%; height: {PAGE_HEIGHT}px; border: 0"
-        return f'{text}<iframe srcdoc="{page}" style="{size}"></iframe>'
+        text, page = html.escape(repr(self)), html.escape(page_text(self.annotation))
+        return f"""<pre style="white-space: pre-wrap">{text}</pre>
+            <iframe style="width: 100%; height: 720px; border: 0" srcdoc="{page}"></iframe>"""
 
 
 def annotate_song(

@@ -50,7 +50,7 @@ def test_to_dataframe_has_the_rows_of_the_csv_file(waltz, tmp_path, monkeypatch)
 def test_notebook_shows_the_summary_and_the_page(waltz):
     assert repr(waltz).startswith("<b> waltz.mid\n  key             C minor 100%")
     shown = waltz._repr_html_()
-    pattern = r'<pre .*?>(.*)</pre><iframe srcdoc="([^"]*)".*'
+    pattern = r'<pre .*?>(.*)</pre>\s*<iframe .* srcdoc="([^"]*)"></iframe>'
     summary, page = re.fullmatch(pattern, shown, re.DOTALL).groups()
     assert html.unescape(summary) == repr(waltz)
     assert html.unescape(page) == page_text(waltz.annotation)

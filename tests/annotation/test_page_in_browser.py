@@ -443,6 +443,30 @@ def test_keys_step_through_notes_and_spans(show, annotation):
     assert page.evaluate("document.activeElement.id") == "label"
 
 
+def test_scrolling_many_notes_draws_them_at_their_places(show, tmp_path):
+    page = show(made_up_annotation(made_up_song(6000, tmp_path / "a.mid"), ["melody"]))
+    page.evaluate("(fitAll(), zoomBy(1.3, GUTTER))")
+    difference, is_copied = page.evaluate(
+        """() => {
+          const pixels = (x) => {
+            const copy = new OffscreenCanvas(1000, 300);
+            const context = copy.getContext("2d", { willReadFrequently: true });
+            context.drawImage(roll, -x, -rollTop);
+            return context.getImageData(0, 0, 1000, 300).data;
+          };
+          drawRoll();
+          const drawn = pixels(130);
+          scrollView(50);
+          drawRoll();
+          const copied = pixels(80);
+          const differences = copied.map((value, place) => Math.abs(value - drawn[place]));
+          return [differences.reduce((a, b) => Math.max(a, b)), sheetState === lastState];
+        }"""
+    )
+    assert is_copied
+    assert difference <= 3
+
+
 def test_ruler_has_measure_numbers_and_times_that_do_not_overlap(show, tmp_path):
     song = made_up_song(300, tmp_path / "waltz.xml")
     song = replace(
