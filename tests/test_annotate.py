@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from m2bert import annotate, annotate_song
+from m2bert import annotate
 from m2bert.annotation.models import task_named
 from m2bert.annotation.names import table_name
 from m2bert.base.errors import UserError
@@ -188,14 +188,6 @@ def test_outputs_contain_facts_about_models_and_no_paths(run, song, out, tmp_pat
     facts = "seed_1/melody, accuracy 0.500 (validation set), licence of the weights mit. It knows"
     assert facts in page
     assert not any(str(tmp_path) in written for written in (text, page))
-
-
-def test_annotate_song_saves_the_files_of_the_command(run, models, demo_dir, out, tmp_path):
-    song = sorted((demo_dir / "lmd_matched").rglob("*.mid"))[0]
-    run(song)
-    saved = annotate_song(song, model=models).save(tmp_path / "saved")
-    assert {path.name for path in saved} == {path.name for path in out.iterdir()} - {RECORD}
-    assert all(path.read_bytes() == (out / path.name).read_bytes() for path in saved)
 
 
 def test_scores_are_annotated_like_midi_files(run, out, tmp_path, capsys):

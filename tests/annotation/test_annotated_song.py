@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from m2bert.annotation.annotated_song import AnnotatedSong
+from m2bert.annotate import main
+from m2bert.annotation.annotated_song import AnnotatedSong, annotate_song
 from m2bert.annotation.page import page_text
 from m2bert.annotation.tables import write_annotation_csv
+from m2bert.base.errors import UserError
+from m2bert.base.outputs import RECORD
 from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import WALTZ_ROOTS, annotate, write_waltz
@@ -34,6 +37,19 @@ def test_beats_chords_and_keys_have_seconds(waltz):
         assert segment.probability == pytest.approx(0.9, abs=0.01)
     plain = AnnotatedSong(annotate(waltz.annotation.song))
     assert (plain.chords, plain.keys, len(plain.beats)) == ([], [], 9)
+
+
+def test_save_writes_the_files_of_the_command(tmp_path, monkeypatch):
+    song = write_waltz(tmp_path / "waltz.mid")
+    words = ("annotate", song, "--out", tmp_path / "out", "--tasks", "keys", "chords")
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    main()
+    saved = annotate_song(song, tasks=["keys", "chords"]).save(tmp_path / "saved")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    del written[RECORD]
+    assert {path.name: path.read_bytes() for path in saved} == written
+    with pytest.raises(UserError, match="no model of Genres"):
+        annotate_song(song, tasks=["Genres"])
 
 
 def test_to_dataframe_has_the_rows_of_the_csv_file(waltz, tmp_path, monkeypatch):
