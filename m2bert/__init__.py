@@ -1,6 +1,7 @@
 """M2BERT: pre-training and fine-tuning of a ModernBERT encoder on Compound-Word notes.
 
-For use from Python: the classes of models, and `read_record`, a model's record of its training.
+For use from Python: `annotate_song`, the classes of models, and `read_record`, a model's record of
+its training.
 """
 
 import importlib
@@ -27,6 +28,7 @@ if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 _MODULES = {
+    "annotate_song": "m2bert.annotation.annotated_song",
     "M2BertModel": "m2bert.model.encoder",
     "M2BertForPreTraining": "m2bert.model.encoder",
     "NoteClassifier": "m2bert.model.classifiers",

@@ -4,7 +4,7 @@
     python -m m2bert.annotate my_midi --out labels
 
 applies the bundled models, or every fine-tuned model below `--model`, and writes the files of
-`WRITERS` into the folder `annotated`, for several songs into a folder of each.
+`writers.WRITERS` into the folder `annotated`, for several songs into a folder of each.
 """
 
 import argparse
@@ -17,16 +17,12 @@ import numpy as np
 from tqdm import tqdm
 
 from m2bert.annotation.ensemble import annotate
-from m2bert.annotation.lab import write_beats_lab, write_chords_lab, write_keys_lab
-from m2bert.annotation.labels import CHORD_TASK, KEY_CHANGE, KEY_TASK, VOICE_TASK, Annotation
+from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.many import INDEX, ROWS, TABLE, annotate_many, song_names
-from m2bert.annotation.midi import write_marked_midi, write_voices_midi
-from m2bert.annotation.models import best_model, find_models
+from m2bert.annotation.models import best_model, find_models, needed_models
 from m2bert.annotation.names import clock, counted
-from m2bert.annotation.page import write_page
-from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.summary import summary
-from m2bert.annotation.tables import write_annotation_csv, write_annotation_json, write_chords_csv
+from m2bert.annotation.writers import WRITERS, writers_of
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
 from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
@@ -39,30 +35,6 @@ from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import check_stride
-
-WRITERS: dict[str, Callable[..., object]] = {
-    ".csv": write_annotation_csv,
-    ".json": write_annotation_json,
-    ".chords.csv": write_chords_csv,
-    ".beats.lab": write_beats_lab,
-    ".chords.lab": write_chords_lab,
-    ".keys.lab": write_keys_lab,
-    ".annotated.mid": write_marked_midi,
-    ".parts.mid": write_voices_midi,
-    ".png": draw_annotation,
-    ".html": write_page,
-}
-"""Functions of an annotation and a path that write its files, by the endings of their names."""
-
-NEEDED_TASKS = {
-    ".chords.csv": CHORD_TASK,
-    ".chords.lab": CHORD_TASK,
-    ".keys.lab": KEY_TASK,
-    ".parts.mid": VOICE_TASK,
-}
-"""The task without which a file is not written."""
-
-VELOCITY_TASK = "velocity"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -190,27 +162,12 @@ def label(
 
 
 def models_for(song: Song, args: argparse.Namespace) -> dict[str, list[Path]]:
-    """The models by task: without that of velocity if the song has velocities."""
-    is_needed = args.tasks is not None or not has_velocities(song)
-    is_alone = args.models.keys() == {VELOCITY_TASK}
-    return {t: m for t, m in args.models.items() if t != VELOCITY_TASK or is_needed or is_alone}
+    return needed_models(song, args.models, args.tasks)
 
 
 def outputs_of(song: Song, tasks: Iterable[str], args: argparse.Namespace) -> dict[str, Callable]:
     """The functions that write the files of a song, by their names."""
-    tasks, settings = (
-        set(tasks),
-        {
-            ".annotated.mid": partial(write_marked_midi, beats=bool(args.markers)),
-            ".png": partial(draw_annotation, bars=args.bars),
-        },
-    )
-    return {
-        f"{song.path.stem}{ending}": settings.get(ending, write)
-        for ending, write in WRITERS.items()
-        if (not args.formats or ending[1:] in args.formats)
-        and NEEDED_TASKS.get(ending) in (None, *tasks)
-    }
+    return writers_of(song, tasks, args.formats, bool(args.markers), args.bars)
 
 
 def settings_of(args: argparse.Namespace) -> dict:
@@ -233,11 +190,6 @@ def progress(what: str) -> Callable[[Iterable[str]], Iterable[str]]:
     """A progress bar on a terminal."""
     style = {"disable": None, "leave": False, "ncols": 80}
     return partial(tqdm, desc=what, unit=f" {what}", **style)
-
-
-def has_velocities(song: Song) -> bool:
-    """Whether the pitched notes of a song have different velocities."""
-    return len(np.unique(song.notes.velocity[~song.is_drum])) > 1
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def test_installed_commands_use_the_bundled_models(installed, tmp_path):
 
 
 def test_package_exports_its_names():
-    names = {"NoteClassifier", "PieceClassifier", "M2BertModel", "read_record"}
+    names = {"annotate_song", "NoteClassifier", "PieceClassifier", "M2BertModel", "read_record"}
     assert names <= set(dir(m2bert)) == set(m2bert.__all__)
     assert all(callable(getattr(m2bert, name)) for name in dir(m2bert))
 

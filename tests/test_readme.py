@@ -130,6 +130,13 @@ def test_own_task_example(tmp_path):
     assert int(width) == 128
 
 
+def test_annotate_example(tmp_path):
+    write_midi(tmp_path / "song.mid", SCALE)
+    printed = run(tmp_path, "python", "-c", "\n".join(examples("annotate.md")))
+    assert "1 0.0" in printed
+    assert (tmp_path / "labels/song.html").exists()
+
+
 def test_embed_example(tmp_path, demo_dir):
     (example,) = examples("embed.md")
     songs = sorted(demo_dir.rglob("*/Bethel/*.mid"))

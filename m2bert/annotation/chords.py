@@ -47,6 +47,10 @@ are found as are annotated (`benchmarks.chords`)."""
 SILENT = 0.02
 """A degree is silent that has at most this fraction of a chord's sounding time."""
 
+BASS_DEPTH = 6.0
+"""As the bass, a lowest note counts e times as much as one that is this many semitones higher: a
+short low note is the bass of higher ones that follow it."""
+
 LEAST_PROBABILITY = 1e-3
 """Of a root: a model can be certain and wrong."""
 
@@ -120,8 +124,8 @@ def sounding_time(
     onset: np.ndarray, end: np.ndarray, pitch: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How long each pitch class sounds between one edge and the next, and how long as the lowest
-    note there, both (edges - 1, 12). No note begins before the first edge or ends after the last.
-    """
+    note there, weighted by `BASS_DEPTH`, both (edges - 1, 12). No note begins before the first edge
+    or ends after the last."""
     first, stop = np.searchsorted(edges, onset, side="right") - 1, np.searchsorted(edges, end)
     spans = np.maximum(stop - first, 0)
     note = np.repeat(np.arange(len(onset)), spans)
@@ -131,7 +135,8 @@ def sounding_time(
     np.minimum.at(deepest, slot, pitch[note])
     sounding, lowest = np.zeros((2, len(edges) - 1, 12))
     np.add.at(sounding, (slot, pitch[note] % 12), time)
-    np.add.at(lowest, (slot, pitch[note] % 12), time * (pitch[note] == deepest[slot]))
+    depth = np.exp(-pitch[note] / BASS_DEPTH) * (pitch[note] == deepest[slot])
+    np.add.at(lowest, (slot, pitch[note] % 12), time * depth)
     return sounding, lowest
 
 

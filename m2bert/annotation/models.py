@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
 from m2bert.model.classifiers import task_in
 from m2bert.model.folder import CONFIG_FILE, MODELS_OF_A_RUN, read_record
+from m2bert.notes.song import Song
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
+
+VELOCITY_TASK = "velocity"
 
 OTHER_NAMES = {"chord": "chordroot", "root": "chordroot", "key": "localkey"}
 """Names of tasks besides their names and titles, in the singular."""
@@ -116,6 +121,17 @@ def _models_below(folder: Path) -> list[tuple[Path, Task]]:
             "`python -m m2bert.finetune ... --save_ckpt`"
         )
     return found
+
+
+def needed_models(
+    song: Song, models: dict[str, list[Path]], tasks: Sequence[str] | None
+) -> dict[str, list[Path]]:
+    """Those of `find_models` that label a song: that of velocity only if it is wanted, if there is
+    no other, or if all pitched notes of the file have the same velocity."""
+    velocities = np.unique(song.notes.velocity[~song.is_drum])
+    if tasks is not None or len(velocities) <= 1 or models.keys() == {VELOCITY_TASK}:
+        return models
+    return {task: folders for task, folders in models.items() if task != VELOCITY_TASK}
 
 
 def best_model(folders: list[Path]) -> Path:

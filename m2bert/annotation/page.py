@@ -35,8 +35,13 @@ NOTE_FIELDS = ("start", "end", "pitch", "velocity", "track")
 
 
 def write_page(annotation: Annotation, path: Path) -> None:
-    """Write a self-contained page: notes and labels are embedded as JSON, the CSV file for
-    corrections as gzip in base64."""
+    """Write `page_text`."""
+    write_text(path, page_text(annotation))
+
+
+def page_text(annotation: Annotation) -> str:
+    """A self-contained page: notes and labels are embedded as JSON, the CSV file for corrections as
+    gzip in base64."""
     table = annotation_csv(annotation).encode()
     parts = {
         "title": html.escape(annotation.song.name),
@@ -45,7 +50,7 @@ def write_page(annotation: Annotation, path: Path) -> None:
         "table": b64encode(gzip.compress(table, mtime=0)).decode(),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
-    write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
 
 
 def page_data(annotation: Annotation) -> dict[str, Any]:

@@ -42,9 +42,14 @@ def write_csv(path: Path, text: str) -> None:
 
 @lru_cache(maxsize=1)  # of the CSV file and the page
 def annotation_csv(annotation: Annotation) -> str:
-    """`note_records` as CSV; marks are joined by semicolons."""
+    """`table_rows` as CSV."""
+    return csv_text(table_rows(annotation))
+
+
+def table_rows(annotation: Annotation) -> list[dict]:
+    """`note_records` with marks as text, joined by semicolons."""
     records = note_records(annotation)
-    return csv_text([record | {"marks": ";".join(record["marks"])} for record in records])
+    return [record | {"marks": ";".join(record["marks"])} for record in records]
 
 
 def write_chords_csv(annotation: Annotation, path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from m2bert.annotation.chord_names import chord_symbol, harte_label, interval_lines
 from m2bert.annotation.chords import (
+    BASS_DEPTH,
     QUALITIES,
     ROOT_ALONE,
     Chord,
@@ -67,6 +68,12 @@ def test_decode_chords_ignores_the_pitch_of_grace_notes():
     assert chord[:5] == (0.0, 2.0, 0, "maj", "1")
 
 
+def test_decode_chords_takes_a_short_low_note_for_the_bass_of_later_ones():
+    waltz = [(0.0, 1.0, 36), *block(1.0, (55, 60, 64), 2.0), *block(2.0, (55, 60, 64), 3.0)]
+    (chord,) = decode(waltz, ["C"] * 7)
+    assert (chord.quality, chord.bass) == ("maj", "1")
+
+
 def test_decode_chords_of_no_notes_is_empty():
     nothing = np.empty(0)
     assert decode_chords(nothing, nothing, nothing, np.empty((0, len(CLASSES))), CLASSES) == []
@@ -84,7 +91,8 @@ def test_sounding_time_adds_the_overlaps_of_notes_and_slots():
         expected = np.bincount(pitch[here] % 12, overlap[here], minlength=12)
         np.testing.assert_allclose(sounding[slot], expected)
         deepest = here & (pitch == pitch[here].min(initial=128))
-        expected = np.bincount(pitch[deepest] % 12, overlap[deepest], minlength=12)
+        weight = (overlap * np.exp(-pitch / BASS_DEPTH))[deepest]
+        expected = np.bincount(pitch[deepest] % 12, weight, minlength=12)
         np.testing.assert_allclose(lowest[slot], expected)
 
 

@@ -400,7 +400,19 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
     correct("localkey", inside.tolist(), label)
     assert page.evaluate(f"spanLabel(task, {place})") == label
 
-    assert page.inner_text("#save") == f"save {2 + len(inside)} corrections"
+    page.click("[data-task=chordroot]")
+    page.keyboard.press("n")
+    *_, decoded, symbol = spans(annotation, "chordroot")[page.evaluate("selection.span")]
+    chord = sorted(page.evaluate("correctable()"))
+    name = "spanName(task, selection.span)"
+    for root in (decoded, TASKS["chordroot"].classes.index("A" if symbol[0] != "A" else "B")):
+        correct("chordroot", chord, root)
+        other_root = f"{TASKS['chordroot'].classes[root]}…"
+        assert page.evaluate(name) == (with_signs(symbol) if root == decoded else other_root)
+    for note in page.evaluate("selection.notes"):
+        expected[note]["chord"] = ""
+
+    assert page.inner_text("#save") == f"save {2 + len(inside) + len(chord)} corrections"
     with page.expect_download() as download:
         page.click("#save")
     assert download.value.suggested_filename == "a song.corrected.csv"
@@ -409,7 +421,8 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
     rows = csv.DictReader(StringIO(saved.removeprefix("\ufeff")))
     assert list(rows) == [row | {"sha256": checksum} for row in expected.values()]
     same = {f"{line},{checksum}" for line in original.splitlines()}
-    assert len(set(saved.splitlines()) - same) == 1 + len({note, other, *inside})
+    changed = {note, other, *inside, *page.evaluate("selection.notes")}
+    assert len(set(saved.splitlines()) - same) == 1 + len(changed)
     assert saved.startswith("\ufeffindex,")
 
 
@@ -428,6 +441,32 @@ def test_keys_step_through_notes_and_spans(show, annotation):
     assert sorted(page.evaluate("selection.notes")) == chosen.tolist()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "label"
+
+
+def test_scrolling_copies_many_notes_to_their_places(show, tmp_path):
+    page = show(made_up_annotation(made_up_song(6000, tmp_path / "a.mid"), ["melody"]))
+    page.evaluate("(fitAll(), zoomBy(1.3, GUTTER), drawRoll())")
+    difference, is_copied = page.evaluate(
+        """() => {
+          scrollView(50);
+          drawRoll();
+          const places = { x: xOf(0), y: yOf(0), tickWidth: pixelsOfTick(), row: rowHeight() };
+          const pixels = (draw) => {
+            const canvas = new OffscreenCanvas(size.width, size.height);
+            const context = canvas.getContext("2d", { willReadFrequently: true });
+            context.fillStyle = "white";
+            context.fillRect(0, 0, size.width, size.height);
+            draw(context);
+            return context.getImageData(GUTTER, rollTop, 1000, 300).data;
+          };
+          const drawn = pixels((context) => drawNotes(context, 0, allTicks, places));
+          const copied = pixels((context) => copyNotes(context, places));
+          const differences = copied.map((value, place) => Math.abs(value - drawn[place]));
+          return [differences.reduce((a, b) => Math.max(a, b)), sheetState === lastState];
+        }"""
+    )
+    assert is_copied
+    assert difference <= 3
 
 
 def test_ruler_has_measure_numbers_and_times_that_do_not_overlap(show, tmp_path):
