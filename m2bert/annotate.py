@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from m2bert.annotation.ensemble import annotate
+from m2bert.annotation.ensemble import annotate_together
 from m2bert.annotation.lab import write_beats_lab, write_chords_lab, write_keys_lab
 from m2bert.annotation.labels import CHORD_TASK, KEY_CHANGE, KEY_TASK, VOICE_TASK, Annotation
 from m2bert.annotation.many import INDEX, ROWS, TABLE, annotate_many, song_names
@@ -28,7 +28,13 @@ from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.summary import summary
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json, write_chords_csv
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
-from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
+from m2bert.base.devices import (
+    check_device,
+    choose_device,
+    choose_precision,
+    enough_memory,
+    usual_batch_size,
+)
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
@@ -38,7 +44,7 @@ from m2bert.model.transposition import OCTAVE, check_transpositions
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
-from m2bert.notes.windows import check_stride
+from m2bert.notes.windows import STRIDE, check_stride
 
 WRITERS: dict[str, Callable[..., object]] = {
     ".csv": write_annotation_csv,
@@ -131,7 +137,7 @@ def annotate_song(args: argparse.Namespace) -> None:
     models = models_for(song, args)
     outputs = outputs_of(song, models, args)
     with output_files(args.out, outputs, args.overwrite) as temporary:
-        annotation = label(song, models, args, progress("tasks"))
+        (annotation,) = label([song], args, progress("tasks"))
         for name, write in outputs.items():
             write(annotation, temporary / name)
     tracks = counted(len(np.unique(song.notes.track)), "track")
@@ -158,7 +164,8 @@ def annotate_songs(args: argparse.Namespace) -> None:
     skipped = annotate_many(
         songs,
         args.out,
-        lambda song: label(song, models_for(song, args), args, iter, load),
+        lambda songs: label(songs, args, iter, load),
+        usual_batch_size(args.device) * STRIDE,
         write,
         progress("songs"),
     )
@@ -169,16 +176,14 @@ def annotate_songs(args: argparse.Namespace) -> None:
 
 
 def label(
-    song: Song,
-    models: dict[str, list[Path]],
+    songs: list[Song],
     args: argparse.Namespace,
     progress: Callable[[Iterable[str]], Iterable[str]],
     load: Callable[[Path], Classifier] = load_classifier,
-) -> Annotation:
+) -> list[Annotation]:
     with enough_memory("--cpu computes on the CPU"):
-        return annotate(
-            song,
-            models,
+        return annotate_together(
+            [(song, models_for(song, args)) for song in songs],
             args.device,
             args.stride,
             args.precision,
