@@ -149,7 +149,7 @@ def annotate_song(args: argparse.Namespace) -> None:
 def annotate_songs(args: argparse.Namespace) -> None:
     """Annotate several songs, each model read once, and print which were skipped."""
     songs = song_names(collect_music_files(args.songs), args.out)
-    if args.overwrite:  # annotate all again
+    if args.overwrite and args.out.is_dir():  # annotate all again
         for name in (ROWS, SETTINGS_FILE):
             (args.out / name).unlink(missing_ok=True)
     claim_folder(args.out, settings_of(args), "--out, or --overwrite")
@@ -246,4 +246,4 @@ def has_velocities(song: Song) -> bool:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, resumable=True)

@@ -11,7 +11,7 @@ from m2bert.annotation.labels import Annotation
 from m2bert.annotation.summary import row
 from m2bert.annotation.tables import write_csv
 from m2bert.base.errors import UserError
-from m2bert.base.files import write_text
+from m2bert.base.files import write_errors_of, write_text
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.tables import csv_text
 from m2bert.notes.reader import read_song
@@ -83,8 +83,9 @@ def annotate_many(
                     skipped.append(str(error))
                     continue
                 rows[done] = row(annotation, done) | {"sha256": sha256(songs[done])}
-                with (out / ROWS).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(rows[done], ensure_ascii=False) + "\n")
+                line = json.dumps(rows[done], ensure_ascii=False)
+                with write_errors_of(out / ROWS), (out / ROWS).open("a", encoding="utf-8") as file:
+                    file.write(f"\n{line}")  # after a line that a full disk has cut short
             collected.clear()
     finally:  # also if it is stopped, or the disk is full
         if rows:
