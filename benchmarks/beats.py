@@ -74,7 +74,7 @@ def performance_of_pop909(folder: Path) -> tuple[np.ndarray, ...]:
 def score(notes, seconds, beats, downbeats, models) -> list[float]:
     order = order_by_onset(notes)
     cp, seconds = cp_notes_of_beats(notes[order]), seconds[order]
-    of_notes = [model.probabilities(cp, precision="fp32") for model in models]
+    of_notes = [model.probabilities([cp], precision="fp32")[0] for model in models]
     begin = time.process_time()
     times, numbers = decode_beats(seconds, *(its[:, 2] for its in of_notes))
     pace = 1000 * (time.process_time() - begin) / (seconds[-1] - seconds[0])

@@ -56,7 +56,8 @@ def main() -> None:
 
 def predicted(model: NoteClassifier, notes: np.ndarray) -> np.ndarray:
     order = order_by_onset(notes)
-    return model.probabilities(cp_notes_of_beats(notes[order]), precision="fp32")[order.argsort()]
+    (found,) = model.probabilities([cp_notes_of_beats(notes[order])], precision="fp32")
+    return found[order.argsort()]
 
 
 def chords_at(times, notes, probabilities, cost=chords.CHORD_CHANGE) -> list[chords.Chord]:

@@ -52,11 +52,12 @@ def predictions(model, data: LabelledSegments, transpositions: int) -> torch.Ten
     """The most probable classes, (segments, notes) or, of pieces, (segments,) int64."""
     if transpositions == 1:
         found = window_probabilities(model, data.notes.numpy(), "fp32")
-        return torch.from_numpy(found.argmax(-1))
+        return torch.from_numpy(np.stack(found).argmax(-1))
     labels = np.zeros(data.labels.shape, np.int64)
-    for row, notes, length in zip(labels, data.notes.numpy(), data.lengths, strict=True):
-        found = model.probabilities(notes[:length], None, "fp32", transpositions)
-        row[:length] = found.argmax(1)
+    pieces = [n[:length] for n, length in zip(data.notes.numpy(), data.lengths, strict=True)]
+    found = model.probabilities(pieces, None, "fp32", transpositions)
+    for row, probabilities in zip(labels, found, strict=True):
+        row[: len(probabilities)] = probabilities.argmax(1)
     return torch.from_numpy(labels)
 
 

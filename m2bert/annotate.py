@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from m2bert.annotation.ensemble import annotate
+from m2bert.annotation.ensemble import annotate_together
 from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.many import INDEX, ROWS, TABLE, annotate_many, song_names
 from m2bert.annotation.models import best_model, find_models, needed_models
@@ -24,7 +24,13 @@ from m2bert.annotation.names import clock, counted
 from m2bert.annotation.summary import summary
 from m2bert.annotation.writers import WRITERS, writers_of
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
-from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
+from m2bert.base.devices import (
+    check_device,
+    choose_device,
+    choose_precision,
+    enough_memory,
+    usual_batch_size,
+)
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
@@ -34,7 +40,7 @@ from m2bert.model.transposition import OCTAVE, check_transpositions
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
-from m2bert.notes.windows import check_stride
+from m2bert.notes.windows import STRIDE, check_stride
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -103,7 +109,7 @@ def annotate_song(args: argparse.Namespace) -> None:
     models = models_for(song, args)
     outputs = outputs_of(song, models, args)
     with output_files(args.out, outputs, args.overwrite) as temporary:
-        annotation = label(song, models, args, progress("tasks"))
+        (annotation,) = label([song], args, progress("tasks"))
         for name, write in outputs.items():
             write(annotation, temporary / name)
     tracks = counted(len(np.unique(song.notes.track)), "track")
@@ -115,7 +121,7 @@ def annotate_song(args: argparse.Namespace) -> None:
 def annotate_songs(args: argparse.Namespace) -> None:
     """Annotate several songs, each model read once, and print which were skipped."""
     songs = song_names(collect_music_files(args.songs), args.out)
-    if args.overwrite:  # annotate all again
+    if args.overwrite and args.out.is_dir():  # annotate all again
         for name in (ROWS, SETTINGS_FILE):
             (args.out / name).unlink(missing_ok=True)
     claim_folder(args.out, settings_of(args), "--out, or --overwrite")
@@ -130,7 +136,8 @@ def annotate_songs(args: argparse.Namespace) -> None:
     skipped = annotate_many(
         songs,
         args.out,
-        lambda song: label(song, models_for(song, args), args, iter, load),
+        lambda songs: label(songs, args, iter, load),
+        usual_batch_size(args.device) * STRIDE,
         write,
         progress("songs"),
     )
@@ -141,16 +148,14 @@ def annotate_songs(args: argparse.Namespace) -> None:
 
 
 def label(
-    song: Song,
-    models: dict[str, list[Path]],
+    songs: list[Song],
     args: argparse.Namespace,
     progress: Callable[[Iterable[str]], Iterable[str]],
     load: Callable[[Path], Classifier] = load_classifier,
-) -> Annotation:
+) -> list[Annotation]:
     with enough_memory("--cpu computes on the CPU"):
-        return annotate(
-            song,
-            models,
+        return annotate_together(
+            [(song, models_for(song, args)) for song in songs],
             args.device,
             args.stride,
             args.precision,
@@ -193,4 +198,4 @@ def progress(what: str) -> Callable[[Iterable[str]], Iterable[str]]:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, resumable=True)

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from m2bert import annotate
-from m2bert.annotation.models import task_named
+from m2bert.annotation.ensemble import annotate as annotation_of
+from m2bert.annotation.ensemble import annotate_together
+from m2bert.annotation.models import find_models, task_named
 from m2bert.annotation.names import table_name
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD
@@ -326,10 +328,46 @@ def test_annotate_rejects_folders_without_usable_songs(run, out, tmp_path):
         run(empty)
     with pytest.raises(UserError, match=r"none of the 1 files is usable: .*x\.mid cannot be used"):
         run(bad)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file is a file: name a folder"):
+        run(bad, out=tmp_path / "file")
     out.mkdir(exist_ok=True)
     write_midi(out / "song.mid")
     with pytest.raises(UserError, match="the folder of the outputs"):
         run(out)
+
+
+def test_annotate_together_equals_each_song_alone(models, tmp_path):
+    rng, songs = np.random.default_rng(0), []
+    for count in (60, 8, 1500, 300):  # 8: too few for emotion
+        start, pitch = 120 * np.arange(count), rng.integers(40, 80, count)
+        notes = np.stack([start, start + rng.integers(60, 600, count), pitch], 1).tolist()
+        songs.append(read_song(write_midi(tmp_path / f"{count}.mid", notes)))
+    found = find_models([models], ["melody", "chordroot", "texture", "emotion"])
+    settings = {"device": torch.device("cpu"), "transpositions": 2}
+    for together in annotate_together([(song, found) for song in songs], **settings):
+        alone = annotation_of(together.song, found, **settings)
+        assert together.models == alone.models
+        for kind in ("note_labels", "piece_labels"):
+            its, expected = getattr(together, kind), getattr(alone, kind)
+            assert list(its) == list(expected)
+            for task, labels in its.items():
+                same = {"rtol": 0, "atol": 1e-5}
+                of_task = expected[task].probabilities
+                np.testing.assert_allclose(labels.probabilities, of_task, **same)
+                np.testing.assert_array_equal(labels.label, expected[task].label)
+
+
+def test_annotate_skips_a_song_that_cannot_be_written(run, out, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, notes in {"a": 8, "b": 2, "c": 8}.items():
+        write_midi(folder / f"{name}.mid", [(480 * i, 480 * i + 480, 60) for i in range(notes)])
+    run(folder, "--tasks", "melody", "--formats", "png", "--bars", "2")
+    printed = capsys.readouterr()
+    assert "2 songs annotated, 1 skipped" in printed.out
+    assert "skipped: b.mid has no bars 2 to 2" in printed.err
+    assert {path.stem for path in out.rglob("*.png")} == {"a", "c"}
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])

@@ -76,30 +76,38 @@ def _onset_scores(
 
 
 def _decode(onsets: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The beats from the first onset to the last, by Viterbi's algorithm over the frames."""
+    """The beats from the first onset to the last, by Viterbi's algorithm over the frames; as many
+    together as the shortest period has, since their beats do not depend on each other."""
     at = np.rint((onsets - onsets[0]) / FRAME).astype(int)
     observed, intervals = _frame_scores(at, scores), _interval_scores(at)
     number = np.concatenate([np.arange(meter) for meter in METERS]) + 1
-    to_place, (near, to_period) = _place_costs(), _period_costs()
-    is_downbeat = (number == 1).astype(int)
-    longest, every = PERIODS[-1], np.arange(len(PERIODS))
+    to_downbeat, (near, to_period) = _downbeat_costs(), _period_costs()
+    downbeats, before = np.flatnonzero(number == 1), np.arange(len(number)) - 1
+    observed = observed[:, (number == 1).astype(int)]
+    together, longest, every = PERIODS[0], PERIODS[-1], np.arange(len(PERIODS))
     shape = len(observed), len(PERIODS), len(number)
     from_place, from_period = np.empty(shape, np.int8), np.empty(shape, np.int8)
-    waiting = np.full((longest + 1, *shape[1:]), -np.inf)  # beats of the latest frames
+    waiting = np.full((longest + together, *shape[1:]), -np.inf)  # beats of the latest frames
     best, last = -np.inf, (0, 0, 0)
-    for frame in range(len(observed)):
-        arrived = waiting[(frame - PERIODS) % (longest + 1), every][:, :, np.newaxis] - to_place
-        score = arrived.max(1) + intervals[frame][:, np.newaxis]
-        from_place[frame] = arrived.argmax(1)
-        if frame <= longest:
-            from_place[frame][score <= 0] = -1  # the first beat
-            score = np.maximum(score, 0)
-        score += observed[frame, is_downbeat]
-        moved = score[near] - to_period[:, :, np.newaxis]
-        from_period[frame] = moved.argmax(1)
-        waiting[frame % (longest + 1)] = moved.max(1)
-        if frame >= len(observed) - longest and score.max() > best:
-            best, last = score.max(), (frame, *np.unravel_index(score.argmax(), score.shape))
+    for begin in range(0, len(observed), together):
+        now = slice(begin, begin + together)
+        frames = np.arange(len(observed))[now]
+        arrived = waiting[(frames[:, np.newaxis] - PERIODS) % len(waiting), every]
+        score, from_place[now] = arrived[..., before], before
+        arrived = arrived[..., np.newaxis, :] - to_downbeat
+        score[..., downbeats] = arrived.max(-1)
+        from_place[now][..., downbeats] = arrived.argmax(-1)
+        score += intervals[now][..., np.newaxis]
+        is_first = (score <= 0) & (frames <= longest)[:, np.newaxis, np.newaxis]
+        from_place[now][is_first], score[is_first] = -1, 0
+        score += observed[now][:, np.newaxis]
+        moved = score[:, near] - to_period[:, :, np.newaxis]
+        from_period[now] = moved.argmax(2)
+        waiting[frames % len(waiting)] = moved.max(2)
+        ends = score[frames >= len(observed) - longest]
+        if len(ends) and ends.max() > best:
+            end, *state = np.unravel_index(ends.argmax(), ends.shape)
+            best, last = ends.max(), (frames[end - len(ends)], *state)
     frame, period, place = last
     beats = [(frame, place)]
     while (came := from_place[frame, period, place]) >= 0:
@@ -131,16 +139,13 @@ def _interval_scores(at: np.ndarray) -> np.ndarray:
     return scores - ratio * (np.log(ratio) / PERIOD_WIDTH) ** 2 / 2
 
 
-def _place_costs() -> np.ndarray:
-    """The costs from one place of a bar to another, (places, places)."""
-    first = np.cumsum((0, *METERS[:-1]))
-    last = first + METERS - 1
-    costs = np.full((sum(METERS), sum(METERS)), np.inf)
-    inside = np.setdiff1d(np.arange(sum(METERS)), last)
-    costs[inside, inside + 1] = 0
-    costs[:, first] = CUT_BAR
-    costs[last[:, np.newaxis], first] = METER_CHANGE
-    costs[last, first] = 0
+def _downbeat_costs() -> np.ndarray:
+    """The costs from each place of a bar to the downbeat of each meter, (meters, places); to other
+    beats there is a way only from the one before."""
+    last = np.cumsum(METERS) - 1
+    costs = np.full((len(METERS), sum(METERS)), CUT_BAR)
+    costs[:, last] = METER_CHANGE
+    costs[np.arange(len(METERS)), last] = 0
     return costs
 
 

@@ -1,6 +1,6 @@
 """A song and fine-tuned models in, an annotation out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,14 @@ from m2bert.notes.song import Song
 
 
 def annotate(
-    song: Song,
-    models: dict[str, list[Path]],
+    song: Song, models: dict[str, list[Path]], device: torch.device, **settings: Any
+) -> Annotation:
+    """Label a song with the models of each task; arguments as for `annotate_together`."""
+    return annotate_together([(song, models)], device, **settings)[0]
+
+
+def annotate_together(
+    songs: Sequence[tuple[Song, dict[str, list[Path]]]],
     device: torch.device,
     stride: int | None = None,
     precision: str | None = None,
@@ -28,61 +34,72 @@ def annotate(
     key_change: float = KEY_CHANGE,
     transpositions: int = OCTAVE,
     load: Callable[[Path], Classifier] = load_classifier,
-) -> Annotation:
-    """Label a song with the models of each task.
+) -> list[Annotation]:
+    """Label songs, each with its models of each task; windows of several songs share batches.
 
-    models: folders by task (`models.find_models`); several are averaged. stride: notes from one
-    window to the next, by default half a window; precision: "fp32" or "bf16", by default bf16 on a
-    GPU that has it; progress: wraps the loop over the tasks, as tqdm does; key_change: as
-    `labels.KEY_CHANGE`; transpositions: as in `classifiers.Classifier.predict`; load: reads the
-    model in a folder. Emotion is omitted, with a warning, if there are too few pitched notes
-    (`warnings.LEAST_PITCHED`).
+    songs: each with folders by task (`models.find_models`); several of a task are averaged.
+    stride: notes from one window to the next, by default half a window; precision: "fp32" or
+    "bf16", by default bf16 on a GPU that has it; progress: wraps the loop over the tasks, as tqdm
+    does; key_change: as `labels.KEY_CHANGE`; transpositions: as in
+    `classifiers.Classifier.predict`; load: reads the model in a folder. Emotion is omitted, with a
+    warning, if there are too few pitched notes (`warnings.LEAST_PITCHED`).
     """
-    marks = marks_of(song)
-    too_short = (~song.is_drum).sum() < LEAST_PITCHED
-    labels = {
-        task: labels_of(song, models[task], device, stride, precision, transpositions, load)
-        for task in progress([task for task in models if not (too_short and task == "emotion")])
-    }
-    return Annotation(
-        song=song,
-        marks=marks,
-        note_labels={t: found for t, found in labels.items() if isinstance(found, NoteLabels)},
-        piece_labels={t: found for t, found in labels.items() if isinstance(found, PieceLabels)},
-        models={task: list(map(ModelFacts.of, models[task])) for task in labels},
-        warnings=warnings_of(song, marks, models),
-        tasks={task: task_in(models[task][0]) for task in labels},
-        key_change=key_change,
-    )
+    folders = {task: found for _, models in songs for task, found in models.items()}
+    tasks, labels = {task: task_in(found[0]) for task, found in folders.items()}, {}
+    for task in progress(folders):
+        readers = [song for song, models in songs if task in models and can_read(song, task)]
+        arguments = (folders[task], device, stride, precision, transpositions, load)
+        labels[task] = iter(labels_of(readers, *arguments))
+    annotations = []
+    for song, models in songs:
+        found = {task: next(labels[task]) for task in models if can_read(song, task)}
+        marks = marks_of(song)
+        annotation = Annotation(
+            song=song,
+            marks=marks,
+            note_labels={t: its for t, its in found.items() if isinstance(its, NoteLabels)},
+            piece_labels={t: its for t, its in found.items() if isinstance(its, PieceLabels)},
+            models={task: list(map(ModelFacts.of, models[task])) for task in found},
+            warnings=warnings_of(song, marks, models),
+            tasks={task: tasks[task] for task in found},
+            key_change=key_change,
+        )
+        annotations.append(annotation)
+    return annotations
+
+
+def can_read(song: Song, task: str) -> bool:
+    """Whether a song has enough notes for a task."""
+    return task != "emotion" or (~song.is_drum).sum() >= LEAST_PITCHED
 
 
 def labels_of(
-    song: Song,
+    songs: list[Song],
     folders: list[Path],
     device: torch.device,
     stride: int | None,
     precision: str | None,
     transpositions: int,
     load: Callable[[Path], Classifier],
-) -> NoteLabels | PieceLabels | None:
-    """The mean of several models of one task; None if the song has no note that they read.
+) -> list[NoteLabels | PieceLabels | None]:
+    """For each song the mean of several models of one task; None if it has no note that they read.
 
     Raises `UserError` if their classes differ.
     """
-    found: list[NoteLabels | PieceLabels] = []
+    found, classes = [], None
     for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
         model = load(folder).to(device)
-        labels = model.predict(song, stride, precision, transpositions)
-        if labels is None:
-            return None
-        found.append(labels)
-        if labels.classes != found[0].classes:
+        classes = classes or model.classes
+        if model.classes != classes:
             raise UserError(
                 f"{folder} has other classes than {folders[0]}: they cannot be averaged"
             )
-    means: dict[str, Any] = {
-        name: np.mean([getattr(labels, name) for labels in found], axis=0)
-        for name in vars(found[0])
-        if name != "classes"
-    }
-    return replace(found[0], **means)
+        found.append(model.predict(songs, stride, precision, transpositions))
+    return list(map(mean_of, zip(*found, strict=True)))
+
+
+def mean_of(labels: Sequence[Any]) -> Any:
+    """The mean of the labels of a song by several models."""
+    names = [name for name in vars(labels[0]) if name != "classes"] if labels[0] else []
+    means = {name: np.mean([getattr(its, name) for its in labels], axis=0) for name in names}
+    return labels[0] and replace(labels[0], **means)

@@ -11,7 +11,7 @@ from m2bert.annotation.labels import Annotation
 from m2bert.annotation.summary import row
 from m2bert.annotation.tables import write_csv
 from m2bert.base.errors import UserError
-from m2bert.base.files import write_text
+from m2bert.base.files import write_errors_of, write_text
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.tables import csv_text
 from m2bert.notes.reader import read_song
@@ -51,31 +51,42 @@ def song_names(files: Sequence[Path], out: Path) -> dict[str, Path]:
 def annotate_many(
     songs: dict[str, Path],
     out: Path,
-    annotate: Callable[[Song], Annotation],
+    annotate: Callable[[list[Song]], list[Annotation]],
+    notes_together: int,
     write: Callable[[Annotation, Path], object],
     progress: Callable[[Iterable[str]], Iterable[str]],
 ) -> list[str]:
     """Annotate each song and write its files to the folder `out`/NAME, NAME with its extension.
 
+    notes_together: songs are collected until they have so many notes, and annotated together.
+
     A song that has a row in `ROWS` and the same content is kept. Returns the songs that cannot be
-    read, with the reasons. Raises `UserError` if no song was annotated.
+    used, with the reasons. Raises `UserError` if no song was annotated.
     """
-    rows, skipped = read_rows(out / ROWS), []
+    rows, skipped, last = read_rows(out / ROWS), [], next(reversed(songs))
+    collected: dict[str, Song] = {}
     out.mkdir(parents=True, exist_ok=True)
     try:
         for name in progress(songs):
-            if name in rows and is_unchanged(songs[name], rows[name]):
-                continue
             try:
-                song = read_song(songs[name])
+                if not (name in rows and is_unchanged(songs[name], rows[name])):
+                    collected[name] = read_song(songs[name])
             except UserError as error:
                 skipped.append(str(error))
+            if name != last and sum(map(len, collected.values())) < notes_together:
                 continue
-            annotation = annotate(song)
-            write(annotation, out / name)
-            rows[name] = row(annotation, name) | {"sha256": sha256(song.path)}
-            with (out / ROWS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[name], ensure_ascii=False) + "\n")
+            annotations = annotate(list(collected.values()))
+            for done, annotation in zip(collected, annotations, strict=True):
+                try:
+                    write(annotation, out / done)
+                except UserError as error:
+                    skipped.append(str(error))
+                    continue
+                rows[done] = row(annotation, done) | {"sha256": sha256(songs[done])}
+                line = json.dumps(rows[done], ensure_ascii=False)
+                with write_errors_of(out / ROWS), (out / ROWS).open("a", encoding="utf-8") as file:
+                    file.write(f"\n{line}")  # after a line that a full disk has cut short
+            collected.clear()
     finally:  # also if it is stopped, or the disk is full
         if rows:
             write_lists(out, [rows[name] for name in sorted(rows)])

@@ -43,7 +43,10 @@ def output_files(
         temporary = Path(made.name)
         for name in names:
             _check_name(temporary, folder, name)
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            raise OSError(str(error).replace(str(temporary), str(folder))) from error
         written = [p.relative_to(temporary) for p in sorted(temporary.rglob("*"))]
         files = [p for p in written if (temporary / p).is_file() and p.name != _LOCK]
         _check_replaceable([folder / file for file in files], folder, overwrite)

@@ -7,7 +7,7 @@ from typing import Any
 from filelock import FileLock
 
 from m2bert.base.errors import UserError
-from m2bert.base.files import read_json, write_json
+from m2bert.base.files import read_json, write_errors_of, write_json
 
 SETTINGS_FILE = "settings.json"
 
@@ -37,8 +37,12 @@ def claim_folder(folder: Path, settings: dict, flag: str) -> None:
 
     Of several processes that do this simultaneously, the first writes and the others compare.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: name a folder")
+    with write_errors_of(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock").acquire()
+    with lock:
         check_settings(folder, settings, flag)
         write_json(folder / SETTINGS_FILE, settings)
 

@@ -67,8 +67,9 @@ def predicted_without_note(
             for song, fold in zip(songs, folds, strict=True)
         ]
         trained = trained_on(model, task, rest, precision, seed)
-        for song, fold, classes in zip(songs, folds, found, strict=True):
-            classes[fold == number] = classes_of(trained, song, precision)[fold == number]
+        of_songs = classes_of(trained, songs, precision)
+        for classes, new, fold in zip(found, of_songs, folds, strict=True):
+            classes[fold == number] = new[fold == number]
     return found
 
 
@@ -83,14 +84,19 @@ def predicted_without_song(
     for number in show_progress(range(folds), "songs held out", folds):
         others = [songs[place] for place in np.flatnonzero(fold != number).tolist()]
         trained = trained_on(model, task, others, precision, seed)
-        for place in np.flatnonzero(fold == number).tolist():
-            found[place] = classes_of(trained, songs[place], precision)
+        places = np.flatnonzero(fold == number).tolist()
+        of_songs = classes_of(trained, [songs[place] for place in places], precision)
+        for place, classes in zip(places, of_songs, strict=True):
+            found[place] = classes
     return found
 
 
-def classes_of(model: Classifier, song: LabelledSong, precision: str) -> np.ndarray:
-    """The most probable class of a song, () int64, or of each of its notes, (notes,)."""
-    return model.probabilities(song.notes, precision=precision).argmax(-1)
+def classes_of(
+    model: Classifier, songs: Sequence[LabelledSong], precision: str
+) -> list[np.ndarray]:
+    """The most probable class of each song, () int64, or of each of its notes, (notes,)."""
+    found = model.probabilities([song.notes for song in songs], precision=precision)
+    return [probabilities.argmax(-1) for probabilities in found]
 
 
 def comparison(

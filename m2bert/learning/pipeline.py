@@ -105,7 +105,7 @@ def learn_task(
         "valid_scores": {kind: found.valid_score for kind, found in trained.items()},
         "seconds": {kind: found.seconds for kind, found in trained.items()},
         "majority_accuracy": majority_accuracy(of_part["train"], test),
-        "test": scores(task, test, [classes_of(model, song, precision) for song in test]),
+        "test": scores(task, test, classes_of(model, test, precision)),
     }
     if args.baseline:
         found = baselines(
@@ -132,7 +132,7 @@ def continue_training(args: argparse.Namespace) -> None:
     everything = np.full(len(songs), "train")
     with own_folder(args.out, settings(task, songs, everything, args)):
         inputs = (model, task, songs, precision, args.seed[0])
-        before = [classes_of(model, song, precision) for song in songs]
+        before = classes_of(model, songs, precision)
         of_labels = comparison(songs, before, predicted_without_note(*inputs))
         of_songs = None
         if len({song.group for song in songs}) > 1:

@@ -1,6 +1,8 @@
 """The encoder with a head for one task (docs/METHOD.md, "Fine-tuning")."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,7 +17,8 @@ from m2bert.model.folder import ADVICE, CONFIG_FILE, SavedModel, find_model, rea
 from m2bert.model.predictions import (
     NoteLabels,
     PieceLabels,
-    mean_of_transpositions,
+    in_groups,
+    means_of_transpositions,
     spelled,
     voices,
     window_probabilities,
@@ -78,7 +81,8 @@ class Classifier(SavedModel):
         precision: str | None = None,
         transpositions: int = 1,
     ) -> Any:
-        """The labels of a song, as `label`, or a list of those of several songs.
+        """The labels of a song, as `label`, or a list of those of several songs, whose windows
+        share batches.
 
         music: the path of a MIDI file or score, an object of pretty_midi, miditoolkit, mido or
         symusic, or a list of these. stride: notes from one window to the next, by default half a
@@ -91,26 +95,26 @@ class Classifier(SavedModel):
         # here, as training does without MIDI libraries
         from m2bert.notes.midi_objects import song_of
 
-        if isinstance(music, list | tuple):
-            return [self.predict(song, stride, precision, transpositions) for song in music]
-        return self.label(song_of(music), stride, precision, transpositions)
+        several = isinstance(music, list | tuple)
+        songs = [song_of(each) for each in (music if several else [music])]
+        labels = self.label(songs, stride, precision, transpositions)
+        return labels if several else labels[0]
 
     def label(
-        self, song: "Song", stride: int | None, precision: str | None, transpositions: int
-    ) -> NoteLabels | PieceLabels | None:
-        """The labels of a song, read in windows of a segment's length; arguments as for
-        `predict`."""
+        self, songs: list["Song"], stride: int | None, precision: str | None, transpositions: int
+    ) -> Sequence[NoteLabels | PieceLabels | None]:
+        """The labels of songs, read in windows of a segment's length; arguments as `predict`."""
         raise NotImplementedError
 
     def probabilities(
         self,
-        cp: np.ndarray,
+        pieces: Sequence[np.ndarray],
         stride: int | None = None,
         precision: str | None = None,
         transpositions: int = 1,
-    ) -> np.ndarray:
-        """CP notes of a piece, (notes, 4) uint8 -> (notes, classes) float32; of a classifier of
-        pieces (classes,). The others as for `predict`."""
+    ) -> list[np.ndarray]:
+        """CP notes of pieces, each (notes, 4) uint8 -> the probabilities of each, (notes, classes)
+        float32, of a classifier of pieces (classes,); else as `predict`."""
         raise NotImplementedError
 
     def states(self, notes: Tensor, padded: bool = True) -> Tensor:
@@ -140,29 +144,49 @@ class NoteClassifier(Classifier):
         self.classifier = nn.Sequential(nn.Linear(self.config.hidden_size, len(self.classes)))
 
     def label(
-        self, song: "Song", stride: int | None, precision: str | None, transpositions: int
-    ) -> NoteLabels:
+        self, songs: list["Song"], stride: int | None, precision: str | None, transpositions: int
+    ) -> list[NoteLabels]:
         """Label every note but drums; a task of single instruments reads each track for itself."""
-        probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
-        for cp, index in voices(song, self.task.by_track):
-            probabilities[index] = self.probabilities(cp, stride, precision, transpositions)
-        return NoteLabels(self.classes, probabilities)
+        parts = [voices(song, self.task.by_track) for song in songs]
+        found = iter(
+            self.probabilities(
+                [cp for of_song in parts for cp, _ in of_song], stride, precision, transpositions
+            )
+        )
+        labels = []
+        for song, of_song in zip(songs, parts, strict=True):
+            probabilities = np.full((len(song), len(self.classes)), np.nan, np.float32)
+            for _, index in of_song:
+                probabilities[index] = next(found)
+            labels.append(NoteLabels(self.classes, probabilities))
+        return labels
 
     def probabilities(
         self,
-        cp: np.ndarray,
+        pieces: Sequence[np.ndarray],
         stride: int | None = None,
         precision: str | None = None,
         transpositions: int = 1,
-    ) -> np.ndarray:
+    ) -> list[np.ndarray]:
         check_transpositions(transpositions)
         length = SEGMENT_LENGTHS["note"]
-        starts = window_starts(len(cp), length, window_stride(stride, length))
-        windows = cut_windows(cp, starts, min(length, len(cp)))
+        stride, sizes = window_stride(stride, length), [len(cp) for cp in pieces]
+        starts = [window_starts(size, length, stride) for size in sizes]
+        windows = [
+            [cp[start : start + length] for start in of_piece]
+            for cp, of_piece in zip(pieces, starts, strict=True)
+        ]
         if transpositions == 1 or not self.task.names_pitches:
-            return merge_windows(window_probabilities(self, windows, precision), starts, len(cp))
-        found = mean_of_transpositions(self, self.task, windows, precision, transpositions)
-        return spelled(self.task, *(merge_windows(values, starts, len(cp)) for values in found))
+            found = in_groups(partial(window_probabilities, self, precision=precision), windows)
+            return list(map(merge_windows, found, starts, sizes))
+        predict = partial(means_of_transpositions, self, self.task, precision, transpositions)
+        found = [
+            [merge_windows(values, of_piece, size) for values in zip(*pairs, strict=True)]
+            for pairs, of_piece, size in zip(
+                in_groups(predict, windows), starts, sizes, strict=True
+            )
+        ]
+        return [spelled(self.task, own, mean) for own, mean in found]
 
     def head(self, states: Tensor) -> Tensor:
         return self.classifier(states)
@@ -182,34 +206,39 @@ class PieceClassifier(Classifier):
         self.classifier = nn.Sequential(nn.Linear(ASPECTS * width, len(self.classes)))
 
     def label(
-        self, song: "Song", stride: int | None, precision: str | None, transpositions: int
-    ) -> PieceLabels | None:
-        """Label the piece, by the mean over its windows; None if every note is too short to be
+        self, songs: list["Song"], stride: int | None, precision: str | None, transpositions: int
+    ) -> list[PieceLabels | None]:
+        """Label each piece, by the mean over its windows; None if every note is too short to be
         read."""
-        notes = song.notes
-        cp = cp_notes(notes.start, notes.end, notes.pitch, notes.track, notes.ticks_per_beat)
-        if not len(cp):
-            return None
-        of_windows = self.window_probabilities(cp, stride, precision)
-        return PieceLabels(self.classes, of_windows.mean(0), of_windows)
+        read = [song.notes for song in songs]
+        pieces = [cp_notes(n.start, n.end, n.pitch, n.track, n.ticks_per_beat) for n in read]
+        return [
+            PieceLabels(self.classes, np.mean(values, axis=0), np.stack(values)) if values else None
+            for values in self.window_probabilities(pieces, stride, precision)
+        ]
 
     def probabilities(
         self,
-        cp: np.ndarray,
+        pieces: Sequence[np.ndarray],
         stride: int | None = None,
         precision: str | None = None,
         transpositions: int = 1,
-    ) -> np.ndarray:
-        return self.window_probabilities(cp, stride, precision).mean(0)
+    ) -> list[np.ndarray]:
+        found = self.window_probabilities(pieces, stride, precision)
+        return [np.mean(values, axis=0) for values in found]
 
     def window_probabilities(
-        self, cp: np.ndarray, stride: int | None, precision: str | None
-    ) -> np.ndarray:
-        """The same for each of its windows, (windows, classes)."""
+        self, pieces: Sequence[np.ndarray], stride: int | None, precision: str | None
+    ) -> list[list[np.ndarray]]:
+        """The probabilities of each window of each piece, (classes,) float32."""
         length = SEGMENT_LENGTHS["piece"]
-        starts = window_starts(len(cp), length, window_stride(stride, length))
-        windows = cut_windows(cp, starts, length)  # these models look at padding, too
-        return window_probabilities(self, windows, precision)
+        stride = window_stride(stride, length)
+        windows = []
+        for cp in pieces:
+            starts = window_starts(len(cp), length, stride)
+            # these models look at padding, too
+            windows.append(list(cut_windows(cp, starts, length)) if len(cp) else [])
+        return in_groups(partial(window_probabilities, self, precision=precision), windows)
 
     def head(self, states: Tensor) -> Tensor:
         weights = self.attention["ws2"](torch.tanh(self.attention["ws1"](states))).softmax(1)

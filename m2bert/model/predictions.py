@@ -1,8 +1,10 @@
 """The input and the output of classifiers for a song (docs/METHOD.md, "Annotation")."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 from m2bert.base.devices import choose_precision, usual_batch_size
 from m2bert.model.transposition import class_shifts, enharmonic_groups, moved_notes, possible_shifts
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
-from m2bert.notes.windows import check_stride
+from m2bert.notes.windows import check_stride, cut_windows
 from m2bert.tasks import Task
 
 if TYPE_CHECKING:  # MIDI libraries are not needed for training
@@ -85,7 +87,6 @@ class PieceLabels:
         return self.classes[self.label]
 
 
-@lru_cache(maxsize=2)  # all tasks of a song read the same
 def voices(song: "Song", by_track: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """The input of models of notes: the song, or each of its tracks, without drums.
 
@@ -110,47 +111,62 @@ def window_stride(stride: int | None, length: int) -> int:
     return length // 2 if stride is None else min(check_stride(stride), length)
 
 
+def in_groups(compute: Callable[[list], Iterable], groups: Sequence[Sequence]) -> list[list]:
+    """The results of `compute` for the members of all groups together, as a list per group."""
+    found = iter(compute([member for group in groups for member in group]))
+    return [list(islice(found, len(group))) for group in groups]
+
+
 @torch.inference_mode()
 def window_probabilities(
-    model: nn.Module, windows: np.ndarray, precision: str | None = None
-) -> np.ndarray:
-    """CP windows (windows, notes, 4) -> (windows, notes, classes) float32; of a model of pieces
-    (windows, classes).
+    model: nn.Module, windows: Sequence[np.ndarray], precision: str | None = None
+) -> list[np.ndarray]:
+    """CP windows, each (notes, 4) -> the probabilities of each, (notes, classes) float32; of a
+    model of pieces (classes,).
 
-    The model is in evaluation mode. precision: "fp32" or "bf16", by default
-    `devices.choose_precision`'s.
+    Windows of similar lengths share a batch. The model is in evaluation mode. precision: "fp32" or
+    "bf16", by default `devices.choose_precision`'s.
     """
     device = next(model.parameters()).device
     bf16 = (precision or choose_precision(None, device)) == "bf16"
-    found = []
-    for batch in torch.from_numpy(windows).split(usual_batch_size(device)):
+    found: list[Any] = [None] * len(windows)
+    by_length = sorted(range(len(windows)), key=lambda row: -len(windows[row]))
+    size, start = usual_batch_size(device), np.zeros(1, int)
+    for begin in range(0, len(windows), size):
+        rows = by_length[begin : begin + size]
+        longest = len(windows[rows[0]])
+        notes = np.concatenate([cut_windows(windows[row], start, longest) for row in rows])
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            logits = model(batch.to(device))
-        found.append(logits.float().softmax(-1).cpu().numpy())
-    return np.concatenate(found)
+            logits = model(torch.from_numpy(notes).to(device))
+        for row, values in zip(rows, logits.float().softmax(-1).cpu().numpy(), strict=True):
+            found[row] = values[: len(windows[row])] if values.ndim == 2 else values
+    return found
 
 
-def mean_of_transpositions(
-    model: nn.Module, task: Task, windows: np.ndarray, precision: str | None, transpositions: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """CP windows -> the probabilities of each window, and of its enharmonically equivalent classes
-    together, as a mean over its transpositions; both (windows, notes, classes).
+def means_of_transpositions(
+    model: nn.Module,
+    task: Task,
+    precision: str | None,
+    transpositions: int,
+    windows: Sequence[np.ndarray],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """CP windows -> of each window its probabilities, and those of its enharmonically equivalent
+    classes together, as a mean over its transpositions; both (notes, classes).
 
-    Transpositions that leave the vocabulary's range are omitted; the others of a window share its
-    batches.
+    Transpositions that leave the vocabulary's range are omitted.
     """
     group = enharmonic_groups(task)
     most = transpositions // 2
     moved_group = group[class_shifts(task, most)]  # (shifts, classes)
-    own, mean = [], []
-    for window in windows:
-        shifts = possible_shifts(window, transpositions)
-        moved = np.stack([moved_notes(window, semitones) for semitones in shifts])
-        found = window_probabilities(model, moved, precision)
-        own.append(found[shifts.index(0)])
-        same = group[:, np.newaxis] == moved_group[np.add(shifts, most), np.newaxis]
-        mean.append((found @ same.astype(np.float32)).mean(0))
-    return np.stack(own), np.stack(mean)
+    at_once = usual_batch_size(next(model.parameters()).device)  # all would need much memory
+    for begin in range(0, len(windows), at_once):
+        part = windows[begin : begin + at_once]
+        shifts = [possible_shifts(window, transpositions) for window in part]
+        moved = [[moved_notes(w, s) for s in its] for w, its in zip(part, shifts, strict=True)]
+        predicted = in_groups(partial(window_probabilities, model, precision=precision), moved)
+        for its, found in zip(shifts, predicted, strict=True):
+            same = group[:, np.newaxis] == moved_group[np.add(its, most), np.newaxis]
+            yield found[its.index(0)], (np.stack(found) @ same.astype(np.float32)).mean(0)
 
 
 def spelled(task: Task, own: np.ndarray, mean: np.ndarray) -> np.ndarray:

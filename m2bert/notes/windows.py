@@ -1,5 +1,7 @@
 """Pieces longer than the input of a model: overlapping windows, and means over them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from m2bert.notes.cp import FIELDS, PAD
@@ -45,12 +47,12 @@ def window_weights(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
     return np.where(place < notes, weight / total[place], 0)
 
 
-def merge_windows(values: np.ndarray, starts: np.ndarray, notes: int) -> np.ndarray:
-    """Values of the windows' notes (windows, length, n) -> their means for each note of the piece,
-    weighted by `window_weights`, (notes, n) float32."""
-    length = values.shape[1]
+def merge_windows(values: Sequence[np.ndarray], starts: np.ndarray, notes: int) -> np.ndarray:
+    """Values of the notes of each window, (length, n), with or without its padding -> their means
+    for each note of the piece, weighted by `window_weights`, (notes, n) float32."""
+    length = len(values[0])
     weights = window_weights(starts, length, notes)
-    merged = np.zeros((starts[-1] + length, values.shape[2]))
+    merged = np.zeros((starts[-1] + length, values[0].shape[1]))
     for start, weight, window in zip(starts, weights, values, strict=True):
-        merged[start : start + length] += weight[:, None] * window
+        merged[start : start + len(window)] += weight[: len(window), None] * window
     return merged[:notes].astype(np.float32)

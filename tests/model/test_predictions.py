@@ -139,7 +139,7 @@ def test_mean_over_transpositions_moves_labels_with_the_song(name):
     song[:, PITCH] = rng.integers(30, 50, len(song))
     model, higher = forget_octaves(new_model(name)), song + np.array([0, 0, 5, 0], np.uint8)
     model.classifier[0].bias.data[0] = -100  # padding is not predicted
-    found, of_higher = (model.probabilities(s, transpositions=12) for s in (song, higher))
+    found, of_higher = model.probabilities([song, higher], transpositions=12)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(found.max(1), of_higher.max(1), atol=1e-5)
     labels = set(zip(found.argmax(1), of_higher.argmax(1), strict=True))
@@ -152,11 +152,10 @@ def test_mean_over_transpositions_moves_labels_with_the_song(name):
 def test_mean_over_transpositions_has_the_spelling_of_the_song_and_stays_in_range():
     rng, model = np.random.default_rng(0), new_model("chordroot")
     song = random_song(rng, 40)
-    own = model.probabilities(song)
     pitches = [pitch_and_mode(model, label)[0] for label in range(1, len(model.classes))]
     for lowest, highest in ((0, PITCHES - 1), (20, 50)):
         song[:2, PITCH], song[2:, PITCH] = (lowest, highest), rng.integers(20, 50, 38)
-        own, found = (model.probabilities(song, transpositions=t)[:, 1:] for t in (1, 12))
+        own, found = (model.probabilities([song], transpositions=t)[0][:, 1:] for t in (1, 12))
         alone = []
         for pitch in range(12):
             names = np.flatnonzero(np.equal(pitches, pitch))
