@@ -1,4 +1,4 @@
-"""Saving figures of matplotlib."""
+"""Pictures drawn by matplotlib."""
 
 import warnings
 from pathlib import Path
