@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.learning.files import files_in, is_hidden, read_files
+from m2bert.learning.files import files_in, is_hidden
 from m2bert.learning.names import check_class_names, normalised
+from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import Entry, print_counts, print_first

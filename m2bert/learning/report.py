@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
@@ -130,6 +131,23 @@ def summary_lines(result: dict) -> list[str]:
     return lines
 
 
+def facts(result: dict) -> dict:
+    """Split sizes and scores for the card of the model, by their titles."""
+    test = result["test"]
+    interval = " to ".join(f"{end:.3f}" for end in test["accuracy_interval"])
+    return {
+        "songs": result["songs"],
+        "scores": {
+            "accuracy, test songs": round(test["accuracy"], 3),
+            "95 % interval of the accuracy": interval,
+            "macro F1, test songs": round(test["macro_f1"], 3),
+            "always predicting the majority class, test songs": round(
+                result["majority_accuracy"], 3
+            ),
+        },
+    }
+
+
 def class_table(task: Task, result: dict) -> Table:
     """A row for each class."""
     counted = "songs" if task.level == "piece" else "notes"
@@ -157,7 +175,7 @@ def confusion_table(names: list[str], counts: list[list[int]]) -> Table:
 
 
 def _use(out: Path) -> str:
-    return f"label a song with it: python -m m2bert.annotate song.mid --model {out}"
+    return f"label a song with it: python -m m2bert.annotate song.mid --model {quote(str(out))}"
 
 
 def corrections_text(result: dict, start: Path, out: Path) -> str:
@@ -176,3 +194,13 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
             "corrections over each song"
         )
     return "\n".join([*lines, f"written: the model and scores.json in {out}", _use(out)])
+
+
+def facts_of_corrections(result: dict) -> dict:
+    """Scores for the card of the model, by their titles."""
+    return {
+        f"{where}, right before and after": f"{found['right_before']:,} and "
+        f"{found['right_after']:,} of {found['labelled_notes']:,}"
+        for key, where in HELD_OUT.items()
+        if (found := result[key])
+    }
