@@ -17,6 +17,7 @@ from m2bert import annotate, finetune, learn, results
 from m2bert.annotation.models import find_models
 from m2bert.base.outputs import sha256
 from m2bert.learning.corrections import has_helped
+from m2bert.learning.splits import write_split
 from m2bert.model.classifiers import load_classifier
 from tests.helpers.commands import ONE_THREAD, contents, run_here, run_here_well, wait_until
 from tests.helpers.midi_files import note, save, write_midi
@@ -101,15 +102,15 @@ def test_learn_does_not_replace_a_model(learnt, pieces, encoder):
     words = (pieces, "--out", learnt[0], "--ckpt", encoder, "--baseline", "--num_workers", 1)
     done = run_here(learn.main, *words, "--epochs", 2)
     assert done.returncode == 1
-    assert "has this model already: remove it to train it again" in done.stderr
-    done = run_here(learn.main, *words, "--epochs", 3)
-    assert "was begun with other settings (epochs was 2 and is now 3)" in done.stderr
+    assert "has a model already: remove it, or choose another --out" in done.stderr
     assert contents(learnt[0]) == before
 
 
 def test_prepared_task_is_trained_and_listed_like_the_others(pieces, encoder, tmp_path):
     data = tmp_path / "data"
     learn_here(pieces, "--out", data, "--name", "register", "--prepare_only", "--folds", 3)
+    words = (pieces, "--out", data, "--name", "register", "--prepare_only")
+    assert "has the task 'register' already" in run_here(learn.main, *words).stderr
     words = ("--ckpt", encoder, "--data_root", data, "--save_root", tmp_path / "runs")
     run_here_well(finetune.main, *words, "--epochs", 1)
     printed = run_here_well(results.main, tmp_path / "runs")
@@ -276,7 +277,7 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
     assert not (out / "scores.json").exists()
     probe = contents(out)["work/probe/result.json"]
     printed = learn_here(*words[3:])
-    assert "probe: finished before" in printed
+    assert "step 1 of 2, probe: finished before" in printed
     assert contents(out)["model.safetensors"] == contents(learnt[0])["model.safetensors"]
     assert json.loads(probe)["epochs"]
 
@@ -290,6 +291,13 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
         ("PIECES --out OUT --name melody", "the name 'melody' is reserved"),
         ("PIECES --out OUT --name a/b", "'a/b' cannot be part of a file name"),
         ("PIECES --out OUT --group_by (x)", "does not match"),
+        ("PIECES --out OUT --group_by (", "'(' is not a regular expression"),
+        ("PIECES --out OUT --group_by ()", "no songs are in the part"),
+        ("PIECES --out PIECES/model", "where songs are: choose another folder"),
+        ("PIECES --out SPLIT", "is a file: name a folder"),
+        ("PIECES --out PARENT", "has other files, such as split.csv"),
+        ("PIECES --out OUT --split ALL", "no songs are in the part"),
+        ("VOICES --label x --start_from melody --out OUT --balance", "--balance is not used with"),
         ("PIECES --out OUT --split SPLIT", "has the part None for"),
         ("VOICES --label x --start_from emotion --out OUT", "emotion cannot be continued"),
         ("VOICES --label track_name --start_from melody --out OUT", "no class 'piano'"),
@@ -300,7 +308,10 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
 def test_learn_rejects_input_that_it_cannot_use(words, message, pieces, voices, tmp_path):
     split = tmp_path / "split.csv"
     split.write_text("file,part\nother.mid,train\n")
+    names = [path.relative_to(pieces).as_posix() for path in pieces.glob("*/*.mid")]
+    write_split(tmp_path / "all.csv", names, np.full(len(names), "train"))
     places = {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
+    places |= {"ALL": tmp_path / "all.csv", "PARENT": tmp_path, "PIECES/model": pieces / "model"}
     done = run_here(learn.main, *(places.get(word, word) for word in words.split()))
     assert done.returncode in (1, 2)
     assert message in done.stderr

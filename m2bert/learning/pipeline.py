@@ -212,8 +212,8 @@ def check_parts(task: Task, songs: Sequence[LabelledSong], parts: np.ndarray) ->
     labels of notes that are not."""
     if empty := set(task.parts) - set(parts.tolist()):
         raise UserError(
-            f"no songs for the part {min(empty)} of the data: too few songs, or too few groups of "
-            "songs that belong together"
+            f"no songs are in the part {min(empty)} of the data: too few songs, or groups of "
+            "songs that belong together, or --split has none"
         )
     train = [song for song, part in zip(songs, parts, strict=True) if task.folds or part == "train"]
     seen = {PADDING, *(task.classes[n] for song in train for n in np.unique(song.labels))}

@@ -146,8 +146,8 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
         ]
     own = record.get("learn", {})
     if songs := own.get("songs"):
-        counts = ", ".join(f"{count:,} for {part}" for part, count in songs.items())
-        data += [f"The songs of the task: {counts}."]
+        counts = ", ".join(f"{part} {count:,}" for part, count in songs.items())
+        data += [f"Songs of the task: {counts}."]
     if corpora := record.get("pretraining", {}).get("datasets"):
         data += [f"The encoder was pre-trained on {', '.join(corpora)}."]
     title = f"M2BERT, fine-tuned: {task.title if task else name or 'own task'}"
