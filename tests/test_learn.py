@@ -186,21 +186,21 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def test_learn_reads_labels_of_notes_from_tables(voices, voice_model, tmp_path):
+    songs = tmp_path / "songs"
+    songs.mkdir()
     for song in voices.glob("*.mid"):
-        rows = annotated(Path(shutil.copy(song, tmp_path)), voice_model, tmp_path)
+        rows = annotated(Path(shutil.copy(song, songs)), voice_model, songs)
         for row in rows:
             row["hand"] = {"voice": "right", "piano": "left"}[row["track_name"]]
         rows[0]["hand"] = ""
         columns = ("onset_beats", "pitch", "hand")
-        write_csv(
-            tmp_path / f"{song.stem}.csv", [{n: row[n] for n in columns} for row in rows[::-1]]
-        )
+        write_csv(songs / f"{song.stem}.csv", [{n: row[n] for n in columns} for row in rows[::-1]])
     place = ("--out", tmp_path / "data", "--prepare_only", "--num_workers", 1)
-    done = run_here(learn.main, tmp_path, "--label", "hand", "--name", "hand", *place)
+    done = run_here(learn.main, songs, "--label", "hand", "--name", "hand", *place)
     assert done.returncode == 1
     assert "0.csv, row 49: the cell of hand is empty (--allow_missing skips" in done.stderr
-    learn_here(tmp_path, "--label", "hand", "--name", "hand", *place, "--allow_missing")
-    learn_here(tmp_path, "--label", "track_name", "--name", "by_track", *place)
+    learn_here(songs, "--label", "hand", "--name", "hand", *place, "--allow_missing")
+    learn_here(songs, "--label", "track_name", "--name", "by_track", *place)
     for part in ("train", "valid", "test"):
         hand, track = (
             np.load(tmp_path / f"data/{name}_{part}_{name}ans.npy") for name in ("hand", "by_track")

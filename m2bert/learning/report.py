@@ -28,6 +28,9 @@ HELD_OUT = {
 }
 """What a classifier that is trained on a few songs is tested on."""
 
+MOST_TITLES = 12
+"""Classes whose names fit above the columns of a confusion matrix."""
+
 RESAMPLES = 1000
 """Resamples of the test songs for a bootstrap interval."""
 
@@ -164,11 +167,15 @@ def class_table(task: Task, result: dict) -> Table:
 
 
 def confusion_table(names: list[str], counts: list[list[int]]) -> Table:
-    """A row for each true class, a column for each predicted one."""
+    """A row for each true class, a column for each predicted one; many classes are numbered."""
+    titles = names
+    if len(names) > MOST_TITLES:
+        titles = [str(number) for number in range(1, len(names) + 1)]
+        names = [f"{number} {name}" for number, name in zip(titles, names, strict=True)]
     rows = [{"true": name, "counts": row} for name, row in zip(names, counts, strict=True)]
     columns = [
         (name, lambda row, place=place: f"{row['counts'][place]:,}")
-        for place, name in enumerate(names)
+        for place, name in enumerate(titles)
     ]
     heading = "Confusion matrix: true classes in rows, predicted ones in columns"
     return Table(heading, [("", itemgetter("true")), *columns], rows, texts=1)
@@ -190,8 +197,8 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
             )
     if not result["helped"]:
         lines.append(
-            f"the labels did not help, so {out} is a copy of {start}: spread twenty or more "
-            "corrections over each song"
+            f"too many other labels change for this gain, so {out} is a copy of {start}: correct "
+            "more notes, spread over each song"
         )
     return "\n".join([*lines, f"written: the model and scores.json in {out}", _use(out)])
 
