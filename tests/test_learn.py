@@ -295,8 +295,9 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
         ("PIECES --out OUT --group_by ()", "no songs are in the part"),
         ("PIECES --out PIECES/model", "where songs are: choose another folder"),
         ("PIECES --out SPLIT", "is a file: name a folder"),
-        ("PIECES --out PARENT", "has other files, such as split.csv"),
+        ("PIECES --out PARENT", "has other files, such as all.csv"),
         ("PIECES --out OUT --split ALL", "no songs are in the part"),
+        ("PIECES --out OUT --split ONE", "no song for training has the label"),
         ("VOICES --label x --start_from melody --out OUT --balance", "--balance is not used with"),
         ("PIECES --out OUT --split SPLIT", "has the part None for"),
         ("VOICES --label x --start_from emotion --out OUT", "emotion cannot be continued"),
@@ -310,7 +311,10 @@ def test_learn_rejects_input_that_it_cannot_use(words, message, pieces, voices, 
     split.write_text("file,part\nother.mid,train\n")
     names = [path.relative_to(pieces).as_posix() for path in pieces.glob("*/*.mid")]
     write_split(tmp_path / "all.csv", names, np.full(len(names), "train"))
-    places = {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
+    parts = [("train", "valid")[n % 2] if LOW in name else "test" for n, name in enumerate(names)]
+    write_split(tmp_path / "one.csv", names, np.array(parts))
+    places = {"ONE": tmp_path / "one.csv"}
+    places |= {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
     places |= {"ALL": tmp_path / "all.csv", "PARENT": tmp_path, "PIECES/model": pieces / "model"}
     done = run_here(learn.main, *(places.get(word, word) for word in words.split()))
     assert done.returncode in (1, 2)
