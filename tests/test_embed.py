@@ -11,7 +11,8 @@ import torch
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD
 from m2bert.embed import main
-from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.encoder import M2BertForPreTraining, M2BertModel
+from m2bert.model.folder import SHIPPED_MODELS
 from m2bert.model.original import save_published
 from m2bert.notes.file_search import collect_music_files
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
@@ -54,6 +55,13 @@ def embed(monkeypatch):
 def load(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
+
+
+def test_embed_reads_the_encoder_of_a_fine_tuned_model(music, tmp_path, embed):
+    out = tmp_path / "vectors.npz"
+    embed(music / "a/scale.mid", "--ckpt", SHIPPED_MODELS / "melody", "--out", out)
+    expected = M2BertModel.from_pretrained("melody").embed(music / "a/scale.mid")
+    assert np.allclose(load(out)["vectors"], expected, atol=1e-5)
 
 
 def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embed, capsys):

@@ -1,6 +1,7 @@
 """Two models of a task: a head on the frozen encoder, and the fine-tuned encoder with its head."""
 
 import argparse
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +18,16 @@ from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.model.pretrained import load_backbone
 from m2bert.tasks import Task
 
-PROBE = "probe"
-KINDS = {PROBE: "a head on the frozen encoder", "fine-tuning": "the encoder with its head"}
+PROBE, FINE_TUNING = "probe", "fine-tuning"
+KINDS = {PROBE: "a head on the frozen encoder", FINE_TUNING: "the encoder with its head"}
 """What is trained, by the name of its folder."""
 
-PROBE_EPOCHS, PATIENCE = 20, 3
-"""Epochs of a probe, and after how many epochs without a better score in validation fine-tuning
-stops."""
+EPOCHS = {PROBE: (20, 1000), FINE_TUNING: (10, 300)}
+"""The most epochs, and for little data, which has few steps per epoch, the most steps if these are
+more."""
+
+PATIENCE = 0.3
+"""After which part of its epochs a training stops if the score in validation has not improved."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,23 @@ def train(
     encoder: Path,
     device: torch.device,
     precision: str,
-    epochs: int,
+    epochs: int | None,
     balance: bool,
     seed: int,
 ) -> dict[str, Trained]:
     """Train both models on the arrays in `folder`, below which their runs are; finished runs are
-    kept, and interrupted ones resume."""
+    kept, and interrupted ones resume. epochs: of fine-tuning, by default those of `EPOCHS`."""
     parts = read_parts(task, [folder])
     for sentence in doubts(task, parts):
         print(f"warning: {sentence}")
     sets, trained = split(task, parts, None), {}
-    recipe = recipe_for(encoder, epochs)
+    steps_per_epoch = -(-len(sets["train"]) // task.batch_size)
     for step, (kind, what) in enumerate(KINDS.items(), 1):
-        is_probe = kind == PROBE
+        is_probe, (least, steps) = kind == PROBE, EPOCHS[kind]
+        most = max(least, -(-steps // steps_per_epoch))
+        recipe = recipe_for(encoder, is_probe)
+        if epochs and not is_probe:
+            most = epochs
         args = argparse.Namespace(
             ckpt=encoder,
             preset=None,
@@ -66,9 +74,9 @@ def train(
             transpose=0,
             last_class_weight=None,
             balance=balance,
-            patience=None if is_probe else PATIENCE,
+            patience=math.ceil(PATIENCE * most),
             precision=precision,
-            recipe=replace(FINETUNING["small"], epochs=PROBE_EPOCHS) if is_probe else recipe,
+            recipe=replace(recipe, epochs=most),
         )
         setup = set_up(args, device)
         run = PlannedRun(task, seed, None, folder / kind)
@@ -85,7 +93,8 @@ def train(
     return trained
 
 
-def recipe_for(encoder: Path, epochs: int) -> Recipe:
-    """The recipe for an encoder: the paper's for one of its size, else that for smaller ones."""
+def recipe_for(encoder: Path, is_probe: bool) -> Recipe:
+    """The recipe for an encoder: the paper's to fine-tune one of its size, else that for smaller
+    models."""
     is_base = load_backbone(encoder).config.hidden_size >= PRESETS["base"].hidden_size
-    return replace(FINETUNING["paper" if is_base else "small"], epochs=epochs)
+    return FINETUNING["paper" if is_base and not is_probe else "small"]

@@ -15,14 +15,10 @@ from m2bert.model.folder import (
     find_model,
     model_in,
     not_a_folder,
-    read_config,
     read_record,
 )
 from m2bert.model.original import PUBLISHED_FILE, load_published
 from m2bert.model.tensors import load_strictly
-
-PRE_TRAINED = dict.fromkeys(("M2BertForPreTraining", "M2BertModel"))
-"""The architectures that fine-tuning starts from."""
 
 
 def find_checkpoint(path: Path | str) -> Path:
@@ -77,13 +73,12 @@ class Backbone:
 
 
 def load_backbone(path: Path | str, attention_heads: int | None = None) -> Backbone:
-    """Read the encoder of a pre-trained model.
+    """Read the encoder of a model, pre-trained or fine-tuned.
 
     path: as for `find_checkpoint`; attention_heads: of a `.ckpt`, as for `load_published`.
     """
     path = find_checkpoint(path)
     if path.is_dir():
-        read_config(path, PRE_TRAINED)
         model, record = M2BertModel.check(path), read_record(path)
     else:
         published, record = load_published(path, attention_heads)
