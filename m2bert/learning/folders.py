@@ -19,7 +19,7 @@ from m2bert.notes.skipped import Entry, print_counts, print_first
 from m2bert.notes.tokens import cp_notes_of
 
 FEWEST_SONGS = 3
-"""Songs that a class needs: one each for training, validation and test."""
+"""Songs that a class, or a task of notes, needs: one for each part of the data."""
 
 
 @dataclass(frozen=True, eq=False)

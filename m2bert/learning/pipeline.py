@@ -208,8 +208,8 @@ def groups_and_labels(songs: Sequence[LabelledSong]) -> tuple[np.ndarray, np.nda
 
 
 def check_parts(task: Task, songs: Sequence[LabelledSong], parts: np.ndarray) -> None:
-    """Raise `UserError` if a part has no songs, or none of a class of pieces is trained on; print
-    labels of notes that are not."""
+    """Raise `UserError` if a part has no songs, or none of a class of pieces, or fewer than two
+    labels of notes, are trained on; print other labels of notes that are not."""
     if empty := set(task.parts) - set(parts.tolist()):
         raise UserError(
             f"no songs are in the part {min(empty)} of the data: too few songs, or groups of "
@@ -219,7 +219,7 @@ def check_parts(task: Task, songs: Sequence[LabelledSong], parts: np.ndarray) ->
     seen = {PADDING, *(task.classes[n] for song in train for n in np.unique(song.labels))}
     if unseen := [name for name in task.classes if name not in seen]:
         sentence = f"no song for training has the label {unseen[0]!r}: it occurs in too few songs"
-        if task.level == "piece":
+        if task.level == "piece" or len(seen) < 3:  # padding and two classes
             raise UserError(f"{sentence}, or too few groups of songs that belong together")
         print(f"warning: {sentence}")
 

@@ -12,7 +12,7 @@ import numpy as np
 from m2bert.annotation.names import table_name
 from m2bert.base.errors import UserError
 from m2bert.learning.files import files_in
-from m2bert.learning.folders import pieces_in, read_labelled_pieces
+from m2bert.learning.folders import FEWEST_SONGS, pieces_in, read_labelled_pieces
 from m2bert.learning.matching import labels_of_notes, labels_of_tracks
 from m2bert.learning.names import check_class_names
 from m2bert.learning.pairs import songs_with_tables
@@ -32,9 +32,6 @@ TRACK_NAME = "track_name"
 
 METRIC = {"accuracy": {"note": "labelled_accuracy", "piece": "piece_accuracy"}}
 """The metrics of `--metric` that depend on the level of the task."""
-
-FEWEST_SONGS = 3
-"""Songs with labels of notes: one each for training, validation and test."""
 
 
 @dataclass(frozen=True, eq=False)
