@@ -155,7 +155,7 @@ def learn_task(
 def continue_training(args: argparse.Namespace) -> None:
     """Train a classifier of notes on a few songs, and write it to --out; the old one if the new one
     is not better on songs held out."""
-    start = find_model(args.start_from)
+    start = args.start_from = find_model(args.start_from)
     task = task_in(start)
     if task.level != "note" or task.by_track or task.classes[0] != PADDING:
         raise UserError(f"{start} cannot be continued: only models of the notes of songs can")
