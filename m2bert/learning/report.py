@@ -197,7 +197,7 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
             )
     if not result["helped"]:
         lines.append(
-            f"too many other labels change for this gain, so {out} is a copy of {start}: correct "
+            f"the new model is not better by this measure, so {out} is a copy of {start}: correct "
             "more notes, spread over each song"
         )
     return "\n".join([*lines, f"written: the model and scores.json in {out}", _use(out)])
