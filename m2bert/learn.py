@@ -9,12 +9,15 @@ The same command resumes after an interruption.
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from m2bert.base.arguments import PRECISIONS, positive_int, seed
 from m2bert.base.errors import run_command
 
 METRICS = ("accuracy", "macro_f1")
+OF_NEW_TASKS = ("name", "ckpt", "split", "balance", "baseline", "prepare_only")
+"""Options that --start_from does not use."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--name", help="name of the task (that of --out)")
     add("--ckpt", type=Path, help="pre-trained encoder to start from (the bundled one)")
     what = "regular expression for file names; songs with the same first group stay together"
-    add("--group_by", metavar="REGEX", help=what)
+    add("--group_by", metavar="REGEX", type=regular_expression, help=what)
     what = "table of files and parts (train, valid, test), as an earlier --out has it"
     add("--split", type=Path, metavar="FILE", help=what)
     add("--allow_missing", action="store_true", help="ignore notes without a label")
@@ -62,9 +65,22 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--split has no folds: omit one of the two")
     if args.start_from and not args.label:
         parser.error("--start_from needs --label, the column of the tables")
+    others = [name for name in OF_NEW_TASKS if getattr(args, name)]
+    if args.start_from and others:
+        parser.error(f"--{others[0]} is not used with --start_from")
     if not args.label and len(args.folders) > 1:
         parser.error("give one folder, with a folder of songs for each class")
     return args
+
+
+def regular_expression(text: str) -> re.Pattern[str]:
+    """Type of an argument. Raises `argparse.ArgumentTypeError` if it is not valid."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a regular expression ({error})"
+        ) from error
 
 
 def main() -> None:

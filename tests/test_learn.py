@@ -17,6 +17,7 @@ from m2bert import annotate, finetune, learn, results
 from m2bert.annotation.models import find_models
 from m2bert.base.outputs import sha256
 from m2bert.learning.corrections import has_helped
+from m2bert.learning.splits import write_split
 from m2bert.model.classifiers import load_classifier
 from tests.helpers.commands import ONE_THREAD, contents, run_here, run_here_well, wait_until
 from tests.helpers.midi_files import note, save, write_midi
@@ -101,15 +102,15 @@ def test_learn_does_not_replace_a_model(learnt, pieces, encoder):
     words = (pieces, "--out", learnt[0], "--ckpt", encoder, "--baseline", "--num_workers", 1)
     done = run_here(learn.main, *words, "--epochs", 2)
     assert done.returncode == 1
-    assert "has this model already: remove it to train it again" in done.stderr
-    done = run_here(learn.main, *words, "--epochs", 3)
-    assert "was begun with other settings (epochs was 2 and is now 3)" in done.stderr
+    assert "has a model already: remove it, or choose another --out" in done.stderr
     assert contents(learnt[0]) == before
 
 
 def test_prepared_task_is_trained_and_listed_like_the_others(pieces, encoder, tmp_path):
     data = tmp_path / "data"
     learn_here(pieces, "--out", data, "--name", "register", "--prepare_only", "--folds", 3)
+    words = (pieces, "--out", data, "--name", "register", "--prepare_only")
+    assert "has the task 'register' already" in run_here(learn.main, *words).stderr
     words = ("--ckpt", encoder, "--data_root", data, "--save_root", tmp_path / "runs")
     run_here_well(finetune.main, *words, "--epochs", 1)
     printed = run_here_well(results.main, tmp_path / "runs")
@@ -185,21 +186,21 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def test_learn_reads_labels_of_notes_from_tables(voices, voice_model, tmp_path):
+    songs = tmp_path / "songs"
+    songs.mkdir()
     for song in voices.glob("*.mid"):
-        rows = annotated(Path(shutil.copy(song, tmp_path)), voice_model, tmp_path)
+        rows = annotated(Path(shutil.copy(song, songs)), voice_model, songs)
         for row in rows:
             row["hand"] = {"voice": "right", "piano": "left"}[row["track_name"]]
         rows[0]["hand"] = ""
         columns = ("onset_beats", "pitch", "hand")
-        write_csv(
-            tmp_path / f"{song.stem}.csv", [{n: row[n] for n in columns} for row in rows[::-1]]
-        )
+        write_csv(songs / f"{song.stem}.csv", [{n: row[n] for n in columns} for row in rows[::-1]])
     place = ("--out", tmp_path / "data", "--prepare_only", "--num_workers", 1)
-    done = run_here(learn.main, tmp_path, "--label", "hand", "--name", "hand", *place)
+    done = run_here(learn.main, songs, "--label", "hand", "--name", "hand", *place)
     assert done.returncode == 1
     assert "0.csv, row 49: the cell of hand is empty (--allow_missing skips" in done.stderr
-    learn_here(tmp_path, "--label", "hand", "--name", "hand", *place, "--allow_missing")
-    learn_here(tmp_path, "--label", "track_name", "--name", "by_track", *place)
+    learn_here(songs, "--label", "hand", "--name", "hand", *place, "--allow_missing")
+    learn_here(songs, "--label", "track_name", "--name", "by_track", *place)
     for part in ("train", "valid", "test"):
         hand, track = (
             np.load(tmp_path / f"data/{name}_{part}_{name}ans.npy") for name in ("hand", "by_track")
@@ -276,7 +277,7 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
     assert not (out / "scores.json").exists()
     probe = contents(out)["work/probe/result.json"]
     printed = learn_here(*words[3:])
-    assert "probe: finished before" in printed
+    assert "step 1 of 2, probe: finished before" in printed
     assert contents(out)["model.safetensors"] == contents(learnt[0])["model.safetensors"]
     assert json.loads(probe)["epochs"]
 
@@ -290,6 +291,14 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
         ("PIECES --out OUT --name melody", "the name 'melody' is reserved"),
         ("PIECES --out OUT --name a/b", "'a/b' cannot be part of a file name"),
         ("PIECES --out OUT --group_by (x)", "does not match"),
+        ("PIECES --out OUT --group_by (", "'(' is not a regular expression"),
+        ("PIECES --out OUT --group_by ()", "no songs are in the part"),
+        ("PIECES --out PIECES/model", "where songs are: choose another folder"),
+        ("PIECES --out SPLIT", "is a file: name a folder"),
+        ("PIECES --out PARENT", "has other files, such as all.csv"),
+        ("PIECES --out OUT --split ALL", "no songs are in the part"),
+        ("PIECES --out OUT --split ONE", "no song for training has the label"),
+        ("VOICES --label x --start_from melody --out OUT --balance", "--balance is not used with"),
         ("PIECES --out OUT --split SPLIT", "has the part None for"),
         ("VOICES --label x --start_from emotion --out OUT", "emotion cannot be continued"),
         ("VOICES --label track_name --start_from melody --out OUT", "no class 'piano'"),
@@ -300,7 +309,13 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
 def test_learn_rejects_input_that_it_cannot_use(words, message, pieces, voices, tmp_path):
     split = tmp_path / "split.csv"
     split.write_text("file,part\nother.mid,train\n")
-    places = {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
+    names = [path.relative_to(pieces).as_posix() for path in pieces.glob("*/*.mid")]
+    write_split(tmp_path / "all.csv", names, np.full(len(names), "train"))
+    parts = [("train", "valid")[n % 2] if LOW in name else "test" for n, name in enumerate(names)]
+    write_split(tmp_path / "one.csv", names, np.array(parts))
+    places = {"ONE": tmp_path / "one.csv"}
+    places |= {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
+    places |= {"ALL": tmp_path / "all.csv", "PARENT": tmp_path, "PIECES/model": pieces / "model"}
     done = run_here(learn.main, *(places.get(word, word) for word in words.split()))
     assert done.returncode in (1, 2)
     assert message in done.stderr

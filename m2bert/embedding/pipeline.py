@@ -1,7 +1,6 @@
 """The steps of `python -m m2bert.embed`: find files, read them, embed them, write the vectors."""
 
 import argparse
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -15,27 +14,20 @@ from m2bert.base.devices import check_device, choose_device, choose_precision, e
 from m2bert.base.errors import UserError, show_lines_at_once
 from m2bert.base.files import write_json
 from m2bert.base.outputs import output_files
-from m2bert.base.workers import map_in_processes
 from m2bert.model.encoder import M2BertModel
 from m2bert.model.folder import ENCODER
 from m2bert.model.pretrained import Backbone, choose_model
 from m2bert.model.transposition import OCTAVE
 from m2bert.model.vectors import count_windows, embed_songs
+from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import (
-    RejectedSong,
-    count_by_reason,
-    print_counts,
-    print_first,
-    print_oddities,
-)
+from m2bert.notes.skipped import count_by_reason, print_counts, print_first, print_oddities
 from m2bert.notes.tokens import TokenisedSong, tokenise
 from m2bert.notes.windows import WINDOW
 
 VECTORS_FORMAT = 1
-SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 
 @dataclass
@@ -58,10 +50,7 @@ class Reading:
     onset_beats: list[np.ndarray] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, file: str, song: TokenisedSong | RejectedSong) -> None:
-        if isinstance(song, RejectedSong):
-            self.skipped.append({"file": file, "reason": song.reason, "detail": song.detail})
-            return
+    def add(self, file: str, song: TokenisedSong) -> None:
         first = np.flatnonzero(np.diff(LEVELS[self.level](song.notes), prepend=-1))
         self.notes.append(song.notes)
         self.first_note.append(song.file_note[first])
@@ -90,7 +79,7 @@ def embed_files(args: argparse.Namespace) -> None:
     record_path = args.out.with_suffix(".json")
     names = [args.out.name, record_path.name]
     with output_files(args.out.parent, names, args.overwrite) as temporary:
-        reading = read_files(files, args.level, args.num_workers)
+        reading = read_songs(files, args.level, args.num_workers)
         begin = monotonic()
         with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
             write_vectors(temporary / args.out.name, reading, model.to(device), args, precision)
@@ -134,16 +123,11 @@ def load_encoder(ckpt: Path, preset: str | None, index_layer: int) -> tuple[M2Be
     return model, backbone
 
 
-def read_files(files: list[Path], level: str, workers: int) -> Reading:
+def read_songs(files: list[Path], level: str, workers: int) -> Reading:
     """Read all files in parallel and print counts. Raises `UserError` if none contains a song."""
     reading = Reading(level)
-    bar = tqdm(total=len(files), desc="reading", unit=" files", disable=None)
-    songs = map_in_processes(tokenise_file, files, workers, SECONDS_PER_FILE)
-    with bar, closing(songs):
-        for file, song in zip(files, songs, strict=True):
-            reading.add(str(file), song)
-            bar.update()
-            bar.set_postfix(skipped=len(reading.skipped), refresh=False)
+    for file, song in read_files(tokenise_file, files, workers, reading.skipped):
+        reading.add(str(file), song)
     print(f"{len(reading.songs):,} songs, {sum(map(len, reading.notes)):,} notes")
     print_oddities(song["odd"] for song in reading.songs)
     print_counts(reading.skipped)
@@ -159,12 +143,9 @@ def read_files(files: list[Path], level: str, workers: int) -> Reading:
     return reading
 
 
-def tokenise_file(path: Path) -> TokenisedSong | RejectedSong:
-    """Read a file in a worker process: a rejection is returned instead of raised."""
-    try:
-        return tokenise(read_song(path))
-    except RejectedSong as rejection:
-        return rejection
+def tokenise_file(path: Path) -> TokenisedSong:
+    """Read a file in a worker process."""
+    return tokenise(read_song(path))
 
 
 def write_vectors(

@@ -1,6 +1,6 @@
 """Two baselines: logistic regressions on the frozen encoder's vectors and on plain statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -25,10 +25,10 @@ def baselines(
     level = "note" if train[0].labels.ndim else "piece"
     found = {}
     for name, features in {
-        "vectors of the frozen encoder": lambda songs: list(
-            embed_songs(encoder, [song.notes for song in songs], level)
+        "vectors of the frozen encoder": lambda songs: embed_songs(
+            encoder, [song.notes for song in songs], level
         ),
-        "plain statistics": lambda songs: [STATISTICS[level](song.notes) for song in songs],
+        "plain statistics": lambda songs: (STATISTICS[level](song.notes) for song in songs),
     }.items():
         model = _fitted(features(train), train, seed)
         predicted = [model.predict(of_song) for of_song in features(test)]
@@ -36,15 +36,17 @@ def baselines(
     return found
 
 
-def _fitted(features: list[np.ndarray], songs: Sequence[LabelledSong], seed: int) -> Pipeline:
-    table = np.concatenate(features)
-    labels = np.concatenate([np.atleast_1d(song.labels) for song in songs])
-    kept = np.arange(len(labels))
-    if songs[0].labels.ndim:
-        kept = np.flatnonzero(labels > 0)
-        kept = np.random.default_rng(seed).permutation(kept)[:MOST_NOTES]
+def _fitted(features: Iterable[np.ndarray], songs: Sequence[LabelledSong], seed: int) -> Pipeline:
+    """A regression of at most `MOST_NOTES` labelled notes, whose features alone are kept."""
+    of_songs = [np.atleast_1d(song.labels) for song in songs]
+    labels = np.concatenate(of_songs)
+    kept = np.flatnonzero(labels > 0) if songs[0].labels.ndim else np.arange(len(labels))
+    is_kept = np.zeros(len(labels), bool)
+    is_kept[np.random.default_rng(seed).permutation(kept)[:MOST_NOTES]] = True
+    rows = np.split(is_kept, np.cumsum([len(of_song) for of_song in of_songs])[:-1])
+    table = np.concatenate([of_song[its] for of_song, its in zip(features, rows, strict=True)])
     regression = LogisticRegression(max_iter=ITERATIONS)
-    return make_pipeline(StandardScaler(), regression).fit(table[kept], labels[kept])
+    return make_pipeline(StandardScaler(), regression).fit(table, labels[is_kept])
 
 
 def piece_statistics(notes: np.ndarray) -> np.ndarray:

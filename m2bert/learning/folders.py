@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.base.errors import UserError
-from m2bert.learning.files import files_in, is_hidden, read_files
+from m2bert.learning.files import files_in, is_hidden
 from m2bert.learning.names import check_class_names, normalised
+from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import Entry, print_counts, print_first
 from m2bert.notes.tokens import cp_notes_of
 
 FEWEST_SONGS = 3
-"""Songs that a class needs: one each for training, validation and test."""
+"""Songs that a class, or a task of notes, needs: one for each part of the data."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,10 @@ TOLERANCE = {"ticks": 0.0, "beats": 0.02, "seconds": 0.02}
 """How far an onset in a table may be from the note's: tables round to two or more decimals."""
 
 
+MOST_PAIRS = 10_000_000
+"""Pairs of a row and a note that are compared; real songs have little more than one per note."""
+
+
 def labels_of_notes(song: Song, table: LabelTable, allow_missing: bool = False) -> np.ndarray:
     """The label of each note, (notes,) object: a str, or None for drums and, with `allow_missing`,
     for notes without a row or with an empty cell.
@@ -114,6 +118,8 @@ def _candidates(
     order = np.argsort(place, kind="stable")
     first = np.searchsorted(place[order], wanted - tolerance, side="left")
     count = np.searchsorted(place[order], wanted + tolerance, side="right") - first
+    if count.sum() > MOST_PAIRS:
+        raise UserError(f"{table.path}: too many rows and notes have the same onset and pitch")
     row = np.repeat(np.arange(len(wanted)), count)
     within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
     return row, order[first[row] + within]

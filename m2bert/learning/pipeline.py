@@ -12,9 +12,9 @@ import torch
 from m2bert.base.devices import check_device, choose_device, choose_precision
 from m2bert.base.errors import UserError, print_result, show_lines_at_once
 from m2bert.base.files import try_lock, write_json
-from m2bert.base.settings import claim_folder
+from m2bert.base.settings import SETTINGS_FILE, claim_folder
 from m2bert.embedding.pipeline import load_encoder
-from m2bert.finetuning.task_file import write_task
+from m2bert.finetuning.task_file import ENDING, write_task
 from m2bert.learning.arrays import checksum, write_parts
 from m2bert.learning.baselines import baselines
 from m2bert.learning.corrections import (
@@ -28,18 +28,21 @@ from m2bert.learning.corrections import (
 from m2bert.learning.report import (
     RESULT,
     corrections_text,
+    facts,
+    facts_of_corrections,
     majority_accuracy,
     report_text,
     scores,
     write_report,
 )
-from m2bert.learning.songs import LabelledSong, read_corrections, read_notes, read_pieces
+from m2bert.learning.songs import LabelledSong, own_task, read_corrections, read_notes, read_pieces
 from m2bert.learning.splits import folds_of, parts_of, read_split, write_split
+from m2bert.learning.tables import read_columns
 from m2bert.learning.train import train
 from m2bert.model.classifiers import load_classifier, task_in
 from m2bert.model.config import LAST_LAYER
 from m2bert.model.folder import ENCODER, find_model, read_record, write_card
-from m2bert.model.pretrained import checksum_of_weights
+from m2bert.model.pretrained import checksum_of_weights, load_backbone
 from m2bert.model.task_entries import task_entries
 from m2bert.tasks import PADDING, Task
 
@@ -52,6 +55,7 @@ WORK = "work"
 def learn(args: argparse.Namespace) -> None:
     """Do what the command asks for."""
     show_lines_at_once(escape=True)
+    check_arguments(args)
     if args.start_from:
         continue_training(args)
         return
@@ -60,22 +64,50 @@ def learn(args: argparse.Namespace) -> None:
         prepare(task, songs, args)
         return
     parts = split(songs, args)
+    check_parts(task, songs, parts)
     with own_folder(args.out, settings(task, songs, parts, args)):
         write_parts(task, songs, parts, args.out / WORK)
         learn_task(task, songs, parts, args)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise `UserError` for what would otherwise be an error after all songs are read."""
+    out = args.out.resolve()
+    if folder := next((f for f in args.folders if f.resolve() in (out, *out.parents)), None):
+        raise UserError(f"--out {args.out} is in {folder}, where songs are: choose another folder")
+    if args.out.is_file():
+        raise UserError(f"--out {args.out} is a file: name a folder")
+    if not args.start_from:
+        name = own_task(args, "note" if args.label else "piece", ("a", "b")).name
+        load_backbone(args.ckpt or ENCODER)
+    if args.split:
+        read_columns(args.split)
+    if not args.prepare_only:
+        check_unused(args.out)
+    elif (args.out / f"{name}{ENDING}").exists():
+        raise UserError(f"{args.out} has the task {name!r} already: use another --name or --out")
+
+
+def check_unused(out: Path) -> None:
+    """Raise `UserError` if there is a model in `out`, or files of others."""
+    if (out / RESULT).exists():
+        raise UserError(f"{out} has a model already: remove it, or choose another --out")
+    others = sorted(path.name for path in out.glob("*") if path.name[0] != ".")
+    if others and not (out / SETTINGS_FILE).exists():
+        raise UserError(f"{out} has other files, such as {others[0]}: choose another --out")
 
 
 @contextmanager
 def own_folder(out: Path, settings: dict) -> Iterator[None]:
     """Let only this command write to --out; at the end its `WORK` is removed. Raises `UserError` if
     it has a model already, or work begun with other settings."""
+    check_unused(out)
     claim_folder(out, settings, "--out")
     lock = try_lock(out / LOCK)
     if lock is None:
         raise UserError(f"another command is writing to {out}: choose another --out")
     try:
-        if (out / RESULT).exists():
-            raise UserError(f"{out} has this model already: remove it to train it again")
+        check_unused(out)  # another command may have finished since
         yield
     finally:
         lock.release()
@@ -112,7 +144,8 @@ def learn_task(
             load_encoder(encoder, None, LAST_LAYER)[0].to(device), of_part["train"], test, seed
         )
         result["baselines"] = {name: scores(task, test, labels) for name, labels in found.items()}
-    model.cpu().save_pretrained(args.out, read_record(trained[best].folder))
+    record = read_record(trained[best].folder) | {"learn": facts(result)}
+    model.cpu().save_pretrained(args.out, record)
     write_card(args.out)
     write_split(args.out / SPLIT, [song.name for song in songs], parts)
     write_report(task, result, args.out)
@@ -122,7 +155,7 @@ def learn_task(
 def continue_training(args: argparse.Namespace) -> None:
     """Train a classifier of notes on a few songs, and write it to --out; the old one if the new one
     is not better on songs held out."""
-    start = find_model(args.start_from)
+    start = args.start_from = find_model(args.start_from)
     task = task_in(start)
     if task.level != "note" or task.by_track or task.classes[0] != PADDING:
         raise UserError(f"{start} cannot be continued: only models of the notes of songs can")
@@ -146,7 +179,8 @@ def continue_training(args: argparse.Namespace) -> None:
         }
         new = trained_on(*inputs)
         kept = new if result["helped"] else model
-        kept.cpu().save_pretrained(args.out, read_record(start) | {"continued_with": result})
+        record = {"continued_with": result, "learn": {"scores": facts_of_corrections(result)}}
+        kept.cpu().save_pretrained(args.out, read_record(start) | record)
         write_card(args.out)
         write_json(args.out / RESULT, result)
     print_result(corrections_text(result, start, args.out))
@@ -173,6 +207,23 @@ def groups_and_labels(songs: Sequence[LabelledSong]) -> tuple[np.ndarray, np.nda
     return np.array([song.group for song in songs]), np.array(labels)
 
 
+def check_parts(task: Task, songs: Sequence[LabelledSong], parts: np.ndarray) -> None:
+    """Raise `UserError` if a part has no songs, or none of a class of pieces, or fewer than two
+    labels of notes, are trained on; print other labels of notes that are not."""
+    if empty := set(task.parts) - set(parts.tolist()):
+        raise UserError(
+            f"no songs are in the part {min(empty)} of the data: too few songs, or groups of "
+            "songs that belong together, or --split has none"
+        )
+    train = [song for song, part in zip(songs, parts, strict=True) if task.folds or part == "train"]
+    seen = {PADDING, *(task.classes[n] for song in train for n in np.unique(song.labels))}
+    if unseen := [name for name in task.classes if name not in seen]:
+        sentence = f"no song for training has the label {unseen[0]!r}: it occurs in too few songs"
+        if task.level == "piece" or len(seen) < 3:  # padding and two classes
+            raise UserError(f"{sentence}, or too few groups of songs that belong together")
+        print(f"warning: {sentence}")
+
+
 def prepare(task: Task, songs: Sequence[LabelledSong], args: argparse.Namespace) -> None:
     """Write the arrays and the file of the task, for `m2bert.finetune`."""
     if args.folds:
@@ -180,9 +231,10 @@ def prepare(task: Task, songs: Sequence[LabelledSong], args: argparse.Namespace)
         parts = np.array(task.parts)[fold]
     else:
         parts = split(songs, args)
+    check_parts(task, songs, parts)
     write_parts(task, songs, parts, args.out)
-    path = write_task(task, args.out)
     write_split(args.out / f"{task.name}.split.csv", [song.name for song in songs], parts)
+    path = write_task(task, args.out)  # last: without it the arrays are not a task
     print_result(
         f"written: {path} and arrays of {len(songs):,} songs\n"
         f"train: python -m m2bert.finetune --task {task.name} --data_root {args.out} --ckpt MODEL"

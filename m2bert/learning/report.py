@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
@@ -26,6 +27,9 @@ HELD_OUT = {
     "songs_held_out": "labels of songs held out",
 }
 """What a classifier that is trained on a few songs is tested on."""
+
+MOST_TITLES = 12
+"""Classes whose names fit above the columns of a confusion matrix."""
 
 RESAMPLES = 1000
 """Resamples of the test songs for a bootstrap interval."""
@@ -130,6 +134,23 @@ def summary_lines(result: dict) -> list[str]:
     return lines
 
 
+def facts(result: dict) -> dict:
+    """Split sizes and scores for the card of the model, by their titles."""
+    test = result["test"]
+    interval = " to ".join(f"{end:.3f}" for end in test["accuracy_interval"])
+    return {
+        "songs": result["songs"],
+        "scores": {
+            "accuracy, test songs": round(test["accuracy"], 3),
+            "95 % interval of the accuracy": interval,
+            "macro F1, test songs": round(test["macro_f1"], 3),
+            "always predicting the majority class, test songs": round(
+                result["majority_accuracy"], 3
+            ),
+        },
+    }
+
+
 def class_table(task: Task, result: dict) -> Table:
     """A row for each class."""
     counted = "songs" if task.level == "piece" else "notes"
@@ -146,18 +167,22 @@ def class_table(task: Task, result: dict) -> Table:
 
 
 def confusion_table(names: list[str], counts: list[list[int]]) -> Table:
-    """A row for each true class, a column for each predicted one."""
+    """A row for each true class, a column for each predicted one; many classes are numbered."""
+    titles = names
+    if len(names) > MOST_TITLES:
+        titles = [str(number) for number in range(1, len(names) + 1)]
+        names = [f"{number} {name}" for number, name in zip(titles, names, strict=True)]
     rows = [{"true": name, "counts": row} for name, row in zip(names, counts, strict=True)]
     columns = [
         (name, lambda row, place=place: f"{row['counts'][place]:,}")
-        for place, name in enumerate(names)
+        for place, name in enumerate(titles)
     ]
     heading = "Confusion matrix: true classes in rows, predicted ones in columns"
     return Table(heading, [("", itemgetter("true")), *columns], rows, texts=1)
 
 
 def _use(out: Path) -> str:
-    return f"label a song with it: python -m m2bert.annotate song.mid --model {out}"
+    return f"label a song with it: python -m m2bert.annotate song.mid --model {quote(str(out))}"
 
 
 def corrections_text(result: dict, start: Path, out: Path) -> str:
@@ -172,7 +197,17 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
             )
     if not result["helped"]:
         lines.append(
-            f"the labels did not help, so {out} is a copy of {start}: spread twenty or more "
-            "corrections over each song"
+            f"the new model is not better by this measure, so {out} is a copy of {start}: correct "
+            "more notes, spread over each song"
         )
     return "\n".join([*lines, f"written: the model and scores.json in {out}", _use(out)])
+
+
+def facts_of_corrections(result: dict) -> dict:
+    """Scores for the card of the model, by their titles."""
+    return {
+        f"{where}, right before and after": f"{found['right_before']:,} and "
+        f"{found['right_after']:,} of {found['labelled_notes']:,}"
+        for key, where in HELD_OUT.items()
+        if (found := result[key])
+    }

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy as np
 
 from m2bert.annotation.names import table_name
 from m2bert.base.errors import UserError
-from m2bert.learning.files import files_in, read_files
-from m2bert.learning.folders import pieces_in, read_labelled_pieces
+from m2bert.learning.files import files_in
+from m2bert.learning.folders import FEWEST_SONGS, pieces_in, read_labelled_pieces
 from m2bert.learning.matching import labels_of_notes, labels_of_tracks
 from m2bert.learning.names import check_class_names
 from m2bert.learning.pairs import songs_with_tables
@@ -19,6 +20,7 @@ from m2bert.learning.splits import groups_of, source_of
 from m2bert.learning.tables import LabelTable, check_labels
 from m2bert.model.predictions import voices
 from m2bert.model.task_entries import task_entries, task_from
+from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import SUFFIXES
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import Entry, print_counts, print_first
@@ -30,9 +32,6 @@ TRACK_NAME = "track_name"
 
 METRIC = {"accuracy": {"note": "labelled_accuracy", "piece": "piece_accuracy"}}
 """The metrics of `--metric` that depend on the level of the task."""
-
-FEWEST_SONGS = 3
-"""Songs with labels of notes: one each for training, validation and test."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,39 +61,47 @@ def read_pieces(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
         LabelledSong(name, piece.notes, np.array(classes.index(piece.label)), group)
         for name, piece, group in zip(names, pieces, groups, strict=True)
     ]
-    return _task(args, "piece", classes), songs
+    return own_task(args, "piece", classes), songs
 
 
 def read_notes(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
     """The songs with labels of notes, and their task."""
-    found, skipped = [], list[Entry]()
-    for path, song, labels in _labelled_notes(args, skipped):
-        found += [(path, cp, labels[index]) for cp, index in voices(song, by_track=False)]
-    _print_read(found, skipped)
+    found = _songs_with_labels(args)
     classes = sorted({label for _, _, labels in found for label in labels.tolist() if label})
     if len(found) < FEWEST_SONGS or len(classes) < 2:
         raise UserError(
             f"{args.folders[0]} has {len(found)} songs with {len(classes)} different labels: at "
             f"least {FEWEST_SONGS} songs and two labels are needed"
         )
-    return _task(args, "note", (PADDING, *classes)), _songs(args, found, (PADDING, *classes))
+    return own_task(args, "note", (PADDING, *classes)), _songs(args, found, (PADDING, *classes))
 
 
 def read_corrections(args: argparse.Namespace, task: Task) -> list[LabelledSong]:
     """The songs with labels of a task that has a model; of tables from the page of an annotation
     only the labels that were chosen by hand."""
-    found, skipped = [], list[Entry]()
-    for path, song, labels in _labelled_notes(args, skipped):
-        found += [(path, cp, labels[index]) for cp, index in voices(song, by_track=False)]
-    _print_read(found, skipped)
+    found = _songs_with_labels(args)
     songs = _songs(args, found, tuple(map(table_name, task.classes)))
-    songs = [song for song in songs if song.labels.any()]
     if not songs:
         raise UserError(
             f"{args.folders[0]} has no label of {args.label} that was chosen by hand: correct some "
             "on the page of an annotation and save them"
         )
     return songs
+
+
+def _songs_with_labels(args: argparse.Namespace) -> list[tuple[Path, np.ndarray, np.ndarray]]:
+    """The path of each song, its CP notes and their labels; prints the songs that are skipped."""
+    found, skipped = [], list[Entry]()
+    for path, song, labels in _labelled_notes(args, skipped):
+        if labels.astype(bool).any():
+            found += [(path, cp, labels[index]) for cp, index in voices(song, by_track=False)]
+        else:
+            detail = "none of its notes has one, or all are drums"
+            skipped.append({"file": str(path), "reason": "no labels", "detail": detail})
+    print(f"{len(found):,} songs, {sum(len(notes) for _, notes, _ in found):,} notes")
+    print_counts(skipped)
+    print_first(skipped)
+    return found
 
 
 def _labelled_notes(
@@ -149,13 +156,9 @@ def _songs(
     ]
 
 
-def _print_read(found: Sequence[tuple[Path, np.ndarray, np.ndarray]], skipped: list[Entry]) -> None:
-    print(f"{len(found):,} songs, {sum(len(notes) for _, notes, _ in found):,} notes")
-    print_counts(skipped)
-    print_first(skipped)
-
-
-def _groups(names: list[str], notes: list[np.ndarray], pattern: str | None) -> list[int]:
+def _groups(
+    names: list[str], notes: list[np.ndarray], pattern: re.Pattern[str] | None
+) -> list[int]:
     """The group of each song: those with equal notes, and by --group_by."""
     features: list[list[object]] = [[song.tobytes()] for song in notes]
     if pattern:
@@ -171,7 +174,8 @@ def _names(paths: Sequence[Path], folders: Sequence[Path]) -> list[str]:
     return [Path(os.path.relpath(path, folders[0])).as_posix() for path in paths]
 
 
-def _task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Task:
+def own_task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Task:
+    """The task of the command. Raises `UserError` if its name is not valid."""
     name = args.name or args.out.resolve().name
     metric = METRIC.get(args.metric, {}).get(level, args.metric)
     loss_on = "labelled" if level == "note" else "notes"

@@ -1,6 +1,5 @@
 """Which songs are trained on, which choose the model, and which test it."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +12,11 @@ from scipy.sparse.csgraph import connected_components
 from m2bert.base.errors import UserError
 from m2bert.base.files import write_text
 from m2bert.base.tables import csv_text
+from m2bert.learning.tables import plain_text, read_columns
 from m2bert.tasks import SPLITS
 
 TENTHS = 10
 """A split has a tenth of the songs of each class for testing and one for validation."""
-
-FEWEST = 3
-"""Groups of songs that a class needs: one for each part."""
 
 
 def groups_of(songs: Sequence[Sequence[object]]) -> np.ndarray:
@@ -34,16 +31,16 @@ def groups_of(songs: Sequence[Sequence[object]]) -> np.ndarray:
     return connected_components(graph, directed=False)[1][: len(songs)]
 
 
-def source_of(name: str, pattern: str) -> str:
+def source_of(name: str, pattern: re.Pattern[str]) -> str:
     """The source of a clip by `--group_by`, a regular expression for the beginning of its file's
     name: what its first group matches, or all of it. Raises `UserError` if it does not match."""
-    found = re.match(pattern, PurePosixPath(name).stem)
+    found = pattern.match(PurePosixPath(name).stem)
     if not found:
         raise UserError(
-            f"--group_by {pattern!r} does not match {name}: it is a regular expression for the "
-            "beginning of the file's name, such as '(.+)_'"
+            f"--group_by {pattern.pattern!r} does not match {name}: it is a regular expression for "
+            "the beginning of the file's name, such as '(.+)_'"
         )
-    return found[1 if found.re.groups else 0]
+    return found[1 if pattern.groups else 0]
 
 
 def folds_of(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -72,10 +69,12 @@ def parts_of(groups: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
 def read_split(path: Path, names: Sequence[str]) -> np.ndarray:
     """The parts of songs by a table with the columns `file` and `part`, as `write_split` writes it.
 
-    Raises `UserError` if a song is missing or a part is none of `SPLITS`.
+    Raises `UserError` if the table cannot be read, a song is missing, or a part is none of
+    `SPLITS`.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        part = {row.get("file"): row.get("part") for row in csv.DictReader(file)}
+    columns, _ = read_columns(path)
+    cells = (map(plain_text, columns.get(name, [])) for name in ("file", "part"))
+    part = dict(zip(*cells, strict=False))
     for name in names:
         if part.get(name) not in SPLITS:
             raise UserError(

@@ -4,6 +4,7 @@ import codecs
 import csv
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def read_table(path: Path, label: str) -> LabelTable:
     label: the name of the column of the labels. Raises `UserError` if the file cannot be read,
     lacks a column, or if an onset or pitch is not a number.
     """
-    columns, row = _columns(path)
+    columns, row = read_columns(path)
     onset = next((name for name in map("onset_{}".format, UNITS) if name in columns), "")
     for name in (onset, "pitch", _key(label)):
         if name not in columns:
@@ -99,7 +100,7 @@ def check_labels(tables: Iterable[LabelTable]) -> None:
     )
 
 
-def _columns(path: Path) -> tuple[dict[str, list[str]], np.ndarray]:
+def read_columns(path: Path) -> tuple[dict[str, list[str]], np.ndarray]:
     """The cells of each column by its name, and the numbers of the rows, without blank ones."""
     numbers, rows = zip(*_rows(path), strict=True)
     names = [_key(cell) for cell in rows[0]]
@@ -155,9 +156,14 @@ def _key(name: str) -> str:
 
 
 def _label(cell: str) -> str | None:
-    """The label of a cell, without the apostrophe that keeps spreadsheets from computing it."""
+    """The label of a cell; equal ones are one object, since there may be millions."""
+    return sys.intern(normalised(plain_text(cell))) if cell.strip() else None
+
+
+def plain_text(cell: str) -> str:
+    """The text of a cell, without the apostrophe that keeps spreadsheets from computing it."""
     is_escaped = cell[:1] == "'" and cell[1:].startswith(FORMULA_SIGNS)
-    return normalised(cell[is_escaped:]) if cell.strip() else None
+    return cell[is_escaped:]
 
 
 def _number(cell: str) -> float:

@@ -56,7 +56,7 @@ def train(
         print(f"warning: {sentence}")
     sets, trained = split(task, parts, None), {}
     steps_per_epoch = -(-len(sets["train"]) // task.batch_size)
-    for kind, what in KINDS.items():
+    for step, (kind, what) in enumerate(KINDS.items(), 1):
         is_probe, (least, steps) = kind == PROBE, EPOCHS[kind]
         most = max(least, -(-steps // steps_per_epoch))
         recipe = recipe_for(encoder, is_probe)
@@ -80,7 +80,8 @@ def train(
         )
         setup = set_up(args, device)
         run = PlannedRun(task, seed, None, folder / kind)
-        print(f"{kind}: {'finished before' if run.is_finished else what}")
+        state = "finished before" if run.is_finished else what
+        print(f"step {step} of {len(KINDS)}, {kind}: {state}")
         if not run.is_finished:
             begun, of_run = time.perf_counter(), sets
             if is_probe:

@@ -94,6 +94,7 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     describe = _describe_classifier if "id2label" in entries else _describe_encoder
     title, what, sentences, scores = describe(entries, record)
     facts = {name: record[name] for name in FACTS if name in record}
+    training = {n: v for n, v in record.items() if n not in (*FACTS, "learn")}
     data, licence = " ".join(sentences) or NOT_RECORDED, UNKNOWN_LICENCE
     if facts:
         data += f" {facts['trained_on']}\n\nLimits: {facts['limits']}"
@@ -105,7 +106,7 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
         layers=entries["num_hidden_layers"],
         width=entries["hidden_size"],
         data=data,
-        training=_table({n: v for n, v in flat(record).items() if n not in facts}),
+        training=_table(flat(training)),
         scores=_table(scores),
         reader=architecture.replace("ForPreTraining", "Model"),
         use=USES[architecture],
@@ -143,13 +144,17 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
             f"The model was fine-tuned on {train['segments']:,} labelled segments{of_corpus} with "
             f"{train['notes']:,} notes."
         ]
+    own = record.get("learn", {})
+    if songs := own.get("songs"):
+        counts = ", ".join(f"{part} {count:,}" for part, count in songs.items())
+        data += [f"Songs of the task: {counts}."]
     if corpora := record.get("pretraining", {}).get("datasets"):
         data += [f"The encoder was pre-trained on {', '.join(corpora)}."]
     title = f"M2BERT, fine-tuned: {task.title if task else name or 'own task'}"
     named = shorten(", ".join(classes), 500, placeholder=" ...")
     what = f"A classifier of {entries['level']}s with {len(classes)} classes: {named}."
     metric = METRIC_TITLES.get(record.get("metric", ""), "score")
-    scores = {
+    scores = own.get("scores") or {
         f"{metric}, validation": record.get("valid_score"),
         f"{metric}, test": record.get("test_score"),
         f"{metric} on the clean grid, test": record.get("clean_test_score"),

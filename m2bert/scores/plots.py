@@ -71,7 +71,8 @@ def confusion_figure(task: Task, names: list[str], counts: np.ndarray) -> Figure
     norm = PowerNorm(0.5, 0, 1)
     image = axes.imshow(fractions, norm=norm, cmap="Blues", interpolation="nearest")
     figure.colorbar(image, shrink=0.6, aspect=30, label="fraction of the true class")
-    title = plain(f"{task.acronym} {task.title}, {len(names)} classes")
+    name = " ".join(dict.fromkeys((task.acronym, task.title)))  # own tasks have one only
+    title = plain(f"{name}, {len(names)} classes")
     axes.set(xlabel="predicted", ylabel="true (grey: only predicted)", title=title)
     ticks = range(len(names)) if len(names) <= MOST_NAMES else []
     labels, size = [plain(names[tick]) for tick in ticks], 9 if len(names) <= MOST_VALUES else 7

@@ -1,0 +1,26 @@
+"""Reading many files in several processes."""
+
+import os
+from pathlib import Path
+
+from m2bert.base.workers import DIED
+from m2bert.notes.file_reading import read_files
+from m2bert.notes.skipped import UNREADABLE, RejectedSong
+
+
+def read_name(path: Path) -> str:
+    if path.name == "deadly":
+        os._exit(3)
+    if path.name == "bad":
+        raise RejectedSong(UNREADABLE, "why")
+    return path.name
+
+
+def test_read_files_skips_rejected_files_and_those_whose_worker_dies():
+    skipped = []
+    files = [Path(name) for name in ("a", "deadly", "bad", "b")]
+    assert list(read_files(read_name, files, 1, skipped)) == [(files[0], "a"), (files[3], "b")]
+    assert skipped == [
+        {"file": "deadly", "reason": DIED, "detail": "with exit status 3"},
+        {"file": "bad", "reason": UNREADABLE, "detail": "why"},
+    ]
