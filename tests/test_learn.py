@@ -70,6 +70,7 @@ def read_csv(path: Path) -> list[dict]:
 def test_learn_writes_a_model_that_annotates_without_its_data(learnt, tmp_path):
     out, printed = learnt
     assert "skipped 2 files: unreadable 2" in printed
+    assert "Confusion matrix: true classes in rows" in printed
     assert printed.endswith(f"python -m m2bert.annotate song.mid --model {out}\n")
     found = json.loads((out / "scores.json").read_text())
     assert found["test"]["accuracy"] == 1  # registers are easy to hear

@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from m2bert.notes.song import Song
-from m2bert.tasks import PADDING, place_in_fifths
+from m2bert.tasks import PADDING, TASKS, Task, place_in_fifths
 
 READABLE = {
     PADDING: "no label",
@@ -30,16 +30,27 @@ def table_name(name: str) -> str:
     return name.replace("-", "b") if place_in_fifths(name) else name
 
 
+def readable_class(name: str, task: Task) -> str:
+    """`readable_name` of a class of the benchmark's tasks; users' own classes are unchanged."""
+    has_known_classes = task.name in TASKS or task.names_pitches or name == PADDING
+    return readable_name(name) if has_known_classes else name
+
+
+def class_in_table(name: str, task: Task) -> str:
+    """`table_name` of a class that names a root or key; others are unchanged."""
+    return table_name(name) if task.names_pitches else name
+
+
 def with_signs(name: str) -> str:
     """The name of a chord or key in tables as it is written in text: "B♭m7♭5" for "Bbm7b5"."""
     return name.replace("#", "♯").replace("b", "♭")
 
 
-def short_name(name: str) -> str:
-    """A short name that fits into a drawn note: "3 on A" for a violin fingering."""
+def short_name(name: str, task: Task) -> str:
+    """A short name of a class that fits into a drawn note: "3 on A" for a violin fingering."""
     if fingering := re.fullmatch(r"string (\w), position \d+, finger (\d)", name):
         return "{1} on {0}".format(*fingering.groups())
-    return readable_name(name)
+    return readable_class(name, task)
 
 
 @cache

@@ -22,7 +22,7 @@ from m2bert.annotation.labels import (
     spans,
 )
 from m2bert.annotation.models import ModelFacts
-from m2bert.annotation.names import readable_name, short_name, table_name, with_signs
+from m2bert.annotation.names import class_in_table, readable_class, short_name, with_signs
 from m2bert.annotation.tables import annotation_csv
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
@@ -116,13 +116,14 @@ def _facts_line(facts: ModelFacts) -> str:
 def _note_task(annotation: Annotation, name: str) -> dict[str, Any]:
     """A task on notes. Labels are places in its classes, -1 for notes that were not read;
     probabilities are in thousandths."""
-    labels = annotation.note_labels[name]
+    labels, task = annotation.note_labels[name], annotation.tasks[name]
     label, probability = shown_labels(annotation, name)
+    cells = [{name: class_in_table(one, task)} for one in labels.classes]
     return {
-        **_named(annotation.tasks[name], labels.classes),
-        "strip": SPAN_TITLES.get(name, annotation.tasks[name].title),
-        "short": list(map(short_name, labels.classes)),
-        "cells": csv_text([{name: table_name(one)} for one in labels.classes]).splitlines()[1:],
+        **_named(task, labels.classes),
+        "strip": SPAN_TITLES.get(name, task.title),
+        "short": [short_name(one, task) for one in labels.classes],
+        "cells": csv_text(cells).splitlines()[1:],
         "label": label.tolist(),
         "probability": _thousandths(probability),
         "spans": [
@@ -138,7 +139,7 @@ def _named(task: Task, classes: tuple[str, ...]) -> dict[str, Any]:
     return {
         "name": task.name,
         "title": task.title,
-        "classes": list(map(readable_name, classes)),
+        "classes": [readable_class(name, task) for name in classes],
         "colours": class_colours(task, classes),
     }
 

@@ -18,7 +18,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans,
 )
-from m2bert.annotation.names import clock, counted, pitch_name, readable_name, with_signs
+from m2bert.annotation.names import clock, counted, pitch_name, readable_class, with_signs
 from m2bert.base.errors import UserError
 from m2bert.base.pictures import save_figure
 from m2bert.model.predictions import NOT_READ
@@ -170,7 +170,8 @@ def _write_heading(figure: Figure, annotation: Annotation) -> None:
     facts = [counted(len(song), "note"), f"{clock(song)} minutes"]
     for task, labels in annotation.piece_labels.items():
         percent = _percent(labels.probabilities.max())
-        facts.append(f"{annotation.tasks[task].title} {readable_name(labels.name)} ({percent})")
+        name = readable_class(labels.name, annotation.tasks[task])
+        facts.append(f"{annotation.tasks[task].title} {name} ({percent})")
     # a file may be called "$5.mid"
     place = {"x": LEFT / across, "parse_math": False}
     figure.text(y=1 - 0.3 / down, s=song.name, fontsize=13, weight="bold", **place)
@@ -209,10 +210,11 @@ def _draw_legend(axes: Any, annotation: Annotation, task: str) -> None:
     axes."""
     label, classes = shown_labels(annotation, task)[0], annotation.note_labels[task].classes
     colours = class_colours(annotation.tasks[task], classes)
+    names = [readable_class(name, annotation.tasks[task]) for name in classes]
     counts = np.bincount(label[label != NOT_READ], minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
     entries = [
-        (colours[k], f"{readable_name(classes[k])}  {_percent(counts[k] / len(label))}")
+        (colours[k], f"{names[k]}  {_percent(counts[k] / len(label))}")
         for k in order[:MOST_CLASSES]
     ]
     if len(order) > MOST_CLASSES:

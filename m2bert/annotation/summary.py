@@ -17,7 +17,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans,
 )
-from m2bert.annotation.names import clock, readable_name, with_signs
+from m2bert.annotation.names import clock, readable_class, with_signs
 
 FIRST_TITLES = ("key", "tempo", "time signature", "chords")
 """The titles of the first lines."""
@@ -90,7 +90,7 @@ def fractions(annotation: Annotation, task: str) -> str:
     """The most frequent labels: of keys and chords with their fractions of the time, of notes with
     those of the notes; of a piece its class."""
     if piece := annotation.piece_labels.get(task):
-        return readable_name(piece.name)
+        return readable_class(piece.name, annotation.tasks[task])
     if not annotation.note_labels[task].was_read.any():
         return "no note that the models read"
     ordered = _most_frequent(annotation, task)
@@ -125,7 +125,7 @@ def _most_frequent(annotation: Annotation, task: str) -> list[tuple[str, float]]
             found[with_signs(root_position)] += span.end - span.start
     else:
         names = labels.names_of(shown_labels(annotation, task)[0][labels.was_read])
-        found.update(map(readable_name, names))
+        found.update(readable_class(name, annotation.tasks[task]) for name in names)
     total = max(found.total(), 1)
     return [(name, part / total) for name, part in found.most_common()]
 

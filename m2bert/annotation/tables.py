@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans_at,
 )
-from m2bert.annotation.names import readable_name, table_name
+from m2bert.annotation.names import class_in_table, readable_name, table_name
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
@@ -128,7 +128,8 @@ def note_records(annotation: Annotation) -> list[dict]:
         names = labels.names.tolist()
         probability = labels.probability.astype(np.float64).round(4).astype(object)
         probability[~labels.was_read] = None
-        columns |= {task: _each(table_name, names), f"{task}_probability": probability.tolist()}
+        in_table = partial(class_in_table, task=annotation.tasks[task])
+        columns |= {task: _each(in_table, names), f"{task}_probability": probability.tolist()}
         if task == KEY_TASK:
             keys = labels.names_of(shown_labels(annotation, task)[0]).tolist()
             columns[f"{task}_span"] = _each(table_name, keys)

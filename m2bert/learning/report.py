@@ -96,10 +96,14 @@ def _interval(true: list[np.ndarray], found: list[np.ndarray], seed: int) -> tup
 
 
 def report_text(task: Task, result: dict, out: Path) -> str:
-    """What is printed at the end."""
+    """What is printed at the end; the confusion matrix of many classes is in the files alone."""
+    names = [row["name"] for row in result["test"]["classes"]]
+    tables = [class_table(task, result)]
+    if len(names) <= MOST_TITLES:
+        tables.append(confusion_table(names, result["test"]["confusion"]))
     written = f"written: the model, report.md, scores.json, confusion.png and split.csv in {out}"
-    classes = terminal_text(class_table(task, result))
-    return "\n".join([classes, *summary_lines(result), written, _use(out)])
+    texts = [terminal_text(table) for table in tables]
+    return "\n".join([*texts, *summary_lines(result), written, _use(out)])
 
 
 def write_report(task: Task, result: dict, folder: Path) -> None:

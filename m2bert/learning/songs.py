@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from m2bert.annotation.names import table_name
+from m2bert.annotation.names import class_in_table
 from m2bert.base.errors import UserError
 from m2bert.learning.files import files_in
 from m2bert.learning.folders import FEWEST_SONGS, pieces_in, read_labelled_pieces
@@ -80,7 +80,7 @@ def read_corrections(args: argparse.Namespace, task: Task) -> list[LabelledSong]
     """The songs with labels of a task that has a model; of tables from the page of an annotation
     only the labels that were chosen by hand."""
     found = _songs_with_labels(args)
-    songs = _songs(args, found, tuple(map(table_name, task.classes)))
+    songs = _songs(args, found, tuple(class_in_table(name, task) for name in task.classes))
     if not songs:
         raise UserError(
             f"{args.folders[0]} has no label of {args.label} that was chosen by hand: correct some "
