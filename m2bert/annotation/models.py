@@ -11,7 +11,13 @@ import numpy as np
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
 from m2bert.model.classifiers import task_in
-from m2bert.model.folder import CONFIG_FILE, MODELS_OF_A_RUN, read_record
+from m2bert.model.folder import (
+    CONFIG_FILE,
+    FACTS_FILE,
+    MODELS_OF_A_RUN,
+    SHIPPED_MODELS,
+    read_record,
+)
 from m2bert.notes.song import Song
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
@@ -112,7 +118,11 @@ def _models_below(folder: Path) -> list[tuple[Path, Task]]:
     if not folder.exists():
         raise UserError(f"there is no folder {folder}")
     found = []
-    for path in sorted(folder.rglob(CONFIG_FILE)):
+    paths = sorted(folder.rglob(CONFIG_FILE))
+    if folder.resolve() == SHIPPED_MODELS.resolve():  # not models of one's own beside them
+        bundled = {folder / name for name in read_json(FACTS_FILE)}
+        paths = [path for path in paths if path.parent in bundled]
+    for path in paths:
         if read_json(path).get("task") is not None:
             found.append((path.parent, task_in(path.parent)))
     if not found:

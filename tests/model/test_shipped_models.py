@@ -1,6 +1,7 @@
 """The bundled models, and the command that makes such models."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -26,6 +27,17 @@ def test_bundled_models_are_complete_and_small():
     assert sum(path.stat().st_size for path in files) < 20_000_000
     assert sorted(path.parent.name for path in files if path.name == "config.json") == SHIPPED
     assert sorted([*find_models([SHIPPED_MODELS]), ENCODER.name]) == SHIPPED
+
+
+def test_a_model_beside_the_bundled_ones_is_used_only_by_its_own_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    for name in ("melody", "emotion"):
+        shutil.copytree(SHIPPED_MODELS / name, folder / name)
+    shutil.copytree(folder / "melody", folder / "mine")
+    monkeypatch.setattr("m2bert.annotation.models.SHIPPED_MODELS", folder)
+    expected = {name: [folder / name] for name in ("melody", "emotion")}
+    assert find_models([folder]) == expected
+    assert find_models([folder / "mine"]) == {"melody": [folder / "mine"]}
     assert M2BertModel.from_pretrained().config.hidden_size == 128
 
 
