@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from m2bert.base.recipes import FINETUNING, Recipe
+from m2bert.base.recipes import FINETUNING
 from m2bert.finetuning.data import doubts, read_parts, split
 from m2bert.finetuning.epoch import with_states
 from m2bert.finetuning.plan import PlannedRun, set_up
@@ -56,10 +56,12 @@ def train(
         print(f"warning: {sentence}")
     sets, trained = split(task, parts, None), {}
     steps_per_epoch = -(-len(sets["train"]) // task.batch_size)
+    is_base = load_backbone(encoder).config.hidden_size >= PRESETS["base"].hidden_size
     for step, (kind, what) in enumerate(KINDS.items(), 1):
         is_probe, (least, steps) = kind == PROBE, EPOCHS[kind]
         most = max(least, -(-steps // steps_per_epoch))
-        recipe = recipe_for(encoder, is_probe)
+        # the paper's recipe is for its own size; a head alone needs a higher rate
+        recipe = FINETUNING["paper" if is_base and not is_probe else "small"]
         if epochs and not is_probe:
             most = epochs
         args = argparse.Namespace(
@@ -78,11 +80,11 @@ def train(
             precision=precision,
             recipe=replace(recipe, epochs=most),
         )
-        setup = set_up(args, device)
         run = PlannedRun(task, seed, None, folder / kind)
         state = "finished before" if run.is_finished else what
         print(f"step {step} of {len(KINDS)}, {kind}: {state}")
         if not run.is_finished:
+            setup = set_up(args, device)
             begun, of_run = time.perf_counter(), sets
             if is_probe:
                 of_run = with_states(setup.new_model(task), sets, device, precision)
@@ -91,10 +93,3 @@ def train(
         model = folder / kind / MODEL_FOLDER
         trained[kind] = Trained(model, result["valid_score"], result["seconds"])
     return trained
-
-
-def recipe_for(encoder: Path, is_probe: bool) -> Recipe:
-    """The recipe for an encoder: the paper's to fine-tune one of its size, else that for smaller
-    models."""
-    is_base = load_backbone(encoder).config.hidden_size >= PRESETS["base"].hidden_size
-    return FINETUNING["paper" if is_base and not is_probe else "small"]
