@@ -50,6 +50,14 @@ class LabelledSegments:
         """Notes of each segment without padding, (segments,) int64."""
         return real_notes(self.notes).sum(1).cpu().numpy()
 
+    @cached_property
+    def pieces(self) -> np.ndarray:
+        """The piece of each segment, (segments,) int64, counted from 0. As only the last segment of
+        a piece is padded, a piece of exactly one or several full segments is not distinguished from
+        the next one."""
+        ends = self.lengths < self.notes.shape[1]
+        return np.cumsum(ends) - ends
+
     def checksums(self) -> list[bytes]:
         """A checksum of the notes of each segment, without padding."""
         segments = zip(self.notes.numpy(), self.lengths, strict=True)

@@ -7,11 +7,14 @@ Pure functions on the tensors of a set. A score takes
     predictions  as labels: the predicted classes
     batch_size   segments that are scored together, in file order (of `grid_accuracy` alone)
 
-and returns a float64 scalar tensor, NaN where there is nothing to count.
+and returns a float64 scalar tensor, NaN where there is nothing to count. All published scores are
+ratios of two sums over segments. Their terms, (segments, 2) int64, give the score of any selection
+of segments.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +22,8 @@ from torch import Tensor
 from m2bert.notes.cp import BAR_NEW, POSITIONS_PER_BAR, real_notes
 
 Score = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+Terms = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""As a score, but returns the numerator and denominator of each segment."""
 Counted = Callable[[Tensor, Tensor], Tensor]
 """From notes and labels, which of them a score counts: bool, shaped as the labels."""
 
@@ -44,26 +49,39 @@ def labelled(notes: Tensor, labels: Tensor) -> Tensor:
     return (all_segments if labels.ndim == 1 else labelled_notes)(notes, labels)
 
 
-def accuracy(counted: Counted) -> Score:
-    """A score: the fraction of correct labels among those that `counted` marks."""
+def ratio(terms: Terms) -> Score:
+    """The score with these terms."""
 
-    def score(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-        marked = counted(notes, labels)
-        return ((labels == predictions) & marked).sum().double() / marked.sum()
+    def score(*of_set: Any) -> Tensor:
+        numerator, denominator = terms(*of_set).sum(0).double()
+        return numerator / denominator
 
     return score
 
 
-def f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-    """F1 of class 2 against class 1. As in the original, notes that are predicted as another class,
-    such as padding, are not counted, and a denominator of 0 counts as 1e-4."""
+def accuracy_terms(counted: Counted) -> Terms:
+    """Of the fraction of correct labels among those that `counted` marks."""
+
+    def terms(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+        marked = counted(notes, labels)
+        return _sums((labels == predictions) & marked, marked)
+
+    return terms
+
+
+def f1_terms(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """Of the F1 of class 2 against class 1. As in the original, notes that are predicted as another
+    class, such as padding, are not counted."""
     counted = real_notes(notes)
     for classes in (labels, predictions):
         counted = counted & ((classes == 1) | (classes == 2))
-    hits = (counted & (labels == 2) & (predictions == 2)).sum().double()
-    precision = hits / (counted & (predictions == 2)).sum().clamp(min=1e-4)
-    recall = hits / (counted & (labels == 2)).sum().clamp(min=1e-4)
-    return 2 * precision * recall / (precision + recall).clamp(min=1e-4)
+    true, predicted = counted & (labels == 2), counted & (predictions == 2)
+    return _sums(2 * (true & predicted), true.long() + predicted.long())
+
+
+def f1(*of_set: Any) -> Tensor:
+    """0 where there is nothing to count, as in the original."""
+    return ratio(f1_terms)(*of_set).nan_to_num()
 
 
 def macro_f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
@@ -78,8 +96,8 @@ def macro_f1(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
     return (2 * hits / (occurring + guessed))[occurring > 0].mean()
 
 
-def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
-    """Fraction of correct 16th slots; a note's label fills the slots up to the next note.
+def grid_terms(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """Of the fraction of correct 16th slots; a note's label fills the slots up to the next note.
 
     As published, the last note of a segment fills the slots up to the end of the *longest* segment
     of its batch, so the score depends on how segments are batched.
@@ -89,20 +107,18 @@ def grid_accuracy(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size
     def longest_of_batch(bars: Tensor) -> Tensor:
         return torch.zeros_like(bars).scatter_reduce_(0, batch, bars, "amax")[batch]
 
-    return _grid_accuracy(notes, labels, predictions, longest_of_batch)
+    return _grid_terms(notes, labels, predictions, longest_of_batch)
 
 
-def clean_grid_accuracy(
-    notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int
-) -> Tensor:
-    """As `grid_accuracy`, but each segment's grid ends with the segment's own last bar."""
-    return _grid_accuracy(notes, labels, predictions, lambda bars: bars)
+def clean_grid_terms(notes: Tensor, labels: Tensor, predictions: Tensor, batch_size: int) -> Tensor:
+    """As `grid_terms`, but each segment's grid ends with the segment's own last bar."""
+    return _grid_terms(notes, labels, predictions, lambda bars: bars)
 
 
-def _grid_accuracy(
+def _grid_terms(
     notes: Tensor, labels: Tensor, predictions: Tensor, grid_bars: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Fraction of correct slots; those whose true label is 0 are not counted.
+    """Correct slots and all slots; those whose true label is 0 are not counted.
 
     grid_bars: from the bars of every segment, (segments,), how many its grid has.
 
@@ -119,7 +135,14 @@ def _grid_accuracy(
     lowest_from_here = slot.flip(1).cummin(1).values.flip(1)
     next_slot = torch.cat([lowest_from_here[:, 1:], end], dim=1)
     kept = (next_slot - slot).clamp_(min=0) * (labels > 0)
-    return (kept * (labels == predictions)).sum().double() / kept.sum()
+    return _sums(kept * (labels == predictions), kept)
+
+
+def _sums(numerators: Tensor, denominators: Tensor) -> Tensor:
+    """Sums over the notes of each segment, (segments, 2) int64."""
+    return torch.stack(
+        [of.reshape(len(of), -1).sum(1, dtype=torch.int64) for of in (numerators, denominators)], 1
+    )
 
 
 @dataclass(frozen=True)
@@ -129,25 +152,36 @@ class Metric:
     Attributes:
         counted: the notes or segments of the confusion matrix; a set without any cannot be scored.
         score: the published score, of validation and test.
+        terms: its terms, if it is a ratio of sums over segments.
         training_score: the score of the training set, if it differs.
         clean_score: the same score without a flaw of the published one.
     """
 
     counted: Counted
     score: Score
+    terms: Terms | None = None
     training_score: Score | None = None
     clean_score: Score | None = None
 
 
+def _accuracy(counted: Counted) -> Metric:
+    terms = accuracy_terms(counted)
+    return Metric(counted, ratio(terms), terms)
+
+
 METRICS = {
-    "note_accuracy": Metric(all_notes, accuracy(all_notes)),
-    "bar_start_accuracy": Metric(labelled_bar_starts, accuracy(labelled_bar_starts)),
-    "piece_accuracy": Metric(all_segments, accuracy(all_segments)),
-    "labelled_accuracy": Metric(labelled_notes, accuracy(labelled_notes)),
+    "note_accuracy": _accuracy(all_notes),
+    "bar_start_accuracy": _accuracy(labelled_bar_starts),
+    "piece_accuracy": _accuracy(all_segments),
+    "labelled_accuracy": _accuracy(labelled_notes),
     "macro_f1": Metric(labelled, macro_f1),
-    "f1": Metric(labelled_notes, f1),
+    "f1": Metric(labelled_notes, f1, f1_terms),
     "grid_accuracy": Metric(
-        labelled_notes, grid_accuracy, accuracy(all_notes), clean_grid_accuracy
+        labelled_notes,
+        ratio(grid_terms),
+        grid_terms,
+        training_score=ratio(accuracy_terms(all_notes)),
+        clean_score=ratio(clean_grid_terms),
     ),
 }
 """All scores by the names that tasks refer to."""

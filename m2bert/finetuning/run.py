@@ -255,6 +255,7 @@ class FinetuningRun:
                 "name": self.task.classes[majority],
                 "test_score": self.score_test(metric.score, always),
             },
+            "test_pieces": terms_of_pieces(self.task, self.sets["test"], predictions),
             **confusion(self.task, self.sets["test"], predictions),
             "seconds": round(seconds, 2),
             "notes_per_second": round(notes / train_seconds, 1),
@@ -312,6 +313,19 @@ def majority_label(task: Task, train: LabelledSegments) -> int:
     """The most frequent label of the notes (or segments) that a task is trained on."""
     counted = counted_in_loss(train.notes, train.labels, task.loss_on)
     return int(torch.bincount(train.labels[counted].long().cpu()).argmax())
+
+
+def terms_of_pieces(
+    task: Task, data: LabelledSegments, predictions: Tensor
+) -> list[list[int]] | None:
+    """The numerator and denominator of the score of each piece; None if the score has no terms."""
+    terms = METRICS[task.metric].terms
+    if not terms:
+        return None
+    of_segments = terms(data.notes, data.labels, predictions, task.batch_size).cpu()
+    pieces = torch.from_numpy(data.pieces)
+    sums = torch.zeros(int(pieces[-1]) + 1, 2, dtype=torch.int64)
+    return sums.index_add_(0, pieces, of_segments).tolist()
 
 
 def confusion(task: Task, data: LabelledSegments, predictions: Tensor) -> dict:

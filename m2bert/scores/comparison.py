@@ -1,14 +1,17 @@
 """Comparison of two sets of results: the differences of paired runs, and their intervals."""
 
 import warnings
+from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 from scipy.stats import ttest_rel
 
 from m2bert.base.errors import UserError
 from m2bert.base.tables import Table, decimals
+from m2bert.finetuning.result import RunKey
 from m2bert.scores.results import (
     Results,
     common_settings,
@@ -21,11 +24,13 @@ from m2bert.scores.results import (
 from m2bert.scores.table import TASK_COLUMNS, number_column
 
 CONFIDENCE = 0.95
+RESAMPLES = 10_000
 
 _READING = (
-    "Means are over pairs of runs of the same task, seed and fold. The interval is that of the "
-    "mean difference, by Student's t for paired samples. If it contains 0, the difference may be "
-    "chance. It is about these seeds and folds, not about other music."
+    "Means are over pairs of runs of the same task, seed and fold. Both intervals are 95 % "
+    "intervals of the mean difference: over runs by Student's t for paired samples, so about other "
+    "seeds and folds; over pieces by bootstrap of the test pieces, so about other music with these "
+    "trained models. If an interval contains 0, the difference may be chance."
 )
 
 
@@ -41,8 +46,9 @@ def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> 
             number_column(f"A: {short_name(source_a)}", "mean_a"),
             number_column(f"B: {short_name(source_b)}", "mean_b"),
             number_column("B - A", "difference", "+"),
-            ("95 % interval", _interval),
+            ("over runs", lambda row: _interval(row, "interval")),
             ("pairs", lambda row: str(row["pairs"])),
+            ("over pieces", lambda row: _interval(row, "pieces")),
         ],
         records=comparison_rows(a, b),
         notes=[
@@ -57,7 +63,8 @@ def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> 
 def comparison_rows(a: Results, b: Results) -> list[dict]:
     """One row per task of which `a` and `b` have runs of the same seed and fold.
 
-    Keys: acronym, task, metric, and those of `compare_scores`; runs without a score are not paired.
+    Keys: acronym, task, metric, and those of `compare_scores` and `interval_over_pieces`; runs
+    without a score are not paired.
     Raises `UserError` if there is no pair, or if the runs of one were tested on different data.
     """
     tasks = tasks_of(a, b)
@@ -80,7 +87,7 @@ def comparison_rows(a: Results, b: Results) -> list[dict]:
         if runs := [run for run in paired if run.task == task.name]:
             scores = ([results[run]["test_score"] for run in runs] for results in (a, b))
             names = {"acronym": task.acronym, "task": task.name, "metric": task.metric}
-            rows.append(names | compare_scores(*scores))
+            rows.append(names | compare_scores(*scores) | interval_over_pieces(runs, a, b))
     return rows
 
 
@@ -104,6 +111,30 @@ def compare_scores(a: list[float], b: list[float]) -> dict:
     return rounded | {"pairs": len(a)}
 
 
-def _interval(row: dict) -> str:
-    low, high = row["interval_low"], row["interval_high"]
+def interval_over_pieces(runs: Sequence[RunKey], a: Results, b: Results) -> dict:
+    """The 95 % interval of the mean difference of paired runs by bootstrap over the test pieces.
+
+    Runs of the same fold are scored on the same draws of pieces. Keys: pieces_low, pieces_high;
+    None if a run has no scores of pieces, or a test set has only one.
+    """
+    generator, summed = np.random.default_rng(0), np.zeros(RESAMPLES)
+    for fold in {run.fold: None for run in runs}:
+        of_fold = [
+            [of[run].get("test_pieces") for of in (a, b)] for run in runs if run.fold == fold
+        ]
+        if any(not pieces or len(pieces) < 2 for pair in of_fold for pieces in pair):
+            return {"pieces_low": None, "pieces_high": None}
+        terms = np.array(of_fold)  # (runs, 2, pieces, 2)
+        pieces = terms.shape[2]
+        drawn = generator.multinomial(pieces, np.full(pieces, 1 / pieces), RESAMPLES)
+        numerators, denominators = np.moveaxis(np.tensordot(drawn, terms, (1, 2)), -1, 0)
+        scores = numerators / np.maximum(denominators, 1)
+        summed += (scores[..., 1] - scores[..., 0]).sum(1)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(summed / len(runs), [tail, 1 - tail]).round(6).tolist()
+    return {"pieces_low": low, "pieces_high": high}
+
+
+def _interval(row: dict, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "-" if low is None else f"{decimals(low, '+')} .. {decimals(high, '+')}"

@@ -39,22 +39,23 @@ def scores_figure(rows: Sequence[dict]) -> Figure:
 
 
 def comparison_figure(rows: Sequence[dict], heading: str) -> Figure:
-    """The rows of `comparison.comparison_rows`: differences and their intervals."""
+    """The rows of `comparison.comparison_rows`: differences and their two intervals."""
     places = np.arange(len(rows))
-    differences, low, high = (
+    differences, low, high, pieces_low, pieces_high = (
         np.array([row[name] for row in rows], float)
-        for name in ("difference", "interval_low", "interval_high")
+        for name in ("difference", "interval_low", "interval_high", "pieces_low", "pieces_high")
     )
     figure = Figure(figsize=(7, 1.8 + 0.35 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color="k", lw=1)
+    axes.hlines(places, pieces_low, pieces_high, color="#9ecae1", lw=6)
     axes.hlines(places, low, high, color="#3182bd", lw=2)
     axes.plot(differences, places, "o", color="#3182bd")
     names = [plain(f"{row['acronym']} {row['task']} ({row['pairs']})") for row in rows]
     axes.set_yticks(places, names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_title(plain("\n".join(textwrap.wrap(heading, 55))))  # it has two paths
-    axes.set_xlabel("B - A with 95 % interval (in brackets: number of pairs)")
+    axes.set_xlabel("B - A with 95 % intervals over runs (thin) and pieces (in brackets: pairs of runs)")
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -35,6 +35,14 @@ def test_read_parts_reads_arrays_of_any_integers_and_objects(folder):
         np.testing.assert_array_equal(part.lengths, (notes[..., 0] != PAD[0]).sum(1))
 
 
+def test_pieces_end_with_padding():
+    notes = torch.zeros(6, 4, 4, dtype=torch.uint8)
+    for segment in (0, 3, 4):
+        notes[segment, -1] = torch.tensor(PAD)
+    pieces = LabelledSegments(notes, torch.zeros(6, 4)).pieces
+    assert pieces.tolist() == [0, 1, 1, 1, 2, 3]
+
+
 def test_read_parts_takes_the_first_folder_that_has_a_file(folder, tmp_path):
     other = tmp_path / "pieces"
     other.mkdir()

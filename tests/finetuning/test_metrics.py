@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from m2bert.finetuning.epoch import counted_in_loss, segment_losses
-from m2bert.finetuning.metrics import METRICS, clean_grid_accuracy, grid_accuracy
+from m2bert.finetuning.metrics import METRICS
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.shared import GOLDEN, same_as_original
@@ -44,8 +44,8 @@ def test_grid_accuracy_equals_the_reference_implementation():
         case = random_case(rng, classes=4)
         batch_size = int(rng.integers(1, 5))
         tensors = [torch.from_numpy(array) for array in case]
-        published = grid_accuracy(*tensors, batch_size).item()
-        clean = clean_grid_accuracy(*tensors, batch_size).item()
+        published = METRICS["grid_accuracy"].score(*tensors, batch_size).item()
+        clean = METRICS["grid_accuracy"].clean_score(*tensors, batch_size).item()
         assert published == pytest.approx(reference_grid_accuracy(*case, batch_size), nan_ok=True)
         assert clean == pytest.approx(reference_grid_accuracy(*case, 1, clean=True), nan_ok=True)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from m2bert.base.errors import UserError
 from m2bert.scores.comparison import compare_scores, comparison_rows, comparison_table
@@ -58,6 +59,39 @@ def test_comparison_pairs_runs_by_seed_and_fold(folders):
         assert row["interval_low"] < row["difference"] < row["interval_high"]
 
 
+def test_interval_over_pieces_equals_that_of_scipy(tmp_path):
+    generator = np.random.default_rng(0)
+    notes = generator.integers(50, 2000, 80)
+    right = [generator.binomial(notes, generator.beta(8, 2, 80)) for _ in "ab"]
+    for name, its in zip("ab", right, strict=True):
+        pieces = np.stack([its, notes], 1).tolist()
+        write_result(tmp_path / name, "melody", 2021, None, 0.5, test_pieces=pieces)
+    (row,) = table_of(tmp_path / "a", tmp_path / "b").records
+
+    def difference(a, b, notes, axis):
+        return (b.sum(axis) - a.sum(axis)) / notes.sum(axis)
+
+    options = {"paired": True, "method": "percentile", "rng": 1, "n_resamples": 10_000}
+    expected = bootstrap((*right, notes), difference, **options).confidence_interval
+    assert (row["pieces_low"], row["pieces_high"]) == pytest.approx(expected, abs=0.003)
+    assert row["interval_low"] is None  # of a single pair
+
+
+def test_interval_over_pieces_draws_seeds_together_and_folds_apart(tmp_path):
+    """Two seeds with the same predictions are no more certain than one; five folds are."""
+    right, width = np.arange(200) % 2, {}
+    for task, folds in (("melody", [None]), ("composer", range(5))):
+        for seed in (2021, 2022):
+            for fold in folds:
+                for name, its in (("a", right), ("b", np.ones(200, int))):
+                    pieces = [[int(value), 1] for value in its]
+                    write_result(tmp_path / name, task, seed, fold, 0.5, test_pieces=pieces)
+    for row in table_of(tmp_path / "a", tmp_path / "b").records:
+        width[row["task"]] = row["pieces_high"] - row["pieces_low"]
+    assert width["melody"] == pytest.approx(3.92 * (0.25 / 200) ** 0.5, rel=0.1)
+    assert width["composer"] == pytest.approx(width["melody"] / 5**0.5, rel=0.1)
+
+
 def test_comparison_omits_runs_without_a_pair_or_a_score(folders):
     a, b = folders
     (a / "seed_2022" / "composer_fold_3" / "result.json").unlink()
@@ -66,7 +100,7 @@ def test_comparison_omits_runs_without_a_pair_or_a_score(folders):
     write_result(b, "velocity", 2021, None, 0.5)
     table = table_of(a, b)
     assert pairs(table.records) == {"melody": 1, "composer": 9, "violin_all": 3}
-    assert dict(table.cells())["95 % interval"][0] == "-"
+    assert dict(table.cells())["over runs"][0] == "-"
     assert "only in A, omitted: melody seed 2021" in table.notes
     assert "only in B, omitted: composer seed 2022 fold 3; velocity seed 2021" in table.notes
 
