@@ -1,64 +1,113 @@
-"""Score the bundled models, or other folders of models.
+"""Score the bundled models, or other folders of models, on the test sets of the benchmark.
 
-python -m benchmarks.shipped_models --data_root data/finetune [--model models] [--transpositions 12]
+python -m benchmarks.shipped_models DATA_ROOT... [--model models] [--out docs/results/bundled.json]
 
 Each model below `--model` is scored as in fine-tuning, on the whole test set of its task (emotion:
-on fold 0, which the bundled model was not trained on). With `--transpositions N`, those of tasks
-that name pitches are scored as means over N transpositions.
+on fold 0, which the bundled model was not trained on); several models of a task also as the mean of
+their probabilities. Those of tasks that name pitches are also scored as means over transpositions.
+With `--part valid`, validation sets are scored instead.
 """
 
 import argparse
+import json
+from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from m2bert.annotation.models import find_models
-from m2bert.base.arguments import checked
 from m2bert.base.errors import run_command
+from m2bert.base.tables import Table, decimals, terminal_text
 from m2bert.finetuning.data import LabelledSegments, read_parts, split
 from m2bert.finetuning.metrics import METRICS
-from m2bert.model.classifiers import load_classifier
+from m2bert.finetuning.run import rounded
+from m2bert.model.classifiers import Classifier, load_classifier
 from m2bert.model.folder import SHIPPED_MODELS
 from m2bert.model.predictions import window_probabilities
-from m2bert.model.transposition import check_transpositions
-from m2bert.tasks import TASKS
+from m2bert.model.transposition import OCTAVE
+from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data_root", type=Path, nargs="+", required=True)
-    parser.add_argument("--model", type=Path, default=SHIPPED_MODELS)
-    parser.add_argument("--transpositions", type=checked(check_transpositions), default=1)
+    parser.add_argument("data_root", type=Path, nargs="+")
+    parser.add_argument("--model", type=Path, nargs="+", default=[SHIPPED_MODELS])
+    parser.add_argument("--part", choices=("valid", "test"), default="test")
+    parser.add_argument("--out", type=Path, help="also write the scores as JSON")
     args = parser.parse_args()
-    print(f"{'task':<12}{'score':>8}{'clean':>8}  model")
-    for name, folders in find_models([args.model]).items():
-        task = TASKS[name]
-        if args.transpositions > 1 and not task.names_pitches:
-            continue
-        test = split(task, read_parts(task, args.data_root), 0 if task.folds else None)["test"]
-        metric = METRICS[task.metric]
-        for folder in folders:
-            labels = predictions(load_classifier(folder), test, args.transpositions)
-            scores = [
-                f"{score(test.notes, test.labels, labels, task.batch_size).item():8.4f}"
-                for score in (metric.score, metric.clean_score)
-                if score
-            ]
-            print(f"{name:<12}{''.join(scores):<16}  {folder}")
+    records = [
+        record
+        for name, folders in find_models(args.model).items()
+        for record in scores(TASKS[name], folders, args.data_root, args.part)
+    ]
+    print(terminal_text(table(records)))
+    if args.out:
+        args.out.write_text(json.dumps(records, indent=1) + "\n")
 
 
-def predictions(model, data: LabelledSegments, transpositions: int) -> torch.Tensor:
-    """The most probable classes, (segments, notes) or, of pieces, (segments,) int64."""
+def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str) -> list[dict]:
+    """The records of a task's models and, of several, of their mean."""
+    data = split(task, read_parts(task, roots), 0 if task.folds else None)[part]
+    found: dict[str, list[np.ndarray]] = {}
+    for folder in folders:
+        model = load_classifier(folder)
+        found[folder.name] = [probabilities(model, data, 1)]
+        if task.names_pitches:
+            found[folder.name].append(probabilities(model, data, OCTAVE))
+    if len(found) > 1:
+        name = f"mean of {len(found)} models"
+        found[name] = [np.mean(its, axis=0) for its in zip(*found.values(), strict=True)]
+    return [
+        {
+            "task": task.name,
+            "model": name,
+            "metric": task.metric,
+            **score("", task, data, its[0]),
+            **(score("transposed_", task, data, its[1]) if task.names_pitches else {}),
+        }
+        for name, its in found.items()
+    ]
+
+
+def probabilities(model: Classifier, data: LabelledSegments, transpositions: int) -> np.ndarray:
+    """Those of the classes, (segments, notes, classes) or, of pieces, (segments, classes)."""
+    notes = data.notes.numpy()
     if transpositions == 1:
-        found = window_probabilities(model, data.notes.numpy(), "fp32")
-        return torch.from_numpy(np.stack(found).argmax(-1))
-    labels = np.zeros(data.labels.shape, np.int64)
-    pieces = [n[:length] for n, length in zip(data.notes.numpy(), data.lengths, strict=True)]
+        return np.stack(window_probabilities(model, notes, "fp32"))
+    of_segments = np.zeros((*notes.shape[:2], len(model.classes)), np.float32)
+    pieces = [segment[:length] for segment, length in zip(notes, data.lengths, strict=True)]
     found = model.probabilities(pieces, None, "fp32", transpositions)
-    for row, probabilities in zip(labels, found, strict=True):
-        row[: len(probabilities)] = probabilities.argmax(1)
-    return torch.from_numpy(labels)
+    for row, its in zip(of_segments, found, strict=True):
+        row[: len(its)] = its
+    return of_segments
+
+
+def score(prefix: str, task: Task, data: LabelledSegments, of_classes: np.ndarray) -> dict:
+    """The published score of the most probable classes and, if there is one, the clean score."""
+    metric, labels = METRICS[task.metric], torch.from_numpy(of_classes.argmax(-1))
+    kinds = {"score": metric.score, "clean_score": metric.clean_score}
+    return {
+        prefix + name: rounded(kind(data.notes, data.labels, labels, task.batch_size).item())
+        for name, kind in kinds.items()
+        if kind
+    }
+
+
+def table(records: list[dict]) -> Table:
+    def column(title: str, name: str):
+        return title, lambda record: decimals(record.get(name)).removeprefix("0")
+
+    columns = (
+        *((name, itemgetter(name)) for name in ("task", "model")),
+        ("metric", lambda record: METRIC_TITLES[record["metric"]]),
+        column("score", "score"),
+        column("clean grid", "clean_score"),
+        column(f"{OCTAVE} transpositions", "transposed_score"),
+        column("clean grid", "transposed_clean_score"),
+    )
+    return Table("Bundled models", columns, records)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,9 @@ def comparison_figure(rows: Sequence[dict], heading: str) -> Figure:
     axes.set_yticks(places, names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_title(plain("\n".join(textwrap.wrap(heading, 55))))  # it has two paths
-    axes.set_xlabel("B - A with 95 % intervals over runs (thin) and pieces (in brackets: pairs of runs)")
+    axes.set_xlabel(
+        "B - A with 95 % intervals over runs (thin) and pieces (in brackets: pairs of runs)"
+    )
     axes.grid(axis="x", alpha=0.3)
     return figure
 
