@@ -1,13 +1,15 @@
 """Transposition of training segments, with their chord roots and keys (beyond the paper)."""
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from m2bert.base.errors import UserError
-from m2bert.model.transposition import PITCH, class_shifts
+from m2bert.model.transposition import OCTAVE, PITCH, class_shifts, fifths_of, moved_classes
 from m2bert.notes.cp import PITCHES, real_notes
-from m2bert.tasks import Task
+from m2bert.tasks import Task, place_in_fifths
 
 
 def transposed(
@@ -17,7 +19,8 @@ def transposed(
 
     notes: (segments, notes, 4) uint8; labels: (segments, notes) or (segments,) int16; seed: of
     numpy's generator. The shift is uniform over those that keep each note in the vocabulary's range
-    and each name among the classes.
+    and each name among the classes. Names are spelled so that their mean place on the line of
+    fifths is as near as possible to that of all segments.
     """
     classes = class_shifts(task, most)
     real = real_notes(notes)
@@ -30,13 +33,32 @@ def transposed(
     kept = has_class[:, labels.long().view(len(labels), -1)].all(-1).T
     weights = (fits & kept).cpu().numpy()
     draw = np.random.default_rng(seed).random(weights.shape) * weights
-    chosen = torch.from_numpy(draw.argmax(1)).to(notes.device)
+    semitones = draw.argmax(1) - most
     moved = notes.clone()
-    by = shift[chosen][:, None] * real
+    by = torch.from_numpy(semitones).to(notes.device)[:, None] * real
     moved[..., PITCH] = (pitch + by).to(notes.dtype)
-    table = torch.from_numpy(classes).to(labels.device, labels.dtype)
-    places = chosen.view(-1, *[1] * (labels.ndim - 1)).expand_as(labels)
-    return moved, table[places, labels.long()]
+    if not task.names_pitches:
+        return moved, labels
+    of_segments = labels.cpu().numpy().reshape(len(labels), -1)
+    fifths = spelled_fifths(task, of_segments, semitones)
+    tables = {steps: moved_classes(task, steps) for steps in np.unique(fifths).tolist()}
+    names = [tables[steps][row] for steps, row in zip(fifths.tolist(), of_segments, strict=True)]
+    return moved, torch.from_numpy(np.stack(names)).to(labels).view_as(labels)
+
+
+def spelled_fifths(task: Task, labels: np.ndarray, semitones: np.ndarray) -> np.ndarray:
+    """By how many steps on the line of fifths each segment's names are moved, (segments,) int64.
+
+    labels: (segments, notes) of a task that names pitches; semitones: (segments,).
+    """
+    places = [place_in_fifths(name) for name in task.classes]
+    place = np.array([np.nan if its is None else its[0] for its in places])[labels]
+    with warnings.catch_warnings():  # of segments without a name
+        warnings.simplefilter("ignore", RuntimeWarning)
+        means, mean = np.nanmean(place, 1), np.nanmean(place)
+    fewest = np.array(list(map(fifths_of, semitones.tolist())))
+    turns = np.rint(np.nan_to_num((means + fewest - mean) / OCTAVE)).astype(int)
+    return np.where(semitones == 0, 0, fewest - OCTAVE * turns)
 
 
 def check_transposable(task: Task) -> None:

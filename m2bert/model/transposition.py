@@ -44,22 +44,31 @@ def moved_notes(notes: np.ndarray, semitones: int) -> np.ndarray:
 def class_shifts(task: Task, most: int) -> np.ndarray:
     """The transposed classes of a task, (2 most + 1, classes) int64: in row most + k, k semitones
     upwards, the nearest spelling that is a class, or -1."""
+    return np.stack([moved_classes(task, fifths_of(k)) for k in range(-most, most + 1)])
+
+
+def fifths_of(semitones: int) -> int:
+    """The fewest steps on the line of fifths that transpose a name by some semitones."""
+    return (7 * semitones + 6) % 12 - 6
+
+
+def moved_classes(task: Task, fifths: int) -> np.ndarray:
+    """The classes of a task, moved by steps on the line of fifths, (classes,) int64: of enharmonic
+    spellings the nearest to that place that is a class; -1 if none is. All classes themselves if
+    they do not name pitches."""
     if not task.names_pitches:
-        return np.tile(np.arange(len(task.classes)), (2 * most + 1, 1))
+        return np.arange(len(task.classes))
     places = [place_in_fifths(name) for name in task.classes]
     known = {place: label for label, place in enumerate(places) if place is not None}
-    rows = []
-    for semitones in range(-most, most + 1):
-        steps = sorted((7 * semitones + 12 * turns for turns in range(-12, 13)), key=abs)
-        row = []
-        for label, place in enumerate(places):
-            if place is None:  # padding
-                row.append(label)
-                continue
-            fifths, mode = place
-            row.append(next((known[p] for s in steps if (p := (fifths + s, mode)) in known), -1))
-        rows.append(row)
-    return np.array(rows)
+    turns = sorted(range(-144, 145, 12), key=abs)
+    row = []
+    for label, place in enumerate(places):
+        if place is None:  # padding
+            row.append(label)
+            continue
+        moved = ((place[0] + fifths + turn, place[1]) for turn in turns)
+        row.append(next((known[name] for name in moved if name in known), -1))
+    return np.array(row)
 
 
 def enharmonic_groups(task: Task) -> np.ndarray:

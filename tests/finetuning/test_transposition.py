@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.finetuning.transposition import transposed
-from m2bert.model.transposition import class_shifts
+from m2bert.finetuning.transposition import spelled_fifths, transposed
+from m2bert.model.transposition import class_shifts, moved_classes
 from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments
@@ -87,3 +87,34 @@ def test_transposed_draws_every_possible_shift():
     counts = np.unique(moved[:, 0, 2].numpy() - 2.0, return_counts=True)
     assert counts[0].tolist() == [-2, -1, 0, 1, 2, 3, 4]
     assert counts[1].min() > 30
+
+
+@pytest.mark.parametrize(
+    ("key", "semitones", "expected"),
+    [
+        ("C major", 1, "D- major"),
+        ("E- major", 1, "E major"),
+        ("A major", -1, "A- major"),
+        ("B- minor", 1, "B minor"),
+        ("F- major", 0, "F- major"),
+    ],
+)
+def test_transposed_names_are_spelled_near_the_middle_of_the_training_set(key, semitones, expected):
+    classes = TASKS["localkey"].classes
+    labels = np.zeros((80, 3), int)
+    labels[:, 0] = classes.index("G major")
+    labels[0] = classes.index(key)
+    shifts = np.zeros(80, int)
+    shifts[0] = semitones
+    fifths = spelled_fifths(TASKS["localkey"], labels, shifts)
+    assert not fifths[1:].any()
+    assert classes[moved_classes(TASKS["localkey"], fifths[0])[labels[0, 0]]] == expected
+
+
+def test_transposed_names_of_a_segment_are_moved_together():
+    task = TASKS["chordroot"]
+    labels = torch.tensor([[task.classes.index(n) for n in ("E-", "A-", "D", "B-")]] * 30).short()
+    notes = torch.tensor([[[0, 0, 40, 3]] * 4] * 30, dtype=torch.uint8)
+    moved, names = transposed(task, notes, labels, 1, [0])
+    up = {tuple(task.classes[k] for k in row) for row in names[moved[:, 0, 2] == 41].tolist()}
+    assert up in ({("E", "A", "D#", "B")}, {("F-", "B--", "E-", "C-")})
