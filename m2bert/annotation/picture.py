@@ -106,9 +106,7 @@ def systems_of(annotation: Annotation, first: str, last: str) -> Figure:
     task = VOICE_TASK if VOICE_TASK in tasks else next(iter([*tasks, *annotation.note_labels]), "")
     step = max(len(strips), 1) * STRIP_HEIGHT + SYSTEM_HEIGHT + GAP
     systems = range(begin, end, SYSTEM_BARS)
-    figure = Figure(
-        figsize=(LEFT + SYSTEM_WIDTH + SYSTEM_RIGHT, TOP + step * len(systems) + BOTTOM)
-    )
+    figure = Figure(figsize=(LEFT + SYSTEM_WIDTH + SYSTEM_RIGHT, TOP + step * len(systems)))
     _write_heading(figure, annotation)
     for place, bar in enumerate(systems):
         stop = min(bar + SYSTEM_BARS, end)

@@ -190,7 +190,7 @@ def test_page_shows_the_labels_of_notes_and_spans(show, annotation):
         s for s in spans(annotation, "localkey") if min(s.end - s.start, s.start / 48) > 200
     )
     page.evaluate(f"(view.left = {span.start} - 960, clampView())")
-    page.mouse.move(*in_window(page, f"xOf({(span.start + span.end) / 2})", "rollTop - 8"))
+    page.mouse.move(*in_window(page, f"xOf({(span.start + span.end) / 2})", "STRIPS_TOP + 8"))
     assert tooltip(page)[""][0] == f"key: {with_signs(span.name)}"
 
 
@@ -392,7 +392,7 @@ def test_corrections_are_marked_undone_and_saved(show, annotation, tmp_path):
         (k, s) for k, s in enumerate(spans(annotation, "localkey")) if s.end - s.start > 200
     )
     page.evaluate(f"(zoomBy(5), centreOn({span.start}))")
-    page.mouse.click(*in_window(page, f"xOf({(span.start + span.end) / 2})", "rollTop - 8"))
+    page.mouse.click(*in_window(page, f"xOf({(span.start + span.end) / 2})", "STRIPS_TOP + 8"))
     assert page.get_attribute("#tasks [aria-pressed=true]", "data-task") == "localkey"
     read = annotation.note_labels["localkey"].was_read
     inside = np.flatnonzero((notes.start >= span.start) & (notes.start < span.end) & read)
