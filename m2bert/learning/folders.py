@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +27,11 @@ class LabelledPiece:
 
     Attributes:
         notes: CP notes, (notes, 4) uint8.
-        checksum: of `notes`: songs with equal notes may not be in two parts of a split.
     """
 
     path: Path
     label: str
     notes: np.ndarray
-    checksum: str
 
 
 def pieces_in(folder: Path) -> list[tuple[Path, str]]:
@@ -77,9 +74,7 @@ def _check_counts(classes: Iterable[str], labels: Iterable[str], where: str) -> 
             )
 
 
-def read_labelled_pieces(
-    songs: Sequence[tuple[Path, str]], workers: int
-) -> tuple[list[LabelledPiece], list[Entry]]:
+def read_labelled_pieces(songs: Sequence[tuple[Path, str]], workers: int) -> list[LabelledPiece]:
     """Read the songs of `pieces_in` and print the number of songs and those that are skipped.
 
     Raises `UserError` if songs of two classes have equal notes, or if a class has fewer than
@@ -87,15 +82,15 @@ def read_labelled_pieces(
     """
     label_of, skipped = dict(songs), list[Entry]()
     pieces = [
-        LabelledPiece(path, label_of[path], notes, sha256(notes.tobytes()).hexdigest())
+        LabelledPiece(path, label_of[path], notes)
         for path, notes in read_files(_read_notes, list(label_of), workers, skipped)
     ]
     print(f"{len(pieces):,} songs, {sum(len(piece.notes) for piece in pieces):,} notes")
     print_counts(skipped)
     print_first(skipped)
-    first: dict[str, LabelledPiece] = {}
+    first: dict[bytes, LabelledPiece] = {}
     for piece in pieces:
-        other = first.setdefault(piece.checksum, piece)
+        other = first.setdefault(piece.notes.tobytes(), piece)
         if other.label != piece.label:
             raise UserError(
                 f"{other.path} and {piece.path} have the same notes, but are in two classes: "
@@ -103,7 +98,7 @@ def read_labelled_pieces(
             )
     found = [piece.label for piece in first.values()]
     _check_counts(sorted(set(label_of.values())), found, "the files that can be read")
-    return pieces, skipped
+    return pieces
 
 
 def _read_notes(path: Path) -> np.ndarray:

@@ -53,7 +53,7 @@ class LabelledSong:
 
 def read_pieces(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
     """The songs in folders of classes, and their task."""
-    pieces, _ = read_labelled_pieces(pieces_in(args.folders[0]), args.num_workers)
+    pieces = read_labelled_pieces(pieces_in(args.folders[0]), args.num_workers)
     classes = sorted({piece.label for piece in pieces})
     names = _names([piece.path for piece in pieces], args.folders)
     groups = _groups(names, [piece.notes for piece in pieces], args.group_by)
