@@ -23,6 +23,9 @@ NAME = "m2bert_blocks"
 HEAD_WIDTH = 64
 """Of the heads of every preset."""
 
+CACHED_SCORES = 2**20
+"""Scores of pairs of notes that are computed together on a CPU, two megabytes."""
+
 # cuDNN's attention, which torch prefers on an H100, rounds dropout to sixteenths (torch before
 # 2.14), has given NaN gradients for masks of 192 keys (pytorch issue 196678), and plans every new
 # shape for half a second.
@@ -33,6 +36,11 @@ def uses_flash(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether local layers are computed by FlashAttention."""
     wanted = os.environ.get("M2BERT_LOCAL_ATTENTION") == "flash"
     return wanted and device.type == "cuda" and dtype == torch.bfloat16
+
+
+def uses_products(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `full_attention` does without torch's kernels."""
+    return device.type == "cpu" and dtype == torch.bfloat16
 
 
 def attention_masks(like: Tensor, real: Tensor | None, reach: int) -> dict:
@@ -68,6 +76,8 @@ def kernels(device: torch.device, precision: str) -> dict[str, str]:
     masks = attention_masks(like, torch.ones(2, notes, dtype=torch.bool, device=device), reach)
 
     def chosen(query: Tensor, key: Tensor, mask: Tensor | None) -> str:
+        if uses_products(device, dtype):
+            return "products of few rows"
         number = torch._fused_sdp_choice(query, key, key, mask, 0.0, False)
         return SDPBackend(number).name.lower()
 
@@ -133,10 +143,42 @@ def attend(
         reach = sliding_window - 1  # transformers counts the note itself
         return flash_attention(query, key, value, attention_mask, reach, dropout, scaling), None
     else:
-        attended = F.scaled_dot_product_attention(
-            query, key, value, attention_mask, dropout, scale=scaling
-        )
+        attended = full_attention(query, key, value, attention_mask, dropout, scaling)
     return attended.transpose(1, 2), None
+
+
+def full_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout: float,
+    scale: float | None,
+) -> Tensor:
+    """Attention of all notes to all, (batch, heads, notes, width); `mask` is added to the scores.
+
+    Torch's kernel for bfloat16 on a CPU takes twice as long as products of few rows, whose scores
+    stay in the CPU's caches.
+    """
+    if not uses_products(query.device, query.dtype):
+        return F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale)
+    batch, heads, notes, width = query.shape
+    rows = max(1, CACHED_SCORES // (heads * notes * key.shape[2]))
+    query = query * (width**-0.5 if scale is None else scale)
+    parts = [of.split(rows) for of in (query, key, value)]
+    if mask is not None:
+        parts.append(mask.expand(batch, -1, -1, -1).split(rows))
+    return torch.cat(
+        [_weighted_values(*part, dropout=dropout) for part in zip(*parts, strict=True)]
+    )
+
+
+def _weighted_values(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, dropout: float
+) -> Tensor:
+    scores = query @ key.transpose(-1, -2)
+    weights = (scores if mask is None else scores + mask).softmax(-1)
+    return F.dropout(weights, dropout) @ value
 
 
 def block_attention(
@@ -152,7 +194,7 @@ def block_attention(
     # blocks become rows of a batch
     query, key, value = (t.transpose(1, 2).flatten(0, 1) for t in (query, key, value))
     mask = mask.flatten(0, 1)
-    attended = F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale)
+    attended = full_attention(query, key, value, mask, dropout, scale)
     attended = attended.unflatten(0, (batch, blocks)).transpose(1, 2)
     return attended.reshape(batch, heads, blocks * reach, width)[:, :, :notes]
 

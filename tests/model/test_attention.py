@@ -52,3 +52,26 @@ def test_block_attention_has_dropout():
     exact = attention.block_attention(query, key, value, mask, 0.0, 0.01)
     assert not torch.allclose(drawn[0], exact, atol=1e-2)
     torch.testing.assert_close(torch.stack(drawn).mean(0), exact, atol=0.1, rtol=0)
+
+
+@given(
+    batch=st.integers(1, 3),
+    notes=st.integers(1, 300),
+    masked=st.sampled_from(["no", "batch", "all"]),
+)
+@settings(max_examples=30, deadline=None)
+def test_products_of_few_rows_equal_the_kernel(batch, notes, masked):
+    generator = torch.Generator().manual_seed(notes)
+    inputs = torch.randn(3, batch, 5, notes, 8, generator=generator).bfloat16()
+    mask = None
+    if masked != "no":
+        real = torch.arange(notes) < torch.randint(1, notes + 1, (batch, 1), generator=generator)
+        mask = attention.additive(real[: batch if masked == "all" else 1, None, None], inputs.dtype)
+    got, expected = [], []
+    for dtype, results in ((torch.bfloat16, got), (torch.float64, expected)):
+        query, key, value = leaves = [x.to(dtype, copy=True).requires_grad_() for x in inputs]
+        own = None if mask is None else mask.to(dtype)
+        attended = attention.full_attention(query, key, value, own, 0.0, None)
+        results += [attended, *torch.autograd.grad(attended.square().sum(), leaves)]
+    for one, other in zip(got, expected, strict=True):
+        assert (one.double() - other).norm() <= 0.03 * other.norm() + 0.01
