@@ -155,7 +155,7 @@ def means_of_transpositions(
 
     Transpositions that leave the vocabulary's range are omitted.
     """
-    group = enharmonic_groups(task)
+    group = enharmonic_groups(task.classes)
     most = transpositions // 2
     moved_group = group[class_shifts(task, most)]  # (shifts, classes)
     at_once = usual_batch_size(next(model.parameters()).device)  # all would need much memory
@@ -172,7 +172,7 @@ def means_of_transpositions(
 def spelled(task: Task, own: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """The probabilities `mean` of enharmonically equivalent classes, given to the one that is most
     probable in `own`; the others have 0. All (notes, classes)."""
-    group, note, result = enharmonic_groups(task), np.arange(len(own)), np.zeros_like(mean)
+    group, note, result = enharmonic_groups(task.classes), np.arange(len(own)), np.zeros_like(mean)
     for first in np.unique(group):
         names = np.flatnonzero(group == first)
         best = names[own[:, names].argmax(1)]

@@ -4,6 +4,8 @@ Names are places on the line of fifths (... B- F C G D ... = ... -2 -1 0 1 2 ...
 moves by 7 for each semitone upwards, plus or minus 12 for an enharmonically equivalent spelling.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from m2bert.notes.cp import FIELDS, PITCHES, real_notes
@@ -71,8 +73,8 @@ def moved_classes(task: Task, fifths: int) -> np.ndarray:
     return np.array(row)
 
 
-def enharmonic_groups(task: Task) -> np.ndarray:
+def enharmonic_groups(classes: Sequence[str]) -> np.ndarray:
     """For each class the first one that is enharmonically equivalent to it, (classes,) int64."""
-    places = [place_in_fifths(name) for name in task.classes]
+    places = [place_in_fifths(name) for name in classes]
     pitches = [place and (place[0] % 12, place[1]) for place in places]
     return np.array([pitches.index(pitch) for pitch in pitches])
