@@ -5,7 +5,8 @@ python -m benchmarks.shipped_models DATA_ROOT... [--model models] [--out docs/re
 Each model below `--model` is scored as in fine-tuning, on the whole test set of its task (emotion:
 on fold 0, which the bundled model was not trained on); several models of a task also as the mean of
 their probabilities. Those of tasks that name pitches are also scored as means over transpositions.
-With `--part valid`, validation sets are scored instead.
+"Published" is the score of the paper's model, one model without transpositions. With
+`--part valid`, validation sets are scored instead.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from m2bert.finetuning.data import LabelledSegments, read_parts, split
 from m2bert.finetuning.metrics import METRICS
 from m2bert.finetuning.run import rounded
 from m2bert.model.classifiers import Classifier, load_classifier
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.folder import SHIPPED_MODELS, read_record
 from m2bert.model.predictions import window_probabilities
 from m2bert.model.transposition import OCTAVE
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
@@ -51,6 +52,7 @@ def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str
     """The records of a task's models and, of several, of their mean."""
     data = split(task, read_parts(task, roots), 0 if task.folds else None)[part]
     found: dict[str, list[np.ndarray]] = {}
+    record = read_record(folders[0])
     for folder in folders:
         model = load_classifier(folder)
         found[folder.name] = [probabilities(model, data, 1)]
@@ -66,6 +68,8 @@ def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str
             "metric": task.metric,
             **score("", task, data, its[0]),
             **(score("transposed_", task, data, its[1]) if task.names_pitches else {}),
+            "majority_class": record["commonest_class_score"],
+            "published": record.get("published_score"),
         }
         for name, its in found.items()
     ]
@@ -106,6 +110,8 @@ def table(records: list[dict]) -> Table:
         column("clean grid", "clean_score"),
         column(f"{OCTAVE} transpositions", "transposed_score"),
         column("clean grid", "transposed_clean_score"),
+        column("majority class", "majority_class"),
+        column("published", "published"),
     )
     return Table("Bundled models", columns, records)
 
