@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/train_models.sh [dataset_dir] [SMC_directory] [runs_dir]
 #
-# Retrains the bundled models (models/), which takes half a day on two CPU cores:
-#   dataset_dir    holds pop909_processed (default: dataset_dir)
+# Retrains the bundled models (models/), which takes a day on two CPU cores:
+#   dataset_dir    holds pop909_processed, openscore_lieder and openscore_quartets (default:
+#                  dataset_dir)
 #   SMC_directory  holds SMCBenchmark's arrays (default: SMC)
 #   runs_dir       folder of the data and runs (default: runs/models)
 # models/training_items.json lists the training items of chord roots, keys and beats by their index
@@ -16,34 +17,44 @@ models="$repository/models"
 mkdir -p "$runs"
 "$PYTHON" -m data_creation.prepare_pretrain --dataset pop909 --dataset_dir "$dataset_dir" \
     --output_dir "$runs/corpora"
+"$PYTHON" -m data_creation.prepare_pretrain --dataset openscore_lieder openscore_quartets \
+    --dataset_dir "$dataset_dir" --output_dir "$runs/corpora" --any_time_signature
 "$PYTHON" -m data_creation.prepare_smc --dataset augnet emopia pop909 --smc_dir "$smc" \
     --output_dir "$runs/data" --items "$models/training_items.json"
 # The unit of time is the median note of each performance, so slower and faster copies are valid.
 "$PYTHON" -m data_creation.prepare_smc --dataset pm2s --smc_dir "$smc" --output_dir "$runs/data" \
     --items "$models/training_items.json" --stretch 0.75 0.87 1.15 1.33
 
-# The test songs of melody and velocity are excluded.
-(cd "$dataset_dir/pop909_processed" && find test -name '*.mid' | sort) > "$runs/test_songs.txt"
-"$PYTHON" -m m2bert.pretrain --save_dir "$runs/encoder" --data_root "$runs/corpora" \
-    --datasets pop909 --exclude_songs "$runs/test_songs.txt" --preset tiny --recipe small \
-    --epochs 20
-"$PYTHON" -m m2bert.checkpoint "$runs/encoder" "$models/encoder" --facts "$models/facts.json" \
+# Excluded are the test songs of melody and velocity, and the scores with validation or test pieces
+# of chord roots and keys.
+(cd "$dataset_dir/pop909_processed" && find test -name '*.mid' | sort) > "$runs/excluded-tiny.txt"
+cat "$runs/excluded-tiny.txt" "$models/held_out_scores.txt" > "$runs/excluded-small.txt"
+
+# pretrain PRESET EPOCHS FLAGS
+pretrain() {
+    "$PYTHON" -m m2bert.pretrain --save_dir "$runs/encoder-$1" --data_root "$runs/corpora" \
+        --exclude_songs "$runs/excluded-$1.txt" --preset "$1" --recipe small --epochs "$2" "${@:3}"
+}
+pretrain tiny 20 --datasets pop909
+pretrain small 10 --datasets pop909 openscore_lieder openscore_quartets --pianoroll none
+"$PYTHON" -m m2bert.checkpoint "$runs/encoder-tiny" "$models/encoder" --facts "$models/facts.json" \
     --overwrite
 
-# train_model TASK EPOCHS SEMITONES [FLAGS]; for emotion, the run that is tested on fold 0 is used.
+# train_model TASK PRESET EPOCHS SEMITONES [FLAGS]; for emotion, the run that is tested on fold 0 is
+# used.
 train_model() {
-    "$PYTHON" -m m2bert.finetune --task "$1" --ckpt "$runs/encoder" --data_root "$runs/data" \
-        --save_root "$runs/$1" --recipe small --epochs "$2" --transpose "$3" --seed 2021 \
-        --save_ckpt "${@:4}"
+    "$PYTHON" -m m2bert.finetune --task "$1" --ckpt "$runs/encoder-$2" --data_root "$runs/data" \
+        --save_root "$runs/$1" --recipe small --epochs "$3" --transpose "$4" --seed 2021 \
+        --save_ckpt "${@:5}"
     local run="$runs/$1/seed_2021/$1"
     [[ $1 == emotion ]] && run+=_fold_0
     "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json" \
     --overwrite
 }
-train_model melody 12 0
-train_model velocity 8 0
-train_model chordroot 30 6
-train_model localkey 30 6
-train_model beat 4 6 --last_class_weight 2.3
-train_model downbeat 4 6 --last_class_weight 3.5
-train_model emotion 8 3
+train_model chordroot small 20 6 --dropout 0.1 --lr 1e-3
+train_model localkey small 20 6 --dropout 0.1 --lr 1e-3
+train_model melody tiny 12 0
+train_model velocity tiny 8 0
+train_model beat tiny 4 6 --last_class_weight 2.3
+train_model downbeat tiny 4 6 --last_class_weight 3.5
+train_model emotion tiny 8 3

@@ -7,10 +7,12 @@ import sys
 import pytest
 import torch
 
+from benchmarks import shipped_models
 from m2bert import M2BertModel, checkpoint, read_record
 from m2bert.annotation.models import find_models
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
+from m2bert.base.tables import markdown_text
 from m2bert.model.card import FACTS
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import ENCODER, SHIPPED_MODELS
@@ -24,7 +26,7 @@ SHIPPED = sorted(json.loads(FACTS_FILE.read_text()))
 
 def test_bundled_models_are_complete_and_small():
     files = [path for path in SHIPPED_MODELS.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 20_000_000
+    assert sum(path.stat().st_size for path in files) < 60_000_000
     assert sorted(path.parent.name for path in files if path.name == "config.json") == SHIPPED
     assert sorted([*find_models([SHIPPED_MODELS]), ENCODER.name]) == SHIPPED
 
@@ -39,6 +41,17 @@ def test_a_model_beside_the_bundled_ones_is_used_only_by_its_own_folder(tmp_path
     assert find_models([folder]) == expected
     assert find_models([folder / "mine"]) == {"melody": [folder / "mine"]}
     assert M2BertModel.from_pretrained().config.hidden_size == 128
+
+
+def test_readme_of_the_models_has_the_recorded_scores():
+    records = json.loads((REPOSITORY / "docs/results/bundled.json").read_text())
+    page = markdown_text(shipped_models.table(records))
+    rows = [row for row in page.splitlines() if row.startswith("|")]
+    assert "\n".join(rows) in (REPOSITORY / "models/README.md").read_text()
+    assert [record["task"] for record in records] == list(find_models([SHIPPED_MODELS]))
+    for record in records:
+        of_model = read_record(SHIPPED_MODELS / record["model"])
+        assert record["score"] == pytest.approx(of_model["test_score"], abs=0.003)  # rounded
 
 
 @pytest.mark.parametrize("name", SHIPPED)
