@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from partitura.musicanalysis import key_identification
 
+from benchmarks.shipped_models import published_and_clean, score_column
 from m2bert.annotation.chord_names import root_name
 from m2bert.annotation.chords import QUALITIES, semitones, sounding_time
 from m2bert.base.errors import UserError, run_command
-from m2bert.base.tables import Table, decimals, terminal_text
+from m2bert.base.tables import Table, terminal_text
 from m2bert.finetuning.data import LabelledSegments, has_data, read_parts, split
-from m2bert.finetuning.metrics import METRICS
-from m2bert.finetuning.run import majority_label, rounded
+from m2bert.finetuning.run import majority_label
 from m2bert.model.folder import SHIPPED_MODELS, read_record
 from m2bert.notes.cp import BAR_NEW, LOWEST_PITCH, POSITIONS_PER_BAR
-from m2bert.tasks import METRIC_TITLES, TASKS, Task
+from m2bert.tasks import METRIC_TITLES, TASKS
 
 KEYS = np.array(
     [
@@ -152,11 +152,11 @@ def score_rule(rule: Rule, data_root: Path) -> dict:
     sets = split(task, read_parts(task, [data_root]), None)
     valid, test = sets["valid"], sets["test"]
     valid_scores = {
-        parameter: scores(task, valid, predictions(rule, valid, parameter))[0]
+        parameter: published_and_clean(task, valid, predictions(rule, valid, parameter))[0]
         for parameter in rule.parameters
     }
     best = max(valid_scores, key=valid_scores.get)
-    score, clean_score = scores(task, test, predictions(rule, test, best))
+    score, clean_score = published_and_clean(task, test, predictions(rule, test, best))
     majority = torch.full_like(test.labels, majority_label(task, sets["train"]))
     if model["data"]["test"] != test.summary():
         model = {}
@@ -167,7 +167,7 @@ def score_rule(rule: Rule, data_root: Path) -> dict:
         "valid_score": valid_scores[best],
         "test_score": score,
         "clean_test_score": clean_score,
-        "majority_class": scores(task, test, majority)[0],
+        "majority_class": published_and_clean(task, test, majority)[0],
         "model": model.get("test_score"),
         "clean_model": model.get("clean_test_score"),
     }
@@ -180,29 +180,14 @@ def predictions(rule: Rule, data: LabelledSegments, parameter: int) -> torch.Ten
     return torch.from_numpy(labels)
 
 
-def scores(
-    task: Task, data: LabelledSegments, labels: torch.Tensor
-) -> tuple[float | None, float | None]:
-    """The published score, and the one on the clean grid."""
-    metric = METRICS[task.metric]
-    score, clean = (
-        of and rounded(of(data.notes, data.labels, labels, task.batch_size).item())
-        for of in (metric.score, metric.clean_score)
-    )
-    return score, clean
-
-
 def table(records: list[dict]) -> Table:
-    def column(title: str, name: str):
-        return title, lambda record: decimals(record[name]).removeprefix("0")
-
     columns = (
         *((name, itemgetter(name)) for name in ("task", "rule", "metric")),
-        column("score", "test_score"),
-        column("on the clean grid", "clean_test_score"),
-        column("majority class", "majority_class"),
-        column("bundled model", "model"),
-        column("bundled model on the clean grid", "clean_model"),
+        score_column("score", "test_score"),
+        score_column("on the clean grid", "clean_test_score"),
+        score_column("majority class", "majority_class"),
+        score_column("bundled model", "model"),
+        score_column("bundled model on the clean grid", "clean_model"),
     )
     return Table("Rules without a model, test sets", columns, records)
 

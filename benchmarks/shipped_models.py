@@ -11,7 +11,7 @@ their probabilities. Those of tasks that name pitches are also scored as means o
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 
@@ -61,18 +61,22 @@ def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str
     if len(found) > 1:
         name = f"mean of {len(found)} models"
         found[name] = [np.mean(its, axis=0) for its in zip(*found.values(), strict=True)]
-    return [
-        {
-            "task": task.name,
-            "model": name,
-            "metric": task.metric,
-            **score("", task, data, its[0]),
-            **(score("transposed_", task, data, its[1]) if task.names_pitches else {}),
-            "majority_class": record["commonest_class_score"],
-            "published": record.get("published_score"),
-        }
-        for name, its in found.items()
-    ]
+    names = ("score", "clean_score", "transposed_score", "transposed_clean_score")
+    records = []
+    for name, its in found.items():
+        labels = (torch.from_numpy(of_classes.argmax(-1)) for of_classes in its)
+        values = (value for each in labels for value in published_and_clean(task, data, each))
+        records.append(
+            {
+                "task": task.name,
+                "model": name,
+                "metric": task.metric,
+                **dict(zip(names, values, strict=False)),
+                "majority_class": record["commonest_class_score"],
+                "published": record.get("published_score"),
+            }
+        )
+    return records
 
 
 def probabilities(model: Classifier, data: LabelledSegments, transpositions: int) -> np.ndarray:
@@ -88,30 +92,33 @@ def probabilities(model: Classifier, data: LabelledSegments, transpositions: int
     return of_segments
 
 
-def score(prefix: str, task: Task, data: LabelledSegments, of_classes: np.ndarray) -> dict:
-    """The published score of the most probable classes and, if there is one, the clean score."""
-    metric, labels = METRICS[task.metric], torch.from_numpy(of_classes.argmax(-1))
-    kinds = {"score": metric.score, "clean_score": metric.clean_score}
-    return {
-        prefix + name: rounded(kind(data.notes, data.labels, labels, task.batch_size).item())
-        for name, kind in kinds.items()
-        if kind
-    }
+def published_and_clean(
+    task: Task, data: LabelledSegments, labels: torch.Tensor
+) -> tuple[float | None, float | None]:
+    """The published score, and the one on the clean grid."""
+    metric = METRICS[task.metric]
+    score, clean = (
+        of and rounded(of(data.notes, data.labels, labels, task.batch_size).item())
+        for of in (metric.score, metric.clean_score)
+    )
+    return score, clean
+
+
+def score_column(title: str, name: str) -> tuple[str, Callable[[dict], str]]:
+    """A column of scores without the zero before the point."""
+    return title, lambda record: decimals(record.get(name)).removeprefix("0")
 
 
 def table(records: list[dict]) -> Table:
-    def column(title: str, name: str):
-        return title, lambda record: decimals(record.get(name)).removeprefix("0")
-
     columns = (
         *((name, itemgetter(name)) for name in ("task", "model")),
         ("metric", lambda record: METRIC_TITLES[record["metric"]]),
-        column("score", "score"),
-        column("clean grid", "clean_score"),
-        column(f"{OCTAVE} transpositions", "transposed_score"),
-        column("clean grid", "transposed_clean_score"),
-        column("majority class", "majority_class"),
-        column("published", "published"),
+        score_column("score", "score"),
+        score_column("clean grid", "clean_score"),
+        score_column(f"{OCTAVE} transpositions", "transposed_score"),
+        score_column("clean grid", "transposed_clean_score"),
+        score_column("majority class", "majority_class"),
+        score_column("published", "published"),
     )
     return Table("Bundled models", columns, records)
 
