@@ -2,11 +2,11 @@
 
 python -m benchmarks.shipped_models DATA_ROOT... [--model models] [--out docs/results/bundled.json]
 
-Each model below `--model` is scored as in fine-tuning, on the whole test set of its task (emotion:
-on fold 0, which the bundled model was not trained on); several models of a task also as the mean of
-their probabilities. Those of tasks that name pitches are also scored as means over transpositions.
-"Published" is the score of the paper's model, one model without transpositions. With
-`--part valid`, validation sets are scored instead.
+The models below `--model` are scored as in fine-tuning, on the whole test set of their task
+(emotion: on fold 0, which the bundled model was not trained on). "One model" is the first one of a
+task, to be compared with the paper's. Several models of a task are also scored by the mean of their
+probabilities, and those of tasks that name pitches by means over transpositions. In brackets: the
+score on the clean grid. With `--part valid`, validation sets are scored instead.
 """
 
 import argparse
@@ -30,6 +30,12 @@ from m2bert.model.predictions import window_probabilities
 from m2bert.model.transposition import OCTAVE
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
+AVERAGES = (
+    (1, "one model", "mean of models"),
+    (OCTAVE, f"one model, {OCTAVE} transpositions", f"mean of models, {OCTAVE} transpositions"),
+)
+"""Numbers of transpositions, with the names of the scores of one model and of several."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -38,45 +44,35 @@ def main() -> None:
     parser.add_argument("--part", choices=("valid", "test"), default="test")
     parser.add_argument("--out", type=Path, help="also write the scores as JSON")
     args = parser.parse_args()
-    records = [
-        record
-        for name, folders in find_models(args.model).items()
-        for record in scores(TASKS[name], folders, args.data_root, args.part)
-    ]
+    models = find_models(args.model).items()
+    records = [scores(TASKS[name], folders, args.data_root, args.part) for name, folders in models]
     print(terminal_text(table(records)))
     if args.out:
         args.out.write_text(json.dumps(records, indent=1) + "\n")
 
 
-def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str) -> list[dict]:
-    """The records of a task's models and, of several, of their mean."""
+def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str) -> dict:
+    """The record of a task's models: scores and clean scores of the first one, of the mean of all,
+    and of both averaged over transpositions."""
     data = split(task, read_parts(task, roots), 0 if task.folds else None)[part]
-    found: dict[str, list[np.ndarray]] = {}
+    models = list(map(load_classifier, folders))
     record = read_record(folders[0])
-    for folder in folders:
-        model = load_classifier(folder)
-        found[folder.name] = [probabilities(model, data, 1)]
-        if task.names_pitches:
-            found[folder.name].append(probabilities(model, data, OCTAVE))
-    if len(found) > 1:
-        name = f"mean of {len(found)} models"
-        found[name] = [np.mean(its, axis=0) for its in zip(*found.values(), strict=True)]
-    names = ("score", "clean_score", "transposed_score", "transposed_clean_score")
-    records = []
-    for name, its in found.items():
-        labels = (torch.from_numpy(of_classes.argmax(-1)) for of_classes in its)
-        values = (value for each in labels for value in published_and_clean(task, data, each))
-        records.append(
-            {
-                "task": task.name,
-                "model": name,
-                "metric": task.metric,
-                **dict(zip(names, values, strict=False)),
-                "majority_class": record["commonest_class_score"],
-                "published": record.get("published_score"),
-            }
-        )
-    return records
+    found = {
+        "task": task.name,
+        "models": [folder.name for folder in folders],
+        "metric": task.metric,
+        "majority_class": record["commonest_class_score"],
+        "published": record.get("published_score"),
+    }
+    for transpositions, one, several in AVERAGES if task.names_pitches else AVERAGES[:1]:
+        of_models = [probabilities(model, data, transpositions) for model in models]
+        means = {one: of_models[0]}
+        if len(models) > 1:
+            means[several] = np.mean(of_models, axis=0)
+        for name, of_classes in means.items():
+            labels = torch.from_numpy(of_classes.argmax(-1))
+            found[name] = published_and_clean(task, data, labels)
+    return found
 
 
 def probabilities(model: Classifier, data: LabelledSegments, transpositions: int) -> np.ndarray:
@@ -111,16 +107,24 @@ def score_column(title: str, name: str) -> tuple[str, Callable[[dict], str]]:
 
 def table(records: list[dict]) -> Table:
     columns = (
-        *((name, itemgetter(name)) for name in ("task", "model")),
+        ("task", itemgetter("task")),
+        ("models", lambda record: ", ".join(record["models"])),
         ("metric", lambda record: METRIC_TITLES[record["metric"]]),
-        score_column("score", "score"),
-        score_column("clean grid", "clean_score"),
-        score_column(f"{OCTAVE} transpositions", "transposed_score"),
-        score_column("clean grid", "transposed_clean_score"),
+        *((name, score_and_clean_one(name)) for row in AVERAGES for name in row[1:]),
         score_column("majority class", "majority_class"),
         score_column("published", "published"),
     )
     return Table("Bundled models", columns, records)
+
+
+def score_and_clean_one(name: str) -> Callable[[dict], str]:
+    """The cell of a score, with the one on the clean grid in brackets if there is one."""
+
+    def cell(record: dict) -> str:
+        score, clean = (decimals(of).removeprefix("0") for of in record.get(name, (None, None)))
+        return f"{score} ({clean})" if clean else score
+
+    return cell
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def write_folder(source: Path, folder: Path, attention_heads: int | None, overwr
 def write_half(source: Path, folder: Path, facts_file: Path, overwrite: bool) -> None:
     """Write a copy of a model in bfloat16, with the facts that `facts_file` has for its name."""
     facts = read_json(facts_file).get(folder.name)
-    if not isinstance(facts, dict) or facts.keys() != set(FACTS):
+    if not isinstance(facts, dict) or not facts.keys() >= set(FACTS):
         raise UserError(f"{facts_file} lacks {', '.join(FACTS)} of {folder.name}")
     score = PUBLISHED["proposed"].get(read_record(source).get("task", ""))
     with output_files(folder, MODEL_FILES, overwrite) as temporary:

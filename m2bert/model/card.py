@@ -6,7 +6,7 @@ from textwrap import shorten
 from m2bert.base.settings import flat
 from m2bert.model.task_entries import defined_task
 from m2bert.notes.cp import FIELDS
-from m2bert.tasks import METRIC_TITLES, TASKS
+from m2bert.tasks import METRIC_TITLES, PADDING, TASKS
 
 LIBRARY = "m2bert"
 NOT_RECORDED = "Not recorded."
@@ -61,6 +61,10 @@ FACTS = ("licence", "trained_on", "attribution", "limits")
 """Entries of the record of a published model: the licence of its weights, an identifier of
 model hubs; its training data, the authors of the data, and its limits, in sentences."""
 
+AVERAGED_SCORES = "averaged_scores"
+"""Entry of such a record, or missing: scores of averages over transpositions or over several
+models, by their names in the card."""
+
 UNKNOWN_LICENCE = """\
 The licences of the training data apply to the weights (`docs/prepare.md` of the code lists those of
 the usual corpora, some of which are for research only)."""
@@ -94,7 +98,7 @@ def model_card(architecture: str, entries: dict, record: dict, sha256: str) -> s
     describe = _describe_classifier if "id2label" in entries else _describe_encoder
     title, what, sentences, scores = describe(entries, record)
     facts = {name: record[name] for name in FACTS if name in record}
-    training = {n: v for n, v in record.items() if n not in (*FACTS, "learn")}
+    training = {n: v for n, v in record.items() if n not in (*FACTS, AVERAGED_SCORES, "learn")}
     data, licence = " ".join(sentences) or NOT_RECORDED, UNKNOWN_LICENCE
     if facts:
         data += f" {facts['trained_on']}\n\nLimits: {facts['limits']}"
@@ -136,7 +140,8 @@ def _describe_encoder(entries: dict, record: dict) -> Description:
 
 
 def _describe_classifier(entries: dict, record: dict) -> Description:
-    classes, name, data = entries["id2label"].values(), entries["task"], []
+    classes = [label for label in entries["id2label"].values() if label != PADDING]
+    name, data = entries["task"], []
     task = defined_task(entries, "config.json")
     if train := record.get("data", {}).get("train"):
         of_corpus = f" of {task.corpus}" if task and name in TASKS else ""
@@ -161,6 +166,7 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
         "always predicting the majority class, test": record.get("commonest_class_score"),
         "the paper's model of 62 million parameters, test": record.get("published_score"),
     }
+    scores |= record.get(AVERAGED_SCORES, {})
     return title, what, data, scores
 
 
