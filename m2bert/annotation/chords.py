@@ -33,11 +33,16 @@ ROOT_ALONE = "1"
 OTHER_NOTES = 0.15
 """The fraction of the sounding time that is expected of notes outside the chord."""
 
-RARE, RARITY = ("aug", "maj7", "sus4"), 2.0
-"""Qualities that suspensions and passing notes imitate, and their cost at each onset."""
+RARE, RARITY, RARITY_PER_QUARTER = ("aug", "maj7", "sus4"), 2.0, 4.0
+"""Qualities that suspensions and passing notes imitate, and their cost at each onset: so much per
+quarter note until the next one, at most `RARITY`."""
 
 SOUNDING_WEIGHT = 2.0
 """The weight of a quarter note that sounds; the root's probability at an onset has 1."""
+
+ONSET = 0.05
+"""By so many quarter notes each note counts as longer than it sounds, since the short notes of an
+arpeggio above a long bass are part of the chord."""
 
 CHORD_CHANGE = 4.0
 """The cost of a change of chord, as the logarithm of a ratio of probabilities. With it and
@@ -83,13 +88,15 @@ def decode_chords(
     """
     if not len(onset):
         return []
-    onsets, _, mean = means_of_onsets(onset, probabilities)
+    onsets, group, mean = means_of_onsets(onset, probabilities)
     roots = root_probabilities(mean, classes)
     edges = np.append(onsets, end.max())
     sounding, lowest = sounding_time(onset, end, pitch, edges)
+    np.add.at(sounding, (group, pitch % 12), ONSET)
     score = SOUNDING_WEIGHT * sounding @ _templates().T
     score += np.repeat(np.log(np.maximum(roots, LEAST_PROBABILITY)), len(QUALITIES), axis=1)
-    score -= RARITY * np.tile([quality in RARE for quality in QUALITIES], 12)
+    rarity = np.minimum(RARITY, RARITY_PER_QUARTER * np.diff(edges))
+    score -= rarity[:, np.newaxis] * np.tile([quality in RARE for quality in QUALITIES], 12)
     label = most_probable_sequence(np.exp(score - score.max(1, keepdims=True)), change)
     first = np.flatnonzero(np.diff(label, prepend=-1))
     sounding, lowest, summed = (np.add.reduceat(of, first) for of in (sounding, lowest, roots))

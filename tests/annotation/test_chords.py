@@ -56,6 +56,24 @@ def test_decode_chords_separates_chords_of_one_root():
     assert [(chord.start, chord.quality) for chord in found] == [(0, "maj"), (4, "7")]
 
 
+@pytest.mark.parametrize(
+    "low, high, quality", [((45, 60), (64, 67, 72), "min7"), ((52, 53), (57, 60, 65), "maj7")]
+)
+def test_decode_chords_finds_sevenths_of_arpeggios(low, high, quality):
+    bass, tenor = low
+    notes = [
+        note
+        for half in (0, 2)
+        for note in (
+            (half, half + 2, bass),
+            (half + 0.25, half + 2, tenor),
+            *((half + k / 4, half + k / 4 + 0.25, high[(k - 2) % 3]) for k in range(2, 8)),
+        )
+    ]
+    (chord,) = decode(notes, ["A" if quality == "min7" else "F"] * len(notes))
+    assert chord.quality == quality
+
+
 def test_decode_chords_names_the_root_alone_without_a_third():
     (chord,) = decode(block(0, (48, 55, 60), 4), ["C"] * 3)
     assert (chord.root, chord.quality) == (0, ROOT_ALONE)
