@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import mido
 import numpy as np
@@ -289,7 +290,7 @@ def test_bars_are_drawn_or_missing_ones_named(run, models, song, out):
 
 def test_annotate_takes_folders_and_keeps_finished_songs(run, models, out, tmp_path, capsys):
     folder, words = tmp_path / "in", ("--tasks", "localkey", "melody", "--formats", "csv", "html")
-    for name in ("a/one.mid", "b/one.mid", "b/emoji 🎵.mid"):
+    for name in ("a/one.mid", "b/one.mid", "b/emoji 🎵 #3.mid"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_midi(folder / name)
     (folder / "bad.mid").write_text("x")
@@ -298,14 +299,14 @@ def test_annotate_takes_folders_and_keeps_finished_songs(run, models, out, tmp_p
     assert "3 songs annotated, 1 skipped" in printed.out
     assert "bad.mid cannot be used" in printed.err
     table = list(csv.DictReader((out / "summary.csv").read_text("utf-8-sig").splitlines()))
-    names = ["a/one.mid", "b/emoji 🎵.mid", "b/one.mid"]
+    names = ["a/one.mid", "b/emoji 🎵 #3.mid", "b/one.mid"]
     assert [row["file"] for row in table] == names
     assert all(row["key"] and row["tempo"] == "120" for row in table)
     index = (out / "index.html").read_text(encoding="utf-8")
     for name in names:
         made = {path.name for path in (out / name).iterdir()} - {RECORD}
         assert made == {f"{Path(name).stem}.csv", f"{Path(name).stem}.html"}
-        assert f'href="{name}/{Path(name).stem}.html"' in index
+        assert f'href="{quote(f"{name}/{Path(name).stem}.html")}"' in index
 
     (out / "a/one.mid/one.csv").unlink()  # is not written again: the song is finished
     write_midi(folder / "b/one.mid", [(0, 480, 40)])
@@ -317,6 +318,15 @@ def test_annotate_takes_folders_and_keeps_finished_songs(run, models, out, tmp_p
         run(folder, *words, "--transpositions", "1")
     run(folder, *words, "--transpositions", "1", "--overwrite")
     assert (out / "a/one.mid/one.csv").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
+def test_annotate_lists_songs_whose_names_are_not_utf8(run, out, tmp_path):
+    for name in (b"caf\xe9.mid", b"b.mid"):
+        write_midi(tmp_path / "in" / os.fsdecode(name))
+    run(tmp_path / "in", "--tasks", "melody", "--formats", "csv")
+    table = csv.DictReader((out / "summary.csv").read_text("utf-8-sig").splitlines())
+    assert [row["file"] for row in table] == ["b.mid", "caf\\xe9.mid"]
 
 
 def test_annotate_rejects_folders_without_usable_songs(run, out, tmp_path):

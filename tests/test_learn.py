@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,15 @@ def test_learn_does_not_replace_a_model(learnt, pieces, encoder):
     assert contents(learnt[0]) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
+def test_learn_reads_songs_whose_names_are_not_utf8(pieces, tmp_path):
+    folder, data = tmp_path / "songs", tmp_path / "data"
+    shutil.copytree(pieces, folder)
+    (folder / LOW / "song0_0.mid").rename(folder / LOW / os.fsdecode(b"caf\xe9.mid"))
+    learn_here(folder, "--out", data, "--name", "register", "--prepare_only")
+    assert f"{LOW}/caf\\xe9.mid" in [row["file"] for row in read_csv(data / "register.split.csv")]
+
+
 def test_prepared_task_is_trained_and_listed_like_the_others(pieces, encoder, tmp_path):
     data = tmp_path / "data"
     learn_here(pieces, "--out", data, "--name", "register", "--prepare_only", "--folds", 3)
@@ -180,6 +190,7 @@ def annotated(song: Path, model: Path, folder: Path) -> list[dict]:
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -252,6 +263,17 @@ def test_learn_continues_a_classifier_with_corrections(voices, voice_model, tmp_
     assert (f"so {out} is a copy of {voice_model}" in printed) == is_same
 
 
+def test_learn_continues_with_a_single_correction(voices, voice_model, tmp_path):
+    song = Path(shutil.copy(voices / "0.mid", tmp_path))
+    (row, *_) = annotated(song, voice_model, tmp_path / "annotated")
+    row |= {"voices": "voice", "voices_probability": "", "sha256": sha256(song)}
+    write_csv(tmp_path / "tables/0.csv", [row])
+    words = ("--label", "voices", "--start_from", voice_model, "--out", tmp_path / "new")
+    learn_here(tmp_path / "tables", song, *words)
+    found = json.loads((tmp_path / "new/scores.json").read_text())
+    assert found["labels_held_out"]["labelled_notes"] == 1
+
+
 @pytest.mark.parametrize(
     ("right_after", "changed", "helped"), [(6, 50, True), (6, 70, False), (0, 0, False)]
 )
@@ -305,6 +327,7 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
         ("VOICES --label track_name --start_from melody --out OUT", "no class 'piano'"),
         ("PIECES --out OUT --folds 5", "--folds and several seeds are for --prepare_only"),
         ("PIECES --out OUT --folds 2 --prepare_only", "--folds: at least 3 are needed"),
+        ("PADDING --label track_name --out OUT", "padding: two classes have the same name"),
     ],
 )
 def test_learn_rejects_input_that_it_cannot_use(words, message, pieces, voices, tmp_path):
@@ -314,7 +337,9 @@ def test_learn_rejects_input_that_it_cannot_use(words, message, pieces, voices, 
     write_split(tmp_path / "all.csv", names, np.full(len(names), "train"))
     parts = [("train", "valid")[n % 2] if LOW in name else "test" for n, name in enumerate(names)]
     write_split(tmp_path / "one.csv", names, np.array(parts))
-    places = {"ONE": tmp_path / "one.csv"}
+    for number in range(3):
+        write_voices(tmp_path / f"padding/{number}.mid", number, ("voice", "padding"))
+    places = {"ONE": tmp_path / "one.csv", "PADDING": tmp_path / "padding"}
     places |= {"PIECES": pieces, "VOICES": voices, "OUT": tmp_path / "out", "SPLIT": split}
     places |= {"ALL": tmp_path / "all.csv", "PARENT": tmp_path, "PIECES/model": pieces / "model"}
     done = run_here(learn.main, *(places.get(word, word) for word in words.split()))

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from m2bert.annotation.labels import Annotation
 from m2bert.annotation.summary import row
 from m2bert.annotation.tables import write_csv
 from m2bert.base.errors import UserError
-from m2bert.base.files import write_errors_of, write_text
+from m2bert.base.files import path_text, write_errors_of, write_text
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.tables import csv_text
 from m2bert.notes.reader import read_song
@@ -45,7 +46,7 @@ def song_names(files: Sequence[Path], out: Path) -> dict[str, Path]:
     if not songs:
         raise UserError(f"all files of music are in {out}, the folder of the outputs")
     root = os.path.commonpath([song.parent for song in songs])
-    return {song.relative_to(root).as_posix(): song for song in songs}
+    return {path_text(song.relative_to(root)): song for song in songs}
 
 
 def annotate_many(
@@ -130,7 +131,7 @@ def _page(out: Path, rows: list[dict]) -> str:
         page = f"{name}/{Path(name).stem}.html"
         target = page if (out / page).exists() else f"{name}/"
         cells = [html.escape(str(found.get(column) or "")) for column in COLUMNS]
-        cells[0] = f'<a href="{html.escape(target)}">{cells[0]}</a>'
+        cells[0] = f'<a href="{html.escape(quote(target))}">{cells[0]}</a>'
         lines.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = "".join(f"<th>{column}</th>" for column in COLUMNS)
     return PAGE.format(count=len(rows), head=head, body="\n".join(lines))

@@ -42,6 +42,11 @@ def write_errors_of(path: Path) -> Iterator[None]:
         raise OSError(f"{path} could not be written: {error.strerror or error}") from error
 
 
+def path_text(path: Path) -> str:
+    """A path with forward slashes as text that can be encoded, also if its bytes are not UTF-8."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
 def check_not_folder(path: Path) -> None:
     """Raise `UserError` if the file `path`, which is to be written, is a folder."""
     if path.is_dir():

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,17 +22,19 @@ RATE, STEPS = 5e-5, 15
 were (benchmarks/LOG.md)."""
 
 NOTE_FOLDS, SONG_FOLDS, FEW_SONGS = 3, 5, 10
-"""How often labels and songs are divided to hold out a part; fewer than `FEW_SONGS` songs are held
-out one by one."""
+"""Folds of the two cross-validations; fewer than `FEW_SONGS` songs are held out one by one."""
 
 
 def trained_on(
     model: Classifier, task: Task, songs: Sequence[LabelledSong], precision: str, seed: int
 ) -> Classifier:
-    """A copy of the model, trained on the labelled notes of some songs."""
+    """A copy of the model, trained on the labelled notes of some songs; the model itself if there
+    are none."""
     cut = [segments(task, song) for song in songs]
     notes, labels = (np.concatenate(arrays) for arrays in zip(*cut, strict=True))
     labelled = (labels > 0).any(1)
+    if not labelled.any():
+        return model
     device = next(model.parameters()).device
     data = LabelledSegments(
         torch.from_numpy(notes[labelled]).to(device), torch.from_numpy(labels[labelled]).to(device)
@@ -60,17 +61,7 @@ def predicted_without_note(
     without their labels, but with others of the song."""
     rng = np.random.default_rng(seed)
     folds = [rng.permutation(len(song.notes)) % NOTE_FOLDS for song in songs]
-    found = [np.zeros(len(song.notes), np.int64) for song in songs]
-    for number in show_progress(range(NOTE_FOLDS), "labels held out", NOTE_FOLDS):
-        rest = [
-            replace(song, labels=np.where(fold == number, 0, song.labels))
-            for song, fold in zip(songs, folds, strict=True)
-        ]
-        trained = trained_on(model, task, rest, precision, seed)
-        of_songs = classes_of(trained, songs, precision)
-        for classes, new, fold in zip(found, of_songs, folds, strict=True):
-            classes[fold == number] = new[fold == number]
-    return found
+    return _predicted_without(model, task, songs, folds, "labels held out", precision, seed)
 
 
 def predicted_without_song(
@@ -78,16 +69,36 @@ def predicted_without_song(
 ) -> list[np.ndarray]:
     """The classes of the notes of each song, by a model that was trained on other songs."""
     group = np.array([song.group for song in songs])
-    folds = len(np.unique(group)) if len(songs) < FEW_SONGS else SONG_FOLDS
-    fold = folds_of(group, np.zeros(len(songs), np.int64), folds, seed)
-    found: list[Any] = [None] * len(songs)
-    for number in show_progress(range(folds), "songs held out", folds):
-        others = [songs[place] for place in np.flatnonzero(fold != number).tolist()]
-        trained = trained_on(model, task, others, precision, seed)
-        places = np.flatnonzero(fold == number).tolist()
+    number = len(np.unique(group)) if len(songs) < FEW_SONGS else SONG_FOLDS
+    fold = folds_of(group, np.zeros(len(songs), np.int64), number, seed)
+    folds = [np.full(len(song.notes), its) for song, its in zip(songs, fold, strict=True)]
+    return _predicted_without(model, task, songs, folds, "songs held out", precision, seed)
+
+
+def _predicted_without(
+    model: Classifier,
+    task: Task,
+    songs: Sequence[LabelledSong],
+    folds: Sequence[np.ndarray],
+    title: str,
+    precision: str,
+    seed: int,
+) -> list[np.ndarray]:
+    """The classes of the notes of each song, by models that were trained without the labels of
+    their fold. folds: of the notes of each song, (notes,) int64."""
+    found = [np.zeros(len(song.notes), np.int64) for song in songs]
+    numbers = np.unique(np.concatenate(folds))
+    for number in show_progress(numbers, title, len(numbers)):
+        rest = [
+            replace(song, labels=np.where(fold == number, 0, song.labels))
+            for song, fold in zip(songs, folds, strict=True)
+        ]
+        trained = trained_on(model, task, rest, precision, seed)
+        places = [place for place, fold in enumerate(folds) if number in fold]
         of_songs = classes_of(trained, [songs[place] for place in places], precision)
         for place, classes in zip(places, of_songs, strict=True):
-            found[place] = classes
+            kept = folds[place] == number
+            found[place][kept] = classes[kept]
     return found
 
 

@@ -1,6 +1,5 @@
 """Classes of pieces from folders: the songs below `folder/CLASS` are of that class."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from m2bert.base.errors import UserError
+from m2bert.base.files import path_text
 from m2bert.learning.files import files_in, is_hidden
 from m2bert.learning.names import check_class_names, normalised
 from m2bert.notes.file_reading import read_files
@@ -61,7 +61,7 @@ def pieces_in(folder: Path) -> list[tuple[Path, str]]:
 
 def _class_name(folder: Path) -> str:
     """The name as text, also if its bytes are not UTF-8."""
-    return normalised(os.fsencode(folder.name).decode("utf-8", "replace"))
+    return normalised(path_text(Path(folder.name)))
 
 
 def _check_counts(classes: Iterable[str], labels: Iterable[str], where: str) -> None:

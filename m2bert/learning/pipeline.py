@@ -78,7 +78,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.out.is_file():
         raise UserError(f"--out {args.out} is a file: name a folder")
     if not args.start_from:
-        name = own_task(args, "note" if args.label else "piece", ("a", "b")).name
+        name = own_task(args, "note" if args.label else "piece", ("a", "b"), "--name").name
         load_backbone(args.ckpt or ENCODER)
     if args.split:
         read_columns(args.split)
@@ -153,8 +153,8 @@ def learn_task(
 
 
 def continue_training(args: argparse.Namespace) -> None:
-    """Train a classifier of notes on a few songs, and write it to --out; the old one if the new one
-    is not better on songs held out."""
+    """Train a classifier of notes on a few songs, and write it to --out; the old one if labels held
+    out of these songs are not predicted better (`has_helped`)."""
     start = args.start_from = find_model(args.start_from)
     task = task_in(start)
     if task.level != "note" or task.by_track or task.classes[0] != PADDING:

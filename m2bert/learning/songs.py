@@ -1,7 +1,6 @@
 """Labelled songs: what a task of one's own is made of."""
 
 import argparse
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 
 from m2bert.annotation.names import class_in_table
 from m2bert.base.errors import UserError
+from m2bert.base.files import path_text
 from m2bert.learning.files import files_in
 from m2bert.learning.folders import FEWEST_SONGS, pieces_in, read_labelled_pieces
 from m2bert.learning.matching import labels_of_notes, labels_of_tracks
@@ -61,7 +61,7 @@ def read_pieces(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
         LabelledSong(name, piece.notes, np.array(classes.index(piece.label)), group)
         for name, piece, group in zip(names, pieces, groups, strict=True)
     ]
-    return own_task(args, "piece", classes), songs
+    return own_task(args, "piece", classes, str(args.folders[0])), songs
 
 
 def read_notes(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
@@ -73,7 +73,8 @@ def read_notes(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
             f"{args.folders[0]} has {len(found)} songs with {len(classes)} different labels: at "
             f"least {FEWEST_SONGS} songs and two labels are needed"
         )
-    return own_task(args, "note", (PADDING, *classes)), _songs(args, found, (PADDING, *classes))
+    classes = [PADDING, *classes]
+    return own_task(args, "note", classes, str(args.folders[0])), _songs(args, found, classes)
 
 
 def read_corrections(args: argparse.Namespace, task: Task) -> list[LabelledSong]:
@@ -170,12 +171,13 @@ def _groups(
 def _names(paths: Sequence[Path], folders: Sequence[Path]) -> list[str]:
     """Paths within the folder that they are in; with several folders, from the working folder."""
     if len(folders) > 1 or not folders[0].is_dir():
-        return [path.as_posix() for path in paths]
-    return [Path(os.path.relpath(path, folders[0])).as_posix() for path in paths]
+        return list(map(path_text, paths))
+    return [path_text(path.relative_to(folders[0])) for path in paths]
 
 
-def own_task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Task:
-    """The task of the command. Raises `UserError` if its name is not valid."""
+def own_task(args: argparse.Namespace, level: str, classes: Sequence[str], where: str) -> Task:
+    """The task of the command. Raises `UserError` if its name or a class is not valid; where: what
+    the error names."""
     name = args.name or args.out.resolve().name
     metric = METRIC.get(args.metric, {}).get(level, args.metric)
     loss_on = "labelled" if level == "note" else "notes"
@@ -189,4 +191,4 @@ def own_task(args: argparse.Namespace, level: str, classes: Sequence[str]) -> Ta
         folds=args.folds,
         loss_on=loss_on,
     )
-    return task_from(task_entries(task), "--name")
+    return task_from(task_entries(task), where)

@@ -178,12 +178,13 @@ def _number(cell: str) -> float:
 def _pitch(cell: str) -> float:
     """The MIDI number of a pitch, or of its name: 61 for C#4 and Db4; else NaN."""
     name = cell.strip().capitalize().replace("♯", "#").replace("♭", "b")
-    if not (named := re.fullmatch(r"([A-G])(#*|b*)(-?\d)", name)):
+    if not (named := re.fullmatch(r"([A-G])(#*|b*)(-1|\d)", name)):
         number = _number(cell)
         return number if number in range(128) else math.nan
     letter, accidentals, octave = named.groups()
     sharps = accidentals.count("#") - accidentals.count("b")
-    return 12 * (int(octave) + 1) + _SEMITONES[letter] + sharps
+    number = 12 * (int(octave) + 1) + _SEMITONES[letter] + sharps
+    return number if number in range(128) else math.nan
 
 
 def _complete(path: Path, row: np.ndarray, column: str, numbers: Iterable[float]) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A piece of music: its notes and tracks, and its time in ticks, beats, bars and seconds."""
 
-import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from m2bert.base.files import path_text
 from m2bert.notes.skipped import Tallies
 
 DEFAULT_TEMPO = 120.0
@@ -102,7 +102,7 @@ class Song:
     @property
     def name(self) -> str:
         """The file's name as text, also if its bytes are not UTF-8."""
-        return os.fsencode(self.path.name).decode("utf-8", "replace")
+        return path_text(Path(self.path.name))
 
     @cached_property
     def is_drum(self) -> np.ndarray:

@@ -57,7 +57,7 @@ def test_decode_chords_separates_chords_of_one_root():
 
 
 @pytest.mark.parametrize(
-    "low, high, quality", [((45, 60), (64, 67, 72), "min7"), ((52, 53), (57, 60, 65), "maj7")]
+    ("low", "high", "quality"), [((45, 60), (64, 67, 72), "min7"), ((52, 53), (57, 60, 65), "maj7")]
 )
 def test_decode_chords_finds_sevenths_of_arpeggios(low, high, quality):
     bass, tenor = low

@@ -120,7 +120,7 @@ def test_names_cannot_inject_html(tmp_path_factory, file, track):
     song = made_up_song(2, path, (f"x{track}",))
     hostile = written(made_up_annotation(song, ["melody"]), folder)
     assert hostile.tags == plain.tags
-    assert hostile.song["file"] == path.name.replace("\udce9", "\ufffd")
+    assert hostile.song["file"] == path.name.replace("\udce9", "\\xe9")
     # a line's end may be written in several ways
     assert hostile.texts["title"].split() == hostile.song["file"].split()
     assert hostile.song["tracks"] == [{"name": song.tracks[0].name, "is_drum": False}]

@@ -85,6 +85,8 @@ NOTE = "0,60,low\n"
         ("onset_beats,pitch,voice\nnan,60,low\n", "row 2: the cell of onset_beats is not a number"),
         ("onset_beats,pitch,voice\n0,60.5,low\n", "row 2: the cell of pitch is not a pitch"),
         ("onset_beats,pitch,voice\n0,128,low\n", "row 2: the cell of pitch is not a pitch"),
+        ("onset_beats,pitch,voice\n0,B-4,low\n", "row 2: the cell of pitch is not a pitch"),
+        ("onset_beats,pitch,voice\n0,G#9,low\n", "row 2: the cell of pitch is not a pitch"),
         ("onset_beats,pitch,voice\n1,5,60,low\n", "row 2: 4 cells, but the table has 3 columns"),
         ("onset_beats,pitch,voice,sha256\n0,60,a,1\n0,60,a,2\n", "rows of 2 songs"),
     ],
