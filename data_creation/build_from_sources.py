@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from data_creation.benchmark.sources.pieces import Piece
 from data_creation.benchmark.sources.table import SOURCES
-from m2bert.base.arguments import positive_int
+from m2bert.base.arguments import positive_int, show_defaults
 from m2bert.base.errors import UserError, print_error, run_command, show_lines_at_once
 from m2bert.base.files import read_json, write_json
 from m2bert.base.outputs import output_files, sha256
@@ -54,7 +54,6 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m data_creation.build_from_sources",
         description="Align POP909, or build SMCBenchmark's arrays, from their sources. Parts "
         "whose source files are unchanged are kept; unusable pieces are omitted and reported.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, names = parser.add_argument, [n for n in SOURCES if SOURCES[n].target[0] == "smc_dir"]
     add("--dataset", nargs="+", choices=SOURCES, default=names, help="data sets to build")
@@ -72,6 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--num_workers", type=positive_int, default=os.cpu_count(), help="worker processes")
     add("--strict", action="store_true", help="treat unusable pieces as errors")
     add("--overwrite", action="store_true", help="rebuild everything")
+    show_defaults(parser)
     return parser.parse_args()
 
 

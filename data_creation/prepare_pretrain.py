@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_creation.corpora import CORPORA, find_files
-from m2bert.base.arguments import positive_int
+from m2bert.base.arguments import positive_int, show_defaults
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import read_json
 from m2bert.base.workers import map_in_processes
@@ -60,10 +60,9 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m data_creation.prepare_pretrain",
         description="Convert folders of MIDI files and scores to corpora for pre-training. "
         "Complete corpora are kept.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, no_default = parser.add_argument, argparse.SUPPRESS
-    what = f"corpora to make, of {', '.join(CORPORA)} (default: those of the paper, and the others "
+    what = f"corpora to make, of {', '.join(CORPORA)} (those of the paper, and the others "
     what += "if their folders exist); any other name reads every MIDI file and score below "
     what += "--dataset_dir (scores need partitura)"
     add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=no_default, help=what)
@@ -79,6 +78,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--midi_reader", choices=READERS, default="mido", help=what)
     what = "rebuild corpora; an old corpus is kept until the new one is complete"
     add("--overwrite", action="store_true", help=what)
+    show_defaults(parser)
     arguments = parser.parse_args()
     if "dataset" not in arguments:
         arguments.dataset = default_corpora(arguments.dataset_dir)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from data_creation.benchmark.parts import Converted, convert_part, missing_files
 from data_creation.benchmark.sets import DATA_SETS, DataSet
+from m2bert.base.arguments import show_defaults
 from m2bert.base.errors import UserError, print_error, run_command, show_lines_at_once
 from m2bert.base.files import read_json, write_errors_of, write_json
 from m2bert.base.outputs import output_files
@@ -65,7 +66,6 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_creation.prepare_smc",
         description="Convert SMCBenchmark's arrays to fine-tuning data. Complete data is kept.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, names = parser.add_argument, sorted({TASKS[name].corpus for name in BENCHMARK_TASKS})
     what = "folder of downstream_note and downstream_seq"
@@ -85,6 +85,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--stretch", type=stretch_factor, nargs="+", default=[], metavar="FACTOR", help=what)
     what = "rebuild data sets; old files are kept until the new ones are complete"
     add("--overwrite", action="store_true", help=what)
+    show_defaults(parser)
     return parser.parse_args()
 
 

@@ -56,7 +56,10 @@ def parse_arguments() -> argparse.Namespace:
     add("songs", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "folders of fine-tuned models, at any depth (the bundled models)"
     add("--model", type=Path, nargs="+", default=[SHIPPED_MODELS], metavar="FOLDER", help=what)
-    what = "tasks (all that have a model; velocity only if all notes of the file have the same one)"
+    what = (
+        "tasks: chord roots, keys, melody, emotion, beats, downbeats, velocity, or those of your "
+        "own models (all whose labels the file does not have)"
+    )
     add("--tasks", nargs="+", metavar="NAME", help=what)
     add("--out", type=Path, default=Path("annotated"), help="folder of the outputs (annotated)")
     what = f"outputs to write, of {' '.join(ending[1:] for ending in WRITERS)} (all)"

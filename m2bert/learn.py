@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--metric", choices=METRICS, default="accuracy", help=what)
     what = "also fit two logistic regressions on the same split, to compare with"
     add("--baseline", action="store_true", help=what)
-    what = "most epochs of fine-tuning (10, or as many as 300 steps take)"
+    what = "most epochs of fine-tuning (10; for little data more, so that there are 300 steps)"
     add("--epochs", type=positive_int, help=what)
     add("--seed", type=seed, nargs="+", default=[2021], help="random seed (2021)")
     what = "only write arrays and a task file for m2bert.finetune to --out"

@@ -9,7 +9,14 @@ divide the same global batches among themselves.
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import PRECISIONS, non_negative_int, not_negative, positive_int, seed
+from m2bert.base.arguments import (
+    PRECISIONS,
+    non_negative_int,
+    not_negative,
+    positive_int,
+    seed,
+    show_defaults,
+)
 from m2bert.base.devices import choose_precision, enough_memory
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.processes import start_processes
@@ -26,7 +33,6 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m m2bert.pretrain",
         description="Pre-train M2BERT. The same command resumes a run.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--save_dir", type=Path, required=True, help="folder of the run")
@@ -39,22 +45,27 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         help="start from the weights of this model folder or original .ckpt",
     )
-    of = Objective()  # the paper's
-    add("--pianoroll", choices=PIANOROLL_BINS, default=of.pianoroll, help="pianoroll objective")
+    paper = Objective()
+    add("--pianoroll", choices=PIANOROLL_BINS, default=paper.pianoroll, help="pianoroll objective")
     add(
         "--corruption",
         choices=CORRUPTIONS,
-        default=of.corruption,
+        default=paper.corruption,
         help="token correction (rc) or masked language modelling (mlm)",
     )
     add(
         "--rc_range",
         type=positive_int,
         nargs=3,
-        default=list(of.rc_range),
+        default=list(paper.rc_range),
         help="ranges of rc for Position, Pitch and Duration: changes from -N to N - 1",
     )
-    add("--mask_percent", type=float, default=of.mask_percent, help="fraction of notes to corrupt")
+    add(
+        "--mask_percent",
+        type=float,
+        default=paper.mask_percent,
+        help="fraction of notes to corrupt",
+    )
     add("--max_seq_len", type=positive_int, default=WINDOW, help="notes per segment")
     add("--batch_size", type=positive_int, default=12, help="segments per step, over all processes")
     add(
@@ -65,7 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--max_steps", type=positive_int, help="total number of steps after which to stop")
     add("--seed", type=seed, default=2021, help="random seed")
-    add("--precision", choices=PRECISIONS, help="bf16 on a GPU that supports it, else fp32")
+    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU even if there is a GPU")
     what = "background processes that read batches (1 on a CPU, 0 on a GPU)"
@@ -73,6 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--log_steps", type=positive_int, default=50, help="steps between lines of metrics")
     add("--save_minutes", type=not_negative, default=10, help="minutes between saved states")
     add_flags(parser, PRETRAINING)
+    show_defaults(parser)
     args = parser.parse_args()
     args.recipe = chosen(args, PRETRAINING)
     if not 0 < args.mask_percent <= 1:

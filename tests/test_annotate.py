@@ -140,24 +140,29 @@ def test_task_named_accepts_names_and_titles(texts, name):
     assert {task_named(text) for text in texts} == {name}
 
 
-def test_velocity_is_predicted_for_files_without_velocities_or_on_request(run, song, out, tmp_path):
-    def tasks(song: Path, *words: str, model: Path) -> list[str]:
+def test_labels_that_a_file_has_are_predicted_only_on_request(run, out, tmp_path):
+    def tasks(song: Path, *words: str, model: Path = tmp_path / "models") -> list[str]:
         run(song, *words, model=model)
         return list(json.loads((out / f"{song.stem}.json").read_text())["models"])
 
-    both = tmp_path / "models"
-    for name in ("melody", "velocity"):
-        save_model(both / name, name)
+    for name in ("beat", "localkey", "melody", "velocity"):
+        save_model(tmp_path / "models" / name, name)
+    chords = [(480 * k, 480 * k + 480, p) for k in range(8) for p in (60, 64)]
+    on_grid = write_midi(tmp_path / "on_grid.mid", chords)
+    off_grid = write_midi(
+        tmp_path / "off_grid.mid", [(s + s // 13, e + 99, p) for s, e, p in chords]
+    )
+    line = write_midi(tmp_path / "line.mid", chords[::2])
     struck = [*note(0, 480, velocity=60), *note(0, 480, velocity=61)]
     played = save(tmp_path / "played.mid", struck)
-    assert tasks(song, model=both) == ["melody", "velocity"]
-    several = ("--model", both / "velocity", both / "melody", both)
-    assert tasks(song, *several, model=both / "melody") == ["melody", "velocity"]
-    assert tasks(played, model=both) == ["melody"]
-    assert tasks(played, "--tasks", "velocity", model=both) == ["velocity"]
-    assert tasks(played, model=both / "velocity") == ["velocity"]
     drums = [*note(0, 9, 36, 9, velocity=1), *note(0, 9, 36, 9, velocity=2), *note(0, 480)]
-    assert tasks(save(tmp_path / "drums.mid", drums), model=both) == ["melody", "velocity"]
+    assert tasks(on_grid) == ["localkey", "melody", "velocity"]
+    assert tasks(off_grid) == ["beat", "localkey", "melody", "velocity"]
+    assert tasks(line) == ["localkey", "velocity"]
+    assert tasks(played) == ["localkey"]
+    assert "velocity" in tasks(save(tmp_path / "drums.mid", drums))
+    assert tasks(played, "--tasks", "velocity", "beats") == ["beat", "velocity"]
+    assert tasks(played, model=tmp_path / "models/velocity") == ["velocity"]
 
 
 @pytest.mark.parametrize(("pitched", "drums"), [(49, 60), (50, 0)])

@@ -310,7 +310,7 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
     [
         ("PIECES VOICES --out OUT", "give one folder, with a folder of songs for each class"),
         ("VOICES --label hand --out OUT", "no tables of labels in"),
-        ("VOICES --out OUT", "is outside the folders of classes"),
+        ("VOICES --out OUT", "12 files outside the folders of classes, such as"),
         ("PIECES --out OUT --name melody", "the name 'melody' is reserved"),
         ("PIECES --out OUT --name a/b", "'a/b' cannot be part of a file name"),
         ("PIECES --out OUT --group_by (x)", "does not match"),

@@ -13,7 +13,7 @@ from m2bert.annotation.chords import Chord, decode_chords
 from m2bert.annotation.decoding import means_of_onsets
 from m2bert.annotation.keys import joined_keys, most_probable_keys
 from m2bert.annotation.meter import Beats, bars_of, beats_of_file, has_written_bars, ticks_at
-from m2bert.annotation.models import ModelFacts
+from m2bert.annotation.models import BEAT_TASKS, ModelFacts
 from m2bert.annotation.names import pitch_name, table_name
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.notes.song import Bars, Song
@@ -22,12 +22,6 @@ from m2bert.tasks import PADDING, TASKS, Task
 KEY_TASK, CHORD_TASK = "localkey", "chordroot"
 SPAN_TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
 """Tasks whose labels are decoded over the piece, as spans of time (`spans`), and their titles."""
-
-VOICE_TASK = "melody"
-"""The task whose classes are voices."""
-
-BEAT_TASKS = ("beat", "downbeat")
-"""Tasks of which `Annotation.beats` is decoded."""
 
 KEY_CHANGE = 8.0
 """The cost of a change of key, as the logarithm of a ratio of probabilities. With 8, validation

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from m2bert.annotation.warnings import LEAST_ON_GRID
-from m2bert.notes.grid import fraction_on_files_grid
+from m2bert.notes.grid import LEAST_ON_GRID, fraction_on_files_grid
 from m2bert.notes.song import Bars, Song
 
 COMMON_TIME = (4, 4, 0)
@@ -15,6 +14,9 @@ COMMON_TIME = (4, 4, 0)
 
 SHORTEST_BAR = 1 / 4
 """In quarter notes. Some files have time signatures like 0/4."""
+
+
+EARLY = 1 / 20
 
 
 class Beats(NamedTuple):
@@ -37,13 +39,22 @@ class Beats(NamedTuple):
         """Beats per minute from each beat to the next, (beats - 1,)."""
         return 60 / np.maximum(np.diff(self.second), 1e-3)
 
+    def onto_beats(self, ticks: np.ndarray) -> np.ndarray:
+        """Ticks, those up to `EARLY` beats before a beat moved to it: of a chord on a beat some
+        notes begin a little early."""
+        if len(self.tick) == 1:
+            return ticks
+        after = np.searchsorted(self.tick, ticks).clip(1, len(self.tick) - 1)
+        early = (self.tick[after] - ticks) / np.diff(self.tick)[after - 1]
+        return np.where((early > 0) & (early <= EARLY), self.tick[after], ticks)
+
     def places(self, ticks: np.ndarray) -> np.ndarray:
         """The places of ticks in their bars: 2.5 is halfway from the second beat to the third.
         Those before the first beat are at the end of an upbeat."""
         if len(self.tick) == 1:
             return np.ones(np.shape(ticks))
-        before = np.maximum(np.searchsorted(self.tick[:-1], ticks, side="right") - 1, 0)
-        length = np.maximum(np.diff(self.tick)[before], 1)
+        before = np.maximum(np.searchsorted(self.tick, ticks, side="right") - 1, 0)
+        length = np.maximum(np.diff(self.tick)[np.minimum(before, len(self.tick) - 2)], 1)
         places = self.number[before] + (ticks - self.tick[before]) / length
         return np.where(places < 1, places + self.first_bar, places)
 

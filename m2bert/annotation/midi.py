@@ -10,15 +10,8 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.annotation.labels import (
-    BEAT_TASKS,
-    CHORD_TASK,
-    KEY_TASK,
-    VOICE_TASK,
-    Annotation,
-    beat_ticks,
-    spans,
-)
+from m2bert.annotation.labels import CHORD_TASK, KEY_TASK, Annotation, beat_ticks, spans
+from m2bert.annotation.models import BEAT_TASKS, VOICE_TASK
 from m2bert.annotation.names import readable_name
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.notes.drums import DRUM_CHANNEL

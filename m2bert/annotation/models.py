@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from m2bert.annotation.meter import has_written_bars
+from m2bert.annotation.warnings import is_single_line
 from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
 from m2bert.model.classifiers import task_in
@@ -22,6 +24,12 @@ from m2bert.notes.song import Song
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
 VELOCITY_TASK = "velocity"
+
+VOICE_TASK = "melody"
+"""The task whose classes are voices."""
+
+BEAT_TASKS = ("beat", "downbeat")
+"""Tasks of which `labels.Annotation.beats` is decoded."""
 
 OTHER_NAMES = {"chord": "chordroot", "root": "chordroot", "key": "localkey"}
 """Names of tasks besides their names and titles, in the singular."""
@@ -136,12 +144,18 @@ def _models_below(folder: Path) -> list[tuple[Path, Task]]:
 def needed_models(
     song: Song, models: dict[str, list[Path]], tasks: Sequence[str] | None
 ) -> dict[str, list[Path]]:
-    """Those of `find_models` that label a song: that of velocity only if it is wanted, if there is
-    no other, or if all pitched notes of the file have the same velocity."""
-    velocities = np.unique(song.notes.velocity[~song.is_drum])
-    if tasks is not None or len(velocities) <= 1 or models.keys() == {VELOCITY_TASK}:
-        return models
-    return {task: folders for task, folders in models.items() if task != VELOCITY_TASK}
+    """Those of `find_models` that label a song: all if tasks are wanted or there would be none;
+    else without velocities if the file has several, without beats and downbeats if it has bars, and
+    without melody if it is a single line."""
+    needless: set[str] = set()
+    if len(np.unique(song.notes.velocity[~song.is_drum])) > 1:
+        needless.add(VELOCITY_TASK)
+    if has_written_bars(song):
+        needless.update(BEAT_TASKS)
+    if is_single_line(song):
+        needless.add(VOICE_TASK)
+    needed = {task: folders for task, folders in models.items() if task not in needless}
+    return models if tasks is not None else needed or models
 
 
 def best_model(folders: list[Path]) -> Path:

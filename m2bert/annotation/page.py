@@ -12,7 +12,6 @@ import numpy as np
 
 from m2bert.annotation.colours import NO_CLASS, class_colours
 from m2bert.annotation.labels import (
-    BEAT_TASKS,
     SPAN_TITLES,
     Annotation,
     bar_edges,
@@ -21,7 +20,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans,
 )
-from m2bert.annotation.models import ModelFacts
+from m2bert.annotation.models import BEAT_TASKS, ModelFacts
 from m2bert.annotation.names import class_in_table, readable_class, short_name, with_signs
 from m2bert.annotation.tables import annotation_csv
 from m2bert.base.files import write_text

@@ -9,15 +9,14 @@ from matplotlib.figure import Figure
 
 from m2bert.annotation.colours import class_colours
 from m2bert.annotation.labels import (
-    BEAT_TASKS,
     SPAN_TITLES,
-    VOICE_TASK,
     Annotation,
     bar_edges,
     beat_ticks,
     shown_labels,
     spans,
 )
+from m2bert.annotation.models import BEAT_TASKS, VOICE_TASK
 from m2bert.annotation.names import clock, counted, pitch_name, readable_class, with_signs
 from m2bert.base.errors import UserError
 from m2bert.base.pictures import save_figure
@@ -47,8 +46,8 @@ DOTS, PRINTED_DOTS, POINTS = 120, 300, 72
 MOST_DOTS = 30_000
 """The greatest height of a picture, which PNG libraries can read."""
 
-SMALL = 7.5
-"""Size of small letters in points."""
+SMALL, SMALLEST = 7.5, 4.5
+"""Size of small letters, and the least size of the names of chords and keys, in points."""
 
 
 def draw_annotation(
@@ -81,7 +80,7 @@ def figure_of(annotation: Annotation) -> Figure:
         top, span = TOP + place * step, (int(begin), int(edges[-1]))
         roll = _draw_roll(figure, annotation, task, strips, span, top, (width, height))
         if task:
-            _draw_legend(roll, annotation, task)
+            _draw_legend(roll, annotation, task, span)
     roll.set_xlabel("measure" if song.measures else "bar", fontsize=9)
     return figure
 
@@ -117,7 +116,7 @@ def systems_of(annotation: Annotation, first: str, last: str) -> Figure:
         roll.set_xticks(annotation.song.beats(beats), minor=True)
         roll.grid(axis="x", which="minor", color="0.93", lw=0.4)
         if task and not place:
-            _draw_legend(roll, annotation, task)
+            _draw_legend(roll, annotation, task, (int(edges[begin]), int(edges[end])))
     return figure
 
 
@@ -203,18 +202,19 @@ def _draw_notes(axes: Any, annotation: Annotation, task: str, span: tuple[int, i
     axes.add_collection(lines, autolim=False)
 
 
-def _draw_legend(axes: Any, annotation: Annotation, task: str) -> None:
-    """Name the classes that occur in the song, the most frequent first, to the right of the
-    axes."""
-    label, classes = shown_labels(annotation, task)[0], annotation.note_labels[task].classes
+def _draw_legend(axes: Any, annotation: Annotation, task: str, span: tuple[int, int]) -> None:
+    """Name the classes of the notes that begin in a span, the most frequent first, to the right of
+    the axes."""
+    start, classes = annotation.song.notes.start, annotation.note_labels[task].classes
+    label = shown_labels(annotation, task)[0][(span[0] <= start) & (start < span[1])]
     colours = class_colours(annotation.tasks[task], classes)
     names = [readable_class(name, annotation.tasks[task]) for name in classes]
     counts = np.bincount(label[label != NOT_READ], minlength=len(classes))
     order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-    entries = [
-        (colours[k], f"{names[k]}  {_percent(counts[k] / len(label))}")
-        for k in order[:MOST_CLASSES]
-    ]
+    percent = [f"  {_percent(fraction)}" for fraction in counts / len(label)]
+    if task in SPAN_TITLES:  # the summary has their fractions of the time
+        percent = [""] * len(classes)
+    entries = [(colours[k], names[k] + percent[k]) for k in order[:MOST_CLASSES]]
     if len(order) > MOST_CLASSES:
         entries.append(("none", f"and {len(order) - MOST_CLASSES} more"))
     if (label == NOT_READ).any():
@@ -271,5 +271,6 @@ def _draw_strip(axes: Any, annotation: Annotation, task: str, span: tuple[int, i
     axes.broken_barh(boxes, (0.05, 0.9), facecolors=[colours[s.label] for s in inside], alpha=0.45)
     for (begin, width), shown in zip(boxes, inside, strict=True):
         name = with_signs(shown.name)
-        if width * quarter > SMALL * (0.65 * len(name) + 0.4):
-            axes.text(begin + width / 2, 0.45, name, fontsize=SMALL, ha="center", va="center")
+        size = min(width * quarter / (0.65 * len(name) + 0.4), SMALL)
+        if size >= SMALLEST:
+            axes.text(begin + width / 2, 0.45, name, fontsize=size, ha="center", va="center")

@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 
 from m2bert.annotation.labels import (
-    BEAT_TASKS,
     CHORD_TASK,
     KEY_TASK,
     SPAN_TITLES,
@@ -17,6 +16,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans,
 )
+from m2bert.annotation.models import BEAT_TASKS
 from m2bert.annotation.names import clock, readable_class, with_signs
 
 FIRST_TITLES = ("key", "tempo", "time signature", "chords")

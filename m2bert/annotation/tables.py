@@ -13,7 +13,6 @@ import numpy as np
 from m2bert.annotation.labels import (
     CHORD_TASK,
     KEY_TASK,
-    VOICE_TASK,
     Annotation,
     chord_spans,
     mean_probabilities,
@@ -21,6 +20,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans_at,
 )
+from m2bert.annotation.models import VOICE_TASK
 from m2bert.annotation.names import class_in_table, readable_name, table_name
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
@@ -56,9 +56,10 @@ def write_chords_csv(annotation: Annotation, path: Path) -> None:
     """Write a row for each chord: where it begins, its symbol, and its mean probability."""
     chords, found = annotation.chords, chord_spans(annotation)
     starts = np.array([span.start for span in found])
+    places = annotation.beats.onto_beats(starts)
     columns = {
-        "bar": annotation.bars.numbers_at(starts).tolist(),
-        "beat": annotation.beats.places(starts).round(3).tolist(),
+        "bar": annotation.bars.numbers_at(places).tolist(),
+        "beat": annotation.beats.places(places).round(3).tolist(),
         "seconds": annotation.song.seconds(starts).round(3).tolist(),
         "name": [span.name for span in found],
         "probability": [round(chord.probability, 4) for chord in chords],
@@ -105,10 +106,11 @@ def note_records(annotation: Annotation) -> list[dict]:
     """A record for each note by onset and pitch; docs/annotate.md describes the columns."""
     song, notes = annotation.song, annotation.song.notes
     track_names = np.array([track.name for track in song.tracks], object)
+    places = annotation.beats.onto_beats(notes.start)
     arrays: dict[str, Any] = {
         "index": np.arange(len(song)),
-        "bar": annotation.bars.numbers_at(notes.start),
-        "beat_in_bar": annotation.beats.places(notes.start).round(3),
+        "bar": annotation.bars.numbers_at(places),
+        "beat_in_bar": annotation.beats.places(places).round(3),
         "track": notes.track + 1,
         "track_name": track_names[notes.track],
         "onset_ticks": notes.start,

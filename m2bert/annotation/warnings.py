@@ -4,10 +4,11 @@ from collections.abc import Collection
 
 import numpy as np
 
+from m2bert.annotation.meter import has_written_bars
 from m2bert.annotation.names import counted
 from m2bert.notes.cp import HIGHEST_PITCH, LOWEST_PITCH, ORDINARY_SIZES, SHORTEST_NOTE_BEATS
 from m2bert.notes.drums import is_named_drums
-from m2bert.notes.grid import fraction_on_grid
+from m2bert.notes.grid import LEAST_ON_GRID, fraction_on_grid
 from m2bert.notes.skipped import in_words
 from m2bert.notes.song import Song, Track, other_meters
 from m2bert.tasks import TASKS
@@ -19,14 +20,15 @@ certain of drums alone and of three notes."""
 GRID_TASKS = ("chordroot", "localkey", "melody", "velocity")
 """Tasks whose training data is aligned to beats; the others have performances."""
 
-LEAST_ON_GRID = 0.3
-"""Music with a smaller fraction of onsets on the grid is off it (docs/annotate.md)."""
-
 POP_TASKS = ("melody", "velocity")
 """Tasks whose training data is POP909."""
 
 POP_SOUNDING = (2.5, 5.0)
 """The least and the greatest average number of simultaneous notes in music like POP909."""
+
+OVERLAP, MOST_OVERLAPS = 0.5, 0.02
+"""In a single line a note lasts at most for this fraction of the next one's duration after its
+onset, with at most this fraction of exceptions."""
 
 ORCHESTRAL_PROGRAMS = range(40, 80)
 """Strings, choirs, brass, reeds and pipes of General MIDI."""
@@ -73,7 +75,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
             "program is that of a pitched instrument, or the file would have nothing but drums; "
             "drums on channel 10 are always recognised"
         )
-    if meters := other_meters(song.notes):
+    if has_written_bars(song) and (meters := other_meters(song.notes)):
         found.append(
             f"time signature {', '.join(meters)}: the models assume bars of four quarter notes, so "
             "labels that depend on bars may be wrong"
@@ -81,6 +83,8 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
     if "emotion" in tasks and pitched < LEAST_PITCHED:
         available = counted(pitched, "pitched note")
         found.append(f"no emotion: {available}, at least {LEAST_PITCHED} are needed")
+    if "chordroot" in tasks and is_single_line(song):
+        found.append("only one note sounds at a time: chords of a single line are guesses")
     if pitched:
         found += [*_off_grid(song, tasks), *_unlike_pop(song, tasks)]
     if pitch:
@@ -102,6 +106,16 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
     if not song.tempos:
         found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found
+
+
+def is_single_line(song: Song) -> bool:
+    """Whether hardly any pitched note begins while another one sounds (`OVERLAP`)."""
+    notes, pitched = song.notes, ~song.is_drum
+    order = np.argsort(notes.start[pitched], kind="stable")
+    start, end = notes.start[pitched][order], notes.end[pitched][order]
+    sounding_until = np.maximum.accumulate(end)[:-1]
+    overlaps = sounding_until > start[1:] + OVERLAP * (end - start)[1:]
+    return overlaps.sum() < MOST_OVERLAPS * len(start)
 
 
 def _off_grid(song: Song, tasks: Collection[str]) -> list[str]:

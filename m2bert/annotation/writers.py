@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from m2bert.annotation.lab import write_beats_lab, write_chords_lab, write_keys_lab
-from m2bert.annotation.labels import CHORD_TASK, KEY_TASK, VOICE_TASK
+from m2bert.annotation.labels import CHORD_TASK, KEY_TASK
 from m2bert.annotation.midi import write_marked_midi, write_voices_midi
+from m2bert.annotation.models import VOICE_TASK
 from m2bert.annotation.page import write_page
 from m2bert.annotation.picture import draw_annotation
 from m2bert.annotation.tables import write_annotation_csv, write_annotation_json, write_chords_csv

@@ -17,6 +17,15 @@ MOST = 10**9
 """The greatest whole number of flags without a limit of their own."""
 
 
+def show_defaults(parser: argparse.ArgumentParser) -> None:
+    """Add the defaults of the flags that have one to their help, in brackets."""
+    for action in parser._actions:
+        default = action.default
+        if default not in (None, False, [], argparse.SUPPRESS):
+            text = " ".join(map(str, default)) if isinstance(default, list) else default
+            action.help = f"{action.help} ({text})"
+
+
 def non_negative_int(text: str, most: int = MOST) -> int:
     """A whole number of at least 0."""
     if not (text.isdecimal() and text.isascii()):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from m2bert.annotation.names import counted
 from m2bert.base.errors import UserError
 from m2bert.base.files import path_text
 from m2bert.learning.files import files_in, is_hidden
@@ -47,8 +48,10 @@ def pieces_in(folder: Path) -> list[tuple[Path, str]]:
     loose = [path for path in inside if path not in classes and path.suffix.lower() in SUFFIXES]
     advice = f"put the songs of each class into a folder with its name, as {folder}/happy/song.mid"
     if loose:
-        more = f" and {len(loose) - 1:,} more" if len(loose) > 1 else ""
-        raise UserError(f"{loose[0]}{more} is outside the folders of classes: {advice}")
+        raise UserError(
+            f"{counted(len(loose), 'file')} outside the folders of classes, such as {loose[0]}: "
+            f"{advice}"
+        )
     if len(classes) < 2:
         found = "one folder of a class" if classes else "no folders of classes"
         raise UserError(f"{folder} has {found}, but two are needed: {advice}")

@@ -50,7 +50,13 @@ def songs_with_tables(
     files_of = _tables_of_songs(songs, tables)
     if not files_of:
         errors = [table for table in tables.values() if isinstance(table, UserError)]
-        raise next(iter(errors), UserError(f"no tables of labels in {paths[0]}"))
+        raise next(
+            iter(errors),
+            UserError(
+                f"no tables of labels in {paths[0]}: song.mid needs a table song.csv with a column "
+                f"{label}"
+            ),
+        )
     pairs = []
     for song in sorted(files_of):
         table = tables[_latest(song, files_of[song], tables)]

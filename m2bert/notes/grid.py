@@ -6,6 +6,10 @@ SIXTEENTH, TOLERANCE = 1 / 4, 1 / 50
 """The step of the grid, and how far from it an onset may be, in beats."""
 
 
+LEAST_ON_GRID = 0.3
+"""Music with a smaller fraction of onsets on the grid is off it (docs/annotate.md)."""
+
+
 def fraction_on_files_grid(onset_beats: np.ndarray) -> float:
     """The fraction of onsets within 1/50 beat of a 16th of the file; else as `fraction_on_grid`."""
     place = np.unique(onset_beats) % SIXTEENTH

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from m2bert.annotation.meter import bar_starts, beat_lines, written_beats
+from m2bert.annotation.meter import Beats, bar_starts, beat_lines, written_beats
 
 
 def numbers_of(signatures, end, ticks_per_beat=480):
@@ -44,6 +44,14 @@ def test_written_beats_of_a_score_follow_its_measures():
     ticks, numbers = written_beats(bars, 3480, [(3, 4, 720)], 480)
     assert ticks.tolist() == [960, 1440, 1920, 2400, 2880, 3000]
     assert numbers.tolist() == [1, 2, 3, 1, 2, 1]
+
+
+def test_onto_beats_moves_notes_that_begin_just_before_a_beat():
+    tick = np.array([0, 100, 300, 400])
+    beats = Beats(tick, tick / 100, np.array([1, 2, 3, 1]), is_decoded=True)
+    found = beats.onto_beats(np.array([0, 94, 95, 99, 105, 291, 290, 289, 399, 420]))
+    assert found.tolist() == [0, 94, 100, 100, 105, 300, 300, 289, 400, 420]
+    assert beats.places(found).tolist()[-2:] == [1, 1.2]
 
 
 def test_beat_lines_have_a_time_and_a_number():

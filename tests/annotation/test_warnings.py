@@ -44,6 +44,20 @@ def test_single_warnings(tmp_path, written, words):
     assert not found or words in found[0]
 
 
+def test_time_signatures_are_named_only_if_the_bars_are_those_of_the_file(tmp_path):
+    off_grid = [(start + start // 13, end + 99, pitch) for start, end, pitch in chords()]
+    for notes, count in ((chords(), 1), (off_grid, 0)):
+        path = write_midi(tmp_path / "song.mid", notes, signatures=[(3, 4)])
+        assert sum("3/4" in text for text in warnings(path)) == count
+
+
+def test_chords_of_a_single_line_are_called_guesses(tmp_path):
+    for notes, count in (([(s, e + 30, p) for s, e, p in SCALE], 1), (chords(), 0)):
+        song = read_song(write_midi(tmp_path / "song.mid", notes))
+        found = warnings_of(song, marks_of(song), ["chordroot"])
+        assert sum("chords of a single line" in text for text in found) == count
+
+
 def test_malformed_files_drums_and_unended_notes_are_named(tmp_path):
     data = on(0, 60) + on(9, 60) + on(0, 36, 9) + off(9, 36, 9) + off(480, 60) + END
     (tmp_path / "song.mid").write_bytes(midi_bytes(data, END, declared=1))
