@@ -12,28 +12,23 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
-from tqdm import tqdm
 
 from data_creation.corpora import CORPORA, find_files
 from m2bert.base.arguments import positive_int, show_defaults
 from m2bert.base.errors import UserError, run_command, show_lines_at_once
 from m2bert.base.files import read_json
-from m2bert.base.workers import map_in_processes
+from m2bert.notes.file_reading import read_files
 from m2bert.notes.midi_reader import READERS, SYMUSIC, check_reader
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import RejectedSong, Tallies, print_counts, print_first, print_oddities
+from m2bert.notes.skipped import Tallies, print_counts, print_first, print_oddities
 from m2bert.notes.tokens import check_four_four, cp_notes_of
 from m2bert.pretraining.corpus import PAPERS_CORPORA, Corpus, open_flat
 from m2bert.pretraining.corpus_writer import CorpusWriter, write_corpus
-
-SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 ANY_TIME_SIGNATURE = "any_time_signature"
 """Part of `inputs` in the JSON of a corpus of such pieces."""
@@ -134,7 +129,8 @@ def make_corpus(
     inputs = fingerprint(folder, files, midi_reader, any_time_signature)
     read = partial(read_file, folder, midi_reader, name in PAPERS_CORPORA, any_time_signature)
     with write_corpus(output_dir, name, inputs, overwrite) as writer:
-        read_files(read, files, writer, num_workers, name)
+        for file, song in read_files(read, files, num_workers, writer.skipped, name):
+            writer.add(file, *song)
         print_summary(writer, len(files), monotonic() - begin)
         if not writer.files:
             print_first(writer.skipped)
@@ -192,33 +188,14 @@ def fingerprint(
     return " ".join([*settings, digest.hexdigest()])
 
 
-def read_files(
-    read: Callable, files: list[str], writer: CorpusWriter, workers: int, name: str
-) -> None:
-    """Add the songs of files to a corpus, in their order; several processes read them."""
-    bar = tqdm(total=len(files), desc=name, unit=" files", disable=None)
-    songs = map_in_processes(read, files, workers, SECONDS_PER_FILE)
-    with bar, closing(songs):
-        for file, song in zip(files, songs, strict=True):
-            if isinstance(song, tuple):
-                writer.add(file, *song)
-            else:
-                writer.skip(file, song.reason, song.detail)
-            bar.update()
-            bar.set_postfix(notes=writer.notes, skipped=len(writer.skipped), refresh=False)
-
-
 def read_file(
     folder: Path, reader: str, as_published: bool, any_time_signature: bool, file: str
-) -> tuple[np.ndarray, Tallies] | RejectedSong:
-    """CP notes of a file and what is wrong in it, or why it is skipped."""
-    try:
-        song = read_song(folder / file, reader, as_published)
-        if not any_time_signature:
-            check_four_four(song.notes, by_default=not as_published)
-        return cp_notes_of(song), song.oddities
-    except RejectedSong as rejection:
-        return rejection
+) -> tuple[np.ndarray, Tallies]:
+    """CP notes of a file and what is wrong in it. Raises `RejectedSong` if it is skipped."""
+    song = read_song(folder / file, reader, as_published)
+    if not any_time_signature:
+        check_four_four(song.notes, by_default=not as_published)
+    return cp_notes_of(song), song.oddities
 
 
 def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:

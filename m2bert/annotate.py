@@ -24,13 +24,7 @@ from m2bert.annotation.names import clock, counted
 from m2bert.annotation.summary import summary
 from m2bert.annotation.writers import WRITERS, writers_of
 from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
-from m2bert.base.devices import (
-    check_device,
-    choose_device,
-    choose_precision,
-    enough_memory,
-    usual_batch_size,
-)
+from m2bert.base.devices import device_and_precision, enough_memory, usual_batch_size
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
@@ -97,9 +91,7 @@ def main() -> None:
     args.models = find_models(args.model, args.tasks)
     if args.which == "best":
         args.models = {task: [best_model(folders)] for task, folders in args.models.items()}
-    args.device = choose_device(args.cpu)
-    args.precision = choose_precision(args.precision, args.device)
-    check_device(args.device)
+    args.device, args.precision = device_and_precision(args.cpu, args.precision)
     if len(args.songs) > 1 or args.songs[0].is_dir():
         annotate_songs(args)
     else:
@@ -109,7 +101,7 @@ def main() -> None:
 def annotate_song(args: argparse.Namespace) -> None:
     """Annotate one song and print its summary."""
     song = read_song(args.songs[0])
-    models = models_for(song, args)
+    models = needed_models(song, args.models, args.tasks)
     outputs = outputs_of(song, models, args)
     with output_files(args.out, outputs, args.overwrite) as temporary:
         (annotation,) = label([song], args, progress("tasks"))
@@ -158,7 +150,7 @@ def label(
 ) -> list[Annotation]:
     with enough_memory("--cpu computes on the CPU"):
         return annotate_together(
-            [(song, models_for(song, args)) for song in songs],
+            [(song, needed_models(song, args.models, args.tasks)) for song in songs],
             args.device,
             args.stride,
             args.precision,
@@ -167,10 +159,6 @@ def label(
             args.transpositions,
             load,
         )
-
-
-def models_for(song: Song, args: argparse.Namespace) -> dict[str, list[Path]]:
-    return needed_models(song, args.models, args.tasks)
 
 
 def outputs_of(song: Song, tasks: Iterable[str], args: argparse.Namespace) -> dict[str, Callable]:

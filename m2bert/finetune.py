@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from m2bert.base.arguments import PRECISIONS, non_negative_int, positive, positive_int, seed
-from m2bert.base.devices import check_device, choose_device, choose_precision
+from m2bert.base.devices import device_and_precision
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
 from m2bert.finetuning.plan import plan_runs, set_up
@@ -79,9 +79,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     show_lines_at_once()
     args = parse_arguments()
-    device = choose_device(args.cpu)
-    check_device(device)
-    args.precision = choose_precision(args.precision, device)
+    device, args.precision = device_and_precision(args.cpu, args.precision)
     setup = set_up(args, device)
     runs = plan_runs(args)
     introduce(setup, runs)

@@ -154,6 +154,9 @@ def place_in_fifths(name: str) -> tuple[int, bool] | None:
     return "FCGDAEB".index(letter) - 1 + 7 * sharps, mode == " minor"
 
 
+FINGERING = re.compile(r"string ([GDAE]), position (\d+), finger (\d)")
+
+
 def fingering_name(label: int) -> str:
     """A violin fingering in words; string, position and finger are numbered together from 2."""
     string, within = divmod(label - 2, 60)

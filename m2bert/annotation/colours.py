@@ -1,12 +1,11 @@
 """Colours of classes, the same in the page and in the picture of an annotation."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from m2bert.tasks import PADDING, Task, place_in_fifths
+from m2bert.tasks import FINGERING, PADDING, Task, place_in_fifths
 
 NO_CLASS = "#c9ced8"
 """Colour of notes without a label, and of classes that mean the absence of something."""
@@ -67,7 +66,7 @@ def class_colours(task: Task, classes: Sequence[str]) -> list[str]:
 def _class_colour(name: str, place: int) -> str:
     if name in NAMED:
         return NAMED[name]
-    if fingering := re.fullmatch(r"string ([GDAE]), position (\d+), finger (\d)", name):
+    if fingering := FINGERING.fullmatch(name):
         string, position, finger = fingering.groups()
         # hue by string (and a little by finger), darker higher up
         hue = 90 * "GDAE".index(string) + 30 + 14 * int(finger)

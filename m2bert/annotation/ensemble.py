@@ -11,7 +11,6 @@ import torch
 from m2bert.annotation.labels import KEY_CHANGE, Annotation
 from m2bert.annotation.models import ModelFacts
 from m2bert.annotation.warnings import LEAST_PITCHED, marks_of, warnings_of
-from m2bert.base.errors import UserError
 from m2bert.model.classifiers import Classifier, load_classifier, task_in
 from m2bert.model.predictions import NoteLabels, PieceLabels
 from m2bert.model.transposition import OCTAVE
@@ -45,7 +44,9 @@ def annotate_together(
     warning, if there are too few pitched notes (`warnings.LEAST_PITCHED`).
     """
     folders = {task: found for _, models in songs for task, found in models.items()}
-    tasks, labels = {task: task_in(found[0]) for task, found in folders.items()}, {}
+    tasks = {task: task_in(found[0]) for task, found in folders.items()}
+    facts = {task: list(map(ModelFacts.of, found)) for task, found in folders.items()}
+    labels = {}
     for task in progress(folders):
         readers = [song for song, models in songs if task in models and can_read(song, task)]
         arguments = (folders[task], device, stride, precision, transpositions, load)
@@ -59,7 +60,7 @@ def annotate_together(
             marks=marks,
             note_labels={t: its for t, its in found.items() if isinstance(its, NoteLabels)},
             piece_labels={t: its for t, its in found.items() if isinstance(its, PieceLabels)},
-            models={task: list(map(ModelFacts.of, models[task])) for task in found},
+            models={task: facts[task] for task in found},
             warnings=warnings_of(song, marks, models),
             tasks={task: tasks[task] for task in found},
             key_change=key_change,
@@ -82,19 +83,13 @@ def labels_of(
     transpositions: int,
     load: Callable[[Path], Classifier],
 ) -> list[NoteLabels | PieceLabels | None]:
-    """For each song the mean of several models of one task; None if it has no note that they read.
-
-    Raises `UserError` if their classes differ.
-    """
-    found, classes = [], None
-    for folder in folders:  # one at a time: a model of the paper's size takes 250 MB
-        model = load(folder).to(device)
-        classes = classes or model.classes
-        if model.classes != classes:
-            raise UserError(
-                f"{folder} has other classes than {folders[0]}: they cannot be averaged"
-            )
-        found.append(model.predict(songs, stride, precision, transpositions))
+    """For each song the mean of several models of one task with the same classes; None if it has no
+    note that they read."""
+    # one model at a time: one of the paper's size takes 250 MB
+    found = [
+        load(folder).to(device).predict(songs, stride, precision, transpositions)
+        for folder in folders
+    ]
     return list(map(mean_of, zip(*found, strict=True)))
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -161,9 +161,9 @@ def needed_models(
 def best_model(folders: list[Path]) -> Path:
     """The model with the highest validation score, the first of equal ones. Raises `UserError` if
     one was saved without its score."""
-    scores: dict[Path, Any] = {}
+    scores: dict[Path, float] = {}
     for folder in folders:
-        scores[folder] = read_record(folder).get("valid_score")
-        if not isinstance(scores[folder], int | float):
+        if (score := ModelFacts.of(folder).valid_score) is None:
             raise UserError(f"{folder} has no validation score: use --which all")
+        scores[folder] = score
     return max(folders, key=scores.__getitem__)

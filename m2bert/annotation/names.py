@@ -1,10 +1,9 @@
 """Names of classes and pitches, numbers and durations in text."""
 
-import re
 from functools import cache
 
 from m2bert.notes.song import Song
-from m2bert.tasks import PADDING, TASKS, Task, place_in_fifths
+from m2bert.tasks import FINGERING, PADDING, TASKS, Task, place_in_fifths
 
 READABLE = {
     PADDING: "no label",
@@ -48,8 +47,9 @@ def with_signs(name: str) -> str:
 
 def short_name(name: str, task: Task) -> str:
     """A short name of a class that fits into a drawn note: "3 on A" for a violin fingering."""
-    if fingering := re.fullmatch(r"string (\w), position \d+, finger (\d)", name):
-        return "{1} on {0}".format(*fingering.groups())
+    if fingering := FINGERING.fullmatch(name):
+        string, _, finger = fingering.groups()
+        return f"{finger} on {string}"
     return readable_class(name, task)
 
 

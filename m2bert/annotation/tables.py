@@ -1,9 +1,9 @@
 """An annotation as tables for spreadsheets (CSV) and programs (JSON)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from m2bert.annotation.labels import (
     spans_at,
 )
 from m2bert.annotation.models import VOICE_TASK
-from m2bert.annotation.names import class_in_table, readable_name, table_name
+from m2bert.annotation.names import class_in_table, readable_name
 from m2bert.base.files import write_text
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import csv_text
@@ -127,19 +127,18 @@ def note_records(annotation: Annotation) -> list[dict]:
     marked = np.column_stack(list(annotation.marks.values()))
     columns["marks"] = [list(compress(annotation.marks, row)) for row in marked]
     for task, labels in annotation.note_labels.items():
-        names = labels.names.tolist()
         probability = labels.probability.astype(np.float64).round(4).astype(object)
         probability[~labels.was_read] = None
-        in_table = partial(class_in_table, task=annotation.tasks[task])
-        columns |= {task: _each(in_table, names), f"{task}_probability": probability.tolist()}
+        names = [class_in_table(name, annotation.tasks[task]) for name in labels.classes]
+        columns[task] = _named(names, labels.label)
+        columns[f"{task}_probability"] = probability.tolist()
         if task == KEY_TASK:
-            keys = labels.names_of(shown_labels(annotation, task)[0]).tolist()
-            columns[f"{task}_span"] = _each(table_name, keys)
+            columns[f"{task}_span"] = _named(names, shown_labels(annotation, task)[0])
         if task == CHORD_TASK:
             found = spans_at(chord_spans(annotation), notes.start)
             columns["chord"] = [span and span.name for span in found]
         if task == VOICE_TASK:
-            columns[f"{task}_shown"] = _each(readable_name, names)
+            columns[f"{task}_shown"] = _named(map(readable_name, labels.classes), labels.label)
     records = _records(columns)
     return [records[note] for note in np.lexsort((notes.track, notes.pitch, notes.start))]
 
@@ -148,8 +147,9 @@ def _records(columns: dict[str, list]) -> list[dict]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _each(rename: Callable[[str], str], names: list[str | None]) -> list[str | None]:
-    return [None if name is None else rename(name) for name in names]
+def _named(names: Iterable[str], label: np.ndarray) -> list[str | None]:
+    """The names of classes of notes; None for those that were not read (`NOT_READ` is -1)."""
+    return np.array([*names, None], object)[label].tolist()
 
 
 def _by_class(classes: tuple[str, ...], probabilities: np.ndarray) -> dict[str, float]:

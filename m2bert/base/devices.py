@@ -44,6 +44,13 @@ def check_device(device: torch.device) -> None:
         raise UserError(f"{why}, or compute on the CPU with --cpu") from error
 
 
+def device_and_precision(cpu: bool, precision: str | None) -> tuple[torch.device, str]:
+    """The device, which computes, and the precision on it (`choose_precision`)."""
+    device = choose_device(cpu)
+    check_device(device)
+    return device, choose_precision(precision, device)
+
+
 @contextmanager
 def enough_memory(advice: str) -> Iterator[None]:
     """Raise `UserError` with advice to the user if the block needs more memory than the GPU has."""

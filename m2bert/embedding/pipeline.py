@@ -10,7 +10,7 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 from tqdm import tqdm
 
-from m2bert.base.devices import check_device, choose_device, choose_precision, enough_memory
+from m2bert.base.devices import device_and_precision, enough_memory
 from m2bert.base.errors import UserError, show_lines_at_once
 from m2bert.base.files import write_json
 from m2bert.base.outputs import output_files
@@ -23,7 +23,7 @@ from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import count_by_reason, print_counts, print_first, print_oddities
+from m2bert.notes.skipped import count_by_reason, print_oddities, print_skipped
 from m2bert.notes.tokens import TokenisedSong, tokenise
 from m2bert.notes.windows import WINDOW
 
@@ -69,9 +69,7 @@ def embed_files(args: argparse.Namespace) -> None:
     """Read the files of a command, embed them, write the vectors and a record of the settings."""
     show_lines_at_once(escape=True)
     files = collect_music_files(args.files)
-    device = choose_device(args.cpu)
-    check_device(device)
-    precision = choose_precision(args.precision, device)
+    device, precision = device_and_precision(args.cpu, args.precision)
     model, backbone = load_encoder(args.ckpt or ENCODER, args.preset, args.index_layer)
     config = model.config
     size = f"{config.num_hidden_layers} layers of width {config.hidden_size}"
@@ -130,8 +128,7 @@ def read_songs(files: list[Path], level: str, workers: int) -> Reading:
         reading.add(str(file), song)
     print(f"{len(reading.songs):,} songs, {sum(map(len, reading.notes)):,} notes")
     print_oddities(song["odd"] for song in reading.songs)
-    print_counts(reading.skipped)
-    print_first(reading.skipped)
+    print_skipped(reading.skipped)
     if not reading.songs:
         raise UserError(f"none of the {len(files)} files is usable")
     for fact, what in {

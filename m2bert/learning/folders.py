@@ -15,7 +15,7 @@ from m2bert.learning.names import check_class_names, normalised
 from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import Entry, print_counts, print_first
+from m2bert.notes.skipped import Entry, print_skipped
 from m2bert.notes.tokens import cp_notes_of
 
 FEWEST_SONGS = 3
@@ -89,8 +89,7 @@ def read_labelled_pieces(songs: Sequence[tuple[Path, str]], workers: int) -> lis
         for path, notes in read_files(_read_notes, list(label_of), workers, skipped)
     ]
     print(f"{len(pieces):,} songs, {sum(len(piece.notes) for piece in pieces):,} notes")
-    print_counts(skipped)
-    print_first(skipped)
+    print_skipped(skipped)
     first: dict[bytes, LabelledPiece] = {}
     for piece in pieces:
         other = first.setdefault(piece.notes.tobytes(), piece)

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from m2bert.base.devices import check_device, choose_device, choose_precision
+from m2bert.base.devices import device_and_precision
 from m2bert.base.errors import UserError, print_result, show_lines_at_once
 from m2bert.base.files import try_lock, write_json
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
@@ -118,7 +117,7 @@ def learn_task(
     task: Task, songs: Sequence[LabelledSong], parts: np.ndarray, args: argparse.Namespace
 ) -> None:
     """Train both models, and write the better one with its scores to --out."""
-    device, precision = device_and_precision(args)
+    device, precision = device_and_precision(args.cpu, args.precision)
     of_part = {
         name: [songs[n] for n in np.flatnonzero(parts == name).tolist()] for name in task.parts
     }
@@ -160,7 +159,7 @@ def continue_training(args: argparse.Namespace) -> None:
     if task.level != "note" or task.by_track or task.classes[0] != PADDING:
         raise UserError(f"{start} cannot be continued: only models of the notes of songs can")
     songs = read_corrections(args, task)
-    device, precision = device_and_precision(args)
+    device, precision = device_and_precision(args.cpu, args.precision)
     model = load_classifier(start).to(device)
     everything = np.full(len(songs), "train")
     with own_folder(args.out, settings(task, songs, everything, args)):
@@ -184,13 +183,6 @@ def continue_training(args: argparse.Namespace) -> None:
         write_card(args.out)
         write_json(args.out / RESULT, result)
     print_result(corrections_text(result, start, args.out))
-
-
-def device_and_precision(args: argparse.Namespace) -> tuple[torch.device, str]:
-    """The device, which computes, and the precision on it."""
-    device = choose_device(args.cpu)
-    check_device(device)
-    return device, choose_precision(args.precision, device)
 
 
 def split(songs: Sequence[LabelledSong], args: argparse.Namespace) -> np.ndarray:

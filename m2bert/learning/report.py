@@ -12,15 +12,13 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from m2bert.annotation.names import counted
 from m2bert.base.files import replacing, write_json, write_text
 from m2bert.base.pictures import save_figure
-from m2bert.base.tables import Table, decimals, markdown_text, terminal_text
+from m2bert.base.tables import Table, markdown_text, terminal_text
 from m2bert.learning.songs import LabelledSong
 from m2bert.scores.plots import confusion_figure
+from m2bert.scores.table import number_column
 from m2bert.tasks import Task
 
 RESULT = "scores.json"
-
-SCORES = {"precision": "precision", "recall": "recall", "F1": "f1"}
-"""Columns of the table of classes, by their titles."""
 
 HELD_OUT = {
     "labels_held_out": "labels held out of these songs",
@@ -48,11 +46,10 @@ def scores(
     columns = precision_recall_fscore_support(all_true, all_found, labels=labels, zero_division=0.0)
     names = ("precision", "recall", "f1", "support")
     occurs = np.isin(labels, all_true)
-    low, high = _interval(true, found, seed)
     return {
         "songs": len(songs),
         "accuracy": accuracy_score(all_true, all_found),
-        "accuracy_interval": [low, high],
+        "accuracy_interval": _interval(true, found, seed),
         "macro_f1": float(columns[2][occurs].mean()),
         "classes": [
             {"name": task.classes[label], **dict(zip(names, map(float, row), strict=True))}
@@ -73,26 +70,21 @@ def _flat(
     songs: Sequence[LabelledSong], predicted: Sequence[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """True and predicted labels of each song, without notes that have none."""
-    true = [np.atleast_1d(song.labels) for song in songs]
-    kept = [
-        np.flatnonzero(of_song > 0) if song.labels.ndim else np.array([0])
-        for song, of_song in zip(songs, true, strict=True)
-    ]
-    found = [np.atleast_1d(of_song) for of_song in predicted]
-    return (
-        [of_song[rows] for of_song, rows in zip(true, kept, strict=True)],
-        [of_song[rows] for of_song, rows in zip(found, kept, strict=True)],
-    )
+    true, found = [], []
+    for song, labels in zip(songs, predicted, strict=True):
+        kept = song.labels > 0 if song.labels.ndim else np.newaxis
+        true.append(song.labels[kept])
+        found.append(labels[kept])
+    return true, found
 
 
-def _interval(true: list[np.ndarray], found: list[np.ndarray], seed: int) -> tuple[float, float]:
+def _interval(true: list[np.ndarray], found: list[np.ndarray], seed: int) -> list[float]:
     """The 95 % interval of the accuracy, by a bootstrap over songs."""
     correct = np.array([(a == b).sum() for a, b in zip(true, found, strict=True)])
     counts = np.array([len(of_song) for of_song in true])
     drawn = np.random.default_rng(seed).integers(0, len(true), (RESAMPLES, len(true)))
     totals = np.maximum(counts[drawn].sum(1), 1)
-    low, high = np.quantile(correct[drawn].sum(1) / totals, [0.025, 0.975])
-    return float(low), float(high)
+    return np.quantile(correct[drawn].sum(1) / totals, [0.025, 0.975]).tolist()
 
 
 def report_text(task: Task, result: dict, out: Path) -> str:
@@ -157,13 +149,15 @@ def facts(result: dict) -> dict:
 
 def class_table(task: Task, result: dict) -> Table:
     """A row for each class."""
-    counted = "songs" if task.level == "piece" else "notes"
+    unit = "songs" if task.level == "piece" else "notes"
     return Table(
         heading=f"Classes of {task.title}, test songs",
         columns=[
             ("class", itemgetter("name")),
-            *((name, lambda row, key=key: decimals(row[key])) for name, key in SCORES.items()),
-            (counted, lambda row: f"{row['support']:,.0f}"),
+            number_column("precision", "precision"),
+            number_column("recall", "recall"),
+            number_column("F1", "f1"),
+            (unit, lambda row: f"{row['support']:,.0f}"),
         ],
         records=result["test"]["classes"],
         texts=1,

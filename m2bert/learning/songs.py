@@ -23,15 +23,15 @@ from m2bert.model.task_entries import task_entries, task_from
 from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import SUFFIXES
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import Entry, print_counts, print_first
+from m2bert.notes.skipped import Entry, print_skipped
 from m2bert.notes.song import Song
 from m2bert.tasks import PADDING, Task
 
 TRACK_NAME = "track_name"
 """The `--label` that takes the names of tracks as labels."""
 
-METRIC = {"accuracy": {"note": "labelled_accuracy", "piece": "piece_accuracy"}}
-"""The metrics of `--metric` that depend on the level of the task."""
+ACCURACY = {"note": "labelled_accuracy", "piece": "piece_accuracy"}
+"""The metrics of `--metric accuracy`, by the level of the task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +100,7 @@ def _songs_with_labels(args: argparse.Namespace) -> list[tuple[Path, np.ndarray,
             detail = "none of its notes has one, or all are drums"
             skipped.append({"file": str(path), "reason": "no labels", "detail": detail})
     print(f"{len(found):,} songs, {sum(len(notes) for _, notes, _ in found):,} notes")
-    print_counts(skipped)
-    print_first(skipped)
+    print_skipped(skipped)
     return found
 
 
@@ -179,7 +178,7 @@ def own_task(args: argparse.Namespace, level: str, classes: Sequence[str], where
     """The task of the command. Raises `UserError` if its name or a class is not valid; where: what
     the error names."""
     name = args.name or args.out.resolve().name
-    metric = METRIC.get(args.metric, {}).get(level, args.metric)
+    metric = ACCURACY[level] if args.metric == "accuracy" else args.metric
     loss_on = "labelled" if level == "note" else "notes"
     task = Task(
         name=name,

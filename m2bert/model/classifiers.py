@@ -252,14 +252,9 @@ CLASSIFIERS = {kind.level: kind for kind in (NoteClassifier, PieceClassifier)}
 
 def load_classifier(folder: Path | str) -> Classifier:
     """Read a fine-tuned model of either class."""
-    return classifier_in(folder).from_pretrained(folder)
-
-
-def classifier_in(folder: Path | str) -> type[Classifier]:
-    """The class of the fine-tuned model in a folder, or in that of its run."""
     classes = {kind.__name__: kind for kind in CLASSIFIERS.values()}
     architecture, _ = read_config(find_model(folder), classes)
-    return classes[architecture]
+    return classes[architecture].from_pretrained(folder)
 
 
 def task_in(folder: Path | str) -> Task:

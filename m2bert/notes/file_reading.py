@@ -14,15 +14,20 @@ from m2bert.notes.skipped import Entry, RejectedSong
 SECONDS_PER_FILE = 120  # far above what the slowest real file takes
 
 T = TypeVar("T")
+File = TypeVar("File", str, Path)
 
 
 def read_files(
-    read: Callable[[Path], T], files: Sequence[Path], workers: int, skipped: list[Entry]
-) -> Iterator[tuple[Path, T]]:
+    read: Callable[[File], T],
+    files: Sequence[File],
+    workers: int,
+    skipped: list[Entry],
+    title: str = "reading",
+) -> Iterator[tuple[File, T]]:
     """Yield each file with `read(file)`, computed by several processes, in the order of `files`,
     with a progress bar. Files for which `read` raises `RejectedSong`, or whose process fails, are
     added to `skipped`. `read` must be importable by name."""
-    bar = tqdm(total=len(files), desc="reading", unit=" files", disable=None)
+    bar = tqdm(total=len(files), desc=title, unit=" files", disable=None)
     results = map_in_processes(partial(_attempt, read), files, workers, SECONDS_PER_FILE)
     with bar, closing(results):
         for file, result in zip(files, results, strict=True):
@@ -35,7 +40,7 @@ def read_files(
                 yield file, result
 
 
-def _attempt(read: Callable[[Path], T], file: Path) -> T | RejectedSong:
+def _attempt(read: Callable[[File], T], file: File) -> T | RejectedSong:
     try:
         return read(file)
     except RejectedSong as rejection:

@@ -76,11 +76,10 @@ def read_with_mido(path: Path, data: bytes) -> Song:
 
 def _symusic_or_mido(path: Path, data: bytes) -> Song:
     """Read with symusic what it reads as miditoolkit does, the rest with mido."""
-    try:
+    song = None
+    with suppress(Exception):  # symusic raises errors of any kind
         song = read_with_symusic(path, data)
-    except Exception:  # of any kind
-        song = None
-    return read_with_mido(path, data) if song is None or not len(song) else song
+    return song or read_with_mido(path, data)
 
 
 # By the name of the library; they get legal bytes.

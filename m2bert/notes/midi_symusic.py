@@ -25,28 +25,24 @@ _NOTE_ON = re.compile(rb"[\x90-\x9f][\x00-\x7f]{2}")
 _PROGRAM_CHANGE = re.compile(rb"[\xc0-\xcf][\x00-\x7f]")
 
 
-class DoubtfulMidiError(Exception):
-    """A file that symusic might read in another way than miditoolkit."""
-
-
-def read_with_symusic(path: Path, data: bytes) -> Song:
+def read_with_symusic(path: Path, data: bytes) -> Song | None:
     """The song in a legal file, with the notes that miditoolkit finds; notes that never end are not
-    counted. Raises `DoubtfulMidiError`, or any error of symusic."""
+    counted. None for a file that symusic might read in another way. Raises any error of symusic."""
     from symusic import Score  # an optional install
 
     header = data[:8] + b"\0\0\0\1" + data[12:14]
     chunks = track_chunks(data)
-    if any(map(_lasts_too_long, chunks)):
-        raise DoubtfulMidiError("ticks beyond 32 bits")
-    if any(map(_changes_program, chunks)):
-        raise DoubtfulMidiError("the program at its end decides on a note's instrument")
-    if may_state_drums(data):
-        raise DoubtfulMidiError("drums that are not on channel 10")
+    # symusic has ticks of 32 bits, takes the instrument of a note from the last program of its
+    # track, and knows drums only on channel 10
+    if may_state_drums(data) or any(_lasts_too_long(c) or _changes_program(c) for c in chunks):
+        return None
     scores: list[Any] = [Score.from_midi(header + chunk) for chunk in chunks]
-    tracks = [track for score in scores for track in _instrument(score)]
+    of_tracks = [[its for its in score.tracks if len(its.notes)] for score in scores]
+    tracks = [instrument for instruments in of_tracks for instrument in instruments]
     # "\0": names in UTF-16 are read with mido
-    if any(not t.is_drum and (is_named_drums(t.name) or "\0" in t.name) for t in tracks):
-        raise DoubtfulMidiError("drums by the name of their track")
+    named_drums = any(not t.is_drum and (is_named_drums(t.name) or "\0" in t.name) for t in tracks)
+    if named_drums or any(len(instruments) > 1 for instruments in of_tracks):
+        return None
     played = [track.notes.numpy() for track in tracks]
     fields = ("time", "duration", "pitch", "velocity")
     parts = [np.stack([notes[field] for field in fields]) for notes in played]
@@ -88,11 +84,3 @@ def _changes_program(chunk: bytes) -> bool:
     note = _NOTE_ON.search(chunk)
     may_change = note is not None and _PROGRAM_CHANGE.search(chunk, note.end()) is not None
     return may_change and not has_programs_before_notes(chunk)
-
-
-def _instrument(score: Any) -> list[Any]:
-    """The one instrument of a track, if it has notes at all."""
-    instruments = [track for track in score.tracks if len(track.notes)]
-    if len(instruments) > 1:
-        raise DoubtfulMidiError("their order")
-    return instruments

@@ -53,6 +53,11 @@ def print_first(skipped: Sequence[Entry]) -> None:
         print(f"    and {len(skipped) - SHOWN:,} more")
 
 
+def print_skipped(skipped: Sequence[Entry]) -> None:
+    print_counts(skipped)
+    print_first(skipped)
+
+
 def in_words(tallies: Tallies) -> str:
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 

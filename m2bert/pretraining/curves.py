@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from m2bert.base.files import replacing
+from m2bert.base.pictures import save_figure
 from m2bert.notes.cp import FIELDS
 
 
-def draw_curves(history: list[dict], path: Path) -> bool:
-    """Draw the records of `metrics.epoch_record` to a PNG; False if matplotlib is not installed."""
+def draw_curves(history: list[dict], path: Path) -> None:
+    """Draw the records of `metrics.epoch_record` to a PNG if matplotlib is installed."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError:
-        return False
+        return
     epochs = [record["epoch"] for record in history]
     figure = Figure(figsize=(10, 4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
@@ -34,5 +35,4 @@ def draw_curves(history: list[dict], path: Path) -> bool:
         axes.grid(alpha=0.3)
         axes.legend()
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
-    return True
+        save_figure(figure, temporary)
