@@ -43,7 +43,10 @@ def main() -> int:
         if name not in DATA_SETS:
             raise UserError(f"there is no data set {name}; there are {', '.join(DATA_SETS)}")
     chosen = read_chosen(arguments.items) if arguments.items else {}
-    way = {name: getattr(arguments, name) for name in ("stretch", "as_published", "overwrite")}
+    names = ("stretch", "scores", "as_published", "overwrite")
+    way = {name: getattr(arguments, name) for name in names}
+    if arguments.scores and arguments.dataset != ["pm2s"]:
+        raise UserError("--scores are for beats and downbeats: give --dataset pm2s")
     records, failed = [], []
     for name in arguments.dataset:
         try:
@@ -83,6 +86,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     what = "add copies of the training items with their times multiplied by these factors"
     add("--stretch", type=stretch_factor, nargs="+", default=[], metavar="FACTOR", help=what)
+    what = "folders of scores to add to pm2s: played with the tempo curves of its training items"
+    add("--scores", type=Path, nargs="+", default=[], metavar="FOLDER", help=what)
     what = "rebuild data sets; old files are kept until the new ones are complete"
     add("--overwrite", action="store_true", help=what)
     show_defaults(parser)
@@ -102,6 +107,7 @@ def make_data_set(
     chosen: dict[str, list[int]] | None = None,
     *,
     stretch: Sequence[float] = (),
+    scores: Sequence[Path] = (),
     as_published: bool = False,
     overwrite: bool = False,
 ) -> dict:
@@ -109,7 +115,7 @@ def make_data_set(
 
     A user's own task is omitted if its labels are missing. If labels of the benchmark's own tasks
     are missing, the data set is made for the others, and then the error is raised. chosen: items by
-    part, as "augnet_train"; stretch: of the part "train" (`convert_part`).
+    part, as "augnet_train"; stretch, scores: of the part "train" (`convert_part`).
     """
     missing = {t: missing_files(replace(data_set, tasks=(t,)), smc_dir) for t in data_set.tasks}
     labelled = tuple(task for task in missing if not missing[task])
@@ -117,7 +123,8 @@ def make_data_set(
     data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
     if labelled and unlabelled:
         settings: dict[str, Any] = {"as_published": as_published, "overwrite": overwrite}
-        make_data_set(data_set, smc_dir, output_dir, chosen, stretch=stretch, **settings)
+        settings |= {"stretch": stretch, "scores": scores}
+        make_data_set(data_set, smc_dir, output_dir, chosen, **settings)
         without = ", ".join(task.name for task in unlabelled)
         path = missing[unlabelled[0]][0]
         raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
@@ -128,9 +135,9 @@ def make_data_set(
     way: dict[str, Any] = {"as_published": as_published}
     if of_parts:
         way["items"] = of_parts
-    copies = {"train": list(stretch)} if stretch and "train" in data_set.parts else {}
-    if copies:
-        way["stretch"] = copies["train"]
+    if "train" in data_set.parts:
+        copies: dict[str, list] = {"stretch": list(stretch), "scores": list(map(str, scores))}
+        way |= {name: values for name, values in copies.items() if values}
     if kept := kept_record(data_set, output_dir, way, overwrite):
         return kept
     if absent := missing_files(data_set, smc_dir):
@@ -144,8 +151,8 @@ def make_data_set(
     with output_files(output_dir, files, overwrite) as temporary:
         written = {}
         for part in parts:
-            chosen_items, factors = of_parts.get(part), copies.get(part, [])
-            content = convert_part(data_set, part, smc_dir, as_published, chosen_items, factors)
+            its: dict[str, Any] = {"stretch": stretch, "scores": scores} if part == "train" else {}
+            content = convert_part(data_set, part, smc_dir, as_published, of_parts.get(part), **its)
             written[part] = write_part(temporary, data_set.files(part), content)
         record = {"data_set": data_set.name, **way, "parts": written}
         write_json(temporary / record_name, record)
@@ -184,7 +191,7 @@ def kept_record(
         )
     if overwrite:
         return None
-    for setting in ("as_published", "items", "stretch"):
+    for setting in ("as_published", "items", "stretch", "scores"):
         if record.get(setting) != way.get(setting):
             raise UserError(
                 f"{data_set.name} in {output_dir} was made with another --{setting}: choose "

@@ -23,7 +23,8 @@ mkdir -p "$runs"
     --output_dir "$runs/data" --items "$models/training_items.json"
 # The unit of time is the median note of each performance, so slower and faster copies are valid.
 "$PYTHON" -m data_creation.prepare_smc --dataset pm2s --smc_dir "$smc" --output_dir "$runs/data" \
-    --items "$models/training_items.json" --stretch 0.75 0.87 1.15 1.33
+    --items "$models/training_items.json" --stretch 0.75 0.87 1.15 1.33 \
+    --scores "$dataset_dir/openscore_lieder" "$dataset_dir/openscore_quartets"
 
 # Excluded are the test songs of melody and velocity, and the scores with validation or test pieces
 # of chord roots and keys.

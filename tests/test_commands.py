@@ -30,7 +30,8 @@ FLAGS = {
     "midi_reader overwrite",
     "data_creation.build_from_sources": "dataset pop909_dir sources_dir dataset_dir smc_dir "
     "num_workers strict overwrite",
-    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published items stretch overwrite",
+    "data_creation.prepare_smc": "smc_dir output_dir dataset as_published items stretch "
+    "scores overwrite",
     "data_creation.demo.__main__": "output_dir",
 }
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +16,15 @@ from data_creation.benchmark.items import (
     global_beats,
     order_as_published,
 )
+from data_creation.benchmark.performed import performed_scores, tempo_curve
 from data_creation.benchmark.sets import DataSet
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_labels, read_note_lists
 from m2bert.tasks import Task
+
+ON_BEAT = 2
+"""The label of notes on beats."""
 
 LATEST_BEAT = 1e9  # later than in any piece; float64 still distinguishes all ticks
 
@@ -58,12 +63,15 @@ def convert_part(
     as_published: bool,
     chosen: Sequence[int] | None = None,
     stretch: Sequence[float] = (),
+    scores: Sequence[Path] = (),
 ) -> Converted:
     """Convert one part of a data set; its files lie in `data_set.folder` below `smc_dir`.
 
     as_published: whether note tasks are converted as by the original (docs/METHOD.md, "Benchmark
     data"); chosen: the items that are converted, counted from 0 and ascending, None for all;
-    stretch: every item is followed by copies of it, whose times are multiplied by these factors.
+    stretch: every item is followed by copies of it, whose times are multiplied by these factors;
+    scores: folders of scores that are played with the tempo curves of the items (of beats and
+    downbeats) and converted before them.
 
     Raises `UserError` for files that cannot be read, do not belong together, or have notes or
     labels out of range.
@@ -78,7 +86,15 @@ def convert_part(
         items = [all_items[index] for index in chosen]
     if part in data_set.most_per_class:
         items = _first_of_each_class(items, data_set.most_per_class[part])
-    items = _with_copies(items, stretch)
+    if scores:
+        items = list(items)
+        curves = [tempo_curve(item.notes[:, 0], item.labels[0] == ON_BEAT) for item in items]
+        played = performed_scores(scores, [curve for curve in curves if len(curve)], (1, *stretch))
+        items = chain(
+            (CheckedItem("a score", *item) for item in played), _with_copies(items, stretch)
+        )
+    else:
+        items = _with_copies(items, stretch)
     convert = {"note": _convert_note_item, "piece": _convert_piece_item}[data_set.level]
     converted = [convert(data_set, item, as_published) for item in items]
     return Converted(

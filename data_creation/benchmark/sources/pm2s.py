@@ -21,22 +21,27 @@ def pieces(folder: Path) -> list[Piece]:
 
 
 def read(folder: Path, piece: Piece) -> list[Item]:
-    """A performance; label 2 where a note is on a beat (or a downbeat), else 1. A beat lasts the
-    median duration of the notes, doubled or halved."""
+    """A performance; label 2 where a note is on a beat (or a downbeat), else 1."""
     rows, annotations = read_pickle(folder / piece.files[0])
     pitch, onset, duration, _ = np.array(rows, float).reshape(-1, 4).T
     marks = {task: annotations[f"{task}s"] for task in ("beat", "downbeat")}
     if not len(onset) or not all(marks.values()) or not np.median(duration) > 0:
         raise UserError("no notes with positive duration, no beats or no downbeats")
     labels = {task: on_beats(onset, np.sort(beats)) for task, beats in marks.items()}
-    beat = np.median(duration)
-    while not _SHORTEST_BEAT <= beat <= _LONGEST_BEAT:
-        beat *= 2 if beat < _SHORTEST_BEAT else 0.5
+    beat = beat_length(duration)
     start, length = onset / beat, duration / beat
     order = np.lexsort((pitch, start))
     its = {task: label[order] for task, (label, _) in labels.items()}
     item = item_of(start[order], (start + length)[order], pitch[order].astype(int), **its)
     return [item._replace(corrected=sum(corrected for _, corrected in labels.values()))]
+
+
+def beat_length(durations: np.ndarray) -> float:
+    """The unit of time in seconds: the median duration of the notes, doubled or halved."""
+    beat = float(np.median(durations))
+    while not _SHORTEST_BEAT <= beat <= _LONGEST_BEAT:
+        beat *= 2 if beat < _SHORTEST_BEAT else 0.5
+    return beat
 
 
 def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:
