@@ -29,10 +29,8 @@ pieces of the benchmark have as many changes as their annotations, 6.5 and 6.4 p
 notes are right than without (benchmarks/LOG.md)."""
 
 UNSURE_BELOW = 0.5
-"""Labels with a lower mean probability are called unsure. Of 20 pieces of each task's validation
-set, those of keys below it have .30 and .46 of the notes right, the others .55 to 1; of velocity at
-least four are (.30 to .54 right), of roots, melody, beats and downbeats none. It finds no bad piece
-of beats: they have at least .67, with .56 to .87 of the notes right."""
+"""Labels with a lower mean probability are called unsure (docs/annotate.md has how often they are
+right)."""
 
 UNKNOWN = 0.25
 """The probability of a beat or a downbeat where only the other task has a model."""

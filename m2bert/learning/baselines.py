@@ -13,7 +13,7 @@ from m2bert.model.vectors import embed_songs
 from m2bert.notes.cp import BAR_NEW
 
 MOST_NOTES = 50_000
-"""Notes that a regression is fitted on at most."""
+"""At most this many notes are used to fit a regression."""
 
 ITERATIONS = 1000
 
@@ -37,7 +37,7 @@ def baselines(
 
 
 def _fitted(features: Iterable[np.ndarray], songs: Sequence[LabelledSong], seed: int) -> Pipeline:
-    """A regression of at most `MOST_NOTES` labelled notes, whose features alone are kept."""
+    """A regression fitted on at most `MOST_NOTES` labelled notes; other features are not kept."""
     of_songs = [np.atleast_1d(song.labels) for song in songs]
     labels = np.concatenate(of_songs)
     kept = np.flatnonzero(labels > 0) if songs[0].labels.ndim else np.arange(len(labels))

@@ -23,11 +23,10 @@ KINDS = {PROBE: "a head on the frozen encoder", FINE_TUNING: "the encoder with i
 """What is trained, by the name of its folder."""
 
 EPOCHS = {PROBE: (20, 1000), FINE_TUNING: (10, 300)}
-"""The most epochs, and for little data, which has few steps per epoch, the most steps if these are
-more."""
+"""Epochs, or as many as these steps take, whichever is more."""
 
 PATIENCE = 0.3
-"""After which part of its epochs a training stops if the score in validation has not improved."""
+"""A training stops if the validation score has not improved for this fraction of its epochs."""
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def choose_model(
             raise UserError(
                 f"--preset {preset} is not what {backbone.path} was built from "
                 f"({backbone.config.num_hidden_layers} layers of width "
-                f"{backbone.config.hidden_size}): leave it out"
+                f"{backbone.config.hidden_size}): omit it"
             )
         config = backbone.config
     try:

@@ -10,7 +10,7 @@ WINDOW = 1024
 """Notes of a window, as in pre-training. Models of pieces have shorter ones."""
 
 STRIDE = WINDOW // 2
-"""Notes from one window to the next, where nothing else is asked for."""
+"""The default stride, in notes."""
 
 
 def check_stride(stride: int) -> int:

@@ -35,7 +35,7 @@ RUNNING = "running"
 
 
 @dataclass
-class Progress:
+class RunState:
     """How far a run has come: the current epoch, from 1, finished steps of it and of all epochs,
     and the records of finished epochs."""
 
@@ -79,7 +79,7 @@ class RunFolder:
 
     def load_state(
         self, model: M2BertForPreTraining, optimiser: StableAdamW
-    ) -> tuple[Progress, Tensor | None]:
+    ) -> tuple[RunState, Tensor | None]:
         """Put the saved state, if there is one, into model and optimiser; returns the progress and
         the running sums, None of a new run."""
         history = [line for line in read_metrics(self.path) if line["kind"] == "epoch"]
@@ -89,9 +89,9 @@ class RunFolder:
                     f"{self.path} has metrics of finished epochs, but {self._state.name} is gone: "
                     "restore it, or choose another --save_dir"
                 )
-            return Progress(), None
+            return RunState(), None
         tensors, record = load_tensors(self._state)
-        progress = Progress(record["epoch"], record["epoch_step"], record["steps"])
+        progress = RunState(record["epoch"], record["epoch_step"], record["steps"])
         unpack_state(tensors, model, optimiser, progress.steps, self._state)
         progress.history = self._finished(history, progress.epoch - 1)
         return progress, tensors[RUNNING]
@@ -117,7 +117,7 @@ class RunFolder:
         self,
         model: M2BertForPreTraining,
         optimiser: StableAdamW,
-        progress: Progress,
+        progress: RunState,
         running: Tensor,
     ) -> None:
         """Replace the saved state in one step; running: the sums of the current epoch."""
@@ -133,7 +133,7 @@ class RunFolder:
 
     # Metrics -------------------------------------------------------------------------------
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: RunState) -> None:
         """Write the settings and remove metrics of steps after the saved state, which a killed run
         may have left."""
         for folder in (self.path, *(self.path / name for name in MODELS_OF_A_RUN)):
@@ -154,7 +154,7 @@ class RunFolder:
     def log_steps(self, record: dict) -> None:
         self._add({"kind": "steps", **record})
 
-    def log_epoch(self, progress: Progress) -> None:
+    def log_epoch(self, progress: RunState) -> None:
         """Add the line of the last finished epoch, and update log and curves."""
         self._add({"kind": "epoch", **progress.history[-1]})
         flush_to_disk(self._metrics)
@@ -172,7 +172,7 @@ class RunFolder:
                 if isinstance(value, float):
                     self._tensorboard.add_scalar(f"{line['kind']}/{name}", value, line["step"])
 
-    def _show_epochs(self, progress: Progress) -> None:
+    def _show_epochs(self, progress: RunState) -> None:
         lines = (f"{log_line(record)}\n" for record in progress.history)
         write_text(self.path / "log", "".join(lines))
         if progress.history:

@@ -19,7 +19,7 @@ from m2bert.base.workers import end_with_parent
 from m2bert.notes.cp import BAR_NEW, PAD
 from m2bert.pretraining.corpus import PAPERS_CORPORA, Corpus, check_notes
 
-TRAIN_SHARE = 0.85
+TRAIN_FRACTION = 0.85
 NOTES_PER_DRAW = 512
 MOST_NOTES_COUNTED = 512_000
 VALIDATION_EPOCH = 0
@@ -107,7 +107,7 @@ def read_names(path: Path) -> set[str]:
 def split_songs(songs: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Shuffle song numbers and split them into training (the first 85 %) and validation."""
     shuffled = _generator(seed, "split").permutation(songs)
-    count = int(TRAIN_SHARE * len(songs))
+    count = int(TRAIN_FRACTION * len(songs))
     return shuffled[:count], shuffled[count:]
 
 

@@ -178,7 +178,7 @@ def test_bar_lines_extends_an_annotation():
     assert lines.tolist() == [-2, 1, 4, 7, 10]
     with pytest.raises(UserError, match="0 bar lines"):
         augnet.bar_lines(np.arange(3.0), np.zeros(3))
-    assert outer_bars(np.array([0.0, 3, 5]), in_front=1).tolist() == [-3, 0, 3, 5, 7]
+    assert outer_bars(np.array([0.0, 3, 5]), before=1).tolist() == [-3, 0, 3, 5, 7]
 
 
 @given(

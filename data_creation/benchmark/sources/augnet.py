@@ -45,7 +45,7 @@ def bar_lines(time: np.ndarray, measure: np.ndarray) -> np.ndarray:
     lines = time[np.diff(np.maximum.accumulate(np.maximum(measure, 0)), prepend=0) > 0]
     if len(lines) == 1:
         return lines + BEATS_PER_BAR * np.arange(-1, 2)
-    return outer_bars(lines, in_front=1)
+    return outer_bars(lines, before=1)
 
 
 def score_notes(path: Path) -> np.ndarray:

@@ -29,6 +29,6 @@ def read(folder: Path, piece: Piece) -> list[Item]:
     if not sheets:
         raise UserError(f"{downbeats.name} has no sheets")
     cells = [row[0] for row in sheets[0].iter_rows(values_only=True)]
-    lines = outer_bars(np.array([cell for cell in cells if cell is not None], float), in_front=1)
+    lines = outer_bars(np.array([cell for cell in cells if cell is not None], float), before=1)
     label = np.where(np.array(motif) != "", 2, 1)
     return [item_in_bars(np.array(columns, float), lines, mnid=label)]

@@ -32,7 +32,7 @@ def read(folder: Path, piece: Piece) -> list[Item]:
         needed = f"{len(begins)} bars, {instruments} instruments and {len(_ROLES)} roles"
         raise UserError(f"{labels.name} does not have 0 or 1 for each of {needed}")
     texture = roles @ _ROLES
-    lines, items = outer_bars(begins, in_front=0), []
+    lines, items = outer_bars(begins, before=0), []
     for track in range(instruments):
         its = notes.track == track
         ticks = np.stack([notes.start[its], (notes.end - notes.start)[its]])

@@ -68,12 +68,12 @@ def item_in_bars(notes: np.ndarray, lines: np.ndarray, **labels: np.ndarray) -> 
     return item_of(start, end, pitch[order], **{task: its[order] for task, its in labels.items()})
 
 
-def outer_bars(lines: np.ndarray, in_front: int) -> np.ndarray:
-    """Bar lines with one more after the last, and `in_front` (0 or 1) before the first, at the
+def outer_bars(lines: np.ndarray, before: int) -> np.ndarray:
+    """Bar lines with one more after the last, and `before` (0 or 1) before the first, at the
     distance of the next two."""
     if len(lines) < 2:
         raise UserError(f"{len(lines)} bar lines")
-    return np.pad(lines, (in_front, 1), "reflect", reflect_type="odd")
+    return np.pad(lines, (before, 1), "reflect", reflect_type="odd")
 
 
 def read_table(path: Path, names: Sequence[str], delimiter: str = ",") -> list[list[str]]:

@@ -17,7 +17,7 @@ TRACKS = {"MELODY": "vocal", "BRIDGE": "bridge", "PIANO": "piano"}
 """The tracks of a song, in order, and what they are called in the aligned file."""
 
 PARTS = ("train", "valid", "test", "train_3beat")
-_SHARE_TOLERANCE = 0.03  # of downbeats among the beats
+_FRACTION_TOLERANCE = 0.03  # of downbeats among the beats
 _EARLIEST = 0.1  # seconds before the first beat at which a note counts as on it,
 _LASTING = 0.2  # if it is longer than this
 _STEADY = 0.05  # seconds by which a beat may differ from that of the tempo
@@ -89,9 +89,9 @@ def read_beats(path: Path) -> np.ndarray:
 def meter(beats: np.ndarray, midi_beats: np.ndarray) -> int | None:
     """Beats of a bar, 4 or 3, if both files of a song's beats agree on it."""
     highest, (_, of_three, of_four) = beats[:, 1].max(), midi_beats.mean(axis=0)
-    if highest == 4 and abs(of_four - 0.25) < _SHARE_TOLERANCE:
+    if highest == 4 and abs(of_four - 0.25) < _FRACTION_TOLERANCE:
         return 4
-    return 3 if highest == 3 and abs(of_three - 0.33) < _SHARE_TOLERANCE else None
+    return 3 if highest == 3 and abs(of_three - 0.33) < _FRACTION_TOLERANCE else None
 
 
 def seconds(song: Song, ticks: np.ndarray) -> np.ndarray:
