@@ -58,4 +58,4 @@ train_model melody tiny 12 0
 train_model velocity tiny 8 0
 train_model beat tiny 3 6 --last_class_weight 2.3
 train_model downbeat tiny 3 6 --last_class_weight 3.5
-train_model emotion tiny 8 3
+train_model emotion small 8 3
