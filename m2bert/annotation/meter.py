@@ -45,7 +45,7 @@ class Beats(NamedTuple):
         if len(self.tick) == 1:
             return ticks
         after = np.searchsorted(self.tick, ticks).clip(1, len(self.tick) - 1)
-        early = (self.tick[after] - ticks) / np.diff(self.tick)[after - 1]
+        early = (self.tick[after] - ticks) / np.maximum(np.diff(self.tick)[after - 1], 1)
         return np.where((early > 0) & (early <= EARLY), self.tick[after], ticks)
 
     def places(self, ticks: np.ndarray) -> np.ndarray:
