@@ -24,9 +24,9 @@ SPAN_TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
 """Tasks whose labels are decoded over the piece, as spans of time (`spans`), and their titles."""
 
 KEY_CHANGE = 8.0
-"""The cost of a change of key, as the logarithm of a ratio of probabilities. With 8, validation
-pieces of the benchmark have as many changes as their annotations, 6.5 and 6.4 per piece, and more
-notes are right than without (benchmarks/LOG.md)."""
+"""The cost of a change of key, as the logarithm of a ratio of probabilities. A lower one finds more of
+the changes that are annotated in classical music, and more false ones in pop songs
+(benchmarks/LOG.md)."""
 
 UNSURE_BELOW = 0.5
 """Labels with a lower mean probability are called unsure (docs/annotate.md has how often they are
