@@ -24,8 +24,8 @@ SPAN_TITLES = {KEY_TASK: "key", CHORD_TASK: "chords"}
 """Tasks whose labels are decoded over the piece, as spans of time (`spans`), and their titles."""
 
 KEY_CHANGE = 8.0
-"""The cost of a change of key, as the logarithm of a ratio of probabilities. A lower one finds more of
-the changes that are annotated in classical music, and more false ones in pop songs
+"""The cost of a change of key, as the logarithm of a ratio of probabilities. A lower one finds more
+of the changes that are annotated in classical music, and more false ones in pop songs
 (benchmarks/LOG.md)."""
 
 UNSURE_BELOW = 0.5
