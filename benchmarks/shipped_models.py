@@ -3,7 +3,7 @@
 python -m benchmarks.shipped_models DATA_ROOT... [--model models] [--out docs/results/bundled.json]
 
 The models below `--model` are scored as in fine-tuning, on the whole test set of their task
-(emotion: on fold 0, which the bundled model was not trained on). "One model" is the first one of a
+(emotion: on its test fold). "One model" is the first one of a
 task, to be compared with the paper's. Several models of a task are also scored by the mean of their
 probabilities, and those of tasks that name pitches by means over transpositions. In brackets: the
 score on the clean grid. With `--part valid`, validation sets are scored instead.
@@ -54,9 +54,8 @@ def main() -> None:
 def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str) -> dict:
     """The record of a task's models: scores and clean scores of the first one, of the mean of all,
     and of both averaged over transpositions."""
-    data = split(task, read_parts(task, roots), 0 if task.folds else None)[part]
-    models = list(map(load_classifier, folders))
-    record = read_record(folders[0])
+    models, record = list(map(load_classifier, folders)), read_record(folders[0])
+    data = split(task, read_parts(task, roots), record.get("fold"))[part]
     found = {
         "task": task.name,
         "models": [folder.name for folder in folders],

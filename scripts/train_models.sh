@@ -41,14 +41,14 @@ pretrain small 10 --datasets pop909 openscore_lieder openscore_quartets --pianor
 "$PYTHON" -m m2bert.checkpoint "$runs/encoder-tiny" "$models/encoder" --facts "$models/facts.json" \
     --overwrite
 
-# train_model TASK PRESET EPOCHS SEMITONES [FLAGS]; for emotion, the run that is tested on fold 0 is
+# train_model TASK PRESET EPOCHS SEMITONES [FLAGS]; for emotion, the run that is tested on fold 3 is
 # used.
 train_model() {
     "$PYTHON" -m m2bert.finetune --task "$1" --ckpt "$runs/encoder-$2" --data_root "$runs/data" \
         --save_root "$runs/$1" --recipe small --epochs "$3" --transpose "$4" --seed 2021 \
         --save_ckpt "${@:5}"
     local run="$runs/$1/seed_2021/$1"
-    [[ $1 == emotion ]] && run+=_fold_0
+    [[ $1 == emotion ]] && run+=_fold_3
     "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json" \
     --overwrite
 }

@@ -54,7 +54,7 @@ def test_readme_of_the_models_has_the_recorded_scores():
     for record in records:
         first = read_record(SHIPPED_MODELS / record["models"][0])
         score, _ = record["one model"]
-        assert score == pytest.approx(first["test_score"], abs=0.005)  # one of 222 clips is .0045
+        assert score == pytest.approx(first["test_score"], abs=0.01)  # two of 232 clips of emotion
         averaged = record.get("one model, 12 transpositions", [])
         assert list(first.get(AVERAGED_SCORES, {}).values()) == averaged
 
