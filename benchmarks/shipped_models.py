@@ -3,10 +3,10 @@
 python -m benchmarks.shipped_models DATA_ROOT... [--model models] [--out docs/results/bundled.json]
 
 The models below `--model` are scored as in fine-tuning, on the whole test set of their task
-(emotion: on its test fold). "One model" is the first one of a
-task, to be compared with the paper's. Several models of a task are also scored by the mean of their
-probabilities, and those of tasks that name pitches by means over transpositions. In brackets: the
-score on the clean grid. With `--part valid`, validation sets are scored instead.
+(emotion: on its test fold). "One model" is the first one of a task, to be compared with the
+paper's. Several models of a task are also scored by the mean of their probabilities, and those of
+tasks that name pitches by means over transpositions. In brackets: the score on the clean grid. With
+`--part valid`, validation sets are scored instead.
 """
 
 import argparse

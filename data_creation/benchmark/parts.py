@@ -86,15 +86,9 @@ def convert_part(
         items = [all_items[index] for index in chosen]
     if part in data_set.most_per_class:
         items = _first_of_each_class(items, data_set.most_per_class[part])
-    if scores:
-        items = list(items)
-        curves = [tempo_curve(item.notes[:, 0], item.labels[0] == ON_BEAT) for item in items]
-        played = performed_scores(scores, [curve for curve in curves if len(curve)], (1, *stretch))
-        items = chain(
-            (CheckedItem("a score", *item) for item in played), _with_copies(items, stretch)
-        )
-    else:
-        items = _with_copies(items, stretch)
+    items = list(items)
+    played = _played(scores, items, (1, *stretch)) if scores else ()
+    items = chain(played, _with_copies(items, stretch))
     convert = {"note": _convert_note_item, "piece": _convert_piece_item}[data_set.level]
     converted = [convert(data_set, item, as_published) for item in items]
     return Converted(
@@ -155,6 +149,14 @@ def _segments(
     cut = [cut_labels(a, length) if a.ndim else np.full(len(segments), a) for a in labels]
     counts = {"items": 1, "notes": len(notes), "segments": len(segments)}
     return Converted(segments, cut, counts, published)
+
+
+def _played(
+    scores: Sequence[Path], items: Sequence[CheckedItem], speeds: Sequence[float]
+) -> Iterator[CheckedItem]:
+    curves = [tempo_curve(item.notes[:, 0], item.labels[0] == ON_BEAT) for item in items]
+    for item in performed_scores(scores, [curve for curve in curves if len(curve)], speeds):
+        yield CheckedItem("a score", *item)
 
 
 def _with_copies(items: Iterable[CheckedItem], stretch: Sequence[float]) -> Iterator[CheckedItem]:

@@ -15,6 +15,7 @@ from m2bert.annotation.meter import beats_of_file
 from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
+from m2bert.notes.skipped import Entry, print_skipped
 from m2bert.notes.song import Song
 
 SEED = 2021
@@ -58,18 +59,20 @@ def performed_scores(
     folders: Sequence[Path], curves: Sequence[np.ndarray], speeds: Sequence[float]
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
     """Yield each score in some folders as an item of PM2S: its notes, (notes, 3), and their labels
-    of beats and of downbeats. Scores that cannot be read or are short are skipped.
+    of beats and of downbeats. Scores that cannot be read are skipped and printed, short ones are
+    skipped.
 
     speeds: by one of these factors, chosen at random, the times of each item are multiplied.
     """
-    files, workers = collect_music_files(folders), os.cpu_count() or 1
-    for number, (_, song) in enumerate(read_files(read_song, files, workers, [], "scores")):
+    files, workers, skipped = collect_music_files(folders), os.cpu_count() or 1, list[Entry]()
+    for number, (_, song) in enumerate(read_files(read_song, files, workers, skipped, "scores")):
         beats, pitched = beats_of_file(song), (~song.is_drum).sum()
         if len(beats.tick) >= FEWEST_BEATS and pitched >= FEWEST_NOTES:
             rng = np.random.default_rng([SEED, number])
             notes, *labels = performed(song, beats.tick, beats.number, curves, rng)
             notes[:, :2] *= rng.choice(speeds)
             yield notes, labels
+    print_skipped(skipped)
 
 
 def performed(
@@ -83,12 +86,14 @@ def performed(
 
     tick, number: of the beats; curves: of some performances, as `tempo_curve` returns them.
     """
-    second = beat_seconds(tick, curves, rng)
+    edges = np.append(tick, 2 * tick[-1] - tick[-2])
+    second = beat_seconds(edges, curves, rng)
     notes, pitched = song.notes, ~song.is_drum
     start, end, pitch, track = (
         column[pitched] for column in (notes.start, notes.end, notes.pitch, notes.track)
     )
-    onset, length = at(start, tick, second), at(end, tick, second) - at(start, tick, second)
+    onset = at(start, edges, second)
+    length = at(end, edges, second) - onset
     onset += rng.normal(0, rng.uniform(*JITTER), len(onset))
     onset += rng.normal(0, LAG, track.max() + 1)[track] - GRACE * (end <= start)
     length *= np.exp(rng.normal(np.log(rng.uniform(*TOUCH)), TOUCH_WIDTH, len(onset)))
@@ -104,20 +109,20 @@ def performed(
 
 
 def beat_seconds(
-    tick: np.ndarray, curves: Sequence[np.ndarray], rng: np.random.Generator
+    edges: np.ndarray, curves: Sequence[np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
-    """When the beats are played, and when the last one ends, in seconds, (beats + 1,)."""
+    """When the beats are played, and when the last one ends, in seconds; edges: the same in ticks,
+    both (beats + 1,)."""
+    length = np.diff(edges)
     drawn: list[np.ndarray] = []
-    while sum(map(len, drawn)) < len(tick):
+    while sum(map(len, drawn)) < len(length):
         drawn.append(curves[int(rng.integers(len(curves)))])
     period = np.exp(np.clip(rng.normal(np.log(PERIOD), PERIOD_WIDTH), *np.log(PERIODS)))
-    length = np.diff(tick, append=2 * tick[-1] - tick[-2])
-    durations = period * length / np.median(length) * np.exp(np.concatenate(drawn)[: len(tick)])
+    durations = period * length / np.median(length) * np.exp(np.concatenate(drawn)[: len(length)])
     return np.append(0, durations.cumsum())
 
 
-def at(ticks: np.ndarray, tick: np.ndarray, second: np.ndarray) -> np.ndarray:
+def at(ticks: np.ndarray, edges: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Ticks -> seconds; before the first beat and after the last one in the mean tempo."""
-    edges = np.append(tick, 2 * tick[-1] - tick[-2])
     outside = np.minimum(ticks - edges[0], 0) + np.maximum(ticks - edges[-1], 0)
     return np.interp(ticks, edges, second) + outside * second[-1] / (edges[-1] - edges[0])
