@@ -155,6 +155,8 @@ def _played(
     scores: Sequence[Path], items: Sequence[CheckedItem], speeds: Sequence[float]
 ) -> Iterator[CheckedItem]:
     curves = [tempo_curve(item.notes[:, 0], item.labels[0] == ON_BEAT) for item in items]
+    if not any(map(len, curves)):
+        raise UserError("no beats in the training part: --scores needs the tempo of performances")
     for item in performed_scores(scores, [curve for curve in curves if len(curve)], speeds):
         yield CheckedItem("a score", *item)
 

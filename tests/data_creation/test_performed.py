@@ -73,3 +73,9 @@ def test_prepare_smc_adds_scores_before_the_training_items(tmp_path):
     assert "made with another --scores" in prepare("with", "pm2s")
     assert "give --dataset pm2s" in prepare("other", "pm2s", "tnua", "--scores", scores)
     assert "there is no file or folder" in prepare("other", "pm2s", "--scores", tmp_path / "none")
+    labels = tmp_path / "smc" / DATA_SETS["pm2s"].folder / "pm2s_train_beatans.npy"
+    no_beats = np.load(labels, allow_pickle=True)
+    for of_item in no_beats:
+        of_item[:] = np.ones_like(of_item)
+    np.save(labels, no_beats)
+    assert "no beats in the training part" in prepare("no_beats", "pm2s", "--scores", scores)
