@@ -60,7 +60,7 @@ def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str
         "task": task.name,
         "models": [folder.name for folder in folders],
         "metric": task.metric,
-        "majority_class": record["commonest_class_score"],
+        "majority_class": record["majority_class_score"],
         "published": record.get("published_score"),
     }
     for transpositions, one, several in AVERAGES if task.names_pitches else AVERAGES[:1]:

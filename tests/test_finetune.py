@@ -108,7 +108,7 @@ def test_finetune_writes_result_log_and_best_weights(
     assert counts.sum() == test.lengths.sum()
     right = counts[true == predicted].sum() / counts.sum()
     assert right == pytest.approx(result["test_score"], abs=1e-4)
-    majority = result["commonest_class"]
+    majority = result["majority_class"]
     always = (test.labels == majority["label"]).sum().item() / test.lengths.sum()
     assert majority["test_score"] == pytest.approx(always, abs=1e-4)
 
@@ -123,7 +123,7 @@ def test_finetune_learns_what_can_be_learnt(fine_tune, tmp_path):
     for name, least in (("melody", 0.95), ("composer", 0.6)):
         found = [result for run, result in results.items() if run.task == name]
         assert np.mean([result["test_score"] for result in found]) > least
-        assert np.mean([result["commonest_class"]["test_score"] for result in found]) < 0.5
+        assert np.mean([result["majority_class"]["test_score"] for result in found]) < 0.5
 
 
 def test_results_depend_on_seed_and_weights_alone(fine_tune, tmp_path):

@@ -115,7 +115,7 @@ def test_own_task_example(tmp_path):
     assert json.loads(shown) == json.loads((tmp_path / "data/toy/high.task.json").read_text())
     output = run(tmp_path, "bash", "-euc", train)
     result = read_result(folder_of_run(tmp_path / "runs/toy", "high", 2021, None) / RESULT_FILE)
-    assert result["test_score"] > 0.9 > result["commonest_class"]["test_score"]
+    assert result["test_score"] > 0.9 > result["majority_class"]["test_score"]
     line = next(line for line in output.splitlines() if line.startswith("high notes "))
     acronym, task, metric, mean, *_ = re.split(" {2,}", line)
     assert (acronym, task, metric) == ("high notes", "high", "accuracy of labelled notes")

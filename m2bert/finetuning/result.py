@@ -26,7 +26,7 @@ _REQUIRED = {
     "epochs": list,
     "test_score": int | float | NoneType,
     "clean_test_score": int | float | NoneType,
-    "commonest_class.test_score": int | float | NoneType,
+    "majority_class.test_score": int | float | NoneType,
     "confusion": list,
     "per_class": list,
 }

@@ -220,7 +220,7 @@ class FinetuningRun:
         print(
             f"{self.run.name}: best epoch {result['best_epoch']}, validation "
             f"{result['valid_score']:.4f}, test {result['test_score']:.4f} (majority class "
-            f"{result['commonest_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
+            f"{result['majority_class']['test_score']:.4f}); {result['seconds']:.0f} s, "
             f"{result['notes_per_second']:,.0f} notes/s"
         )
 
@@ -250,7 +250,7 @@ class FinetuningRun:
             "valid_score": best["valid_acc"],
             "test_score": best["test_acc"],
             "clean_test_score": self.score_test(clean, predictions) if clean else None,
-            "commonest_class": {
+            "majority_class": {
                 "label": majority,
                 "name": self.task.classes[majority],
                 "test_score": self.score_test(metric.score, always),
@@ -293,7 +293,7 @@ def model_record(result: dict) -> dict:
     return {
         **{name: result[name] for name in RECORDED.split()},
         "epochs": len(result["epochs"]),
-        "commonest_class_score": result["commonest_class"]["test_score"],
+        "majority_class_score": result["majority_class"]["test_score"],
         "pretraining": {name: checkpoint.get(name) for name in ("epoch", "datasets")},
     }
 

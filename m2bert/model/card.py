@@ -163,7 +163,7 @@ def _describe_classifier(entries: dict, record: dict) -> Description:
         f"{metric}, validation": record.get("valid_score"),
         f"{metric}, test": record.get("test_score"),
         f"{metric} on the clean grid, test": record.get("clean_test_score"),
-        "always predicting the majority class, test": record.get("commonest_class_score"),
+        "always predicting the majority class, test": record.get("majority_class_score"),
         "the paper's model of 62 million parameters, test": record.get("published_score"),
     }
     scores |= record.get(AVERAGED_SCORES, {})

@@ -139,7 +139,7 @@ def _score_row(task: Task, results: Results) -> dict:
         "other_runs": len(complete.keys() - set(task.seeds)),
         "trainings": sum(run.task == task.name for run in results),
         "clean": _mean(over_seeds(itemgetter("clean_test_score"))),
-        "majority": _mean(over_seeds(lambda result: result["commonest_class"]["test_score"])),
+        "majority": _mean(over_seeds(lambda result: result["majority_class"]["test_score"])),
         **{f"published_{model}": row.get(task.name) for model, row in PUBLISHED.items()},
     }
 

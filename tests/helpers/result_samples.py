@@ -40,7 +40,7 @@ def sample_result(task: Task, seed: int, fold: int | None, score: float, **chang
         "valid_score": score,
         "test_score": score,
         "clean_test_score": score - 0.01 if task.metric == "grid_accuracy" else None,
-        "commonest_class": {"label": 1, "name": task.classes[1], "test_score": score / 2},
+        "majority_class": {"label": 1, "name": task.classes[1], "test_score": score / 2},
         "confusion": [[k, k, correct] for k in labels] + wrong,
         "per_class": [{"label": k, "name": task.classes[k]} for k in labels],
         "checkpoint": {"path": "runs/base/model_best", "epoch": 3},

@@ -64,7 +64,7 @@ def test_read_results_accepts_a_missing_score(folder, score):
     [
         ({"format_version": 2}, "format version 2"),
         ({"test_score": "high"}, "test_score"),
-        ({"commonest_class": {}}, "commonest_class.test_score"),
+        ({"majority_class": {}}, "majority_class.test_score"),
         ({"data": {}}, "data.test"),
         ({"task": "melodie"}, "'melodie'"),
         ({"fold": 0}, "no folds"),

@@ -47,7 +47,7 @@ def test_scores_equal_a_plain_calculation(complete):
     assert [row["task"] for row in table.records] == list(TASKS)
     for row, task in zip(table.records, TASKS.values(), strict=True):
         scores = plain_seed_scores(complete, task.name, lambda result: result)
-        majority = plain_seed_scores(complete, task.name, lambda result: result["commonest_class"])
+        majority = plain_seed_scores(complete, task.name, lambda result: result["majority_class"])
         expected = {
             "mean": np.mean(scores),
             "sd": np.std(scores, ddof=1) if len(scores) > 1 else None,
