@@ -213,7 +213,7 @@ class PieceClassifier(Classifier):
         read = [song.notes for song in songs]
         pieces = [cp_notes(n.start, n.end, n.pitch, n.track, n.ticks_per_beat) for n in read]
         return [
-            PieceLabels(self.classes, np.mean(values, axis=0), np.stack(values)) if values else None
+            PieceLabels(self.classes, np.stack(values)) if values else None
             for values in self.window_probabilities(pieces, stride, precision)
         ]
 

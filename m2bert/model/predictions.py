@@ -68,13 +68,16 @@ class PieceLabels:
 
     Attributes:
         classes: names of the classes.
-        probabilities: (classes,) float32.
-        windows: (windows, classes) float32, of each of the windows that they are the mean of.
+        windows: the probabilities of each window, (windows, classes) float32.
     """
 
     classes: tuple[str, ...]
-    probabilities: np.ndarray
     windows: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The mean over the windows, (classes,) float32."""
+        return self.windows.mean(0)
 
     @property
     def label(self) -> int:

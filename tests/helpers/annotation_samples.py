@@ -50,7 +50,7 @@ def note_labels(task: str, labels, probability: float | np.ndarray = 0.9) -> Not
 def piece_labels(task: str, windows) -> PieceLabels:
     """Labels of a piece, the mean of its windows (windows, classes)."""
     windows = np.asarray(windows, np.float32)
-    return PieceLabels(TASKS[task].classes, windows.mean(0), windows)
+    return PieceLabels(TASKS[task].classes, windows)
 
 
 def annotate(song: Song, note_tasks: dict | None = None, piece_tasks: dict | None = None):
