@@ -23,7 +23,7 @@ from data_creation.benchmark.sources import pm2s
 from m2bert.annotation.beats import decode_beats
 from m2bert.base.errors import run_command
 from m2bert.model.classifiers import NoteClassifier
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.folder import BUNDLED_MODELS
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_pickle
 from m2bert.notes.reader import read_song
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--pm2s", type=Path, required=True)
     parser.add_argument("--pop909", type=Path, required=True)
     args = parser.parse_args()
-    models = [NoteClassifier.from_pretrained(SHIPPED_MODELS / t) for t in ("beat", "downbeat")]
+    models = [NoteClassifier.from_pretrained(BUNDLED_MODELS / t) for t in ("beat", "downbeat")]
     split = json.loads(SPLIT.read_text())
     print(
         "notes' beats, decoded beats, notes' downbeats, decoded downbeats, ms per second of music"

@@ -21,7 +21,7 @@ from m2bert.annotation import chords
 from m2bert.annotation.chords import QUALITIES, root_probabilities, semitones
 from m2bert.base.errors import run_command
 from m2bert.model.classifiers import NoteClassifier
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.folder import BUNDLED_MODELS
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_labels, read_note_lists
 from m2bert.tasks import TASKS, place_in_fifths
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--smc_dir", type=Path, required=True)
     parser.add_argument("--augnet", type=Path, required=True)
     args = parser.parse_args()
-    model = NoteClassifier.from_pretrained(SHIPPED_MODELS / "chordroot")
+    model = NoteClassifier.from_pretrained(BUNDLED_MODELS / "chordroot")
     files = [args.smc_dir / "downstream_note" / f for f in TASKS["chordroot"].file_names("valid")]
     items = zip(read_note_lists(files[0]), read_labels(files[1]), strict=True)
     valid = [(notes, PITCH_CLASS[label], predicted(model, notes)) for notes, label in items]

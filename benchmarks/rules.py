@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from partitura.musicanalysis import key_identification
 
-from benchmarks.shipped_models import published_and_clean, score_column
+from benchmarks.bundled_models import published_and_clean, score_column
 from m2bert.annotation.chord_names import root_name
 from m2bert.annotation.chords import QUALITIES, semitones, sounding_time
 from m2bert.base.errors import UserError, run_command
 from m2bert.base.tables import Table, terminal_text
 from m2bert.finetuning.data import LabelledSegments, has_data, read_parts, split
 from m2bert.finetuning.run import majority_label
-from m2bert.model.folder import SHIPPED_MODELS, read_record
+from m2bert.model.folder import BUNDLED_MODELS, read_record
 from m2bert.notes.cp import BAR_NEW, LOWEST_PITCH, POSITIONS_PER_BAR
 from m2bert.tasks import METRIC_TITLES, TASKS
 
@@ -148,7 +148,7 @@ def main() -> None:
 
 def score_rule(rule: Rule, data_root: Path) -> dict:
     """The scores of a rule, of the majority class and of the bundled model."""
-    task, model = TASKS[rule.task], read_record(SHIPPED_MODELS / rule.task)
+    task, model = TASKS[rule.task], read_record(BUNDLED_MODELS / rule.task)
     sets = split(task, read_parts(task, [data_root]), None)
     valid, test = sets["valid"], sets["test"]
     valid_scores = {

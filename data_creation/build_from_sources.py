@@ -100,7 +100,7 @@ def build(
         earlier = made.pop(part, {"sources": None})
         is_complete = all((output_dir / file).exists() for file in earlier.get("files", ()))
         is_same = earlier["sources"] == sources[part] and is_complete
-        if not is_same or (strict and earlier["left_out"]):
+        if not is_same or (strict and earlier["omitted"]):
             todo += its
         else:
             made[part] = earlier
@@ -115,7 +115,7 @@ def build(
                 written, counts = source.write(part, items, temporary)
             print(f"  {part}:", ", ".join(f"{n:,} {what}" for what, n in counts.items() if n))
             made[part] = {"files": written, "counts": counts, "pieces": names}
-            made[part] |= {"left_out": omitted, "sources": sources[part]}
+            made[part] |= {"omitted": omitted, "sources": sources[part]}
             write_json(path, record)
     if absent := [part for part in source.parts if part not in made]:
         raise UserError(f"{name}: there are no pieces of {', '.join(absent)}")

@@ -25,7 +25,7 @@ from m2bert.base.files import read_json
 from m2bert.notes.file_reading import read_files
 from m2bert.notes.midi_reader import READERS, SYMUSIC, check_reader
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import Tallies, print_counts, print_first, print_oddities
+from m2bert.notes.skipped import Tallies, print_counts, print_defects, print_first
 from m2bert.notes.tokens import check_four_four, cp_notes_of
 from m2bert.pretraining.corpus import PAPERS_CORPORA, Corpus, open_flat
 from m2bert.pretraining.corpus_writer import CorpusWriter, write_corpus
@@ -195,7 +195,7 @@ def read_file(
     song = read_song(folder / file, reader, as_published)
     if not any_time_signature:
         check_four_four(song.notes, by_default=not as_published)
-    return cp_notes_of(song), song.oddities
+    return cp_notes_of(song), song.defects
 
 
 def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
@@ -203,7 +203,7 @@ def print_summary(writer: CorpusWriter, files: int, seconds: float) -> None:
         f"  {len(writer.files):,} songs, {writer.notes:,} notes; {files:,} files in "
         f"{seconds:.1f} s ({files / max(seconds, 1e-9):.0f} files/s)"
     )
-    print_oddities(writer.odd.values())
+    print_defects(writer.defects.values())
     print_counts(writer.skipped)
 
 

@@ -29,7 +29,7 @@ from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files, sha256
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
 from m2bert.model.classifiers import Classifier, load_classifier
-from m2bert.model.folder import SHIPPED_MODELS, WEIGHTS_FILE
+from m2bert.model.folder import BUNDLED_MODELS, WEIGHTS_FILE
 from m2bert.model.transposition import OCTAVE, check_transpositions
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
@@ -49,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     what = "MIDI files, scores (.musicxml, .xml, .mxl, .krn, .mei; need partitura), or folders"
     add("songs", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
     what = "folders of fine-tuned models, at any depth (the bundled models)"
-    add("--model", type=Path, nargs="+", default=[SHIPPED_MODELS], metavar="FOLDER", help=what)
+    add("--model", type=Path, nargs="+", default=[BUNDLED_MODELS], metavar="FOLDER", help=what)
     what = (
         "tasks: chord roots, keys, melody, emotion, beats, downbeats, velocity, or those of your "
         "own models (all whose labels the file does not have)"

@@ -12,7 +12,7 @@ from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD
 from m2bert.embed import main
 from m2bert.model.encoder import M2BertForPreTraining, M2BertModel
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.folder import BUNDLED_MODELS
 from m2bert.model.original import save_published
 from m2bert.notes.file_search import collect_music_files
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
@@ -59,7 +59,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
 
 def test_embed_reads_the_encoder_of_a_fine_tuned_model(music, tmp_path, embed):
     out = tmp_path / "vectors.npz"
-    embed(music / "a/scale.mid", "--ckpt", SHIPPED_MODELS / "melody", "--out", out)
+    embed(music / "a/scale.mid", "--ckpt", BUNDLED_MODELS / "melody", "--out", out)
     expected = M2BertModel.from_pretrained("melody").embed(music / "a/scale.mid")
     assert np.allclose(load(out)["vectors"], expected, atol=1e-5)
 
@@ -92,7 +92,7 @@ def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embed,
 
     record = json.loads(out.with_suffix(".json").read_text())
     assert (record["level"], record["index_layer"], record["model"]["epoch"]) == ("bar", 11, 2)
-    facts = [(entry["vectors"], entry["other_metre"], entry["drums"]) for entry in record["files"]]
+    facts = [(entry["vectors"], entry["other_meter"], entry["drums"]) for entry in record["files"]]
     assert facts == [(2, False, False), (2, True, False), (1, False, True)]
     skipped = [Path(entry["file"]).name for entry in record["skipped"]]
     assert skipped == ["c silent.mid", "d text.mid"]

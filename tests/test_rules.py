@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from m2bert.base.tables import markdown_text
-from m2bert.model.folder import SHIPPED_MODELS, read_record
+from m2bert.model.folder import BUNDLED_MODELS, read_record
 from m2bert.notes.cp import LOWEST_PITCH
 from m2bert.tasks import TASKS
 from tests.helpers.shared import REPOSITORY
@@ -85,5 +85,5 @@ def test_results_page_has_the_recorded_scores():
     rows = [row for row in markdown_text(rules.table(records)).splitlines() if "|" in row]
     assert len(rows) == 2 + len(rules.RULES)
     assert "\n".join(rows) in page
-    models = {name: read_record(SHIPPED_MODELS / name) for name in {r["task"] for r in records}}
+    models = {name: read_record(BUNDLED_MODELS / name) for name in {r["task"] for r in records}}
     assert all(models[r["task"]]["test_score"] == r["model"] for r in records)

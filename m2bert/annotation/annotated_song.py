@@ -19,7 +19,7 @@ from m2bert.annotation.writers import writers_of
 from m2bert.base.devices import choose_device
 from m2bert.base.outputs import output_files
 from m2bert.model.classifiers import load_classifier
-from m2bert.model.folder import SHIPPED_MODELS
+from m2bert.model.folder import BUNDLED_MODELS
 from m2bert.notes.reader import read_song
 
 _load = lru_cache(maxsize=16)(load_classifier)
@@ -105,7 +105,7 @@ class AnnotatedSong:
 
 def annotate_song(
     path: Path | str,
-    model: Path | str | Sequence[Path | str] = SHIPPED_MODELS,
+    model: Path | str | Sequence[Path | str] = BUNDLED_MODELS,
     tasks: Sequence[str] | None = None,
 ) -> AnnotatedSong:
     """Label the notes of a MIDI file or score, and the piece.

@@ -14,10 +14,10 @@ from m2bert.base.errors import UserError
 from m2bert.base.files import read_json
 from m2bert.model.classifiers import task_in
 from m2bert.model.folder import (
+    BUNDLED_MODELS,
     CONFIG_FILE,
     FACTS_FILE,
     MODELS_OF_A_RUN,
-    SHIPPED_MODELS,
     read_record,
 )
 from m2bert.notes.song import Song
@@ -127,7 +127,7 @@ def _models_below(folder: Path) -> list[tuple[Path, Task]]:
         raise UserError(f"there is no folder {folder}")
     found = []
     paths = sorted(folder.rglob(CONFIG_FILE))
-    if folder.resolve() == SHIPPED_MODELS.resolve():  # not models of one's own beside them
+    if folder.resolve() == BUNDLED_MODELS.resolve():  # not models of one's own beside them
         bundled = {folder / name for name in read_json(FACTS_FILE)}
         paths = [path for path in paths if path.parent in bundled]
     for path in paths:

@@ -101,8 +101,8 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
         found.append(
             f"{_notes_are(short)} shorter than a 64th note: skipped by models of whole pieces"
         )
-    if oddities := song.oddities:
-        found.append(f"the file is malformed and was repaired: {in_words(oddities)}")
+    if defects := song.defects:
+        found.append(f"the file is malformed and was repaired: {in_words(defects)}")
     if not song.tempos:
         found.append("the file has no tempo: seconds are computed at 120 quarter notes per minute")
     return found

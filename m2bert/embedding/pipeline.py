@@ -23,7 +23,7 @@ from m2bert.notes.file_reading import read_files
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.levels import LEVELS
 from m2bert.notes.reader import read_song
-from m2bert.notes.skipped import count_by_reason, print_oddities, print_skipped
+from m2bert.notes.skipped import count_by_reason, print_defects, print_skipped
 from m2bert.notes.tokens import TokenisedSong, tokenise
 from m2bert.notes.windows import WINDOW
 
@@ -56,8 +56,8 @@ class Reading:
         self.first_note.append(song.file_note[first])
         self.onset_beats.append(song.onset_beats[first])
         counts = {"notes": len(song.notes), "vectors": len(first)}
-        facts = {"other_metre": song.has_other_meter, "drums": song.has_drums}
-        self.songs.append({"file": file} | counts | facts | {"odd": song.oddities})
+        facts = {"other_meter": song.has_other_meter, "drums": song.has_drums}
+        self.songs.append({"file": file} | counts | facts | {"defects": song.defects})
 
     @property
     def vectors(self) -> np.ndarray:
@@ -127,12 +127,12 @@ def read_songs(files: list[Path], level: str, workers: int) -> Reading:
     for file, song in read_files(tokenise_file, files, workers, reading.skipped):
         reading.add(str(file), song)
     print(f"{len(reading.songs):,} songs, {sum(map(len, reading.notes)):,} notes")
-    print_oddities(song["odd"] for song in reading.songs)
+    print_defects(song["defects"] for song in reading.songs)
     print_skipped(reading.skipped)
     if not reading.songs:
         raise UserError(f"none of the {len(files)} files is usable")
     for fact, what in {
-        "other_metre": "not in 4/4; they were cut into bars of four beats",
+        "other_meter": "not in 4/4; they were cut into bars of four beats",
         "drums": "with drums, which were read as pitches",
     }.items():
         if number := sum(song[fact] for song in reading.songs):

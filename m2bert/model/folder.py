@@ -32,13 +32,13 @@ CARD_FILE = "README.md"
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 MODELS_OF_A_RUN = ("model_best", "model")
 _INSTALLED = Path(m2bert.__file__).with_name("models")
-SHIPPED_MODELS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "models"
+BUNDLED_MODELS = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "models"
 """The bundled models: in an installed package, else beside it in its repository."""
 
-FACTS_FILE = SHIPPED_MODELS / "facts.json"
+FACTS_FILE = BUNDLED_MODELS / "facts.json"
 """`card.FACTS` of the bundled models, which replace those in their records."""
 
-ENCODER = SHIPPED_MODELS / "encoder"
+ENCODER = BUNDLED_MODELS / "encoder"
 ADVICE = f"restore {CONFIG_FILE} and {WEIGHTS_FILE} of the same model"
 
 ARCHITECTURES = {
@@ -149,7 +149,7 @@ def read_record(folder: Path | str) -> dict:
     "Model folders", has the entries. Empty if nothing was recorded."""
     folder = find_model(folder).resolve()
     record = load_tensors(folder / WEIGHTS_FILE)[1]
-    if folder.parent == SHIPPED_MODELS.resolve():
+    if folder.parent == BUNDLED_MODELS.resolve():
         record |= read_json(FACTS_FILE).get(folder.name, {})
     return record
 
@@ -167,10 +167,10 @@ def find_model(path: Path | str) -> Path:
             f"{path} holds no model: there is no {CONFIG_FILE} in it, nor in its folders "
             f"{' and '.join(MODELS_OF_A_RUN)} if it is that of a run"
         )
-    shipped = model_in(SHIPPED_MODELS / path) if len(path.parts) == 1 else None
-    if not shipped:
+    bundled = model_in(BUNDLED_MODELS / path) if len(path.parts) == 1 else None
+    if not bundled:
         raise UserError(f"there is no folder {path}")
-    return shipped
+    return bundled
 
 
 def model_in(path: Path) -> Path | None:

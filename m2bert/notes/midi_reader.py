@@ -99,16 +99,16 @@ def read_midi(path: Path, data: bytes, reader: str, as_published: bool) -> Song:
     """Read the bytes of a MIDI file; arguments and errors as in `reader.read_song`."""
     legal = legal_midi(data)
     if not as_published or legal.data == data:
-        return replace(READERS[reader](path, legal.data), oddities=legal.oddities)
+        return replace(READERS[reader](path, legal.data), defects=legal.defects)
     try:
         song = read_with_miditoolkit(path, data)
     except RejectedSong as rejection:
-        if rejection.reason != UNREADABLE or not legal.oddities:
+        if rejection.reason != UNREADABLE or not legal.defects:
             raise
-        detail = f"{rejection.detail}: {in_words(legal.oddities)}"
+        detail = f"{rejection.detail}: {in_words(legal.defects)}"
         raise RejectedSong(UNREADABLE, detail) from rejection
-    counted = {kind: n for kind, n in legal.oddities.items() if kind == NOT_COUNTED}
-    return replace(song, oddities=counted)
+    counted = {kind: n for kind, n in legal.defects.items() if kind == NOT_COUNTED}
+    return replace(song, defects=counted)
 
 
 def read_with_miditoolkit(path: Path, data: bytes) -> Song:

@@ -76,10 +76,10 @@ _PROGRAMS_BEFORE_NOTES = re.compile(
 
 @dataclass(frozen=True)
 class LegalMidi:
-    """The bytes of a legal MIDI file, and what was odd about the original."""
+    """The bytes of a legal MIDI file, and the defects of the original."""
 
     data: bytes
-    oddities: Tallies
+    defects: Tallies
 
 
 def legal_midi(data: bytes) -> LegalMidi:

@@ -62,11 +62,11 @@ def in_words(tallies: Tallies) -> str:
     return ", ".join(f"{what} ({count:,})" for what, count in sorted(tallies.items()))
 
 
-def count_files_by_oddity(odd: Iterable[Tallies]) -> Tallies:
-    return Counter(what for oddities in odd for what in oddities)
+def count_files_by_defect(by_file: Iterable[Tallies]) -> Tallies:
+    return Counter(what for defects in by_file for what in defects)
 
 
-def print_oddities(odd: Iterable[Tallies]) -> None:
+def print_defects(by_file: Iterable[Tallies]) -> None:
     """One line, if there are any: the number of files with each."""
-    if counts := count_files_by_oddity(odd):
+    if counts := count_files_by_defect(by_file):
         print(f"  malformed, but read: {in_words(counts)}")

@@ -85,7 +85,7 @@ class Song:
             holds.
         measures: the bars of a score; None for a MIDI file.
         omitted: what is not among `notes`, and how often ("begun but never ended").
-        oddities: how the file breaks the standard of its format (`legal_midi`), and how often.
+        defects: how the file breaks the standard of its format (`legal_midi`), and how often.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class Song:
     tempos: tuple[tuple[int, float], ...]
     measures: Bars | None = None
     omitted: Tallies = field(default_factory=dict)
-    oddities: Tallies = field(default_factory=dict)
+    defects: Tallies = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.notes.start)

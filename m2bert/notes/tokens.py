@@ -31,7 +31,7 @@ class TokenisedSong:
     onset_beats: np.ndarray
     has_other_meter: bool
     has_drums: bool
-    oddities: Tallies
+    defects: Tallies
 
 
 def cp_notes_of(song: Song) -> np.ndarray:
@@ -54,7 +54,7 @@ def tokenise(song: Song) -> TokenisedSong:
         onset_beats=song.beats(notes.start[order]),
         has_other_meter=bool(other_meters(notes)),
         has_drums=any(track.is_drum for track in song.tracks),
-        oddities=song.oddities,
+        defects=song.defects,
     )
 
 

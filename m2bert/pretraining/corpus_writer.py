@@ -10,7 +10,7 @@ import numpy as np
 
 from m2bert.base.files import write_errors_of, write_json
 from m2bert.base.outputs import output_files
-from m2bert.notes.skipped import Tallies, count_by_reason, count_files_by_oddity
+from m2bert.notes.skipped import Tallies, count_by_reason, count_files_by_defect
 
 PARTS = (".npy", ".offsets.npy", ".json")
 _HEADER_BYTES = 128
@@ -24,19 +24,19 @@ class CorpusWriter:
         self._offsets = array("q", [0])
         self.files: list[str] = []
         self.skipped: list[dict[str, str]] = []
-        self.odd: dict[str, Tallies] = {}
+        self.defects: dict[str, Tallies] = {}
 
     @property
     def notes(self) -> int:
         return self._offsets[-1]
 
-    def add(self, file: str, notes: np.ndarray, oddities: Tallies | None = None) -> None:
+    def add(self, file: str, notes: np.ndarray, defects: Tallies | None = None) -> None:
         """Append a song, CP notes (notes, 4) uint8 with at least one note, made from `file`."""
         self._file.write(np.ascontiguousarray(notes, np.uint8).tobytes())
         self._offsets.append(self.notes + len(notes))
         self.files.append(file)
-        if oddities:
-            self.odd[file] = oddities
+        if defects:
+            self.defects[file] = defects
 
     def skip(self, file: str, reason: str, detail: str = "") -> None:
         """Record that `file` gave no song; files are counted by `reason`."""
@@ -70,8 +70,8 @@ def write_corpus(
             "notes": writer.notes,
             "skipped_by_reason": count_by_reason(writer.skipped),
             "skipped": writer.skipped,
-            "odd_by_kind": count_files_by_oddity(writer.odd.values()),
-            "odd": writer.odd,
+            "files_by_defect": count_files_by_defect(writer.defects.values()),
+            "defects": writer.defects,
             "files": writer.files,
             "inputs": inputs,
         }

@@ -397,7 +397,7 @@ def test_build_strict_rejects_a_malformed_piece(tmp_path, capsys):
     folder, output_dir = write_source("tagatraum", tmp_path), tmp_path / "SMC"
     (folder / "test_clean/0/0.mid").write_bytes(b"x")
     record = make("tagatraum", folder, output_dir)
-    assert list(record["made"]["test"]["left_out"]) == ["test_clean/0/0.mid"]
+    assert list(record["made"]["test"]["omitted"]) == ["test_clean/0/0.mid"]
     labels = read_items(output_dir / "tagatraum_test_genreans.npy")
     assert labels == np.repeat(range(5), 3)[1:].tolist()
     with pytest.raises(UserError, match="test is not made: 1 of its pieces cannot be used"):

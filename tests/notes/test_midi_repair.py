@@ -31,7 +31,7 @@ def test_legal_midi_keeps_the_music_of_a_malformed_file(malformed, legal, kind):
     assert not is_legal(malformed)
     made = legal_midi(malformed)
     assert is_legal(made.data)
-    assert list(made.oddities) == [kind] * (kind is not None)
+    assert list(made.defects) == [kind] * (kind is not None)
     assert table(made.data) == table(legal)
     assert mido.MidiFile(file=BytesIO(made.data)).ticks_per_beat == 480
 
@@ -40,7 +40,7 @@ def test_legal_midi_keeps_the_music_of_a_malformed_file(malformed, legal, kind):
 def test_legal_midi_returns_a_legal_file(legal):
     made = legal_midi(legal)
     assert made.data is legal
-    assert made.oddities == {}
+    assert made.defects == {}
 
 
 REJECTED = {
@@ -84,7 +84,7 @@ def test_read_song_as_published_repairs_nothing(tmp_path):
     path.write_bytes(midi_bytes(SONG, OTHER, declared=1))
     published, legal = read_song(path, as_published=True), read_song(path)
     assert (len(published), len(legal)) == (16, 20)
-    assert list(published.oddities) == list(legal.oddities) == [NOT_COUNTED]
+    assert list(published.defects) == list(legal.defects) == [NOT_COUNTED]
     path.write_bytes(with_event(b"\xb0\7\xff"))
     with pytest.raises(RejectedSong, match="values over 127"):
         read_song(path, as_published=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import shipped_models
+from benchmarks import bundled_models
 from m2bert import M2BertModel, checkpoint, read_record
 from m2bert.annotation.models import find_models
 from m2bert.base.errors import UserError
@@ -15,28 +15,28 @@ from m2bert.base.outputs import sha256
 from m2bert.base.tables import markdown_text
 from m2bert.model.card import AVERAGED_SCORES, FACTS
 from m2bert.model.classifiers import load_classifier
-from m2bert.model.folder import ENCODER, SHIPPED_MODELS
+from m2bert.model.folder import BUNDLED_MODELS, ENCODER
 from m2bert.tasks import TASKS
 from tests.helpers.shared import REPOSITORY
 from tests.test_annotate import save_model
 
-FACTS_FILE = SHIPPED_MODELS / "facts.json"
-SHIPPED = sorted(json.loads(FACTS_FILE.read_text()))
+FACTS_FILE = BUNDLED_MODELS / "facts.json"
+BUNDLED = sorted(json.loads(FACTS_FILE.read_text()))
 
 
 def test_bundled_models_are_complete_and_small():
-    files = [path for path in SHIPPED_MODELS.rglob("*") if path.is_file()]
+    files = [path for path in BUNDLED_MODELS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 60_000_000
-    assert sorted(path.parent.name for path in files if path.name == "config.json") == SHIPPED
-    assert sorted([*find_models([SHIPPED_MODELS]), ENCODER.name]) == SHIPPED
+    assert sorted(path.parent.name for path in files if path.name == "config.json") == BUNDLED
+    assert sorted([*find_models([BUNDLED_MODELS]), ENCODER.name]) == BUNDLED
 
 
 def test_a_model_beside_the_bundled_ones_is_used_only_by_its_own_folder(tmp_path, monkeypatch):
     folder = tmp_path / "models"
     for name in ("melody", "emotion"):
-        shutil.copytree(SHIPPED_MODELS / name, folder / name)
+        shutil.copytree(BUNDLED_MODELS / name, folder / name)
     shutil.copytree(folder / "melody", folder / "mine")
-    monkeypatch.setattr("m2bert.annotation.models.SHIPPED_MODELS", folder)
+    monkeypatch.setattr("m2bert.annotation.models.BUNDLED_MODELS", folder)
     expected = {name: [folder / name] for name in ("melody", "emotion")}
     assert find_models([folder]) == expected
     assert find_models([folder / "mine"]) == {"melody": [folder / "mine"]}
@@ -45,23 +45,23 @@ def test_a_model_beside_the_bundled_ones_is_used_only_by_its_own_folder(tmp_path
 
 def test_readme_of_the_models_has_the_recorded_scores():
     records = json.loads((REPOSITORY / "docs/results/bundled.json").read_text())
-    page = markdown_text(shipped_models.table(records))
+    page = markdown_text(bundled_models.table(records))
     rows = [row for row in page.splitlines() if row.startswith("|")]
     assert "\n".join(rows) in (REPOSITORY / "models/README.md").read_text()
-    bundled = find_models([SHIPPED_MODELS])
+    bundled = find_models([BUNDLED_MODELS])
     models = {record["task"]: record["models"] for record in records}
     assert models == {task: [path.name for path in paths] for task, paths in bundled.items()}
     for record in records:
-        first = read_record(SHIPPED_MODELS / record["models"][0])
+        first = read_record(BUNDLED_MODELS / record["models"][0])
         score, _ = record["one model"]
         assert score == pytest.approx(first["test_score"], abs=0.01)  # two of 232 clips of emotion
         averaged = record.get("one model, 12 transpositions", [])
         assert list(first.get(AVERAGED_SCORES, {}).values()) == averaged
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_model_has_a_card_with_its_facts(name):
-    folder = SHIPPED_MODELS / name
+    folder = BUNDLED_MODELS / name
     record, card = read_record(folder), (folder / "README.md").read_text()
     facts = json.loads(FACTS_FILE.read_text())[name]
     assert record.items() >= facts.items()

@@ -1,6 +1,6 @@
 """Score the bundled models, or other folders of models, on the test sets of the benchmark.
 
-python -m benchmarks.shipped_models DATA_ROOT... [--model models] [--out docs/results/bundled.json]
+python -m benchmarks.bundled_models DATA_ROOT... [--model models] [--out docs/results/bundled.json]
 
 The models below `--model` are scored as in fine-tuning, on the whole test set of their task
 (emotion: on its test fold). "One model" is the first one of a task, to be compared with the
@@ -25,7 +25,7 @@ from m2bert.finetuning.data import LabelledSegments, read_parts, split
 from m2bert.finetuning.metrics import METRICS
 from m2bert.finetuning.run import rounded
 from m2bert.model.classifiers import Classifier, load_classifier
-from m2bert.model.folder import SHIPPED_MODELS, read_record
+from m2bert.model.folder import BUNDLED_MODELS, read_record
 from m2bert.model.predictions import window_probabilities
 from m2bert.model.transposition import OCTAVE
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
@@ -40,7 +40,7 @@ AVERAGES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data_root", type=Path, nargs="+")
-    parser.add_argument("--model", type=Path, nargs="+", default=[SHIPPED_MODELS])
+    parser.add_argument("--model", type=Path, nargs="+", default=[BUNDLED_MODELS])
     parser.add_argument("--part", choices=("valid", "test"), default="test")
     parser.add_argument("--out", type=Path, help="also write the scores as JSON")
     args = parser.parse_args()
