@@ -109,19 +109,13 @@ def test_load_published_rejects_incomplete_checkpoints(tmp_path, part, entry, va
 def test_load_backbone_prefers_the_model_folder_of_a_run(tmp_path):
     model, other = make_model(1), make_model(2)
     save_published(tmp_path / "model_best.ckpt", other, RECORD)
-    assert_same_weights(make_backbone(tmp_path), other.backbone)
+    assert_same_weights(load_backbone(tmp_path).model, other.backbone)
     model.save_pretrained(tmp_path / "model_best", {"epoch": 7})
     model.backbone.save_pretrained(tmp_path / "encoder")
     for folder, epoch in ((tmp_path, 7), (tmp_path / "encoder", None)):
         backbone = load_backbone(folder)
         assert (backbone.config, backbone.epoch) == (CONFIG, epoch)
-        assert_same_weights(make_backbone(folder), model.backbone)
-
-
-def make_backbone(path):
-    backbone = make_model(0).backbone
-    backbone.load_state_dict(load_backbone(path).tensors)
-    return backbone
+        assert_same_weights(backbone.model, model.backbone)
 
 
 class RunsCode:

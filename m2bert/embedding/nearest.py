@@ -27,7 +27,7 @@ def print_nearest(args: argparse.Namespace) -> None:
     notes = cp_notes_of(read_song(args.nearest))
     made_by, device = record["model"], choose_device(args.cpu)
     path_of_model = args.ckpt or Path(made_by["path"])
-    model, backbone = load_encoder(path_of_model, args.preset, record["index_layer"])
+    backbone = load_encoder(path_of_model, args.preset, record["index_layer"])
     if backbone.sha256 != made_by["sha256"]:
         raise UserError(
             f"{path} has vectors of another model than {backbone.path} (SHA-256 "
@@ -36,7 +36,7 @@ def print_nearest(args: argparse.Namespace) -> None:
     check_device(device)
     with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
         ((vector,),) = embed_songs(
-            model.to(device),
+            backbone.model.to(device),
             [notes],
             index_layer=record["index_layer"],
             stride=record["stride"],

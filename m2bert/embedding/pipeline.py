@@ -70,8 +70,8 @@ def embed_files(args: argparse.Namespace) -> None:
     show_lines_at_once(escape=True)
     files = collect_music_files(args.files)
     device, precision = device_and_precision(args.cpu, args.precision)
-    model, backbone = load_encoder(args.ckpt or ENCODER, args.preset, args.index_layer)
-    config = model.config
+    backbone = load_encoder(args.ckpt or ENCODER, args.preset, args.index_layer)
+    model, config = backbone.model, backbone.config
     size = f"{config.num_hidden_layers} layers of width {config.hidden_size}"
     print(f"{size}, {backbone.path}; {device.type}, {precision}")
     record_path = args.out.with_suffix(".json")
@@ -112,13 +112,11 @@ def embed_files(args: argparse.Namespace) -> None:
     print(f"written to {args.out} and {record_path} (model, songs, skipped files)")
 
 
-def load_encoder(ckpt: Path, preset: str | None, index_layer: int) -> tuple[M2BertModel, Backbone]:
-    """The encoder of a pre-trained model, and what it was read from; as `choose_model`."""
-    config, backbone = choose_model(ckpt, preset, index_layer)
+def load_encoder(ckpt: Path, preset: str | None, index_layer: int) -> Backbone:
+    """The encoder of a pre-trained model; as `choose_model`."""
+    backbone = choose_model(ckpt, preset, index_layer)[1]
     assert backbone is not None  # there is always a checkpoint here
-    model = M2BertModel(config)
-    model.load_state_dict(backbone.tensors)
-    return model, backbone
+    return backbone
 
 
 def read_songs(files: list[Path], level: str, workers: int) -> Reading:

@@ -70,13 +70,14 @@ class Setup:
 
         if not self.backbone:
             return build()
+        tensors = self.backbone.model.state_dict()
         if self.device.type == "cpu":
             model = build()
-            model.backbone.load_state_dict(self.backbone.tensors)
+            model.backbone.load_state_dict(tensors)
         else:  # Drawing weights to be overwritten takes seconds per run. The head differs from that
             # of the same seed on a CPU.
             model = without_weights(build)
-            model.backbone.load_state_dict(self.backbone.tensors, assign=True)
+            model.backbone.load_state_dict(tensors, assign=True)
             model.add_head()
         return model
 

@@ -12,7 +12,7 @@ from m2bert.base.devices import device_and_precision
 from m2bert.base.errors import UserError, print_result, show_lines_at_once
 from m2bert.base.files import try_lock, write_json
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
-from m2bert.embedding.pipeline import load_encoder
+from m2bert.finetuning.run import MODEL_FOLDER
 from m2bert.finetuning.task_file import ENDING, write_task
 from m2bert.learning.arrays import checksum, write_parts
 from m2bert.learning.baselines import baselines
@@ -39,7 +39,6 @@ from m2bert.learning.splits import folds_of, parts_of, read_split, write_split
 from m2bert.learning.tables import read_columns
 from m2bert.learning.train import train
 from m2bert.model.classifiers import load_classifier, task_in
-from m2bert.model.config import LAST_LAYER
 from m2bert.model.folder import ENCODER, find_model, read_record, write_card
 from m2bert.model.pretrained import checksum_of_weights, load_backbone
 from m2bert.model.task_entries import task_entries
@@ -127,23 +126,22 @@ def learn_task(
     trained = train(
         task, args.out / WORK, encoder, device, precision, args.epochs, args.balance, seed
     )
-    best = max(trained, key=lambda kind: trained[kind].valid_score)
-    model, test = load_classifier(trained[best].folder).to(device), of_part["test"]
+    best = max(trained, key=lambda kind: trained[kind]["valid_score"])
+    folder = args.out / WORK / best / MODEL_FOLDER
+    model, test = load_classifier(folder).to(device), of_part["test"]
     result = {
         "task": task_entries(task),
         "songs": sizes,
         "kept": best,
-        "valid_scores": {kind: found.valid_score for kind, found in trained.items()},
-        "seconds": {kind: found.seconds for kind, found in trained.items()},
+        "valid_scores": {kind: found["valid_score"] for kind, found in trained.items()},
+        "seconds": {kind: found["seconds"] for kind, found in trained.items()},
         "majority_accuracy": majority_accuracy(of_part["train"], test),
         "test": scores(task, test, classes_of(model, test, precision)),
     }
     if args.baseline:
-        found = baselines(
-            load_encoder(encoder, None, LAST_LAYER)[0].to(device), of_part["train"], test, seed
-        )
+        found = baselines(load_backbone(encoder).model.to(device), of_part["train"], test, seed)
         result["baselines"] = {name: scores(task, test, labels) for name, labels in found.items()}
-    record = read_record(trained[best].folder) | {"learn": facts(result)}
+    record = read_record(folder) | {"learn": facts(result)}
     model.cpu().save_pretrained(args.out, record)
     write_card(args.out)
     write_split(args.out / SPLIT, [song.name for song in songs], parts)

@@ -2,20 +2,18 @@
 
 import argparse
 import math
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from m2bert.base.recipes import FINETUNING
 from m2bert.finetuning.data import doubts, read_parts, split
-from m2bert.finetuning.epoch import with_states
-from m2bert.finetuning.plan import PlannedRun, set_up
+from m2bert.finetuning.plan import PlannedRun, Setup, finetuning_settings
 from m2bert.finetuning.result import read_result
-from m2bert.finetuning.run import MODEL_FOLDER, FinetuningRun
+from m2bert.finetuning.run import FinetuningRun
 from m2bert.model.config import LAST_LAYER, PRESETS
-from m2bert.model.pretrained import load_backbone
+from m2bert.model.pretrained import choose_model
 from m2bert.tasks import Task
 
 PROBE, FINE_TUNING = "probe", "fine-tuning"
@@ -29,15 +27,6 @@ PATIENCE = 0.3
 """A training stops if the validation score has not improved for this fraction of its epochs."""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model: its folder, its score in validation, and the seconds that it took."""
-
-    folder: Path
-    valid_score: float
-    seconds: float
-
-
 def train(
     task: Task,
     folder: Path,
@@ -47,15 +36,19 @@ def train(
     epochs: int | None,
     balance: bool,
     seed: int,
-) -> dict[str, Trained]:
+) -> dict[str, dict]:
     """Train both models on the arrays in `folder`, below which their runs are; finished runs are
-    kept, and interrupted ones resume. epochs: of fine-tuning, by default those of `EPOCHS`."""
+    kept, and interrupted ones resume. Returns their results.
+
+    epochs: of fine-tuning, by default those of `EPOCHS`.
+    """
     parts = read_parts(task, [folder])
     for sentence in doubts(task, parts):
         print(f"warning: {sentence}")
-    sets, trained = split(task, parts, None), {}
+    sets, results = split(task, parts, None), {}
     steps_per_epoch = -(-len(sets["train"]) // task.batch_size)
-    is_base = load_backbone(encoder).config.hidden_size >= PRESETS["base"].hidden_size
+    config, backbone = choose_model(encoder, None, LAST_LAYER)
+    is_base = config.hidden_size >= PRESETS["base"].hidden_size
     for step, (kind, what) in enumerate(KINDS.items(), 1):
         is_probe, (least, steps) = kind == PROBE, EPOCHS[kind]
         most = max(least, -(-steps // steps_per_epoch))
@@ -64,11 +57,7 @@ def train(
         if epochs and not is_probe:
             most = epochs
         args = argparse.Namespace(
-            ckpt=encoder,
-            preset=None,
-            nopretrain=False,
             index_layer=LAST_LAYER,
-            save_root=folder / kind,
             save_ckpt=True,
             batch_size=None,
             freeze=is_probe,
@@ -83,12 +72,7 @@ def train(
         state = "finished before" if run.is_finished else what
         print(f"step {step} of {len(KINDS)}, {kind}: {state}")
         if not run.is_finished:
-            setup = set_up(args, device)
-            begun, of_run = time.perf_counter(), sets
-            if is_probe:
-                of_run = with_states(setup.new_model(task), sets, device, precision)
-            FinetuningRun(run, of_run, time.perf_counter() - begun, setup).go()
-        result = read_result(run.result_file)
-        model = folder / kind / MODEL_FOLDER
-        trained[kind] = Trained(model, result["valid_score"], result["seconds"])
-    return trained
+            settings = finetuning_settings(args, config, backbone)
+            FinetuningRun(run, sets, 0.0, Setup(args, device, config, backbone, settings)).go()
+        results[kind] = read_result(run.result_file)
+    return results

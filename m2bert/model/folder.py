@@ -87,14 +87,6 @@ class SavedModel(nn.Module):
 
         Raises `UserError` if there is no model that this class reads, or a damaged one.
         """
-        model = cls.check(folder)
-        check_finite(model.state_dict(), find_model(folder) / WEIGHTS_FILE)
-        return model.float().eval()
-
-    @classmethod
-    def check(cls, folder: Path | str) -> Self:
-        """The model, whose weights are memory-mapped and not read yet. Raises `UserError` where
-        `from_pretrained` would, except for weights that are not finite."""
         folder = find_model(folder)
         architecture, entries = read_config(folder, cls.prefixes())
         try:
@@ -104,7 +96,8 @@ class SavedModel(nn.Module):
         weights = folder / WEIGHTS_FILE
         tensors = with_prefix(load_tensors(weights)[0], cls.prefixes()[architecture])
         load_strictly(model, tensors, weights, ADVICE)
-        return model
+        check_finite(model.state_dict(), weights)
+        return model.float().eval()
 
 
 def save_half(source: Path, folder: Path, facts: dict) -> None:

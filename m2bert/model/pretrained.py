@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
-
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
 from m2bert.model.config import PRESETS, M2BertConfig, check_index_layer
@@ -45,7 +43,7 @@ def load_initial_weights(path: Path | str, model: M2BertForPreTraining) -> None:
     """Start `model` from the weights at `path`, as for `find_checkpoint`."""
     path = find_checkpoint(path)
     if path.is_dir():
-        start = M2BertForPreTraining.check(path)
+        start = M2BertForPreTraining.from_pretrained(path)
     else:
         start, _ = load_published(path, model.config.num_attention_heads)
     load_strictly(model, start.state_dict(), path)
@@ -56,20 +54,22 @@ class Backbone:
     """A pre-trained encoder without its heads.
 
     Attributes:
-        config: what its model is built from.
-        tensors: its weights, by the names of `M2BertModel`.
+        model: in fp32, on the CPU.
         path: the model folder or `.ckpt` that it was read from.
         epoch: how many epochs it was pre-trained for; None if that was not recorded.
         datasets: the corpora it was pre-trained on; None if they were not recorded.
         sha256: of the file of weights, in hexadecimal digits.
     """
 
-    config: M2BertConfig
-    tensors: dict[str, Tensor]
+    model: M2BertModel
     path: Path
     epoch: int | None
     datasets: list[str] | None
     sha256: str
+
+    @property
+    def config(self) -> M2BertConfig:
+        return self.model.config
 
 
 def load_backbone(path: Path | str, attention_heads: int | None = None) -> Backbone:
@@ -79,13 +79,13 @@ def load_backbone(path: Path | str, attention_heads: int | None = None) -> Backb
     """
     path = find_checkpoint(path)
     if path.is_dir():
-        model, record = M2BertModel.check(path), read_record(path)
+        model, record = M2BertModel.from_pretrained(path), read_record(path)
     else:
         published, record = load_published(path, attention_heads)
         model = published.backbone
     datasets = record.get("training", {}).get("datasets")
     epoch, checksum = record.get("epoch"), checksum_of_weights(path)
-    return Backbone(model.config, model.state_dict(), path, epoch, datasets, checksum)
+    return Backbone(model, path, epoch, datasets, checksum)
 
 
 def choose_model(
