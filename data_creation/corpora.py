@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from m2bert.base.errors import UserError
-from m2bert.notes.file_search import SUFFIX_LIST, music_files_below
+from m2bert.notes.file_search import SUFFIX_LIST, files_below
 from m2bert.notes.object_arrays import read_items
 
 
@@ -52,7 +52,7 @@ def find_files(name: str, dataset_dir: Path, lmd_dir: Path | None = None) -> tup
         paths = (path for pattern in corpus.patterns for path in folder.glob(pattern))
         files = [path.relative_to(folder).as_posix() for path in paths]
     else:
-        files = music_files_below(folder)
+        files = files_below(folder)
     if not files:
         wanted = corpus.listing or ", ".join(corpus.patterns) or f"every {SUFFIX_LIST}"
         raise UserError(f"{name}: no files in {folder} (looked for {wanted})")

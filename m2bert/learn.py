@@ -16,7 +16,7 @@ from m2bert.base.arguments import PRECISIONS, positive_int, seed
 from m2bert.base.errors import run_command
 
 METRICS = ("accuracy", "macro_f1")
-OF_NEW_TASKS = ("name", "ckpt", "split", "balance", "baseline", "prepare_only")
+OF_NEW_TASKS = ("name", "ckpt", "split", "balance", "metric", "baseline", "epochs", "prepare_only")
 """Options that --start_from does not use."""
 
 
@@ -43,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--allow_missing", action="store_true", help="ignore notes without a label")
     add("--balance", action="store_true", help="give each class the same weight in the loss")
     what = "score by which the best model is chosen (accuracy)"
-    add("--metric", choices=METRICS, default="accuracy", help=what)
+    add("--metric", choices=METRICS, help=what)
     what = "also fit two logistic regressions on the same split, to compare with"
     add("--baseline", action="store_true", help=what)
     what = "most epochs of fine-tuning (10; for little data more, so that there are 300 steps)"
@@ -59,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if not args.prepare_only and (args.folds or len(args.seed) > 1):
         parser.error("--folds and several seeds are for --prepare_only and m2bert.finetune")
-    if args.folds == 1 or (args.folds and args.folds < 3):
+    if 0 < args.folds < 3:
         parser.error("--folds: at least 3 are needed, to train, choose and test a model")
     if args.folds and args.split:
         parser.error("--split has no folds: omit one of the two")

@@ -10,10 +10,9 @@ import numpy as np
 from m2bert.annotation.names import counted
 from m2bert.base.errors import UserError
 from m2bert.base.files import path_text
-from m2bert.learning.files import files_in, is_hidden
 from m2bert.learning.names import check_class_names, normalised
 from m2bert.notes.file_reading import read_files
-from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES
+from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES, files_in, is_hidden
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import Entry, print_skipped
 from m2bert.notes.tokens import cp_notes_of

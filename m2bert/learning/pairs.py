@@ -9,10 +9,9 @@ from tqdm import tqdm
 
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
-from m2bert.learning.files import files_in
 from m2bert.learning.names import normalised
 from m2bert.learning.tables import LabelTable, read_table
-from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES
+from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES, files_in
 from m2bert.notes.skipped import Entry
 
 TABLE_SUFFIXES = (".csv", ".tsv")

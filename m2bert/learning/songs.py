@@ -11,7 +11,6 @@ import numpy as np
 from m2bert.annotation.names import class_in_table
 from m2bert.base.errors import UserError
 from m2bert.base.files import path_text
-from m2bert.learning.files import files_in
 from m2bert.learning.folders import FEWEST_SONGS, pieces_in, read_labelled_pieces
 from m2bert.learning.matching import labels_of_notes, labels_of_tracks
 from m2bert.learning.names import check_class_names
@@ -21,7 +20,7 @@ from m2bert.learning.tables import LabelTable, check_labels
 from m2bert.model.predictions import voices
 from m2bert.model.task_entries import task_entries, task_from
 from m2bert.notes.file_reading import read_files
-from m2bert.notes.file_search import SUFFIXES
+from m2bert.notes.file_search import SUFFIXES, files_in
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import Entry, print_skipped
 from m2bert.notes.song import Song
@@ -178,7 +177,7 @@ def own_task(args: argparse.Namespace, level: str, classes: Sequence[str], where
     """The task of the command. Raises `UserError` if its name or a class is not valid; where: what
     the error names."""
     name = args.name or args.out.resolve().name
-    metric = ACCURACY[level] if args.metric == "accuracy" else args.metric
+    metric = args.metric if args.metric == "macro_f1" else ACCURACY[level]
     loss_on = "labelled" if level == "note" else "notes"
     task = Task(
         name=name,

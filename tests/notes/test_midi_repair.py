@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.notes.file_search import music_files_below
+from m2bert.notes.file_search import files_below
 from m2bert.notes.midi_reader import READERS, read_with_miditoolkit
 from m2bert.notes.midi_repair import LAST_TICK, LONGEST_DELTA, NOT_COUNTED, is_legal, legal_midi
 from m2bert.notes.reader import read_song
@@ -135,9 +135,9 @@ def test_readers_agree_on_any_events(tracks, form, declared, lengths):
     assert len(mido.MidiFile(file=BytesIO(made.data)).tracks) >= 1
 
 
-def test_music_files_below_follows_links_once(tmp_path):
+def test_files_below_follows_links_once(tmp_path):
     write_midi(tmp_path / "music" / "b" / "one.mid")
     write_midi(tmp_path / "elsewhere" / "two.MIDI")
     (tmp_path / "music" / "b" / "back").symlink_to(tmp_path / "music")
     (tmp_path / "music" / "link").symlink_to(tmp_path / "elsewhere")
-    assert music_files_below(tmp_path / "music") == ["b/one.mid", "link/two.MIDI"]
+    assert files_below(tmp_path / "music") == ["b/one.mid", "link/two.MIDI"]

@@ -8,7 +8,7 @@ import numpy as np
 from data_creation.benchmark.sets import DATA_SETS
 from data_creation.benchmark.sources.pieces import Item, Piece, item_of
 from m2bert.notes.cp import reading_order
-from m2bert.notes.file_search import MIDI_SUFFIXES, music_files_below
+from m2bert.notes.file_search import MIDI_SUFFIXES, files_below
 from m2bert.notes.reader import read_song
 from m2bert.tasks import SPLITS, TASKS
 
@@ -17,7 +17,7 @@ VELOCITY_EDGES = (0, 32, 48, 64, 80, 96, 128)
 
 
 def split_pieces(folder: Path) -> list[Piece]:
-    files = ((file.split("/")[0], file) for file in music_files_below(folder, MIDI_SUFFIXES))
+    files = ((file.split("/")[0], file) for file in files_below(folder, MIDI_SUFFIXES))
     return [Piece(top, file, (file,)) for top, file in files if top in SPLITS]
 
 
@@ -41,7 +41,7 @@ def genre_pieces(folder: Path) -> list[Piece]:
     return [
         Piece(part, f"{top}/{file}", (f"{top}/{file}",), label)
         for part, label, top in tops
-        for file in music_files_below(folder / top, MIDI_SUFFIXES)[: most.get(part)]
+        for file in files_below(folder / top, MIDI_SUFFIXES)[: most.get(part)]
     ]
 
 
