@@ -210,7 +210,7 @@ def finetuning(check: Check) -> Result:
     summary = f"test score {result['test_score']:.3f} (a guess: .25), "
     summary += f"{result['notes_per_second']:,.0f} notes/s"
     passed = status == 0 and (check.dry_run or result["test_score"] > 0.3)
-    names = ("test_score", "seconds", "notes_per_second", "kernels", "precision", "device")
+    names = ("test_score", "seconds", "notes_per_second", "precision", "device")
     return Result(passed, summary, {name: result[name] for name in names})
 
 

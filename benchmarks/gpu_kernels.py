@@ -52,11 +52,41 @@ def main() -> None:
         write_text(args.out, json.dumps(answers, indent=1) + "\n")
 
 
+def kernels(device: torch.device, precision: str) -> dict[str, str]:
+    """The names of the kernels that compute attention on a device in a `precision` ("fp32" or
+    "bf16")."""
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    notes, reach = 256, 64
+    like = torch.zeros(2, notes, attention.HEAD_WIDTH, device=device, dtype=dtype)
+    masks = attention.attention_masks(
+        like, torch.ones(2, notes, dtype=torch.bool, device=device), reach
+    )
+
+    def chosen(query: Tensor, key: Tensor, mask: Tensor | None) -> str:
+        if attention.uses_products(device, dtype):
+            return "products of few rows"
+        number = torch._fused_sdp_choice(query, key, key, mask, 0.0, False)
+        return SDPBackend(number).name.lower()
+
+    query, local = like[:, None], masks["sliding_attention"]
+    if local.ndim == 1:
+        of_local = "flash_attention with windows"
+    else:
+        of_blocks = query.repeat(notes // reach, 1, 1, 1)
+        block, blocks = of_blocks[:, :, :reach], of_blocks[:, :, : 3 * reach]
+        of_local = chosen(block, blocks, local.flatten(0, 1))
+    return {
+        "global": chosen(query, query, None),
+        "global, padded": chosen(query, query, masks["full_attention"]),
+        "local": of_local,
+    }
+
+
 def which_kernels(device: torch.device) -> Answer:
     """Which kernels compute attention?"""
-    found = attention.kernels(device, choose_precision(None, device))
+    found = kernels(device, choose_precision(None, device))
     with cudnn_allowed():
-        otherwise = attention.kernels(device, choose_precision(None, device))
+        otherwise = kernels(device, choose_precision(None, device))
     passed = not any("cudnn" in kernel for kernel in found.values())
     return passed, f"{found}; with cuDNN {torch.backends.cudnn.version()} allowed: {otherwise}"
 

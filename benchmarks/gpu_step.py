@@ -87,7 +87,6 @@ def main() -> None:
     record: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
-        "kernels": attention.kernels(device, precision),
         "preset": args.preset,
         "precision": precision,
         "peak_flops": measure_peak(device, precision),

@@ -39,7 +39,6 @@ from m2bert.finetuning.metrics import METRICS, Score
 from m2bert.finetuning.plan import PlannedRun, Setup
 from m2bert.finetuning.result import RESULT_FORMAT
 from m2bert.finetuning.transposition import check_transposable
-from m2bert.model import attention
 from m2bert.model.folder import write_card
 from m2bert.model.task_entries import definition
 from m2bert.model.tensors import (
@@ -261,10 +260,7 @@ class FinetuningRun:
             "notes_per_second": round(notes / train_seconds, 1),
             "checkpoint": of and {"path": str(of.path), "epoch": of.epoch, "datasets": of.datasets},
             "device": device_name(self.setup.device),
-            "processes": 1,  # earlier releases could divide a run among several
             "precision": args.precision,
-            "attention": attention.NAME,
-            "kernels": attention.kernels(self.setup.device, args.precision),
             "versions": versions(),
         }
 

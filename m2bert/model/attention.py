@@ -14,7 +14,6 @@ import os
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend
 from transformers import AttentionInterface
 
 NAME = "m2bert_blocks"
@@ -65,34 +64,6 @@ def attention_masks(like: Tensor, real: Tensor | None, reach: int) -> dict:
     if local.ndim == 5:
         local = local.expand(batch, -1, -1, -1, -1).contiguous()
     return {"full_attention": keys, "sliding_attention": local}
-
-
-def kernels(device: torch.device, precision: str) -> dict[str, str]:
-    """The names of the kernels that compute attention on a device in a `precision` ("fp32" or
-    "bf16"), for the record: results may differ between kernels in the last digits."""
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    notes, reach = 256, 64
-    like = torch.zeros(2, notes, HEAD_WIDTH, device=device, dtype=dtype)
-    masks = attention_masks(like, torch.ones(2, notes, dtype=torch.bool, device=device), reach)
-
-    def chosen(query: Tensor, key: Tensor, mask: Tensor | None) -> str:
-        if uses_products(device, dtype):
-            return "products of few rows"
-        number = torch._fused_sdp_choice(query, key, key, mask, 0.0, False)
-        return SDPBackend(number).name.lower()
-
-    query, local = like[:, None], masks["sliding_attention"]
-    if local.ndim == 1:
-        of_local = "flash_attention with windows"
-    else:
-        of_blocks = query.repeat(notes // reach, 1, 1, 1)
-        block, blocks = of_blocks[:, :, :reach], of_blocks[:, :, : 3 * reach]
-        of_local = chosen(block, blocks, local.flatten(0, 1))
-    return {
-        "global": chosen(query, query, None),
-        "global, padded": chosen(query, query, masks["full_attention"]),
-        "local": of_local,
-    }
 
 
 def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
