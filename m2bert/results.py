@@ -71,14 +71,12 @@ def make_tables(args: argparse.Namespace, models: Sequence[Results]) -> dict[str
         unique = names if len(set(names)) == len(names) else map(str, args.results)
         return {"results": columns_table(dict(zip(unique, models, strict=True)))}
     (source,) = args.results
-    classes = class_table(models[0], source)
-    tables = {"results": score_table(models[0], source)}
-    return tables | {"classes": classes} if classes.records else tables
+    return {"results": score_table(models[0], source), "classes": class_table(models[0], source)}
 
 
 def draw(tables: dict[str, Table], results: Results) -> dict[str, "Figure"]:
     """The plots by the names of their files."""
-    from m2bert.scores import plots  # needs matplotlib
+    from m2bert.scores import plots  # slow to import
 
     if table := tables.get("comparison"):
         return {"comparison": plots.comparison_figure(table.records, table.heading)}

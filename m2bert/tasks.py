@@ -154,6 +154,12 @@ def place_in_fifths(name: str) -> tuple[int, bool] | None:
     return "FCGDAEB".index(letter) - 1 + 7 * sharps, mode == " minor"
 
 
+def fifths_name(place: int, sharp: str = "#", flat: str = "b") -> str:
+    """The name at a place on the line of fifths: "Bb" for -2."""
+    alteration, letter = divmod(place + 1, 7)
+    return "FCGDAEB"[letter] + (sharp if alteration > 0 else flat) * abs(alteration)
+
+
 FINGERING = re.compile(r"string ([GDAE]), position (\d+), finger (\d)")
 
 

@@ -45,12 +45,6 @@ def test_results_of_one_folder(results, tmp_path):
     assert files_of(tmp_path / "out") == [RECORD, *tables[:2], *plots, *tables[2:]]
 
 
-def test_results_without_tested_notes_have_no_classes(results, tmp_path):
-    empty = {"test_score": None, "confusion": [], "per_class": []}
-    write_result(tmp_path / "own", "localkey", 2021, None, 0.5, **empty)
-    assert "classes" not in results("own", "--plot")
-
-
 def test_results_of_several_folders_are_columns_that_are_only_printed(results, tmp_path):
     printed = results("scratch$1e-3$_^", "base")
     (row,) = (line for line in printed.splitlines() if line.startswith("ME  melody   accuracy"))

@@ -6,7 +6,6 @@ An item is a piece, an array (notes, 3) float64 of [onset, offset, pitch] rows w
 import numpy as np
 
 from m2bert.notes.cp import BEATS_PER_BAR, TICKS_PER_BEAT, cp_notes, order_by_onset
-from m2bert.notes.windows import cut_windows, window_starts
 
 # Some onsets in beats are slightly below the tick that they were computed from.
 TICK_TOLERANCE = 1e-6
@@ -44,13 +43,3 @@ def cp_notes_of_piece(item: np.ndarray) -> np.ndarray:
     start, end = (item[:, :2] * TICKS_PER_BEAT + TICK_TOLERANCE).astype(np.int64).T
     pitch = item[:, 2].astype(np.int64)
     return cp_notes(start, end, pitch, np.zeros_like(pitch), TICKS_PER_BEAT)
-
-
-def cut_notes(notes: np.ndarray, length: int) -> np.ndarray:
-    """The CP notes of one item -> segments, (segments, length, 4) uint8, the last one padded."""
-    return cut_windows(notes, window_starts(len(notes), length, stride=length), length)
-
-
-def cut_labels(labels: np.ndarray, length: int) -> np.ndarray:
-    """The labels of one item's notes -> (segments, length), 0 where the segment is padded."""
-    return np.pad(labels, (0, -len(labels) % length)).reshape(-1, length)

@@ -9,18 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_creation.benchmark.items import (
-    cp_notes_of_piece,
-    cut_labels,
-    cut_notes,
-    global_beats,
-    order_as_published,
-)
+from data_creation.benchmark.items import cp_notes_of_piece, global_beats, order_as_published
 from data_creation.benchmark.performed import performed_scores, tempo_curve
 from data_creation.benchmark.sets import DataSet
 from m2bert.base.errors import UserError
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_labels, read_note_lists
+from m2bert.notes.windows import cut_labels, cut_notes
 from m2bert.tasks import Task
 
 ON_BEAT = 2

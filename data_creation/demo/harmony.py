@@ -7,6 +7,8 @@ the same key of a piano, differ.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from m2bert.tasks import fifths_name
+
 _MAJOR, _MINOR = (0, 2, 4, -1, 1, 3, 5), (0, 2, -3, -1, 1, -4, -2)  # fifths above the tonic
 
 
@@ -41,8 +43,7 @@ class Key(NamedTuple):
 
 def tone_name(tone: int) -> str:
     """0 is C, 6 is F#, -2 is B-."""
-    accidentals, letter = divmod(tone + 1, 7)
-    return "FCGDAEB"[letter] + "#" * accidentals + "-" * -accidentals
+    return fifths_name(tone, flat="-")
 
 
 def pitch_class(tone: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from m2bert.annotation.chords import ROOT_ALONE, Chord, degree_fifths
 from m2bert.annotation.names import table_name
-from m2bert.tasks import place_in_fifths
+from m2bert.tasks import fifths_name, place_in_fifths
 
 SYMBOLS = {"maj": "", "min": "m", "min7": "m7", "hdim7": "m7b5", ROOT_ALONE: "(no3)"}
 """Qualities in chord symbols, where they differ from Harte's syntax."""
@@ -22,12 +22,6 @@ def root_place(root: int, key: str | None) -> int:
 def root_name(root: int, key: str | None) -> str:
     """The class of the task of chord roots: "B-". key: as in `root_place`."""
     return fifths_name(root_place(root, key), flat="-")
-
-
-def fifths_name(place: int, flat: str = "b") -> str:
-    """The name at a place on the line of fifths: "Bb" for -2."""
-    accidentals, letter = divmod(place + 1, 7)
-    return "FCGDAEB"[letter] + ("#" if accidentals > 0 else flat) * abs(accidentals)
 
 
 def harte_key(key: str) -> str:

@@ -1,6 +1,5 @@
 """The fine-tuned models in a folder, and the best of those of one task."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +61,11 @@ class ModelFacts:
         return cls(
             name="/".join(parts[-3:-1] if in_run else parts[-1:]),
             metric=METRIC_TITLES.get(record.get("metric", "")),
-            valid_score=_finite(record.get("valid_score")),
-            test_score=_finite(record.get("test_score")),
+            valid_score=record.get("valid_score"),
+            test_score=record.get("test_score"),
             licence=record.get("licence"),
             limits=record.get("limits"),
         )
-
-
-def _finite(score: object) -> float | None:
-    return score if isinstance(score, int | float) and math.isfinite(score) else None
 
 
 def task_named(text: str, tasks: Mapping[str, Task] = TASKS) -> str | None:

@@ -3,7 +3,7 @@
 from functools import cache
 
 from m2bert.notes.song import Song
-from m2bert.tasks import FINGERING, PADDING, TASKS, Task, place_in_fifths
+from m2bert.tasks import FINGERING, PADDING, TASKS, Task, fifths_name, place_in_fifths
 
 READABLE = {
     PADDING: "no label",
@@ -63,10 +63,9 @@ def pitch_name(pitch: int, key: str | None = None, accidentals: str = "#b") -> s
     """
     fifths, is_minor = place_in_fifths(key or "") or (0, False)
     lowest = fifths - (6 if is_minor else 4)
-    place = lowest + (7 * pitch - lowest) % 12 + 1  # on the line of fifths, from F
-    alteration, letter = divmod(place, 7)
-    sign = accidentals[alteration < 0] * abs(alteration)
-    return f"{'FCGDAEB'[letter]}{sign}{(pitch - alteration) // 12 - 1}"
+    place = lowest + (7 * pitch - lowest) % 12
+    alteration = (place + 1) // 7  # B sharp 3 is as high as C 4
+    return f"{fifths_name(place, *accidentals)}{(pitch - alteration) // 12 - 1}"
 
 
 def counted(number: int, thing: str) -> str:

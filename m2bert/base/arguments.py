@@ -1,4 +1,4 @@
-"""Functions for argparse's `type` that convert and check numbers of the command line."""
+"""Arguments of the commands: types, shared help texts, defaults."""
 
 import argparse
 import math

@@ -4,7 +4,6 @@ SAVE_ROOT/seed_2021/melody/result.json
 SAVE_ROOT/seed_2021/composer_fold_0/result.json
 """
 
-from math import isnan
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
@@ -24,9 +23,9 @@ _REQUIRED = {
     "checkpoint": dict | NoneType,
     "data.test": dict,
     "epochs": list,
-    "test_score": int | float | NoneType,
+    "test_score": int | float,
     "clean_test_score": int | float | NoneType,
-    "majority_class.test_score": int | float | NoneType,
+    "majority_class.test_score": int | float,
     "confusion": list,
     "per_class": list,
 }
@@ -53,9 +52,8 @@ def read_result(path: Path) -> dict:
 
 
 def check_result(result: dict, path: Path | str) -> dict:
-    """A result, checked. A score that does not exist is None, also where an earlier release wrote
-    NaN. Raises `UserError`, which names `path`, if it is malformed or of another format."""
-    result = _without_nan(result)
+    """The result; raises `UserError`, which names `path`, if it is malformed or of another
+    format."""
     if result.get("format_version") != RESULT_FORMAT:
         raise UserError(
             f"{path} has format version {result.get('format_version')}, this code reads "
@@ -73,12 +71,6 @@ def check_result(result: dict, path: Path | str) -> dict:
 def run_of(result: dict) -> RunKey:
     """The run of a result."""
     return RunKey(result["task"], result["seed"], result["fold"])
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _part(result: Any, name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from m2bert.base.files import replacing
 from m2bert.learning.songs import LabelledSong
-from m2bert.notes.windows import cut_windows, window_starts
+from m2bert.notes.windows import cut_labels, cut_notes
 from m2bert.tasks import Task
 
 
@@ -28,14 +28,10 @@ def write_parts(task: Task, songs: Sequence[LabelledSong], parts: np.ndarray, fo
 def segments(task: Task, song: LabelledSong) -> tuple[np.ndarray, np.ndarray]:
     """The segments of a song, (segments, length, 4) uint8, and their labels, int16: (segments,
     length), padded with 0, or of a piece (segments,)."""
-    length, notes = task.segment_length, len(song.notes)
-    starts = window_starts(notes, length, length)
-    cut = cut_windows(song.notes, starts, length)
+    notes, labels = cut_notes(song.notes, task.segment_length), song.labels
     if task.level == "piece":
-        return cut, np.full(len(starts), song.labels, np.int16)
-    labels = np.zeros(len(starts) * length, np.int16)
-    labels[:notes] = song.labels
-    return cut, labels.reshape(len(starts), length)
+        return notes, np.full(len(notes), labels, np.int16)
+    return notes, cut_labels(labels, task.segment_length).astype(np.int16)
 
 
 def checksum(songs: Sequence[LabelledSong], parts: np.ndarray) -> str:

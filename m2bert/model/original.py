@@ -10,6 +10,7 @@ from torch import Tensor
 
 from m2bert.base.errors import UserError
 from m2bert.base.files import placeholder_at, replacing
+from m2bert.model.attention import HEAD_WIDTH
 from m2bert.model.config import PIANOROLL_BINS, PRESETS, M2BertConfig
 from m2bert.model.encoder import BACKBONE_PREFIX, M2BertForPreTraining
 from m2bert.model.tensors import load_strictly, without_weights
@@ -21,7 +22,6 @@ FINAL_NORM = "note_bert1.final_norm.weight"
 dropped on reading and written as ones."""
 
 _HEADS_PREFIX = "mask_lm."
-_HEAD_WIDTH = 64
 
 _METRICS: dict[str, tuple[str, Any]] = {
     "epoch": ("epoch", 0),
@@ -61,12 +61,12 @@ def load_published(
             f"{path} is not a pre-training checkpoint of the original, or is incomplete"
         ) from error
     width = sizes["hidden_size"]
-    if not attention_heads and width % _HEAD_WIDTH:
+    if not attention_heads and width % HEAD_WIDTH:
         raise UserError(
             f"{path} has a width of {width}, from which the number of attention heads does not "
             f"follow: give it to `python -m m2bert.checkpoint {path} FOLDER --num_attention_heads`"
         )
-    heads = {"num_attention_heads": attention_heads or width // _HEAD_WIDTH}
+    heads = {"num_attention_heads": attention_heads or width // HEAD_WIDTH}
     # of a preset's size the dropout is the preset's
     like = next((p for p in PRESETS.values() if sizes.items() <= asdict(p).items()), M2BertConfig())
     try:

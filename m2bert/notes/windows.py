@@ -35,6 +35,16 @@ def cut_windows(notes: np.ndarray, starts: np.ndarray, length: int) -> np.ndarra
     return padded[starts[:, None] + np.arange(length)]
 
 
+def cut_notes(notes: np.ndarray, length: int) -> np.ndarray:
+    """CP notes (notes, 4) -> segments, (segments, length, 4) uint8, the last one padded."""
+    return cut_windows(notes, window_starts(len(notes), length, stride=length), length)
+
+
+def cut_labels(labels: np.ndarray, length: int) -> np.ndarray:
+    """The labels of notes -> those of segments, (segments, length), 0 where they are padded."""
+    return np.pad(labels, (0, -len(labels) % length)).reshape(-1, length)
+
+
 def window_weights(starts: np.ndarray, length: int, notes: int) -> np.ndarray:
     """The weight of each window for each of its notes, (windows, length) float64.
 

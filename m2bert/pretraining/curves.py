@@ -8,12 +8,10 @@ from m2bert.notes.cp import FIELDS
 
 
 def draw_curves(history: list[dict], path: Path) -> None:
-    """Draw the records of `metrics.epoch_record` to a PNG if matplotlib is installed."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError:
-        return
+    """Draw the records of `metrics.epoch_record` to a PNG."""
+    from matplotlib.figure import Figure  # here, as it is slow to import
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [record["epoch"] for record in history]
     figure = Figure(figsize=(10, 4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)

@@ -331,7 +331,7 @@ class PretrainingRun:
 
     def conclude(self) -> None:
         say, folder, history = self.processes.say, self.args.save_dir, self.progress.history
-        best, curves = self.progress.best, self.folder.curves
+        best = self.progress.best
         assert best is not None  # a finished run has epochs
         write_card(folder / "model_best")
         say(
@@ -344,4 +344,4 @@ class PretrainingRun:
             say(f"  {name:<9} {before:.3f} -> {after:.3f}")
         say(f"  model     {folder / 'model_best'} (best), {folder / 'model'} (last)")
         say(f"  metrics   {folder / 'log'}, {folder / 'metrics.jsonl'}")
-        say(f"  picture   {curves if curves.exists() else 'none: matplotlib is missing'}")
+        say(f"  picture   {self.folder.curves}")

@@ -63,13 +63,11 @@ def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> 
 def comparison_rows(a: Results, b: Results) -> list[dict]:
     """One row per task of which `a` and `b` have runs of the same seed and fold.
 
-    Keys: acronym, task, metric, and those of `compare_scores` and `interval_over_pieces`; runs
-    without a score are not paired.
-    Raises `UserError` if there is no pair, or if the runs of one were tested on different data.
+    Keys: acronym, task, metric, and those of `compare_scores` and `interval_over_pieces`. Raises
+    `UserError` if there is no pair, or if the runs of one were tested on different data.
     """
     tasks = tasks_of(a, b)
-    scored = ({run for run in of if of[run]["test_score"] is not None} for of in (a, b))
-    paired = sorted(set.intersection(*scored))
+    paired = sorted(a.keys() & b.keys())
     if not paired:
         raise UserError(
             "the two folders have nothing in common to compare: the runs are "

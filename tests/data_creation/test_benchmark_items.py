@@ -5,16 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from data_creation.benchmark.items import (
-    cp_notes_of_piece,
-    cut_labels,
-    cut_notes,
-    global_beats,
-    order_as_published,
-)
+from data_creation.benchmark.items import cp_notes_of_piece, global_beats, order_as_published
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_items, read_note_lists
 from m2bert.notes.reader import read_song
+from m2bert.notes.windows import cut_labels, cut_notes
 from tests.helpers.midi_files import read_cp_notes, write_midi
 from tests.helpers.shared import GOLDEN, golden_unpublished, same_as_original
 from tests.reference.reference_conversion import reference_edges

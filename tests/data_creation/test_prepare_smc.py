@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_creation import prepare_smc
-from data_creation.benchmark.items import cp_notes_of_piece, cut_notes
+from data_creation.benchmark.items import cp_notes_of_piece
 from data_creation.benchmark.parts import convert_part
 from data_creation.benchmark.sets import DATA_SETS
 from m2bert.base.errors import UserError
+from m2bert.notes.windows import cut_notes
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import SEGMENT_LENGTHS, TASKS
 from tests.helpers.benchmark_files import random_item, random_labels, write_data_set, write_part

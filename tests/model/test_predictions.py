@@ -6,7 +6,6 @@ import pytest
 import torch
 from miditoolkit import MidiFile
 
-from data_creation.benchmark.items import cut_notes
 from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.finetuning.epoch import ClassifierTrainer
@@ -15,7 +14,7 @@ from m2bert.model.transposition import PITCH
 from m2bert.notes.cp import PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
-from m2bert.notes.windows import WINDOW
+from m2bert.notes.windows import WINDOW, cut_notes
 from m2bert.tasks import TASKS, place_in_fifths
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.synthetic import random_song

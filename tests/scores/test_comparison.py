@@ -92,16 +92,16 @@ def test_interval_over_pieces_draws_seeds_together_and_folds_apart(tmp_path):
     assert width["composer"] == pytest.approx(width["melody"] / 5**0.5, rel=0.1)
 
 
-def test_comparison_omits_runs_without_a_pair_or_a_score(folders):
+def test_comparison_omits_runs_without_a_pair(folders):
     a, b = folders
     (a / "seed_2022" / "composer_fold_3" / "result.json").unlink()
     (b / "seed_2021" / "melody" / "result.json").unlink()
-    write_result(b, "violin_all", 2021, None, 0.5, test_score=None)
+    (b / "seed_2021" / "violin_all" / "result.json").unlink()
     write_result(b, "velocity", 2021, None, 0.5)
     table = table_of(a, b)
     assert pairs(table.records) == {"melody": 1, "composer": 9, "violin_all": 3}
     assert dict(table.cells())["over runs"][0] == "-"
-    assert "only in A, omitted: melody seed 2021" in table.notes
+    assert "only in A, omitted: melody seed 2021; violin_all seed 2021" in table.notes
     assert "only in B, omitted: composer seed 2022 fold 3; velocity seed 2021" in table.notes
 
 

@@ -7,7 +7,6 @@ import pytest
 from m2bert.base.errors import UserError
 from m2bert.finetuning.result import RunKey
 from m2bert.scores.results import read_results
-from m2bert.scores.table import score_rows
 from tests.helpers.result_samples import SETTINGS, write_result
 
 
@@ -50,13 +49,6 @@ def test_read_results_rejects_missing_and_malformed_files(folder):
         file.write_text(f"{good}\n{text}\n")
         with pytest.raises(UserError, match=r"column.jsonl, line 2,"):
             read_results(file)
-
-
-@pytest.mark.parametrize("score", [None, float("nan")])
-def test_read_results_accepts_a_missing_score(folder, score):
-    write_result(folder, "melody", 2022, None, 0.5, test_score=score)
-    (row,) = score_rows(read_results(folder))
-    assert (row["mean"], row["sd"], row["runs"]) == (None, None, 2)
 
 
 @pytest.mark.parametrize(
