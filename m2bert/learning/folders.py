@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +18,6 @@ from m2bert.notes.tokens import cp_notes_of
 
 FEWEST_SONGS = 3
 """Songs that a class, or a task of notes, needs: one for each part of the data."""
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledPiece:
-    """A song and its class.
-
-    Attributes:
-        notes: CP notes, (notes, 4) uint8.
-    """
-
-    path: Path
-    label: str
-    notes: np.ndarray
 
 
 def pieces_in(folder: Path) -> list[tuple[Path, str]]:
@@ -76,28 +62,31 @@ def _check_counts(classes: Iterable[str], labels: Iterable[str], where: str) -> 
             )
 
 
-def read_labelled_pieces(songs: Sequence[tuple[Path, str]], workers: int) -> list[LabelledPiece]:
-    """Read the songs of `pieces_in` and print the number of songs and those that are skipped.
+def read_labelled_pieces(
+    songs: Sequence[tuple[Path, str]], workers: int
+) -> list[tuple[Path, np.ndarray, str]]:
+    """Read the songs of `pieces_in`: paths, CP notes (notes, 4) uint8 and classes. Prints the
+    number of songs and those that are skipped.
 
     Raises `UserError` if songs of two classes have equal notes, or if a class has fewer than
     `FEWEST_SONGS` songs with different notes.
     """
     label_of, skipped = dict(songs), list[Entry]()
     pieces = [
-        LabelledPiece(path, label_of[path], notes)
+        (path, notes, label_of[path])
         for path, notes in read_files(_read_notes, list(label_of), workers, skipped)
     ]
-    print(f"{len(pieces):,} songs, {sum(len(piece.notes) for piece in pieces):,} notes")
+    print(f"{len(pieces):,} songs, {sum(len(notes) for _, notes, _ in pieces):,} notes")
     print_skipped(skipped)
-    first: dict[bytes, LabelledPiece] = {}
-    for piece in pieces:
-        other = first.setdefault(piece.notes.tobytes(), piece)
-        if other.label != piece.label:
+    first: dict[bytes, tuple[Path, str]] = {}
+    for path, notes, label in pieces:
+        other, its = first.setdefault(notes.tobytes(), (path, label))
+        if its != label:
             raise UserError(
-                f"{other.path} and {piece.path} have the same notes, but are in two classes: "
-                "remove one of them"
+                f"{other} and {path} have the same notes, but are in two classes: remove one of "
+                "them"
             )
-    found = [piece.label for piece in first.values()]
+    found = [label for _, label in first.values()]
     _check_counts(sorted(set(label_of.values())), found, "the files that can be read")
     return pieces
 

@@ -53,14 +53,10 @@ class LabelledSong:
 def read_pieces(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
     """The songs in folders of classes, and their task."""
     pieces = read_labelled_pieces(pieces_in(args.folders[0]), args.num_workers)
-    classes = sorted({piece.label for piece in pieces})
-    names = _names([piece.path for piece in pieces], args.folders)
-    groups = _groups(names, [piece.notes for piece in pieces], args.group_by)
-    songs = [
-        LabelledSong(name, piece.notes, np.array(classes.index(piece.label)), group)
-        for name, piece, group in zip(names, pieces, groups, strict=True)
-    ]
-    return own_task(args, "piece", classes, str(args.folders[0])), songs
+    classes = sorted({label for _, _, label in pieces})
+    found = [(path, notes, np.array(label, object)) for path, notes, label in pieces]
+    task = own_task(args, "piece", classes, str(args.folders[0]))
+    return task, _songs(args, found, classes)
 
 
 def read_notes(args: argparse.Namespace) -> tuple[Task, list[LabelledSong]]:
@@ -142,7 +138,7 @@ def _songs(
     """Labelled songs from their paths, CP notes, and names of classes."""
     number = {name: place for place, name in enumerate(classes)} | {None: 0}
     for path, _, labels in found:
-        if unknown := set(labels.tolist()) - number.keys():
+        if unknown := set(labels.ravel().tolist()) - number.keys():
             raise UserError(
                 f"{path}: the model has no class {min(unknown)!r}; its classes are "
                 f"{', '.join(classes[1:])}"
@@ -150,7 +146,7 @@ def _songs(
     names = _names([path for path, _, _ in found], args.folders)
     groups = _groups(names, [notes for _, notes, _ in found], args.group_by)
     return [
-        LabelledSong(name, notes, np.array([number[label] for label in labels.tolist()]), group)
+        LabelledSong(name, notes, np.vectorize(number.__getitem__, [int])(labels), group)
         for name, (_, notes, labels), group in zip(names, found, groups, strict=True)
     ]
 

@@ -74,10 +74,10 @@ def test_read_labelled_pieces_skips_unreadable_files_and_keeps_equal_songs(tmp_p
     (tmp_path / "a/0.mid").write_text("no music")
     write_midi(tmp_path / "b/copy.mid", [(0, 480, 60)])
     songs = pieces_in(tmp_path)
-    pieces = read_labelled_pieces(songs, workers=2)
-    assert [piece.path for piece in pieces] == [path for path, _ in songs[1:]]
-    assert [piece.label for piece in pieces] == 3 * ["a"] + 5 * ["b"]
-    assert all(piece.notes.shape == (1, 4) for piece in pieces)
+    paths, notes, labels = zip(*read_labelled_pieces(songs, workers=2), strict=True)
+    assert list(paths) == [path for path, _ in songs[1:]]
+    assert list(labels) == 3 * ["a"] + 5 * ["b"]
+    assert {cp.shape for cp in notes} == {(1, 4)}
     assert "a/0.mid: unreadable" in capsys.readouterr().out
 
 
