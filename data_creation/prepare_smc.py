@@ -153,7 +153,7 @@ def make_data_set(
         for part in parts:
             its: dict[str, Any] = {"stretch": stretch, "scores": scores} if part == "train" else {}
             content = convert_part(data_set, part, smc_dir, as_published, of_parts.get(part), **its)
-            written[part] = write_part(temporary, data_set.files(part), content)
+            written[part] = write_arrays(temporary, data_set.files(part), content)
         record = {"data_set": data_set.name, **way, "parts": written}
         write_json(temporary / record_name, record)
         # without it, a command that is killed while files are moved leaves no mixture
@@ -206,7 +206,7 @@ def kept_record(
     return record
 
 
-def write_part(folder: Path, names: list[str], content: Converted) -> dict:
+def write_arrays(folder: Path, names: list[str], content: Converted) -> dict:
     """Write the arrays of a part; returns its entry in the record."""
     files = {}
     for name, array in zip(names, (content.notes, *content.labels), strict=True):

@@ -95,10 +95,10 @@ def main() -> None:
     if len(args.songs) > 1 or args.songs[0].is_dir():
         annotate_songs(args)
     else:
-        annotate_song(args)
+        annotate_one(args)
 
 
-def annotate_song(args: argparse.Namespace) -> None:
+def annotate_one(args: argparse.Namespace) -> None:
     """Annotate one song and print its summary."""
     song = read_song(args.songs[0])
     models = needed_models(song, args.models, args.tasks)

@@ -15,7 +15,7 @@ from pathlib import Path
 from m2bert.base.arguments import PRECISIONS, positive_int, seed
 from m2bert.base.errors import run_command
 
-METRICS = ("accuracy", "macro_f1")
+METRIC_NAMES = ("accuracy", "macro_f1")
 OF_NEW_TASKS = ("name", "ckpt", "split", "balance", "metric", "baseline", "epochs", "prepare_only")
 """Options that --start_from does not use."""
 
@@ -43,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--allow_missing", action="store_true", help="ignore notes without a label")
     add("--balance", action="store_true", help="give each class the same weight in the loss")
     what = "score by which the best model is chosen (accuracy)"
-    add("--metric", choices=METRICS, help=what)
+    add("--metric", choices=METRIC_NAMES, help=what)
     what = "also fit two logistic regressions on the same split, to compare with"
     add("--baseline", action="store_true", help=what)
     what = "most epochs of fine-tuning (10; for little data more, so that there are 300 steps)"

@@ -18,7 +18,7 @@ from m2bert.base.pictures import save_figure
 from m2bert.base.tables import Table, csv_text, markdown_text, terminal_text
 from m2bert.scores.classes import class_table, confusions
 from m2bert.scores.comparison import comparison_table
-from m2bert.scores.results import Results, read_results, short_name, tasks_of
+from m2bert.scores.results import Results, read_results, source_name, tasks_of
 from m2bert.scores.table import columns_table, score_table
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def make_tables(args: argparse.Namespace, models: Sequence[Results]) -> dict[str
     if args.compare:
         return {"comparison": comparison_table(models[0], models[1], *args.results)}
     if len(models) > 1:
-        names = list(map(short_name, args.results))
+        names = list(map(source_name, args.results))
         unique = names if len(set(names)) == len(names) else map(str, args.results)
         return {"results": columns_table(dict(zip(unique, models, strict=True)))}
     (source,) = args.results

@@ -23,11 +23,11 @@ SEED = 2021
 FEWEST_BEATS, FEWEST_NOTES = 16, 60
 """Shorter scores are not played."""
 
-CHORD, MOST_DEVIATION = 0.14, 0.6
-"""Onsets on a beat less than `CHORD` beats apart are one; a beat that is longer or shorter than the
-median by more than e to the power of `MOST_DEVIATION` is one without a note, and omitted."""
+ONE_ONSET, MOST_DEVIATION = 0.14, 0.6
+"""Onsets on a beat less than `ONE_ONSET` beats apart are one; a beat that is longer or shorter than
+the median by more than e to the power of `MOST_DEVIATION` is one without a note, and omitted."""
 
-PERIOD, PERIOD_WIDTH, PERIODS = 0.6, 0.35, (0.28, 1.3)
+MEDIAN_BEAT, BEAT_WIDTH, BEAT_RANGE = 0.6, 0.35, (0.28, 1.3)
 """The median duration of a beat in seconds, the width of its distribution (of the logarithm), and
 its least and greatest duration."""
 
@@ -49,7 +49,7 @@ def tempo_curve(onset: np.ndarray, is_on_beat: np.ndarray) -> np.ndarray:
     times = np.sort(onset[is_on_beat])
     if not len(times):
         return times
-    first = np.flatnonzero(np.diff(times, prepend=-np.inf) > CHORD)
+    first = np.flatnonzero(np.diff(times, prepend=-np.inf) > ONE_ONSET)
     durations = np.diff(np.add.reduceat(times, first) / np.diff(first, append=len(times)))
     curve = np.log(durations / np.median(durations)) if len(durations) else durations
     return curve[np.abs(curve) < MOST_DEVIATION]
@@ -117,7 +117,7 @@ def beat_seconds(
     drawn: list[np.ndarray] = []
     while sum(map(len, drawn)) < len(length):
         drawn.append(curves[int(rng.integers(len(curves)))])
-    period = np.exp(np.clip(rng.normal(np.log(PERIOD), PERIOD_WIDTH), *np.log(PERIODS)))
+    period = np.exp(np.clip(rng.normal(np.log(MEDIAN_BEAT), BEAT_WIDTH), *np.log(BEAT_RANGE)))
     durations = period * length / np.median(length) * np.exp(np.concatenate(drawn)[: len(length)])
     return np.append(0, durations.cumsum())
 

@@ -12,7 +12,7 @@ from m2bert.tasks import fifths_name
 _MAJOR, _MINOR = (0, 2, 4, -1, 1, 3, 5), (0, 2, -3, -1, 1, -4, -2)  # fifths above the tonic
 
 
-class Chord(NamedTuple):
+class Triad(NamedTuple):
     """A triad and the scale that it belongs to, as tones."""
 
     tones: tuple[int, ...]
@@ -33,12 +33,12 @@ class Key(NamedTuple):
         """A minor of C major and the reverse."""
         return Key(self.tonic + (-3 if self.minor else 3), not self.minor)
 
-    def chord(self, degree: int) -> Chord:
+    def chord(self, degree: int) -> Triad:
         """The triad on a degree of the scale, 1 to 7; the fifth of a minor key is major."""
         scale = [self.tonic + fifths for fifths in (_MINOR if self.minor else _MAJOR)]
         if self.minor and degree == 5:
             scale[6] += 7  # a semitone up
-        return Chord(tuple(scale[(degree - 1 + third) % 7] for third in (0, 2, 4)), tuple(scale))
+        return Triad(tuple(scale[(degree - 1 + third) % 7] for third in (0, 2, 4)), tuple(scale))
 
 
 def tone_name(tone: int) -> str:

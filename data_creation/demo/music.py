@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from data_creation.demo.harmony import Chord, Key, pitches, tone_name
+from data_creation.demo.harmony import Key, Triad, pitches, tone_name
 from data_creation.demo.styles import Style
 from m2bert.notes.cp import BEATS_PER_BAR
 from m2bert.tasks import CHORD_ROOTS, LOCAL_KEYS
@@ -105,7 +105,7 @@ def _contour(rng: np.random.Generator, rhythm: str) -> list[int]:
     return contour
 
 
-def _melody(chord: Chord, rhythm: str, contour: list[int], anchor: int) -> list[Stroke]:
+def _melody(chord: Triad, rhythm: str, contour: list[int], anchor: int) -> list[Stroke]:
     """The contour on the scale from the chord tone nearest to the pitch `anchor`, moved to chord
     tones on strong beats and in long notes."""
     ladder, chord_pitches = pitches(chord.scale), pitches(chord.tones)
@@ -119,7 +119,7 @@ def _melody(chord: Chord, rhythm: str, contour: list[int], anchor: int) -> list[
     return notes
 
 
-def _accompaniment(chord: Chord, style: Style) -> list[Stroke]:
+def _accompaniment(chord: Triad, style: Style) -> list[Stroke]:
     """The bass from the root up, and the hand in the chord's close position."""
     bass = pitches(chord.scale, pitches(chord.tones[:1], _LOWEST_BASS)[0])
     close = pitches(chord.tones, _LOWEST_OF_HAND)[:3]

@@ -77,7 +77,7 @@ def embed_files(args: argparse.Namespace) -> None:
     record_path = args.out.with_suffix(".json")
     names = [args.out.name, record_path.name]
     with output_files(args.out.parent, names, args.overwrite) as temporary:
-        reading = read_songs(files, args.level, args.num_workers)
+        reading = tokenise_files(files, args.level, args.num_workers)
         begin = monotonic()
         with enough_memory("a smaller --batch_size needs less, and --cpu computes on the CPU"):
             write_vectors(temporary / args.out.name, reading, model.to(device), args, precision)
@@ -119,7 +119,7 @@ def load_encoder(ckpt: Path, preset: str | None, index_layer: int) -> Backbone:
     return backbone
 
 
-def read_songs(files: list[Path], level: str, workers: int) -> Reading:
+def tokenise_files(files: list[Path], level: str, workers: int) -> Reading:
     """Read all files in parallel and print counts. Raises `UserError` if none contains a song."""
     reading = Reading(level)
     for file, song in read_files(tokenise_file, files, workers, reading.skipped):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
 from m2bert.learning.names import normalised
-from m2bert.learning.tables import LabelTable, read_table
+from m2bert.learning.tables import LabelTable, read_label_table
 from m2bert.notes.file_search import SUFFIX_LIST, SUFFIXES, files_in
 from m2bert.notes.skipped import Entry
 
@@ -25,7 +25,7 @@ _VERSION = re.compile(r"(.*?)(\.corrected)?(?: \((\d+)\))?", re.DOTALL)
 Name = tuple[Path, str]
 """A folder and a stem, in lower case."""
 
-Read = LabelTable | UserError
+TableOrError = LabelTable | UserError
 """A table, or why the file is not one."""
 
 
@@ -38,8 +38,8 @@ def songs_with_tables(
     browser's `song.corrected (2).csv` to those with lower numbers. A table with a checksum belongs
     to the song that has it, in any folder and by any name. Other CSV files are ignored.
 
-    label: as in `read_table`. Raises `UserError` if a table has no song or several, if a song has
-    several tables, if its table cannot be read, or if no song has a table.
+    label: as in `read_label_table`. Raises `UserError` if a table has no song or several, if a song
+    has several tables, if its table cannot be read, or if no song has a table.
     """
     songs = files_in(paths, SUFFIXES)
     if not songs:
@@ -66,7 +66,7 @@ def songs_with_tables(
     return pairs, [{"file": song, "reason": NO_TABLE, "detail": "no CSV file"} for song in rest]
 
 
-def _tables_of_songs(songs: list[Path], tables: dict[Path, Read]) -> dict[Path, list[Path]]:
+def _tables_of_songs(songs: list[Path], tables: dict[Path, TableOrError]) -> dict[Path, list[Path]]:
     """The files of the tables of each song that has any."""
     by_name: dict[Name, list[Path]] = defaultdict(list)
     by_checksum: dict[str | None, list[Path]] = defaultdict(list)
@@ -90,14 +90,14 @@ def _tables_of_songs(songs: list[Path], tables: dict[Path, Read]) -> dict[Path, 
     return files_of
 
 
-def _read(file: Path, label: str) -> Read:
+def _read(file: Path, label: str) -> TableOrError:
     try:
-        return read_table(file, label)
+        return read_label_table(file, label)
     except UserError as error:
         return error
 
 
-def _checksum(table: Read) -> str | None:
+def _checksum(table: TableOrError) -> str | None:
     return table.sha256 if isinstance(table, LabelTable) else None
 
 
@@ -116,7 +116,7 @@ def _version(table: Path) -> tuple[str, bool, int]:
     return name, corrected is not None, int(number or 0)
 
 
-def _latest(song: Path, files: list[Path], tables: dict[Path, Read]) -> Path:
+def _latest(song: Path, files: list[Path], tables: dict[Path, TableOrError]) -> Path:
     """The table of a song to use; prints its name if there are several of different numbers."""
     corrected = [file for file in files if _checksum(tables[file]) or _version(file)[1]]
     number = {f: -1 if _name(f) == _name(song) else _version(f)[2] for f in corrected or files}

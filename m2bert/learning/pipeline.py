@@ -61,7 +61,7 @@ def learn(args: argparse.Namespace) -> None:
     if args.prepare_only:
         prepare(task, songs, args)
         return
-    parts = split(songs, args)
+    parts = parts_of_songs(songs, args)
     check_parts(task, songs, parts)
     with own_folder(args.out, settings(task, songs, parts, args)):
         write_parts(task, songs, parts, args.out / WORK)
@@ -183,7 +183,7 @@ def continue_training(args: argparse.Namespace) -> None:
     print_result(corrections_text(result, start, args.out))
 
 
-def split(songs: Sequence[LabelledSong], args: argparse.Namespace) -> np.ndarray:
+def parts_of_songs(songs: Sequence[LabelledSong], args: argparse.Namespace) -> np.ndarray:
     """The part of each song, by --split or at random."""
     if args.split:
         return read_split(args.split, [song.name for song in songs])
@@ -220,7 +220,7 @@ def prepare(task: Task, songs: Sequence[LabelledSong], args: argparse.Namespace)
         fold = folds_of(*groups_and_labels(songs), args.folds, args.seed[0])
         parts = np.array(task.parts)[fold]
     else:
-        parts = split(songs, args)
+        parts = parts_of_songs(songs, args)
     check_parts(task, songs, parts)
     write_parts(task, songs, parts, args.out)
     write_split(args.out / f"{task.name}.split.csv", [song.name for song in songs], parts)

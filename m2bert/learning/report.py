@@ -90,7 +90,7 @@ def _interval(true: list[np.ndarray], found: list[np.ndarray], seed: int) -> lis
 def report_text(task: Task, result: dict, out: Path) -> str:
     """What is printed at the end; the confusion matrix of many classes is in the files alone."""
     names = [row["name"] for row in result["test"]["classes"]]
-    tables = [class_table(task, result)]
+    tables = [scores_by_class(task, result)]
     if len(names) <= MOST_TITLES:
         tables.append(confusion_table(names, result["test"]["confusion"]))
     written = f"written: the model, report.md, scores.json, confusion.png and split.csv in {out}"
@@ -106,7 +106,7 @@ def write_report(task: Task, result: dict, folder: Path) -> None:
     figure = confusion_figure(task, names, np.array(test["confusion"]))
     with replacing(folder / "confusion.png") as temporary:
         save_figure(figure, temporary)
-    classes = replace(class_table(task, result), notes=summary_lines(result))
+    classes = replace(scores_by_class(task, result), notes=summary_lines(result))
     tables = [classes, confusion_table(names, test["confusion"])]
     write_text(folder / "report.md", "\n".join(map(markdown_text, tables)))
     write_json(folder / RESULT, result)
@@ -147,7 +147,7 @@ def facts(result: dict) -> dict:
     }
 
 
-def class_table(task: Task, result: dict) -> Table:
+def scores_by_class(task: Task, result: dict) -> Table:
     """A row for each class."""
     unit = "songs" if task.level == "piece" else "notes"
     return Table(

@@ -54,7 +54,7 @@ class LabelTable:
     sha256: str | None
 
 
-def read_table(path: Path, label: str) -> LabelTable:
+def read_label_table(path: Path, label: str) -> LabelTable:
     """Read a CSV file in any usual encoding (UTF-8, UTF-16 with a byte order mark, cp1252), with
     commas, semicolons or tabs, and decimal points or commas.
 

@@ -29,7 +29,7 @@ more: 32nds, triplets, quintuplets and septuplets are whole numbers of them."""
 UNPITCHED = "percussion without a pitch"
 
 
-class Read(NamedTuple):
+class ReadScore(NamedTuple):
     """partitura's parts; by their ids the General MIDI program and whether it is drums; the number
     of notes without a pitch."""
 
@@ -54,25 +54,25 @@ def read_score(path: Path, score: ScoreText) -> Song:
             raise RejectedSong(UNREADABLE, detail) from error
 
 
-def _read_musicxml(data: bytes, file: Path) -> Read:
+def _read_musicxml(data: bytes, file: Path) -> ReadScore:
     root = parse_xml(data)
     programs, unpitched = programs_of(root), prepare_musicxml(root)
     file.write_bytes(etree.tostring(root))
-    return Read(list(partitura.load_musicxml(file).parts), programs, unpitched)
+    return ReadScore(list(partitura.load_musicxml(file).parts), programs, unpitched)
 
 
-def _read_mei(data: bytes, file: Path) -> Read:
+def _read_mei(data: bytes, file: Path) -> ReadScore:
     root = parse_xml(data)
     file.write_bytes(etree.tostring(root))
     parts = list(partitura.load_mei(str(file)).parts)
     if tempo := first_tempo(root):  # which partitura does not read
         parts[0].add(Tempo(tempo), 0)
-    return Read(parts, {})
+    return ReadScore(parts, {})
 
 
-def _read_kern(data: bytes, file: Path) -> Read:
+def _read_kern(data: bytes, file: Path) -> ReadScore:
     file.write_bytes(data)
-    return Read(list(partitura.load_kern(str(file)).parts), {})
+    return ReadScore(list(partitura.load_kern(str(file)).parts), {})
 
 
 FORMATS = {
@@ -83,7 +83,7 @@ FORMATS = {
 """The name of each format of `ScoreText`, and what reads it; `file` is a place for partitura."""
 
 
-def _song(path: Path, read: Read) -> Song:
+def _song(path: Path, read: ReadScore) -> Song:
     parts = [part for part in read.parts if part.notes_tied]
     if not parts:
         detail = "it has percussion alone" if read.unpitched else "it has no notes"

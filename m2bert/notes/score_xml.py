@@ -6,7 +6,7 @@ from lxml import etree
 
 from m2bert.notes.skipped import UNREADABLE, RejectedSong
 
-NOT_READ = (
+REMOVED_ELEMENTS = (
     *("accidental", "barline", "beam", "direction-type", "dot", "figured-bass", "harmony"),
     *("lyric", "notations", "stem", "time-modification", "type"),
 )
@@ -54,8 +54,8 @@ def prepare_musicxml(root: Any) -> int:
     of notes without a pitch.
 
     Octaves of transpositions become semitones; metronome marks get a tempo for playback; cue notes
-    and notes without a pitch become rests; alterations are truncated to semitones; `NOT_READ` is
-    removed.
+    and notes without a pitch become rests; alterations are truncated to semitones;
+    `REMOVED_ELEMENTS` are removed.
     """
     unpitched = 0
     for transpose in root.iter("transpose"):
@@ -70,7 +70,7 @@ def prepare_musicxml(root: Any) -> int:
         tempo = None if mark is None else _quarters_per_minute(mark)
         if tempo and direction.find("sound[@tempo]") is None:
             etree.SubElement(direction, "sound", tempo=f"{tempo:g}")
-    etree.strip_elements(root, *NOT_READ)
+    etree.strip_elements(root, *REMOVED_ELEMENTS)
     for note in list(root.iter("note")):
         percussion, alter = note.find("unpitched"), note.find("pitch/alter")
         if alter is not None:

@@ -18,7 +18,7 @@ from m2bert.scores.results import (
     describe_differences,
     name_checkpoints,
     name_runs,
-    short_name,
+    source_name,
     tasks_of,
 )
 from m2bert.scores.table import TASK_COLUMNS, number_column
@@ -43,8 +43,8 @@ def comparison_table(a: Results, b: Results, source_a: Path, source_b: Path) -> 
         heading=f"A: {source_a}, B: {source_b}",
         columns=[
             *TASK_COLUMNS,
-            number_column(f"A: {short_name(source_a)}", "mean_a"),
-            number_column(f"B: {short_name(source_b)}", "mean_b"),
+            number_column(f"A: {source_name(source_a)}", "mean_a"),
+            number_column(f"B: {source_name(source_b)}", "mean_b"),
             number_column("B - A", "difference", "+"),
             ("over runs", lambda row: _interval(row, "interval")),
             ("pairs", lambda row: str(row["pairs"])),

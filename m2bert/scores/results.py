@@ -98,7 +98,7 @@ def tasks_of(*models: Results) -> dict[str, Task]:
     return {name: found[name] for name in (*TASKS, *found) if name in found}
 
 
-def short_name(source: Path) -> str:
+def source_name(source: Path) -> str:
     """The name of a folder or file of results in a table."""
     return source.resolve().name.removesuffix(".jsonl")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
 from m2bert.learning.matching import labels_of_notes, labels_of_tracks, rows_of_notes
-from m2bert.learning.tables import UNITS, LabelTable, read_table
+from m2bert.learning.tables import UNITS, LabelTable, read_label_table
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Notes, Song, Track, in_order
 from tests.helpers.midi_files import write_midi
@@ -120,7 +120,7 @@ def scale(tmp_path) -> Song:
 
 
 def table_in(tmp_path, rows) -> LabelTable:
-    return read_table(write_table(tmp_path / "scale.csv", rows), "voice")
+    return read_label_table(write_table(tmp_path / "scale.csv", rows), "voice")
 
 
 ALL = [(str(beat), str(60 + beat), "low" if beat < 4 else "high ") for beat in range(8)]
