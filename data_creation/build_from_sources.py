@@ -46,7 +46,7 @@ def main() -> None:
             failed.append(name)
             print_error(error)
     if failed:
-        raise UserError(f"not made, or not all of it: {', '.join(failed)} (see above)")
+        raise UserError(f"failed, at least in part: {', '.join(failed)} (see above)")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -104,7 +104,7 @@ def build(
             todo += its
         else:
             made[part] = earlier
-            print(f"  {part}: made before of the same files; --overwrite rebuilds it")
+            print(f"  {part}: up to date; --overwrite rebuilds it")
 
     read, workers = partial(_attempt, partial(source.read, folder)), min(num_workers, len(todo))
     with closing(map_in_processes(read, todo, workers, SECONDS_PER_PIECE)) as results:
@@ -166,7 +166,7 @@ def _without_omitted(
         for name, reason in list(omitted.items())[:SHOWN]:
             print(f"    {name}: {reason}")
     if omitted and (strict or len(omitted) == len(read)):
-        raise UserError(f"{part} is not made: {len(omitted)} of its pieces cannot be used")
+        raise UserError(f"{part} failed: {len(omitted)} of its pieces cannot be used")
     used = [(p.name, item) for p, its in read if p.name not in omitted for item in its]
     return [name for name, _ in used], [item for _, item in used], omitted
 

@@ -46,7 +46,7 @@ def main() -> int:
             missing.append(name)
             print(f"error: {error}", file=sys.stderr)
     if missing and len(names) > 1:
-        print(f"not made: {', '.join(missing)} (see above)", file=sys.stderr)
+        print(f"failed: {', '.join(missing)} (see above)", file=sys.stderr)
     return 1 if missing else 0
 
 
@@ -57,19 +57,19 @@ def parse_arguments() -> argparse.Namespace:
         "Complete corpora are kept.",
     )
     add, no_default = parser.add_argument, argparse.SUPPRESS
-    what = f"corpora to make, of {', '.join(CORPORA)} (those of the paper, and the others "
-    what += "if their folders exist); any other name reads every MIDI file and score below "
-    what += "--dataset_dir (scores need partitura)"
+    what = f"corpora to make, of {', '.join(CORPORA)} ; any other name reads every MIDI file "
+    what += "and score below --dataset_dir (scores need partitura) (default: those of the paper, "
+    what += "and the others if their folders exist)"
     add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=no_default, help=what)
-    what = "holds the data sets' folders, or your own music"
+    what = "folder of the data sets' folders, or of your own music"
     add("--dataset_dir", type=Path, default=Path("dataset_dir"), help=what)
     add("--lmd_dir", type=Path, help="folder lmd_matched, if it is not below --dataset_dir")
     add("--output_dir", type=Path, default=Path("data/pretrain"), help="folder of the corpora")
     add("--num_workers", type=positive_int, default=os.cpu_count(), help="worker processes")
-    what = "use files of any time signature, cut into bars of four quarter notes (by default only "
+    what = "use files of any time signature, cut into bars of four quarter notes (default: only "
     what += "files in 4/4, as in the paper)"
     add("--any_time_signature", action="store_true", help=what)
-    what = f"library that parses MIDI files; symusic is faster (pip install {SYMUSIC})"
+    what = f"library that parses MIDI files; symusic is faster and needs pip install {SYMUSIC}"
     add("--midi_reader", choices=READERS, default="mido", help=what)
     what = "rebuild corpora; an old corpus is kept until the new one is complete"
     add("--overwrite", action="store_true", help=what)

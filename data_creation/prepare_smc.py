@@ -61,7 +61,7 @@ def main() -> int:
         print_table(records)
         print(f"in {arguments.output_dir}: NAME_PART.npy, NAME_PART_LABELSans.npy, NAME.json")
     if failed and len(arguments.dataset) > 1:
-        print(f"not made: {', '.join(failed)} (see above)", file=sys.stderr)
+        print(f"failed: {', '.join(failed)} (see above)", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -75,8 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--smc_dir", type=Path, default=Path("SMC"), help=what)
     what = "folder of the fine-tuning data"
     add("--output_dir", type=Path, default=Path("data/finetune"), help=what)
-    what = f"data sets to convert: {', '.join(DATA_SETS)}"
-    add("--dataset", nargs="+", metavar="NAME", default=names, help=what)
+    add("--dataset", nargs="+", metavar="NAME", default=names, help="data sets to convert")
     what = "convert exactly as the original does, with lost notes and wrong labels"
     add("--as_published", action="store_true", help=what)
     add(
@@ -129,7 +128,7 @@ def make_data_set(
         path = missing[unlabelled[0]][0]
         raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
-        raise UserError(f"--output_dir {output_dir} holds what is to be converted: give another")
+        raise UserError(f"--output_dir {output_dir} contains the data to convert: give another")
     names = {part: f"{data_set.name}_{part}" for part in data_set.parts}
     of_parts = {part: chosen[name] for part, name in names.items() if chosen and name in chosen}
     way: dict[str, Any] = {"as_published": as_published}
@@ -225,7 +224,7 @@ def print_table(records: list[dict]) -> None:
     print(f"\n{'data set':<11}{'part':<8}{'items':>7}{'notes':>12}{'segments':>10}")
     for name, entry in rows:
         print(f"{name}{entry['items']:7,}{entry['notes']:12,}{entry['segments']:10,}")
-    print("\nThe original's way with the same items:")
+    print("\nThe original's conversion of the same items would give:")
     differences = [
         f"  {name}{count:,} {what}"
         for name, entry in rows

@@ -23,7 +23,14 @@ from m2bert.annotation.models import best_model, find_models, needed_models
 from m2bert.annotation.names import clock, counted
 from m2bert.annotation.summary import summary
 from m2bert.annotation.writers import WRITERS, writers_of
-from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, not_negative
+from m2bert.base.arguments import (
+    OVERWRITE,
+    PRECISION,
+    PRECISIONS,
+    checked,
+    command_line,
+    not_negative,
+)
 from m2bert.base.devices import device_and_precision, enough_memory, usual_batch_size
 from m2bert.base.errors import print_result, run_command, show_lines_at_once
 from m2bert.base.outputs import output_files, sha256
@@ -48,30 +55,32 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     what = "MIDI files, scores (.musicxml, .xml, .mxl, .krn, .mei; need partitura), or folders"
     add("songs", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
-    what = "folders of fine-tuned models, at any depth (the bundled models)"
+    what = "folders of fine-tuned models, at any depth (default: the bundled models)"
     add("--model", type=Path, nargs="+", default=[BUNDLED_MODELS], metavar="FOLDER", help=what)
     what = (
         "tasks: chord roots, keys, melody, emotion, beats, downbeats, velocity, or those of your "
-        "own models (all whose labels the file does not have)"
+        "own models (default: all whose labels the file does not have)"
     )
     add("--tasks", nargs="+", metavar="NAME", help=what)
-    add("--out", type=Path, default=Path("annotated"), help="folder of the outputs (annotated)")
-    what = f"outputs to write, of {' '.join(ending[1:] for ending in WRITERS)} (all)"
+    what = "folder of the outputs (default: annotated)"
+    add("--out", type=Path, default=Path("annotated"), help=what)
     endings = [ending[1:] for ending in WRITERS]
+    what = f"outputs to write, of {' '.join(endings)} (default: all)"
     add("--formats", nargs="+", choices=endings, metavar="NAME", help=what)
-    what = "if a task has several models: average them (all), or use the best in validation"
+    what = "if a task has several models: average all, or use the best in validation (default: all)"
     add("--which", choices=("all", "best"), default="all", help=what)
-    what = "notes from the start of one window to that of the next (half a window)"
+    what = "notes from the start of one window to that of the next (default: half a window)"
     add("--stride", type=checked(check_stride), help=what)
-    what = f"transpositions averaged for chord roots and keys; 1 is faster ({OCTAVE})"
+    what = "number of transpositions averaged for chord roots and keys; 1 disables averaging "
+    what += f"(default: {OCTAVE})"
     add("--transpositions", type=checked(check_transpositions), default=OCTAVE, help=what)
-    what = f"cost of a change of key ({KEY_CHANGE:g}); 0: the most probable key at each onset"
+    what = f"cost of a change of key; 0: the most probable at each onset (default: {KEY_CHANGE:g})"
     add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
     what = "also write markers of beats and downbeats to the MIDI file"
     add("--markers", choices=("beats",), help=what)
-    what = "draw these bars of the song in systems of four, to be printed (all, in one line)"
+    what = "bars to draw, four per system, for print (default: the whole song on one line)"
     add("--bars", type=bar_range, metavar="FIRST-LAST", help=what)
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--precision", choices=PRECISIONS, help=PRECISION)
     add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     add("--overwrite", action="store_true", help=OVERWRITE)
     return parser.parse_args(command_line())
@@ -81,7 +90,7 @@ def bar_range(text: str) -> tuple[str, str]:
     """The numbers of the first and the last bar: "13-28" or "13"."""
     first, _, last = text.partition("-")
     if not first or (not last and "-" in text):
-        raise argparse.ArgumentTypeError(f"{text!r} are not two numbers of bars, such as 13-28")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a bar range such as 13-28")
     return first, last or first
 
 

@@ -77,7 +77,7 @@ def main() -> None:
     add(
         "--num_attention_heads",
         type=positive_int,
-        help="attention heads of the .ckpt (one per 64 units of width)",
+        help="attention heads of the .ckpt (default: one per 64 units of width)",
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args()

@@ -10,7 +10,14 @@ import argparse
 import os
 from pathlib import Path
 
-from m2bert.base.arguments import OVERWRITE, PRECISIONS, checked, command_line, positive_int
+from m2bert.base.arguments import (
+    OVERWRITE,
+    PRECISION,
+    PRECISIONS,
+    checked,
+    command_line,
+    positive_int,
+)
 from m2bert.base.errors import run_command
 from m2bert.model.config import LAST_LAYER, PRESETS
 from m2bert.notes.file_search import SUFFIX_LIST
@@ -26,32 +33,32 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     what = f"MIDI files and scores, and folders: every {SUFFIX_LIST} below them"
     add("files", type=Path, nargs="+", metavar="FILE_OR_FOLDER", help=what)
-    what = "pre-trained model: a run, model folder or .ckpt (the bundled encoder)"
+    what = "pre-trained model: a run, model folder or .ckpt (default: the bundled encoder)"
     add("--ckpt", type=Path, help=what)
     target = parser.add_mutually_exclusive_group(required=True)
     what = "the .npz to write, with a .json beside it"
     target.add_argument("--out", type=npz_path, help=what)
-    what = "list the nearest songs of an .npz of vectors, given instead of FILE_OR_FOLDER"
+    what = "list the songs nearest to SONG; FILE_OR_FOLDER is then the .npz written by --out"
     target.add_argument("--nearest", type=Path, metavar="SONG", help=what)
-    add("--level", choices=LEVELS, default="piece", help="unit that gets a vector (piece)")
-    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
-    what = f"notes from the start of one window to that of the next ({STRIDE})"
+    add("--level", choices=LEVELS, default="piece", help="unit that gets a vector (default: piece)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (default: 12, the last)")
+    what = f"notes from the start of one window to that of the next (default: {STRIDE})"
     add("--stride", type=checked(check_stride), default=STRIDE, help=what)
     add("--any_key", action="store_true", help="mean of 12 transpositions: the key hardly matters")
-    add("--batch_size", type=positive_int, help="windows per batch (2; on a GPU 32)")
-    add("--preset", choices=PRESETS, help="size of the .ckpt (that of its weights)")
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--batch_size", type=positive_int, help="windows per batch (default: 2, on a GPU 32)")
+    add("--preset", choices=PRESETS, help="size of the .ckpt (default: inferred from its weights)")
+    add("--precision", choices=PRECISIONS, help=PRECISION)
     add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
     add(
         "--num_workers",
         type=positive_int,
         default=os.cpu_count(),
-        help="processes that read files (one per CPU core)",
+        help="processes that read files (default: one per CPU core)",
     )
     add("--overwrite", action="store_true", help=OVERWRITE)
     args = parser.parse_args(command_line())
     if args.nearest and [path.suffix for path in args.files] != [".npz"]:
-        parser.error("--nearest needs one .npz of vectors, which this command wrote")
+        parser.error("--nearest needs one .npz file written by `m2bert.embed --out`")
     return args
 
 

@@ -10,7 +10,15 @@ continues with the others. Several commands at a time divide the runs among them
 import argparse
 from pathlib import Path
 
-from m2bert.base.arguments import PRECISIONS, non_negative_int, positive, positive_int, seed
+from m2bert.base.arguments import (
+    PRECISION,
+    PRECISIONS,
+    non_negative_int,
+    positive,
+    positive_int,
+    repeated,
+    seed,
+)
 from m2bert.base.devices import device_and_precision
 from m2bert.base.errors import run_command, show_lines_at_once
 from m2bert.base.recipes import FINETUNING, add_flags, chosen
@@ -28,34 +36,35 @@ def parse_arguments() -> argparse.Namespace:
         allow_abbrev=False,  # the script looks for --save_root
     )
     add = parser.add_argument
-    what = f"tasks: {', '.join(TASKS)}, and those of the task files in --data_root (all)"
+    what = f"tasks: {', '.join(TASKS)}, and those of the task files in --data_root (default: all)"
     add("--task", nargs="+", metavar="NAME", help=what)
     add("--ckpt", type=Path, help="model folder, pre-training run, or .ckpt of the original")
     add("--nopretrain", action="store_true", help="start from random weights")
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the fine-tuning data")
-    add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
+    what = "folder of the results (default: runs/finetune)"
+    add("--save_root", type=Path, default=Path("runs/finetune"), help=what)
     add("--freeze", action="store_true", help="train only the head: a quick probe of a checkpoint")
     add(
         "--transpose",
         type=non_negative_int,
         default=0,
-        help="transpose training segments by at most N semitones (0)",
+        help="transpose training segments by at most N semitones (default: 0)",
     )
     add("--balance", action="store_true", help="class weights inverse to frequencies in the loss")
-    what = "weight of a task's last class (beat, downbeat, motif) in the loss (1)"
+    what = "weight of a task's last class (beat, downbeat, motif) in the loss (default: 1)"
     add("--last_class_weight", type=positive, help=what)
     what = "stop after N epochs without a better validation score (--schedule is not shortened)"
     add("--patience", type=positive_int, metavar="N", help=what)
-    add("--seed", type=seed, nargs="+", help="random seeds (the benchmark's)")
-    add("--preset", choices=PRESETS, help="size of the model with --nopretrain (base)")
-    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (12, the last)")
+    add("--seed", type=seed, nargs="+", help="random seeds (default: the benchmark's)")
+    add("--preset", choices=PRESETS, help="size of the model with --nopretrain (default: base)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (default: 12, the last)")
     add(
         "--batch_size",
         type=positive_int,
-        help="segments per training batch (6; for piece tasks 12)",
+        help="segments per training batch (default: 6, for piece tasks 12)",
     )
     add("--save_ckpt", action="store_true", help="save the model of each run's best epoch")
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--precision", choices=PRECISIONS, help=PRECISION)
     add("--cpu", action="store_true", help="train on the CPU even if there is a GPU")
     # published scripts give these two; classes are those of the task, and data is in memory
     add("--class_num", type=positive_int, help=argparse.SUPPRESS)
@@ -64,13 +73,12 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     args.recipe = chosen(args, FINETUNING)
     for flag in ("task", "seed"):
-        values = getattr(args, flag) or []
-        if len(set(values)) < len(values):
-            parser.error(f"--{flag} names one twice")
+        if twice := repeated(getattr(args, flag) or []):
+            parser.error(f"--{flag}: {twice[0]} is given twice")
     if args.freeze and args.transpose:
-        parser.error("--transpose needs an encoder that is not frozen: omit --freeze")
+        parser.error("--transpose and --freeze cannot be used together")
     if args.balance and args.last_class_weight:
-        parser.error("--balance and --last_class_weight exclude each other")
+        parser.error("--balance and --last_class_weight cannot be used together")
     if args.ckpt is None and not args.nopretrain:
         parser.error("give a pre-trained model with --ckpt, or --nopretrain")
     return args

@@ -10,10 +10,12 @@ import argparse
 from pathlib import Path
 
 from m2bert.base.arguments import (
+    PRECISION,
     PRECISIONS,
     non_negative_int,
     not_negative,
     positive_int,
+    repeated,
     seed,
     show_defaults,
 )
@@ -51,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
         "--corruption",
         choices=CORRUPTIONS,
         default=paper.corruption,
-        help="token correction (rc) or masked language modelling (mlm)",
+        help="token correction or masked language modelling",
     )
     add(
         "--rc_range",
@@ -76,21 +78,21 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--max_steps", type=positive_int, help="total number of steps after which to stop")
     add("--seed", type=seed, default=2021, help="random seed")
-    add("--precision", choices=PRECISIONS, help="(bf16 on a GPU that supports it, else fp32)")
+    add("--precision", choices=PRECISIONS, help=PRECISION)
     add("--compile", action="store_true", help="compile the step with torch.compile")
     add("--cpu", action="store_true", help="train on the CPU even if there is a GPU")
-    what = "background processes that read batches (1 on a CPU, 0 on a GPU)"
+    what = "background processes that read batches (default: 1 on a CPU, 0 on a GPU)"
     add("--num_workers", type=non_negative_int, help=what)
     add("--log_steps", type=positive_int, default=50, help="steps between lines of metrics")
-    add("--save_minutes", type=not_negative, default=10, help="minutes between saved states")
+    add("--save_minutes", type=not_negative, default=10, help="minutes between checkpoints")
     add_flags(parser, PRETRAINING)
     show_defaults(parser)
     args = parser.parse_args()
     args.recipe = chosen(args, PRETRAINING)
     if not 0 < args.mask_percent <= 1:
         parser.error("--mask_percent must be above 0 and at most 1")
-    if len(set(args.datasets)) < len(args.datasets):
-        parser.error("--datasets names a corpus twice")
+    if twice := repeated(args.datasets):
+        parser.error(f"--datasets: {twice[0]} is given twice")
     return args
 
 

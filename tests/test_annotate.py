@@ -215,7 +215,7 @@ def test_annotate_omits_piece_tasks_if_every_note_is_short(run, out, tmp_path, c
     assert written["piece"] == {}
     assert {note["marks"][0] for note in written["notes"]} == {"short"}
     assert all(note["melody"] for note in written["notes"])
-    assert "models of whole pieces read nothing" in capsys.readouterr().out
+    assert "piece-level models read nothing" in capsys.readouterr().out
 
 
 def test_annotate_rejects_bad_songs_and_leaves_nothing(run, out, tmp_path):

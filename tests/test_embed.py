@@ -143,7 +143,7 @@ def test_collect_music_files_takes_folders_by_suffix(music, tmp_path):
         ("gone.mid --ckpt RUN --out OUT", "there is no file or folder gone.mid"),
         ("RUN --ckpt RUN --out OUT", "no MIDI files or scores in .*looked for"),
         ("MUSIC --ckpt gone --out OUT", "there is no checkpoint gone"),
-        ("MUSIC --ckpt MUSIC --out OUT", "holds no model"),
+        ("MUSIC --ckpt MUSIC --out OUT", "contains no model"),
         ("MUSIC --ckpt TEXT --out OUT", "d text.mid is no"),
         ("MUSIC --ckpt OTHER --out OUT", r"python -m m2bert\.checkpoint .*other\.ckpt FOLDER"),
         ("MUSIC --ckpt RUN --out OUT --index_layer 9", "--index_layer 9 is not in 10..12"),

@@ -266,8 +266,8 @@ def test_impossible_command_changes_nothing(fine_tune, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--seed 1 1", "--seed names one twice"),
-        ("--task melody melody", "--task names one twice"),
+        ("--seed 1 1", "--seed: 1 is given twice"),
+        ("--task melody melody", "--task: melody is given twice"),
         ("--lr nan", "'nan' is not a number of at least 0"),
         ("--save_roo x", "unrecognized arguments: --save_roo x"),
         ("--last_class_weight 0", "'0' is not a number greater than 0"),

@@ -321,7 +321,10 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
         ("PIECES --out PARENT", "has other files, such as all.csv"),
         ("PIECES --out OUT --split ALL", "no songs are in the part"),
         ("PIECES --out OUT --split ONE", "no song for training has the label"),
-        ("VOICES --label x --start_from melody --out OUT --balance", "--balance is not used with"),
+        (
+            "VOICES --label x --start_from melody --out OUT --balance",
+            "--balance cannot be used with",
+        ),
         ("PIECES --out OUT --split SPLIT", "has the part None for"),
         ("VOICES --label x --start_from emotion --out OUT", "emotion cannot be continued"),
         ("VOICES --label track_name --start_from melody --out OUT", "no class 'piano'"),

@@ -314,7 +314,7 @@ def test_copies_of_songs_are_counted_and_kept_together(tmp_path, pretrain, capsy
     printed = capsys.readouterr().out
     assert "warning: 20 songs have the same notes" in printed
     moved = json.loads((tmp_path / "run/settings.json").read_text()).get("copies_moved", 0)
-    leaked = int(re.search("([0-9]+) validation songs are copies", printed).group(1))
+    leaked = int(re.search("([0-9]+) validation songs are duplicates", printed).group(1))
     assert (moved > 0, leaked > 0) == ((True, False) if name == "mine" else (False, True))
     if name == "pop909":
         assert "training: 34 songs" in printed

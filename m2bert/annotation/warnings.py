@@ -40,7 +40,7 @@ LONGEST_BEATS = ORDINARY_SIZES[3] / 8
 def marks_of(song: Song) -> dict[str, np.ndarray]:
     """Which notes the models skip or read as something else: by name, (notes,) bool each.
 
-    "drums": skipped by models of notes; "short": under 1/16 beat, skipped by models of pieces;
+    "drums": skipped by note-level models; "short": under 1/16 beat, skipped by piece-level ones;
     "pitch clipped", "duration clipped": read as the nearest pitch or duration of the vocabulary.
     """
     notes = song.notes
@@ -67,7 +67,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
     if drums:
         found.append(
             f"{_notes_are(drums)} drums{_names([t for t in song.tracks if t.is_drum])}: they get "
-            "no labels, as the models of notes were trained on pitched instruments alone"
+            "no labels, since note-level models were trained only on pitched instruments"
         )
     if doubtful:
         found.append(
@@ -96,11 +96,9 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
         found.append(f"{_notes_are(duration)} longer than {beats} and read as that long")
     found += [f"{_notes_are(number)} {what}: omitted" for what, number in song.omitted.items()]
     if short == len(song):
-        found.append("every note is shorter than a 64th note: models of whole pieces read nothing")
+        found.append("every note is shorter than a 64th note: piece-level models read nothing")
     elif short:
-        found.append(
-            f"{_notes_are(short)} shorter than a 64th note: skipped by models of whole pieces"
-        )
+        found.append(f"{_notes_are(short)} shorter than a 64th note: skipped by piece-level models")
     if defects := song.defects:
         found.append(f"the file is malformed and was repaired: {in_words(defects)}")
     if not song.tempos:

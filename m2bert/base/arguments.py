@@ -3,12 +3,15 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 PRECISIONS = ("fp32", "bf16")
 """Choices of `--precision`; `devices.choose_precision` has the default."""
+
+PRECISION = "precision of the computation (default: bf16 on a GPU that supports it, else fp32)"
+"""The help of `--precision`."""
 
 OVERWRITE = "also replace files that you changed or that no command wrote"
 """The help of `--overwrite`."""
@@ -18,12 +21,12 @@ MOST = 10**9
 
 
 def show_defaults(parser: argparse.ArgumentParser) -> None:
-    """Add the defaults of the flags that have one to their help, in brackets."""
+    """Add the defaults of the flags that have one to their help."""
     for action in parser._actions:
         default = action.default
         if default not in (None, False, [], argparse.SUPPRESS):
             text = " ".join(map(str, default)) if isinstance(default, list) else default
-            action.help = f"{action.help} ({text})"
+            action.help = f"{action.help} (default: {text})"
 
 
 def non_negative_int(text: str, most: int = MOST) -> int:
@@ -38,7 +41,7 @@ def non_negative_int(text: str, most: int = MOST) -> int:
 def positive_int(text: str) -> int:
     """A whole number of at least 1."""
     if non_negative_int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is too few: at least 1 is needed")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return int(text)
 
 
@@ -76,6 +79,11 @@ def _number(which: str, is_valid: Callable[[float], bool]) -> Callable[[str], fl
 fraction = _number("from 0 to below 1", lambda number: 0 <= number < 1)
 not_negative = _number("of at least 0", lambda number: 0 <= number < math.inf)
 positive = _number("greater than 0", lambda number: 0 < number < math.inf)
+
+
+def repeated(values: Sequence) -> list:
+    """The values that are given more than once."""
+    return [value for value in values if values.count(value) > 1]
 
 
 def command_line() -> list[str]:

@@ -19,10 +19,10 @@ def choose_device(cpu: bool, warn: bool = True) -> torch.device:
         has_gpu = torch.cuda.is_available()
     if caught and not has_gpu and warn:
         is_old = any("too old" in str(warning.message) for warning in caught)
-        why = "its driver is too old for this torch" if is_old else "its driver gives an error"
+        why = "its driver is too old for torch" if is_old else "its driver gives an error"
         print(
-            f"warning: the GPU cannot be used ({why}), so the CPU computes: update the driver, or "
-            "install a torch that fits it"
+            f"warning: the GPU cannot be used ({why}), so the CPU is used: update the driver, or "
+            "install a release of torch that supports it"
         )
     return torch.device("cuda" if has_gpu else "cpu")
 
@@ -36,12 +36,12 @@ def check_device(device: torch.device) -> None:
     except RuntimeError as error:
         if "no kernel image" in str(error):
             name, version = torch.cuda.get_device_name(device), torch.__version__
-            why = f"torch {version} has no code for the {name}: install a release that has"
+            why = f"torch {version} does not support the {name}: install a release that does"
         elif isinstance(error, torch.OutOfMemoryError):
-            why = "the GPU's memory is taken by other programs: end them"
+            why = "the GPU's memory is used by other programs: end them"
         else:
-            why = "the GPU does not answer, or belongs to another program: look at nvidia-smi"
-        raise UserError(f"{why}, or compute on the CPU with --cpu") from error
+            why = "the GPU does not respond, or another program uses it: check nvidia-smi"
+        raise UserError(f"{why}, or use the CPU with --cpu") from error
 
 
 def device_and_precision(cpu: bool, precision: str | None) -> tuple[torch.device, str]:

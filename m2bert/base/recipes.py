@@ -93,21 +93,21 @@ _FLAGS: dict[str, tuple[Callable[[str], Any], str]] = {
         "steps of linear warm-up, or a percentage of all steps such as 2%%",
     ),
     "weight_decay": (not_negative, "weight decay"),
-    "dropout": (fraction, "dropout of the encoder (that of the preset)"),
+    "dropout": (fraction, "dropout of the encoder (default: that of the preset)"),
 }
 
 
 def add_flags(parser: argparse.ArgumentParser, recipes: dict[str, Recipe]) -> None:
     """Add `--recipe`, and a flag for each setting of a recipe."""
     group = parser.add_argument_group(
-        "recipe", "training settings; the defaults, in brackets, are those of recipe paper"
+        "recipe", "training settings; the defaults are those of recipe paper"
     )
     group.add_argument(
         "--recipe", choices=recipes, default="paper", help="a named set of the settings below"
     )
     for name, (kind, what) in _FLAGS.items():
         value = getattr(recipes["paper"], name)
-        usual = "" if value is None else f" ({value})"
+        usual = "" if value is None else f" (default: {value})"
         choices = SCHEDULES if name == "schedule" else None
         # no default: what is not given is the recipe's
         group.add_argument(f"--{name}", type=kind, choices=choices, help=what + usual)

@@ -22,7 +22,7 @@ def check_settings(folder: Path, settings: dict, flag: str) -> None:
         return
     before, now = read_json(path), json.loads(json.dumps(settings))
     if 2 * len(before.keys() & now.keys()) < len(before.keys() | now.keys()):
-        raise UserError(f"{folder} holds a run of another kind: use another {flag}")
+        raise UserError(f"{folder} contains a run of another kind: use another {flag}")
     if differing := differences(before, now):
         changes = "; ".join(
             f"{name} was {old!r} and is now {new!r}" for name, old, new in differing

@@ -189,7 +189,7 @@ def _read_part(task: Task, part: str, data_roots: Sequence[Path]) -> LabelledSeg
     notes_path, labels_path = (_find(name, data_roots) for name in task.file_names(part))
     notes, labels = _read_array(notes_path), _read_array(labels_path)
     if notes.ndim != 3 or notes.shape[2] != len(FIELDS) or not notes.size:
-        raise UserError(f"{notes_path} holds {notes.shape} instead of (segments, notes, 4)")
+        raise UserError(f"{notes_path} has the shape {notes.shape} instead of (segments, notes, 4)")
     wanted = notes.shape[:2] if task.level == "note" else notes.shape[:1]
     if labels.shape != wanted:
         raise UserError(
@@ -226,7 +226,7 @@ def _read_array(path: Path) -> np.ndarray:
             f"{path} cannot be read as an array ({why_unreadable(path, error)})"
         ) from error
     if array.dtype.kind not in "iu":
-        raise UserError(f"{path} holds {array.dtype} values instead of whole numbers")
+        raise UserError(f"{path} contains {array.dtype} values instead of whole numbers")
     return array
 
 
@@ -248,6 +248,6 @@ def _check_padding(path: Path, notes: np.ndarray) -> None:
     wrong = (padding != at_end[..., None]).any((1, 2)) | (length == 0)
     if wrong.any():
         raise UserError(
-            f"{path}: in segment {int(np.argmax(wrong))} padding {list(PAD)} is elsewhere than in "
-            "whole notes after all others"
+            f"{path}: segment {int(np.argmax(wrong))} (counted from 0) must have notes first, "
+            f"then only rows of padding, {list(PAD)}: rebuild the data"
         )

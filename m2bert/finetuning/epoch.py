@@ -167,7 +167,7 @@ class ClassifierTrainer:
         loss_value, score_value = torch.stack([loss, value]).tolist()
         if not np.isfinite(loss_value):
             raise UserError(
-                f"{self.task.name}: the loss is not finite any more; "
+                f"{self.task.name}: the loss is NaN or infinite; "
                 "use a lower --lr or --precision fp32 with another --save_root"
             )
         return Scores(round(loss_value, DECIMALS), round(score_value, DECIMALS), predictions)
@@ -189,7 +189,7 @@ def with_states(model: Classifier, sets: Sets, device: torch.device, precision: 
         states = torch.zeros(shape, dtype=dtype, device=device)
         lengths = segments.lengths
         batches = cut(np.argsort(-lengths, kind="stable"), usual_batch_size(device))
-        for rows in show_progress(batches, f"states of the encoder, {name}", len(batches)):
+        for rows in show_progress(batches, f"hidden states, {name}", len(batches)):
             notes = segments.notes[rows].to(device)
             if model.level == "note":
                 notes = notes[:, : lengths[rows].max()]

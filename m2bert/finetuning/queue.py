@@ -94,8 +94,8 @@ def check_finished(run: PlannedRun, sets: Sets, save_ckpt: bool) -> None:
     result, current = read_result(run.result_file), {"data": summaries(sets)}
     if any(result.get(n) != v for n, v in (current | definition(run.task)).items()):
         raise UserError(
-            f"{run.folder} was trained on other data, or with another task file, than is there "
-            "now: use another --save_root, or remove that folder to train it again"
+            f"{run.folder} was trained on other data or with another task file: use another "
+            "--save_root, or remove that folder to train it again"
         )
     if save_ckpt and not (run.folder / MODEL_FOLDER).exists():
         print(
@@ -108,10 +108,9 @@ def report_failure(task: Task, error: Exception, setup: Setup) -> None:
     """Print why not all runs of a task were trained."""
     if isinstance(error, torch.OutOfMemoryError):
         advice = (
-            "--freeze keeps the states of all segments there: fewer JOBS need less, and --cpu "
-            "computes on the CPU"
+            "--freeze keeps the hidden states of all segments there: use fewer JOBS, or --cpu"
             if setup.args.freeze
-            else "fewer JOBS or a smaller --batch_size help"
+            else "use fewer JOBS or a smaller --batch_size"
         )
         error = UserError(f"{task.name}: the GPU's memory is too small: {advice}")
     if isinstance(error, UserError | OSError):

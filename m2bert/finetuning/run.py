@@ -191,7 +191,7 @@ class FinetuningRun:
         tensors, record = load_tensors(path)
         trained_on = {"data": self.summaries, **definition(self.task)}
         if record.keys() != {"epochs", "optimiser_steps", *trained_on}:
-            raise UserError(f"{path} is not the state of such a run: remove it to start again")
+            raise UserError(f"{path} is not the checkpoint of a run: remove it to start over")
         if any(record[name] != value for name, value in trained_on.items()):
             raise UserError(
                 f"{path} was saved while training on other data or another task: remove it, or use "

@@ -189,9 +189,10 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
     for key, where in HELD_OUT.items():
         if found := result[key]:
             lines.append(
-                f"{where}: right before {found['right_before']:,}, after {found['right_after']:,} "
-                f"of {found['labelled_notes']:,}; of the {found['other_notes']:,} other notes "
-                f"{found['other_notes_changed']:,} changed"
+                f"{where}: correct before: {found['right_before']:,} of "
+                f"{found['labelled_notes']:,}, after: {found['right_after']:,} of "
+                f"{found['labelled_notes']:,}; {found['other_notes_changed']:,} of "
+                f"{found['other_notes']:,} other notes changed"
             )
     if not result["helped"]:
         lines.append(
@@ -204,7 +205,7 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
 def facts_of_corrections(result: dict) -> dict:
     """Scores for the card of the model, by their titles."""
     return {
-        f"{where}, right before and after": f"{found['right_before']:,} and "
+        f"{where}, correct before and after": f"{found['right_before']:,} and "
         f"{found['right_after']:,} of {found['labelled_notes']:,}"
         for key, where in HELD_OUT.items()
         if (found := result[key])

@@ -157,8 +157,8 @@ def find_model(path: Path | str) -> Path:
         raise not_a_folder(path)
     if path.exists():
         raise UserError(
-            f"{path} holds no model: there is no {CONFIG_FILE} in it, nor in its folders "
-            f"{' and '.join(MODELS_OF_A_RUN)} if it is that of a run"
+            f"{path} contains no model: there is no {CONFIG_FILE} in it, or in its subfolders "
+            f"{' and '.join(MODELS_OF_A_RUN)}; give the folder of a model or of a run"
         )
     bundled = model_in(BUNDLED_MODELS / path) if len(path.parts) == 1 else None
     if not bundled:
@@ -212,7 +212,7 @@ def read_config(folder: Path, readable: Iterable[str]) -> tuple[str, dict]:
         what = ARCHITECTURES.get(architecture, "an unknown kind of model")
         wanted = " or ".join(ARCHITECTURES[name] for name in readable)
         raise UserError(
-            f"{folder} holds {what}, which {architecture}.from_pretrained reads; {wanted} is "
+            f"{folder} contains {what}, which {architecture}.from_pretrained reads; {wanted} is "
             "needed here"
         )
     return architecture, entries

@@ -82,7 +82,7 @@ def _read(path: Path | str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = placeholder_at(path) or "it holds more than weights, which could run code"
+        reason = placeholder_at(path) or "it contains more than weights, which could run code"
         raise UserError(f"{path} is not a checkpoint and was not read: {reason}") from error
     except Exception as error:  # depends on the bytes
         raise UserError(f"{path} is not a checkpoint, or is damaged") from error

@@ -91,7 +91,7 @@ class PieceLabels:
 
 
 def voices(song: "Song", by_track: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The input of models of notes: the song, or each of its tracks, without drums.
+    """The input of note-level models: the song, or each of its tracks, without drums.
 
     Each is CP notes (notes, 4) uint8 in the benchmark's order, and the index of each in the song,
     (notes,) int64.

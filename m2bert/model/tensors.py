@@ -96,8 +96,8 @@ def check_finite(tensors: dict[str, Tensor], source: Path | str) -> None:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise UserError(
-                f"{source} cannot be used: {name} holds numbers that are not finite; restore the "
-                "file, or retrain the model"
+                f"{source} cannot be used: {name} contains NaN or infinity; restore the file, or "
+                "retrain the model"
             )
 
 
@@ -133,6 +133,6 @@ def unpack_state(
         for name, average in _averages(model, optimiser).items():
             average.copy_(tensors[name])
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"{source} is not the state of such a run: {advice}") from error
+        raise UserError(f"{source} is not a checkpoint of this model: {advice}") from error
     for group in optimiser.param_groups:
         group["step"] = steps

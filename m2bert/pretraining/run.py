@@ -59,8 +59,9 @@ def split_without_copies(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Split songs into training and validation, copies of one song on one side.
 
-    Returns the song numbers of both, and counts of songs: copies of earlier songs; moved to the
-    other side; leaked, validation songs (of the paper's corpora) that are copies of training songs.
+    Returns the song numbers of both, and counts of songs: duplicates of earlier songs; moved to the
+    other set; leaked, validation songs (of the paper's corpora) that are duplicates of training
+    songs.
     """
     checksums = songs.checksums()
     before, _ = parts = split_songs(used, seed)
@@ -122,10 +123,12 @@ class PretrainingRun:
         )
         with processes.fail_together():
             if not len(self.train_songs) or not len(self.valid_songs):
-                copies = f", {self.copies['copies']} of them copies," * bool(self.copies["copies"])
+                copies = f", {self.copies['copies']} of them duplicates," * bool(
+                    self.copies["copies"]
+                )
                 raise UserError(
-                    f"{len(used)} songs{copies} are too few to train on some and validate on "
-                    "others: at least 2 different ones are needed"
+                    f"{len(used)} songs{copies} are too few for training and validation: at least "
+                    "2 different ones are needed"
                 )
             steps = len(self.batches(self.train_songs, epoch=1))
             check_warmup(args.recipe, args.recipe.epochs * steps)
@@ -273,8 +276,8 @@ class PretrainingRun:
             return
         with self.processes.fail_together():
             raise UserError(
-                f"loss or gradient was not finite at step {step}; the state saved before it is "
-                "kept. Use a lower --lr or --precision fp32 in another --save_dir"
+                f"loss or gradient was not finite at step {step}; the last checkpoint is kept. Use "
+                "a lower --lr or --precision fp32 in another --save_dir"
             )
 
     def halt(self, stop: Stop) -> int:
@@ -286,7 +289,7 @@ class PretrainingRun:
             self.folder.save_models(self.trainer.model, record, is_best=False)
         self.processes.say(
             f"Stopped after step {progress.steps} (epoch {progress.epoch}, step "
-            f"{progress.epoch_step} of it); state saved in {self.args.save_dir}. "
+            f"{progress.epoch_step} of it); checkpoint saved in {self.args.save_dir}. "
             + ("The same command" if stop.signal else "A larger --max_steps")
             + " resumes."
         )
@@ -306,10 +309,10 @@ class PretrainingRun:
         copies = self.copies
         if copies["copies"]:
             say(
-                f"warning: {copies['copies']:,} songs have the same notes as another song; "
-                f"{copies['moved']:,} of them were moved so that copies are on one side, and "
-                f"{copies['leaked']:,} validation songs are copies of training songs (songs of the "
-                "paper's corpora are not moved)"
+                f"warning: {copies['copies']:,} songs are duplicates (same notes as another song); "
+                f"{copies['moved']:,} were moved to the set of their duplicate, and "
+                f"{copies['leaked']:,} validation songs are duplicates of training songs (songs of "
+                "the paper's corpora are not moved)"
             )
         say(f"recipe: {self.args.recipe.summary()}")
         if progress.steps and not self.finished:

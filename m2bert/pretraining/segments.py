@@ -65,9 +65,10 @@ class Songs:
                 named[name].append(song)
         for name, songs in named.items():
             if len(songs) != 1:
+                found = f"{len(songs)} songs have" if songs else "no song has"
                 raise UserError(
-                    f"{len(songs)} songs are called {name}, which is to be excluded; "
-                    "names are those of the corpus's JSON, CORPUS/FILE if two corpora share one"
+                    f"{found} the name {name}, which is to be excluded: use the names in NAME.json "
+                    "of the corpora, and CORPUS/FILE if two corpora have one name"
                 )
         return np.isin(np.arange(len(self)), list(named.values()))
 

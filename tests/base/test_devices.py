@@ -30,7 +30,7 @@ def test_choose_precision_uses_bf16_on_gpus_that_have_it(
     ("warning", "reason"),
     [
         (None, None),
-        ("The NVIDIA driver on your system is too old", "its driver is too old for this torch"),
+        ("The NVIDIA driver on your system is too old", "its driver is too old for torch"),
         ("CUDA unknown error", "its driver gives an error"),
     ],
 )
@@ -52,9 +52,9 @@ def test_choose_device_warns_of_a_gpu_that_torch_cannot_use(monkeypatch, capsys,
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (RuntimeError("CUDA error: no kernel image is available"), "has no code for the old card"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "memory is taken by other programs"),
-        (RuntimeError("CUDA-capable device(s) is/are busy"), "the GPU does not answer"),
+        (RuntimeError("CUDA error: no kernel image is available"), "does not support the old card"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "memory is used by other programs"),
+        (RuntimeError("CUDA-capable device(s) is/are busy"), "the GPU does not respond"),
     ],
 )
 def test_check_device_rejects_a_gpu_that_does_not_compute(monkeypatch, error, sentence):

@@ -21,7 +21,7 @@ def test_claimed_folder_rejects_other_settings(tmp_path):
             check(folder, other, "--save_dir")
     assert json.loads((folder / "settings.json").read_text())["model"]["layers"] == 2
 
-    with pytest.raises(UserError, match="holds a run of another kind: use another --save_dir"):
+    with pytest.raises(UserError, match="contains a run of another kind: use another --save_dir"):
         check_settings(folder, {"datasets": ["mine"], "songs": 3, "lr": 0.1}, "--save_dir")
 
 

@@ -207,7 +207,7 @@ def test_prepare_pretrain_names_missing_inputs_and_makes_the_other_corpora(tmp_p
     assert done.returncode == 1
     assert f"error: lmd: there is no folder {tmp_path}/lmd" in done.stderr
     assert "error: ASAP: there is no list of its files, " in done.stderr
-    assert "not made: ASAP, lmd" in done.stderr
+    assert "failed: ASAP, lmd" in done.stderr
     assert open_corpus(output, "emopia").song_names() == FILES["emopia"]
 
 

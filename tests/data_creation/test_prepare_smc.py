@@ -292,7 +292,7 @@ def test_make_data_set_keeps_files_of_a_user(tmp_path, smc):
     for overwrite in (False, True):
         with pytest.raises(UserError, match="something other than fine-tuning data"):
             prepare_smc.make_data_set(VIOLIN, smc, tmp_path, overwrite=overwrite)
-        with pytest.raises(UserError, match="holds what is to be converted"):
+        with pytest.raises(UserError, match="contains the data to convert"):
             prepare_smc.make_data_set(VIOLIN, smc, smc / VIOLIN.folder, overwrite=overwrite)
 
 
@@ -310,7 +310,7 @@ def test_prepare_smc_keeps_data_sets_and_makes_the_others(tmp_path, smc):
     assert "error: bps_motif is missing: there is no" in failed.stderr
     assert "tnua_valid.npy refers to" in failed.stderr
     assert "files that name code are not read" in failed.stderr
-    assert "not made: bps_motif, tnua (see above)" in failed.stderr
+    assert "failed: bps_motif, tnua (see above)" in failed.stderr
     assert not crater.exists()
     after = contents(output)
     assert all(after[name] == before[name] for name in before if name != ".m2bert_files")

@@ -361,14 +361,14 @@ def test_build_makes_arrays_once(tmp_path, capsys):
     folder = write_source("pm2s", tmp_path)
     output_dir = tmp_path / "SMC" / DATA_SETS["pm2s"].folder
     (folder / "R_valid.pkl").rename(tmp_path / "kept")
-    with pytest.raises(UserError, match="valid is not made: 1 of its pieces cannot be used"):
+    with pytest.raises(UserError, match="valid failed: 1 of its pieces cannot be used"):
         make("pm2s", folder, output_dir)
     assert "R_valid: there is no R_valid.pkl" in capsys.readouterr().out
     assert not list(output_dir.glob("pm2s_valid*"))
 
     (tmp_path / "kept").rename(folder / "R_valid.pkl")
     record = make("pm2s", folder, output_dir)
-    assert capsys.readouterr().out.count("made before") == 1  # train
+    assert capsys.readouterr().out.count("up to date") == 1  # train
     assert set(record["made"]) == {"train", "valid", "test"}
     test = record["made"]["test"]
     assert set(test["sources"]) == {"metadata.csv", "R_test.pkl"}
@@ -381,10 +381,10 @@ def test_build_makes_arrays_once(tmp_path, capsys):
     assert read_items(output_dir / "pm2s_test_beatans.npy") == [[2, 2, 2, 1]]
 
     make("pm2s", folder, output_dir)
-    assert capsys.readouterr().out.count("made before") == 3
+    assert capsys.readouterr().out.count("up to date") == 3
     (folder / "R_test.pkl").write_bytes((folder / "R_test.pkl").read_bytes() + b" ")
     make("pm2s", folder, output_dir)
-    assert capsys.readouterr().out.count("made before") == 2
+    assert capsys.readouterr().out.count("up to date") == 2
 
     shutil.rmtree(output_dir)
     output_dir.mkdir()
@@ -400,7 +400,7 @@ def test_build_strict_rejects_a_malformed_piece(tmp_path, capsys):
     assert list(record["made"]["test"]["omitted"]) == ["test_clean/0/0.mid"]
     labels = read_items(output_dir / "tagatraum_test_genreans.npy")
     assert labels == np.repeat(range(5), 3)[1:].tolist()
-    with pytest.raises(UserError, match="test is not made: 1 of its pieces cannot be used"):
+    with pytest.raises(UserError, match="test failed: 1 of its pieces cannot be used"):
         make("tagatraum", folder, output_dir, strict=True)
     assert "1 of 15 pieces are omitted" in capsys.readouterr().out
 
@@ -424,7 +424,7 @@ def test_build_scripts_align_songs_and_make_arrays(tmp_path):
     done = run("build_smc_benchmark.sh", "sources", "SMC", "--dataset", "pop909", "pm2s")
     assert done.returncode == 1
     assert "error: pm2s is missing: there is no sources/pm2s\n" in done.stderr
-    assert "not made, or not all of it: pm2s" in done.stderr
+    assert "failed, at least in part: pm2s" in done.stderr
     (notes,) = read_note_lists(tmp_path / "SMC/downstream_note/pop909_valid.npy")
     assert notes.shape == (24, 3)
 

@@ -148,7 +148,7 @@ def test_from_pretrained_rejects_configurations_of_other_models(
 
 def test_from_pretrained_names_missing_and_damaged_files(folders, tmp_path):
     assert "there is no folder" in rejection(tmp_path / "nothing")
-    assert "holds no model" in rejection(tmp_path)
+    assert "contains no model" in rejection(tmp_path)
     (tmp_path / "model_best.ckpt").touch()
     assert "convert it with `python -m m2bert" in rejection(tmp_path / "model_best.ckpt")
     (tmp_path / "song.mid").touch()
@@ -167,7 +167,7 @@ def test_from_pretrained_names_missing_and_damaged_files(folders, tmp_path):
     tensors, _ = load_tensors(folders / "melody" / WEIGHTS_FILE)
     tensors["classifier.0.bias"][1] = torch.nan
     save_tensors(path, tensors, {})
-    assert "classifier.0.bias holds numbers that are not finite" in rejection(tmp_path)
+    assert "classifier.0.bias contains NaN or infinity" in rejection(tmp_path)
 
 
 def example_of(card: str) -> str:
