@@ -271,8 +271,8 @@ def test_impossible_command_changes_nothing(fine_tune, tmp_path):
         ("--lr nan", "'nan' is not a number of at least 0"),
         ("--save_roo x", "unrecognized arguments: --save_roo x"),
         ("--last_class_weight 0", "'0' is not a number greater than 0"),
-        ("--balance --last_class_weight 2", "--balance and --last_class_weight exclude each"),
-        ("--freeze --transpose 3", "--transpose needs an encoder that is not frozen"),
+        ("--balance --last_class_weight 2", "--balance and --last_class_weight cannot be used"),
+        ("--freeze --transpose 3", "--transpose and --freeze cannot be used"),
     ],
 )
 def test_meaningless_flags_are_rejected(fine_tune, capsys, flags, message):

@@ -328,8 +328,8 @@ def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path):
         ("PIECES --out OUT --split SPLIT", "has the part None for"),
         ("VOICES --label x --start_from emotion --out OUT", "emotion cannot be continued"),
         ("VOICES --label track_name --start_from melody --out OUT", "no class 'piano'"),
-        ("PIECES --out OUT --folds 5", "--folds and several seeds are for --prepare_only"),
-        ("PIECES --out OUT --folds 2 --prepare_only", "--folds: at least 3 are needed"),
+        ("PIECES --out OUT --folds 5", "--folds and several seeds need --prepare_only"),
+        ("PIECES --out OUT --folds 2 --prepare_only", "--folds must be at least 3"),
         ("PADDING --label track_name --out OUT", "padding: two classes have the same name"),
     ],
 )
