@@ -312,7 +312,7 @@ def test_copies_of_songs_are_counted_and_kept_together(tmp_path, pretrain, capsy
     words = ["--data_root", str(tmp_path), "--datasets", name, "--max_steps", "1"]
     assert pretrain(tmp_path / "run", *words) == 0
     printed = capsys.readouterr().out
-    assert "warning: 20 songs have the same notes" in printed
+    assert "warning: 20 songs are duplicates" in printed
     moved = json.loads((tmp_path / "run/settings.json").read_text()).get("copies_moved", 0)
     leaked = int(re.search("([0-9]+) validation songs are duplicates", printed).group(1))
     assert (moved > 0, leaked > 0) == ((True, False) if name == "mine" else (False, True))
