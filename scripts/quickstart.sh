@@ -66,7 +66,7 @@ fine-tune on SMCBenchmark:
   bash pretrain.sh runs/mine data/pretrain --datasets mine --preset tiny --recipe small
   bash scripts/prepare_smc_benckmark.sh SMC data/finetune
   bash scripts/finetune_modernbert_script.sh runs/mine data/finetune --recipe small
-Or label your own song, in seconds and without training:
+Or label your own song in half a minute, without training:
   python -m m2bert.annotate ${1:-your_song.mid}
 The bundled models were trained on pop arrangements, scores and piano music. The labels are in
 annotated/: a page (open annotated/$(basename "${1:-your_song.mid}" | sed 's/\.[^.]*$//').html), a picture, tables and MIDI files.
