@@ -1,4 +1,5 @@
-"""Two baselines: logistic regressions on the frozen encoder's vectors and on plain statistics."""
+"""Two baselines: logistic regressions on the frozen encoder's embeddings and on hand-crafted
+features."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,10 +26,10 @@ def baselines(
     level = "note" if train[0].labels.ndim else "piece"
     found = {}
     for name, features in {
-        "vectors of the frozen encoder": lambda songs: embed_songs(
+        "embeddings of the frozen encoder": lambda songs: embed_songs(
             encoder, [song.notes for song in songs], level
         ),
-        "plain statistics": lambda songs: (STATISTICS[level](song.notes) for song in songs),
+        "hand-crafted features": lambda songs: (STATISTICS[level](song.notes) for song in songs),
     }.items():
         model = _fitted(features(train), train, seed)
         predicted = [model.predict(of_song) for of_song in features(test)]
@@ -80,4 +81,4 @@ def note_statistics(notes: np.ndarray) -> np.ndarray:
 
 
 STATISTICS = {"piece": piece_statistics, "note": note_statistics}
-"""The plain statistics of each level of tasks."""
+"""The hand-crafted features of each level of tasks."""
