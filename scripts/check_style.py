@@ -1,4 +1,4 @@
-"""Find the phrases of style.txt in README, docs, model cards, and strings of the code.
+"""Find the phrases of style.txt in README, docs, model cards, scripts, and strings of the code.
 
 python scripts/check_style.py
 """
@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = ("*.md", "docs/*.md", "benchmarks/*.md", "models/README.md", "models/*/README.md")
+PAGES = (
+    *("*.md", "docs/*.md", "benchmarks/*.md", "models/README.md", "models/*/README.md"),
+    *("tests/golden/README.md", "*.sh", "scripts/*.sh", "m2bert/**/*.html"),
+)
 CODE = ("m2bert/**/*.py", "data_creation/**/*.py")
 
 
@@ -43,7 +46,7 @@ def read_list(path: Path) -> tuple[re.Pattern, list[tuple[str, str]]]:
 
 def texts(path: Path, source: str) -> Iterator[tuple[int, str]]:
     """The number of the first line, and the text, of a page or of each string in code."""
-    if path.suffix == ".md":
+    if path.suffix != ".py":
         yield 1, source
         return
     for node in ast.walk(ast.parse(source)):

@@ -3,7 +3,7 @@
 #
 # Aligns the songs of POP909 to their beats:
 #   POP909_dir   contains the folders 001 to 909 (default: POP909)
-#   dataset_dir  output folder, in which pop909_processed is made (default: dataset_dir)
+#   dataset_dir  output folder of pop909_processed (default: dataset_dir)
 # Further flags go to `python -m data_creation.build_from_sources` (--help lists them).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"

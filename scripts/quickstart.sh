@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/quickstart.sh [song.mid]
 #
-# Labels your MIDI file or score, if one is given, with the bundled models. Then runs all steps on
+# If a MIDI file or score is given, labels it with the bundled models. Then runs all steps on
 # synthetic music with the ordinary scripts: MIDI files -> corpora -> a pre-trained tiny model -> the
-# benchmark's twelve tasks, with and without pre-training -> tables and a labelled song. About six
-# minutes on two CPU cores; a GPU is used if there is one. All outputs are in quickstart/ in the
+# benchmark's twelve tasks, with and without pre-training -> tables and a labelled song. Takes about
+# six minutes on two CPU cores; a GPU is used if there is one. All outputs are in quickstart/ in the
 # repository; a second call reuses them. .venv is created once.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements.txt
@@ -24,7 +24,7 @@ echo "== 2 of 7: MIDI -> corpora of CP notes -> $work/corpora"
 bash scripts/prepare_pretrain_data.sh "$work/midi" "$work/midi/lmd_matched" "$work/corpora"
 
 echo "== 3 of 7: pre-training of the tiny preset -> $work/pretrain"
-# A background process (--num_workers) does not pay for epochs of a few steps.
+# In epochs of a few steps, a background process (--num_workers) costs more time than it saves.
 bash pretrain_full.sh "$work/pretrain" "$work/corpora" --preset tiny --epochs 50 \
     --max_seq_len 256 --lr 1e-3 --num_workers 0 --log_steps 110
 

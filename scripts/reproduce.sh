@@ -14,7 +14,7 @@
 #   MINUTES         time limit, after which the script ends with exit status 124
 # docs/reproduce.md lists the exit statuses.
 set -euo pipefail
-# `timeout` sends SIGTERM to all processes of the script; 0 minutes are no limit.
+# `timeout` sends SIGTERM to all processes of the script; 0 minutes mean no limit.
 if [[ -z ${within_timeout:-} ]]; then
     within_timeout=1 exec timeout "${MINUTES:-0}m" bash "$0" "$@"
 fi

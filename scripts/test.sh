@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/test.sh [pytest arguments]
 #
-# Creates .venv (once), then runs the linter, the type checker, the import contract, the check of
+# Creates .venv (once), then runs the linter, the type checker, the import rules, the check of
 # wording (scripts/style.txt) and all tests.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements-dev.txt

@@ -21,7 +21,7 @@ mkdir -p "$runs"
     --dataset_dir "$dataset_dir" --output_dir "$runs/corpora" --any_time_signature
 "$PYTHON" -m data_creation.prepare_smc --dataset augnet emopia pop909 --smc_dir "$smc" \
     --output_dir "$runs/data" --items "$models/training_items.json"
-# The unit of time is the median note of each performance, so slower and faster copies are valid.
+# The unit of time is the median note of each performance, so other speeds of it are valid.
 "$PYTHON" -m data_creation.prepare_smc --dataset pm2s --smc_dir "$smc" --output_dir "$runs/data" \
     --items "$models/training_items.json" --stretch 0.75 0.87 1.15 1.33 \
     --scores "$dataset_dir/openscore_lieder" "$dataset_dir/openscore_quartets"
