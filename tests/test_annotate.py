@@ -289,7 +289,7 @@ def test_bars_are_drawn_or_missing_ones_named(run, models, song, out):
     run(song, "--bars", "2", model=model)
     assert (out / "song.png").exists()
     for text in ("-2", "2-", ""):
-        with pytest.raises(argparse.ArgumentTypeError, match="two numbers of bars"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a bar range"):
             annotate.bar_range(text)
 
 

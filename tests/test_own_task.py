@@ -137,7 +137,7 @@ def test_changed_task_file_is_not_mixed_with_earlier_results(trained, tmp_path):
     line = [*command(folder, "runs", "--epochs 2 --lr 1e-2 --task"), VOICES.name, "--seed"]
     done = run_here(finetune.main, *line, "2021")
     assert done.returncode == 3
-    assert "was trained on other data, or with another task file" in done.stderr
+    assert "was trained on other data or with another task file" in done.stderr
     run_here_well(finetune.main, *line, "2022")
     with pytest.raises(UserError, match=r"different definition \(title own voices and other\)"):
         read_results(folder / "runs")
