@@ -57,8 +57,8 @@ def parse_arguments() -> argparse.Namespace:
         "Complete corpora are kept.",
     )
     add, no_default = parser.add_argument, argparse.SUPPRESS
-    what = f"corpora to make, of {', '.join(CORPORA)} ; any other name reads every MIDI file "
-    what += "and score below --dataset_dir (scores need partitura) (default: those of the paper, "
+    what = f"corpora to make, of {', '.join(CORPORA)}; any other name reads every MIDI file "
+    what += "below --dataset_dir and, with partitura, every score (default: those of the paper, "
     what += "and the others if their folders exist)"
     add("--dataset", nargs="+", metavar="NAME", type=corpus_name, default=no_default, help=what)
     what = "folder of the data sets' folders, or of your own music"

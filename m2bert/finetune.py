@@ -18,6 +18,7 @@ from m2bert.base.arguments import (
     positive_int,
     repeated,
     seed,
+    show_defaults,
 )
 from m2bert.base.devices import device_and_precision
 from m2bert.base.errors import run_command, show_lines_at_once
@@ -41,8 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--ckpt", type=Path, help="model folder, pre-training run, or .ckpt of the original")
     add("--nopretrain", action="store_true", help="start from random weights")
     add("--data_root", type=Path, nargs="+", required=True, help="folders of the fine-tuning data")
-    what = "folder of the results (default: runs/finetune)"
-    add("--save_root", type=Path, default=Path("runs/finetune"), help=what)
+    add("--save_root", type=Path, default=Path("runs/finetune"), help="folder of the results")
     add("--freeze", action="store_true", help="train only the head: a quick probe of a checkpoint")
     add(
         "--transpose",
@@ -57,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--patience", type=positive_int, metavar="N", help=what)
     add("--seed", type=seed, nargs="+", help="random seeds (default: the benchmark's)")
     add("--preset", choices=PRESETS, help="size of the model with --nopretrain (default: base)")
-    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read (default: 12, the last)")
+    add("--index_layer", type=int, default=LAST_LAYER, help="layer to read; 12 is the last")
     add(
         "--batch_size",
         type=positive_int,
@@ -70,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--class_num", type=positive_int, help=argparse.SUPPRESS)
     add("--num_workers", type=non_negative_int, help=argparse.SUPPRESS)
     add_flags(parser, FINETUNING)
+    show_defaults(parser)
     args = parser.parse_args()
     args.recipe = chosen(args, FINETUNING)
     for flag in ("task", "seed"):
