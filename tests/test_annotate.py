@@ -21,21 +21,12 @@ from m2bert.annotation.models import find_models, task_named
 from m2bert.annotation.names import table_name
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD
-from m2bert.model.classifiers import CLASSIFIERS
 from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import NOTE_TASKS, PIECE_TASKS
 from tests.helpers.midi_files import note, save, write_midi
 from tests.helpers.scores import WALTZ, archive, mxl
-from tests.helpers.task_files import SMALL, write_checkpoint
-
-
-def save_model(folder: Path, name: str, seed: int = 0, **record) -> Path:
-    torch.manual_seed(seed)
-    task = TASKS[name]
-    model = CLASSIFIERS[task.level](SMALL, task)
-    model.save_pretrained(folder, {"task": name, **record})
-    return folder
+from tests.helpers.task_files import save_classifier, write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +34,7 @@ def models(tmp_path_factory) -> Path:
     """A model of every task, as fine-tuning leaves them."""
     folder = tmp_path_factory.mktemp("models")
     for name in TASKS:
-        save_model(folder / f"seed_2021/{name}/model", name, valid_score=0.5)
+        save_classifier(folder / f"seed_2021/{name}/model", name, valid_score=0.5)
     return folder
 
 
@@ -91,7 +82,9 @@ def test_annotate_labels_a_song_with_all_tasks(run, demo_dir, out, capsys):
 
 def test_which_averages_models_or_takes_the_best(run, song, out, tmp_path):
     folders = [
-        save_model(tmp_path / f"models/seed_{seed}/melody/model", "melody", seed, valid_score=score)
+        save_classifier(
+            tmp_path / f"models/seed_{seed}/melody/model", "melody", seed, valid_score=score
+        )
         for seed, score in ((1, 0.5), (2, 0.7), (3, 0.6))
     ]
 
@@ -146,7 +139,7 @@ def test_labels_that_a_file_has_are_predicted_only_on_request(run, out, tmp_path
         return list(json.loads((out / f"{song.stem}.json").read_text())["models"])
 
     for name in ("beat", "localkey", "melody", "velocity"):
-        save_model(tmp_path / "models" / name, name)
+        save_classifier(tmp_path / "models" / name, name)
     chords = [(480 * k, 480 * k + 480, p) for k in range(8) for p in (60, 64)]
     on_grid = write_midi(tmp_path / "on_grid.mid", chords)
     off_grid = write_midi(
@@ -186,7 +179,7 @@ def test_outputs_contain_facts_about_models_and_no_paths(run, song, out, tmp_pat
         "limits": "It knows pop.",
     }
     card = {"trained_on": "Songs.", "attribution": "theirs."}
-    model = save_model(tmp_path / "home/seed_1/melody/model", "melody", **record, **card)
+    model = save_classifier(tmp_path / "home/seed_1/melody/model", "melody", **record, **card)
     run(song, model=model)
     text = (out / "song.json").read_text()
     assert json.loads(text)["models"]["melody"] == [
@@ -237,13 +230,13 @@ def test_annotate_rejects_bad_songs_and_leaves_nothing(run, out, tmp_path):
 def test_annotate_rejects_bad_models_and_leaves_nothing(run, models, song, out, tmp_path):
     def changed(name: str, **entries) -> Path:
         """A model with other entries in its configuration."""
-        config = save_model(tmp_path / name, "melody", valid_score=0.5) / "config.json"
+        config = save_classifier(tmp_path / name, "melody", valid_score=0.5) / "config.json"
         config.write_text(json.dumps(json.loads(config.read_text()) | entries))
         return config.parent
 
     (tmp_path / "nothing").mkdir()
     write_checkpoint(tmp_path / "pretrained")
-    lost = save_model(tmp_path / "lost", "melody")
+    lost = save_classifier(tmp_path / "lost", "melody")
     (lost / "model.safetensors").unlink()
     for model, sentence in {
         tmp_path / "gone": "there is no folder",
@@ -253,7 +246,7 @@ def test_annotate_rejects_bad_models_and_leaves_nothing(run, models, song, out, 
         changed("newer", format_version=7): "format version 7",
         changed("misfit", hidden_size=32): "does not fit",
         lost: "there is no file .*safetensors",
-        save_model(tmp_path / "silent", "melody"): "--which all",
+        save_classifier(tmp_path / "silent", "melody"): "--which all",
     }.items():
         with pytest.raises(UserError, match=sentence):
             run(song, "--which", "best", model=model)

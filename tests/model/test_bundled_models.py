@@ -18,7 +18,7 @@ from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import BUNDLED_MODELS, ENCODER
 from m2bert.tasks import TASKS
 from tests.helpers.shared import REPOSITORY
-from tests.test_annotate import save_model
+from tests.helpers.task_files import save_classifier
 
 FACTS_FILE = BUNDLED_MODELS / "facts.json"
 BUNDLED = sorted(json.loads(FACTS_FILE.read_text()))
@@ -81,7 +81,7 @@ def test_bundled_model_has_a_card_with_its_facts(name):
 
 def test_checkpoint_facts_writes_a_copy_of_half_the_size(tmp_path, monkeypatch):
     source, copy, facts = tmp_path / "run/model", tmp_path / "melody", tmp_path / "facts.json"
-    save_model(source, "melody", valid_score=0.5)
+    save_classifier(source, "melody", valid_score=0.5)
     words = ["checkpoint", source, copy, "--facts", facts]
     monkeypatch.setattr(sys, "argv", list(map(str, words)))
     facts.write_text(json.dumps({"melody": {"licence": "mit"}}))

@@ -6,10 +6,8 @@ import pytest
 import torch
 from miditoolkit import MidiFile
 
-from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer
-from m2bert.model.classifiers import CLASSIFIERS, Classifier
+from m2bert.model.classifiers import Classifier
 from m2bert.model.transposition import PITCH
 from m2bert.notes.cp import PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.notes.reader import read_song
@@ -18,15 +16,13 @@ from m2bert.notes.windows import WINDOW, cut_notes
 from m2bert.tasks import TASKS, place_in_fifths
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.synthetic import random_song
-from tests.helpers.task_files import SMALL
-
-CPU = torch.device("cpu")
+from tests.helpers.task_files import new_classifier
+from tests.helpers.trainers import finetuner
 
 
 def new_model(task: str, seed: int = 0) -> Classifier:
     """A model of random weights, large enough to tell notes apart."""
-    torch.manual_seed(seed)
-    model = CLASSIFIERS[TASKS[task].level](SMALL, TASKS[task])
+    model = new_classifier(task, seed)
     for weight in model.parameters():
         weight.data.mul_(3)
     return model.eval()
@@ -65,11 +61,7 @@ def test_predict_equals_the_benchmark_on_its_windows(tmp_path, name):
     segments = torch.from_numpy(segments_of(song, name))
     shape = segments.shape[:2] if task.level == "note" else segments.shape[:1]
     data = LabelledSegments(segments, torch.zeros(shape, dtype=torch.int16))
-    trainer = ClassifierTrainer(
-        model, task, batch_size=2, recipe=PAPER, seed=0, device=CPU, precision="fp32"
-    )
-    evaluated = trainer.evaluate(data)
-    expected = evaluated.predictions.numpy()
+    expected = finetuner(model).evaluate(data).predictions.numpy()
     assert len(segments) > 2
     with pytest.raises(ValueError, match=r"stride 1025 is not in 1\.\.1024"):
         model.predict(song, stride=1025)
