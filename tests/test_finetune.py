@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from m2bert.base.errors import UserError
 from m2bert.finetuning.data import read_parts
 from m2bert.finetuning.metrics import METRICS
 from m2bert.finetuning.queue import SOME_TASKS_FAILED
-from m2bert.finetuning.run import best_epoch
 from m2bert.model.classifiers import NoteClassifier
 from m2bert.model.config import preset
 from m2bert.model.encoder import M2BertForPreTraining
@@ -25,7 +23,7 @@ from m2bert.model.original import save_published
 from m2bert.scores.results import read_results
 from m2bert.tasks import TASKS
 from tests.helpers import forked
-from tests.helpers.commands import wait_until
+from tests.helpers.commands import call_main, wait_until
 from tests.helpers.task_files import write_task, write_unscorable_grid
 
 EXTRA = ("freeze", "transpose", "last_class_weight", "schedule", "warmup_steps")
@@ -39,14 +37,12 @@ def command(inputs: Path, save_root: Path, words: str) -> list[str]:
 
 
 @pytest.fixture
-def fine_tune(finetuning_inputs, tmp_path, monkeypatch):
+def fine_tune(finetuning_inputs, tmp_path):
     """Call the command in this process, with the folder of results below `tmp_path` and further
     words in a string; returns its status."""
 
     def call(out: str, words: str) -> int:
-        words = command(finetuning_inputs, tmp_path / out, words)
-        monkeypatch.setattr(sys, "argv", ["finetune", *words])
-        return finetune.main()
+        return call_main(finetune.main, *command(finetuning_inputs, tmp_path / out, words))
 
     return call
 
@@ -100,8 +96,9 @@ def test_finetune_writes_result_log_and_best_weights(
     predictions = classifier(test.notes).argmax(-1)
     score = METRICS["note_accuracy"].score(test.notes, test.labels, predictions, 6)
     assert result["test_score"] == round(score.item(), 4)
-    assert result["best_epoch"] == best_epoch(result["epochs"])["epoch"]
-    assert result["test_score"] == result["epochs"][result["best_epoch"] - 1]["test_acc"]
+    best = result["epochs"][result["best_epoch"] - 1]
+    assert best["valid_acc"] == max(epoch["valid_acc"] for epoch in result["epochs"])
+    assert (result["valid_score"], result["test_score"]) == (best["valid_acc"], best["test_acc"])
 
     # the confusion matrix counts every note once
     true, predicted, counts = np.array(result["confusion"]).T

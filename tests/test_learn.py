@@ -180,7 +180,8 @@ def test_learn_reads_labels_of_notes_from_tables(voices, voice_model, tmp_path):
             row["hand"] = {"voice": "right", "piano": "left"}[row["track_name"]]
         rows[0]["hand"] = ""
         columns = ("onset_beats", "pitch", "hand")
-        write_csv(songs / f"{song.stem}.csv", [{n: row[n] for n in columns} for row in rows[::-1]])
+        cells = [[row[name] for name in columns] for row in rows[::-1]]
+        write_csv(songs / f"{song.stem}.csv", cells, columns)
     place = ("--out", tmp_path / "data", "--prepare_only", "--num_workers", 1)
     done = run_here(learn.main, songs, "--label", "hand", "--name", "hand", *place)
     assert done.returncode == 1
@@ -216,7 +217,8 @@ def test_learn_continues_a_classifier_with_corrections(voices, undecided, tmp_pa
         for row in rows[::10]:
             row |= {"voices": "voice", "voices_probability": ""}
         corrected += len(rows[::10])
-        write_csv(tmp_path / f"tables/{number}.csv", rows)  # found by the checksum
+        cells = [row.values() for row in rows]
+        write_csv(tmp_path / f"tables/{number}.csv", cells, rows[0])  # found by the checksum
     out = tmp_path / "new"
     words = ("--label", "voices", "--start_from", undecided, "--out", out)
     printed = learn_here(tmp_path / "tables", tmp_path / "songs", *words)
@@ -237,7 +239,7 @@ def test_learn_copies_the_classifier_if_corrections_do_not_help(voices, voice_mo
     song, out = Path(shutil.copy(voices / "0.mid", tmp_path)), tmp_path / "new"
     (row, *_) = annotated(song, voice_model, tmp_path / "annotated")
     row |= {"voices": "voice", "voices_probability": "", "sha256": sha256(song)}
-    write_csv(tmp_path / "tables/0.csv", [row])
+    write_csv(tmp_path / "tables/0.csv", [row.values()], row)
     words = ("--label", "voices", "--start_from", voice_model, "--out", out)
     printed = learn_here(tmp_path / "tables", song, *words)
     found = json.loads((out / "scores.json").read_text())

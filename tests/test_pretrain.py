@@ -25,7 +25,7 @@ from m2bert.model.tensors import load_tensors
 from m2bert.notes.cp import FIELDS
 from m2bert.pretrain import main
 from tests.helpers import forked
-from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
+from tests.helpers.commands import ONE_THREAD, call_main, processes_with, wait_until
 from tests.helpers.gradients import gradients, save_gradients
 from tests.helpers.synthetic import patterned_song, write_corpus
 
@@ -47,12 +47,11 @@ def data_root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def pretrain(data_root, monkeypatch):
+def pretrain(data_root):
     """Call the command in this process; returns its status."""
 
     def call(save_dir: Path, *flags: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["pretrain", *arguments(data_root, save_dir, *flags)])
-        return main()
+        return call_main(main, *arguments(data_root, save_dir, *flags))
 
     return call
 

@@ -1,6 +1,5 @@
 """Beats, chords and keys of a song in .lab files and tables."""
 
-import csv
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import WALTZ_ROOTS, annotate, write_waltz
 from tests.helpers.midi_files import write_midi
+from tests.helpers.tables import read_csv
 
 KEYS = TASKS["localkey"].classes
 
@@ -41,7 +41,7 @@ def test_lab_files_have_seconds_and_names(waltz, tmp_path):
 
 def test_tables_have_true_bars_and_chords(waltz, tmp_path):
     write_chords_csv(waltz, tmp_path / "chords.csv")
-    first, second, _ = csv.DictReader((tmp_path / "chords.csv").open(encoding="utf-8-sig"))
+    first, second, _ = read_csv(tmp_path / "chords.csv")
     assert first["name"] == "Cm"
     expected = {"bar": "2", "beat": "1.0", "seconds": "1.5", "name": "G7/B"}
     assert second == expected | {"probability": second["probability"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from m2bert.base.workers import DIED, RAISED, TIMED_OUT, WorkerFailure, map_in_processes
-from tests.helpers.commands import processes_with
+from tests.helpers.commands import processes_with, wait_until
 from tests.helpers.shared import REPOSITORY
 
 
@@ -112,7 +112,4 @@ def test_workers_end_with_their_parent(tmp_path, send):
     assert process.returncode != 0
     # the parent's own, none of a worker
     assert errors.count("Traceback") == (send == signal.SIGINT)
-    deadline = time.monotonic() + 60
-    while processes_with(marker, "environ") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes_with(marker, "environ") == []
+    wait_until(lambda: not processes_with(marker, "environ"))

@@ -1,7 +1,10 @@
-"""Tables of labels of songs."""
+"""CSV files, such as tables of the labels of songs."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+
+HEADER = ("onset_beats", "pitch", "voice")
 
 
 def read_csv(path: Path) -> list[dict]:
@@ -9,9 +12,14 @@ def read_csv(path: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
+def write_csv(
+    path: Path,
+    rows: Iterable[Iterable],
+    header: Iterable[str] = HEADER,
+    encoding: str = "utf-8",
+    delimiter: str = ",",
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+    return path

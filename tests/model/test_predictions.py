@@ -1,8 +1,7 @@
-import importlib.util
-
 import mido
 import numpy as np
 import pytest
+import symusic
 import torch
 from miditoolkit import MidiFile
 
@@ -176,11 +175,7 @@ class PrettyMidi:
 
 def midi_objects(path):
     found = [str(path), PrettyMidi(path), MidiFile(path), mido.MidiFile(path)]
-    if importlib.util.find_spec("symusic"):
-        import symusic
-
-        found += [symusic.Score(path), symusic.Score(path).to("quarter")]
-    return found
+    return [*found, symusic.Score(path), symusic.Score(path).to("quarter")]
 
 
 def test_predict_and_embed_take_objects_of_midi_libraries_and_lists(tmp_path):

@@ -1,6 +1,5 @@
 """Readers of MIDI files, which must find the same notes."""
 
-import importlib.util
 import random
 import sys
 import tarfile
@@ -19,9 +18,6 @@ from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, progra
 from tests.helpers.readings import values, values_or_reason
 from tests.helpers.shared import GOLDEN, REPOSITORY, SHARED
 
-needs_symusic = pytest.mark.skipif(
-    importlib.util.find_spec("symusic") is None, reason=f"needs {SYMUSIC}"
-)
 FILES_PER_ARCHIVE = 5
 LARGEST = 20_000  # bytes; mido takes seconds for the largest files
 
@@ -108,7 +104,6 @@ UNUSUAL = {
 }
 
 
-@needs_symusic
 @pytest.mark.parametrize("content", PLAIN.values(), ids=PLAIN)
 def test_symusic_reads_plain_files(written, content, by_symusic_alone, monkeypatch):
     path = written(content)
@@ -118,13 +113,11 @@ def test_symusic_reads_plain_files(written, content, by_symusic_alone, monkeypat
     assert {getattr(found, name).dtype for name in ("start", "pitch", "track")} == {found.end.dtype}
 
 
-@needs_symusic
 @pytest.mark.parametrize("content", UNUSUAL.values(), ids=UNUSUAL)
 def test_readers_agree_on_unusual_files(written, content):
     assert_same(written(content))
 
 
-@needs_symusic
 def test_readers_agree_on_malformed_files(tmp_path, written):
     for content, _, _ in MALFORMED.values():
         assert_same(written(content))
@@ -134,20 +127,17 @@ def test_readers_agree_on_malformed_files(tmp_path, written):
     assert assert_same(tmp_path / "missing.mid") == UNREADABLE
 
 
-@needs_symusic
 @pytest.mark.parametrize("name", ["é ♪.mid", b"\xff\xfe.mid".decode(errors="surrogateescape")])
 def test_symusic_accepts_file_names_in_any_encoding(tmp_path, name, by_symusic_alone):
     assert len(read_song(write_midi(tmp_path / name), "symusic")) == 8
 
 
-@needs_symusic
 def test_readers_agree_on_music(demo_dir, demo):
     files = [demo_dir / song["path"] for song in demo["songs"][::4]]
     for path in (*files, *sorted((GOLDEN / "midi").glob("*.mid"))):
         assert_same(path)
 
 
-@needs_symusic
 @pytest.mark.skipif(not (SHARED / "data").is_dir(), reason=f"there is no {SHARED / 'data'}")
 def test_readers_agree_on_real_files(written):
     """Some small files of each archive (all files: benchmarks/README.md)."""
@@ -167,7 +157,6 @@ def midi_members(path):
                 yield archive.extractfile(member).read()
 
 
-@needs_symusic
 def test_readers_give_the_same_corpus(tmp_path):
     folder = tmp_path / "midi"
     folder.mkdir()
