@@ -160,13 +160,3 @@ def test_patience_stops_a_run_without_improvement(trained):
     for result in read_results(trained / "patient").values():
         assert len(result["epochs"]) == 3  # the first of equal scores is the best
         assert result["settings"]["patience"] == 2
-        assert "balance" not in result["settings"]
-
-
-def test_balance_is_recorded_and_changes_the_loss(trained):
-    fine_tune(trained, "balanced", "--task melody --seed 2021 --epochs 2 --lr 1e-2 --balance")
-    (result,) = read_results(trained / "balanced").values()
-    assert result["settings"]["balance"] is True
-    other = json.loads((trained / "runs/seed_2021/melody/result.json").read_text())
-    assert "balance" not in other["settings"]
-    assert result["epochs"][0]["train_loss"] != other["epochs"][0]["train_loss"]

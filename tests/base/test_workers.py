@@ -45,7 +45,7 @@ def test_map_in_processes_keeps_the_order_of_the_items():
 
 def test_map_in_processes_survives_bad_items():
     items = [1, "exit", 2, "kill", "crash", 3, "raise", "hang", 4, 5, "exit", 6]
-    outcome = dict(zip(items, run(items, timeout_s=5.0), strict=True))
+    outcome = dict(zip(items, run(items, timeout_s=2.0), strict=True))
     failures = {item: outcome.pop(item) for item in set(items) if isinstance(item, str)}
     assert outcome == {number: number * number for number in range(1, 7)}
     assert failures == {
@@ -53,7 +53,7 @@ def test_map_in_processes_survives_bad_items():
         "kill": WorkerFailure(DIED, "by SIGKILL"),
         "crash": WorkerFailure(DIED, "by SIGSEGV"),
         "raise": WorkerFailure(RAISED, "ValueError: no such thing"),
-        "hang": WorkerFailure(TIMED_OUT, "more than 5 s"),
+        "hang": WorkerFailure(TIMED_OUT, "more than 2 s"),
     }
 
 
