@@ -203,6 +203,14 @@ def test_scores_are_annotated_like_midi_files(run, out, tmp_path, capsys):
     assert [note["beat_in_bar"] for note in written["notes"]] == [3, 1, 1, 1, 2, 3, 3, 1, 3, 3]
 
 
+def test_annotate_names_partitura_if_it_is_not_installed(run, out, tmp_path, monkeypatch):
+    (tmp_path / "waltz.mxl").write_bytes(mxl(WALTZ))
+    monkeypatch.setitem(sys.modules, "partitura", None)
+    with pytest.raises(UserError, match=r"waltz\.mxl cannot be used: .*pip install partitura=="):
+        run(tmp_path / "waltz.mxl")
+    assert not out.exists()
+
+
 def test_annotate_omits_piece_tasks_if_every_note_is_short(run, out, tmp_path, capsys):
     notes = [(480 * i, 480 * i + 20, 60) for i in range(4)]
     run(write_midi(tmp_path / "song.mid", notes), "--tasks", "melody", "genre")

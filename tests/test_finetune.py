@@ -206,6 +206,12 @@ def test_defect_in_a_task_does_not_cost_the_others(fine_tune, tmp_path, monkeypa
     assert [run.task for run in read_results(tmp_path / "out")] == ["melody"]
 
 
+def test_infinite_loss_is_one_sentence_and_no_result(fine_tune, tmp_path, capsys):
+    assert fine_tune("out", "--task melody --seed 1 --lr 1e30") == SOME_TASKS_FAILED
+    assert "melody: the loss is not finite any more; use a lower --lr" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("result.json"))
+
+
 def test_no_warning_of_a_library_is_printed(fine_tune, tmp_path, recwarn):
     """Scikit-learn warns of a test set with one class, and of classes that are never predicted."""
     write_task(tmp_path / "data", "melody")
@@ -285,6 +291,7 @@ def test_settings_beyond_the_paper_are_recorded(fine_tune, tmp_path, capsys):
         [
             ("", {}),
             ("--freeze", {"freeze": True}),
+            ("--freeze --nopretrain", {"freeze": True}),
             ("--transpose 3", {"transpose": 3}),
             ("--recipe small --warmup_steps 2", {"schedule": "cosine", "warmup_steps": 2}),
             ("--task melody", {}),

@@ -62,6 +62,17 @@ def test_train_epoch_skips_batches_without_labelled_notes():
     assert all(weight.isfinite().all() for weight in trainer.model.parameters())
 
 
+def test_train_epoch_uses_bf16_only_in_the_model():
+    trainers = [
+        finetuner(new_classifier("melody", config=WITHOUT_DROPOUT), precision=precision)
+        for precision in ("bf16", "fp32")
+    ]
+    loss, exact = (trainer.train_epoch(labelled("melody"), 1).loss for trainer in trainers)
+    assert loss == pytest.approx(exact, rel=1e-2)
+    assert loss != exact
+    assert {weight.dtype for weight in trainers[0].model.parameters()} == {torch.float32}
+
+
 def test_best_epoch_is_the_latest_of_equal_ones():
     epochs = [{"epoch": k, "valid_acc": v} for k, v in enumerate([0.1, 0.5, 0.3, 0.5, 0.2], 1)]
     assert best_epoch(epochs)["epoch"] == 4

@@ -8,7 +8,7 @@ from miditoolkit import MidiFile
 from m2bert.finetuning.data import LabelledSegments
 from m2bert.model.classifiers import Classifier
 from m2bert.model.transposition import PITCH
-from m2bert.notes.cp import PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.notes.cp import PAD, PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import WINDOW, cut_notes
@@ -73,6 +73,47 @@ def test_predict_equals_the_benchmark_on_its_windows(tmp_path, name):
     else:
         np.testing.assert_array_equal(found.windows.argmax(1), expected)
         assert found.name == task.classes[found.label]
+
+
+def read_by_half_windows(model: Classifier, song: Song) -> dict[int, np.ndarray]:
+    """The probabilities of each window alone, by the windows' starts, half a window apart."""
+    length = model.task.segment_length
+    cp = np.concatenate([*segments_of(song, model.task.name), np.full((length, 4), PAD, np.uint8)])
+    notes = np.count_nonzero(cp[:, 0] != PAD[0])
+    starts = range(0, notes - length // 2, length // 2)
+    windows = {start: torch.from_numpy(cp[start : start + length]) for start in starts}
+    return {n: model(w[None])[0].softmax(-1).detach().numpy() for n, w in windows.items()}
+
+
+def test_predict_reads_notes_in_windows_that_overlap_by_half(tmp_path):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2060)))
+    model = new_model("melody")
+    sums, weights = np.zeros((1536 + WINDOW, len(model.classes))), np.zeros((1536 + WINDOW, 1))
+    nearness = np.minimum(np.arange(1, WINDOW + 1), np.arange(WINDOW, 0, -1))[:, np.newaxis]
+    for start, values in (alone := read_by_half_windows(model, song)).items():
+        sums[start : start + WINDOW] += nearness * values
+        weights[start : start + WINDOW] += nearness
+    assert list(alone) == [0, 512, 1024, 1536]
+    clipped = np.clip(song.notes.pitch, 22, 107)
+    found = model.predict(song).probabilities[np.lexsort((clipped, song.notes.start))]
+    np.testing.assert_allclose(found, (sums / weights)[: len(song)], atol=1e-6)
+
+
+def test_predict_reads_pieces_in_windows_that_overlap_by_half(tmp_path):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2060)))
+    model = new_model("composer")
+    alone = list(read_by_half_windows(model, song).values())
+    assert len(alone) > 3
+    np.testing.assert_allclose(model.predict(song).windows, alone, atol=1e-6)
+
+
+def test_predict_in_bf16_is_near_fp32(tmp_path):
+    path = write_midi(tmp_path / "song.mid", random_notes(300))
+    of_bf16, exact = (
+        new_model("melody").predict(path, precision=precision).probabilities
+        for precision in ("bf16", "fp32")
+    )
+    assert 0 < np.abs(of_bf16 - exact).max() < 0.1
 
 
 def track(notes: list, channel: int) -> bytes:

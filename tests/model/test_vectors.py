@@ -46,6 +46,14 @@ def test_embed_songs_equals_a_reference_implementation(
         np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
 
 
+def test_embed_songs_in_bf16_is_near_fp32(model, songs):
+    of_bf16, exact = (
+        np.stack(list(embed_songs(model, songs, precision=precision)))
+        for precision in ("bf16", "fp32")
+    )
+    assert 0 < np.abs(of_bf16 - exact).max() < 0.03
+
+
 @pytest.mark.parametrize("level", ["piece", "note"])
 @pytest.mark.parametrize(("lowest", "shifts"), [(20, range(-6, 6)), (3, range(-3, 6))])
 def test_embed_is_the_mean_of_the_transpositions_in_range(model, level, lowest, shifts):
