@@ -17,7 +17,6 @@ from m2bert.annotation.models import find_models
 from m2bert.base.files import path_text
 from m2bert.base.outputs import sha256
 from m2bert.learning import train
-from m2bert.learning.corrections import has_helped
 from m2bert.learning.splits import write_split
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import read_record
@@ -248,16 +247,6 @@ def test_learn_copies_the_classifier_if_corrections_do_not_help(voices, voice_mo
     assert f"so {out} is a copy of {voice_model}" in printed
     labels = [load_classifier(path).predict(song) for path in (voice_model, out)]
     np.testing.assert_array_equal(labels[0].probabilities, labels[1].probabilities)
-
-
-@pytest.mark.parametrize(
-    ("right_after", "changed", "helped"), [(6, 50, True), (6, 70, False), (0, 0, False)]
-)
-def test_corrections_help_if_more_of_them_than_of_other_notes_change(right_after, changed, helped):
-    counts = {"labelled_notes": 10, "right_before": 0, "other_notes": 100}
-    assert (
-        has_helped(counts | {"right_after": right_after, "other_notes_changed": changed}) is helped
-    )
 
 
 # Interruptions and errors ----------------------------------------------------------------------

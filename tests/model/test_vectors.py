@@ -10,7 +10,7 @@ from m2bert.model.encoder import M2BertModel
 from m2bert.model.vectors import embed_songs
 from m2bert.notes.reader import read_song
 from m2bert.notes.tokens import tokenise
-from tests.helpers.midi_files import SCALE, write_midi
+from tests.helpers.midi_files import write_midi
 from tests.helpers.synthetic import random_song
 from tests.reference.reference_vectors import reference_vectors
 
@@ -77,17 +77,6 @@ def test_embed_takes_files_and_notes(model, tmp_path):
         (expected,) = embed_songs(model, [song.notes], level)
         np.testing.assert_array_equal(vectors, expected.reshape(shape))
         np.testing.assert_array_equal(model.embed(song.notes, level), vectors)
-
-
-def test_tokenise_keeps_the_index_of_each_note(tmp_path):
-    too_short = (100, 101, 90)
-    notes = [SCALE[3], too_short, *SCALE[:3], *SCALE[4:]]
-    song = tokenise(read_song(write_midi(tmp_path / "song.mid", notes, ticks_per_beat=240)))
-    order = sorted([*SCALE, too_short])  # as `Notes` has them
-    assert [order[i] for i in song.file_note] == list(SCALE)
-    assert song.onset_beats.tolist() == [start / 240 for start, _, _ in SCALE]
-    assert not song.has_other_meter
-    assert not song.has_drums
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import torch
 from m2bert.model.config import M2BertConfig
 from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import real_notes
-from m2bert.pretraining.metrics import epoch_record
 from m2bert.pretraining.objectives import loss_sums, loss_terms, pianoroll_targets, total_loss
 from m2bert.pretraining.step import GREATEST_NORM
 from tests.helpers.shared import golden_model, golden_unpublished
@@ -101,13 +100,3 @@ def test_compiled_step_equals_the_plain_one():
     torch.testing.assert_close(compiled.train_step(batch, 0), expected, rtol=1e-5, atol=0)
     for mine, other in zip(compiled.weights, plain.weights, strict=True):
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
-
-
-def test_epoch_record_scores_rounded_accuracies_by_vocabulary():
-    metrics = torch.tensor([5.4321, 1, 2, 3, 4, 500, 0.99961, 0.75042, 0.25061, 0.1234])
-    record = epoch_record(metrics.double(), metrics.double())
-    assert record["valid_loss"] == 5.432
-    assert record["valid_acc"] == [1.0, 0.75, 0.251, 0.123]
-    expected = (1.0 * 4 + 0.75 * 18 + 0.251 * 88 + 0.123 * 66) / 176
-    assert record["score"] == pytest.approx(expected, abs=1e-12)
-    assert record["valid"]["pianoroll_loss"] == 500
