@@ -253,16 +253,16 @@ def test_learn_copies_the_classifier_if_corrections_do_not_help(voices, voice_mo
 
 
 def test_learn_resumes_after_ctrl_c(learnt, pieces, encoder, tmp_path, monkeypatch):
-    out, set_up = tmp_path / "register", train.set_up
+    out, begin = tmp_path / "register", train.FinetuningRun
 
     def interrupted(*arguments):
         if (out / "work/probe/result.json").exists():
             raise_signal(SIGINT)
-        return set_up(*arguments)
+        return begin(*arguments)
 
     split = shutil.copy(learnt[0] / "split.csv", tmp_path)
     words = (pieces, "--out", out, "--ckpt", encoder, "--epochs", 2, "--split", split)
-    monkeypatch.setattr(train, "set_up", interrupted)
+    monkeypatch.setattr(train, "FinetuningRun", interrupted)
     assert run_here(short_learn, *words, "--num_workers", 1).returncode == 130
     assert not (out / "scores.json").exists()
     monkeypatch.undo()
