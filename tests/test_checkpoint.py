@@ -1,6 +1,6 @@
 import os
 import pickle
-import sys
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +11,8 @@ from m2bert.model.config import M2BertConfig, preset
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.original import FINAL_NORM, load_published, save_published
 from m2bert.model.pretrained import load_backbone, load_initial_weights
+from tests.helpers.commands import call_main
+from tests.helpers.pickles import Bomb
 from tests.helpers.shared import GOLDEN, GOLDEN_CONFIG, golden_model, same_as_original
 
 CONFIG = M2BertConfig(64, 48, 2, 1)
@@ -28,20 +30,18 @@ def assert_same_weights(one, other) -> None:
     assert all(torch.equal(tensor, others[name]) for name, tensor in mine.items())
 
 
-def convert(monkeypatch, *words: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["checkpoint", *map(str, words)])
-    checkpoint.main()
+convert = partial(call_main, checkpoint.main)
 
 
 @same_as_original
-def test_checkpoint_converts_the_originals_file_to_a_folder_and_back(tmp_path, monkeypatch):
+def test_checkpoint_converts_the_originals_file_to_a_folder_and_back(tmp_path):
     source, folder, again = GOLDEN / "tiny_reference.ckpt", tmp_path / "model", tmp_path / "a.ckpt"
-    convert(monkeypatch, source, folder, "--num_attention_heads", 4)
+    convert(source, folder, "--num_attention_heads", 4)
     model = M2BertForPreTraining.from_pretrained(folder)
     assert model.config == GOLDEN_CONFIG
     assert_same_weights(model, golden_model())
     assert "from the checkpoint `tiny_reference.ckpt`" in (folder / "README.md").read_text()
-    convert(monkeypatch, folder, again)
+    convert(folder, again)
     before, after = (torch.load(path, weights_only=True) for path in (source, again))
     assert before.keys() == after.keys()
     for part in ("state_dict", "mask_lm"):
@@ -53,7 +53,7 @@ def test_checkpoint_converts_the_originals_file_to_a_folder_and_back(tmp_path, m
         assert after[part] == before[part]
 
 
-def test_checkpoint_rejects_places_of_another_kind(tmp_path, monkeypatch):
+def test_checkpoint_rejects_places_of_another_kind(tmp_path):
     model, ckpt, folder = make_model(1), tmp_path / "a.ckpt", tmp_path / "model"
     save_published(ckpt, model, RECORD)
     model.save_pretrained(folder)
@@ -65,7 +65,7 @@ def test_checkpoint_rejects_places_of_another_kind(tmp_path, monkeypatch):
         (tmp_path / "none", ckpt): "there is no checkpoint .*none",
     }.items():
         with pytest.raises(UserError, match=message):
-            convert(monkeypatch, *words)
+            convert(*words)
     assert ckpt.read_bytes() == before
 
 
@@ -118,15 +118,11 @@ def test_load_backbone_prefers_the_model_folder_of_a_run(tmp_path):
         assert_same_weights(backbone.model, model.backbone)
 
 
-class RunsCode:
-    def __reduce__(self):
-        return os.system, ("touch was_run",)
-
-
 def test_checkpoints_with_code_are_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"state_dict": RunsCode(), "mask_lm": {}}, "bomb.ckpt")
-    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(RunsCode(), protocol=2))
+    bomb = Bomb(os.system, "touch was_run")
+    torch.save({"state_dict": bomb, "mask_lm": {}}, "bomb.ckpt")
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(bomb, protocol=2))
     (tmp_path / "text.ckpt").write_text("no checkpoint at all")
     (tmp_path / "page.ckpt").write_text("<!DOCTYPE html><p>404")
     (tmp_path / "pointer.ckpt").write_text("version https://git-lfs.github.com/spec/v1\n")

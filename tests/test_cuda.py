@@ -3,75 +3,50 @@
 import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from m2bert.base.processes import Processes
 from m2bert.base.recipes import FINETUNING
-from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer
 from m2bert.model import attention
-from m2bert.model.classifiers import NoteClassifier
 from m2bert.model.config import PRESETS
-from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.model.tensors import pack_state, unpack_state
-from m2bert.pretraining.objectives import Objective, corrupt_bounded
-from m2bert.pretraining.step import Trainer
-from m2bert.tasks import TASKS
-from tests.helpers.synthetic import random_segments
+from m2bert.pretraining.objectives import corrupt_bounded
+from tests.helpers.task_files import new_classifier
+from tests.helpers.trainers import CPU, finetuner, labelled, make_batch, pretrainer
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
 ]
-CPU, GPU = torch.device("cpu"), torch.device("cuda")
+GPU = torch.device("cuda")
 TINY = PRESETS["tiny"]  # without dropout
-
-
-def trainer_on(device: torch.device, precision: str = "fp32", dropout: float = 0.0) -> Trainer:
-    torch.manual_seed(0)
-    model = M2BertForPreTraining(replace(TINY, dropout=dropout))
-    return Trainer(model, Objective(), Processes(device), precision=precision, lr=1e-3, seed=1)
-
-
-def batch_of(length: int = 300) -> dict:
-    notes = torch.from_numpy(random_segments(np.random.default_rng(0), 4, length))
-    keys, real = torch.arange(4), notes[..., 0] < 2
-    return {
-        "notes": notes,
-        "keys": keys,
-        "counted": torch.ones(4, dtype=torch.bool),
-        "padded": True,
-        "bars": 320,
-        "selected": float(Objective().corrupt(notes, keys).selected.sum()),
-        "real": float(real.sum()),
-    }
 
 
 @pytest.mark.parametrize("length", [100, 192, 193, 300])
 def test_train_step_equals_cpu(length):
-    batch = batch_of(length)
-    trainers = trainer_on(CPU), trainer_on(GPU)
+    batch = make_batch(4, length)
+    trainers = pretrainer(CPU), pretrainer(GPU)
     metrics = [torch.stack([t.train_step(batch, i).cpu() for i in range(3)]) for t in trainers]
     torch.testing.assert_close(*metrics, rtol=2e-3, atol=2e-3)
 
 
 def test_train_step_in_bf16_is_near_fp32():
-    batch = batch_of()
-    losses = [trainer_on(GPU, p).train_step(batch, 0)[0].item() for p in ("fp32", "bf16")]
+    batch = make_batch(4, 300)
+    losses = [pretrainer(GPU, p).train_step(batch, 0)[0].item() for p in ("fp32", "bf16")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
 
 def test_corruption_equals_cpu():
-    notes, keys = batch_of()["notes"], batch_of()["keys"]
-    on_cpu = corrupt_bounded(notes, keys, 0.3, (4, 12, 12)).notes
-    on_gpu = corrupt_bounded(notes.to(GPU), keys.to(GPU), 0.3, (4, 12, 12)).notes
+    batch = make_batch(4, 300)
+    on_cpu, on_gpu = (
+        corrupt_bounded(batch["notes"].to(device), batch["keys"].to(device), 0.3, (4, 12, 12)).notes
+        for device in (CPU, GPU)
+    )
     assert torch.equal(on_cpu, on_gpu.cpu())
 
 
 def test_train_step_does_not_synchronise():
-    trainer, batch = trainer_on(GPU, "bf16", dropout=0.1), batch_of()
+    trainer, batch = pretrainer(GPU, "bf16", replace(TINY, dropout=0.1)), make_batch(4, 300)
     batch |= {name: batch[name].pin_memory() for name in ("notes", "keys", "counted")}
     trainer.train_step(batch, 0)  # creates what later steps reuse
     torch.cuda.set_sync_debug_mode("error")
@@ -82,7 +57,7 @@ def test_train_step_does_not_synchronise():
 
 
 def test_state_resumes(tmp_path):
-    batch, trainer, resumed = batch_of(), trainer_on(GPU), trainer_on(GPU)
+    batch, trainer, resumed = make_batch(4, 300), pretrainer(GPU), pretrainer(GPU)
     trainer.train_step(batch, 0)
     state = {name: t.cpu() for name, t in pack_state(trainer.model, trainer.optimiser).items()}
     unpack_state(copy.deepcopy(state), resumed.model, resumed.optimiser, 1, tmp_path)
@@ -91,23 +66,13 @@ def test_state_resumes(tmp_path):
 
 
 def test_classifier_equals_cpu():
-    task, scores = TASKS["velocity"], []
-    notes = torch.from_numpy(random_segments(np.random.default_rng(1), 12, 200, shortest=20))
-    labels = torch.where(notes[..., 0] < 2, 1 + notes[..., 2] // 22, 0).short()
+    data, scores = labelled("velocity", 12, 200), []
     for device in (CPU, GPU):
-        torch.manual_seed(0)
-        trainer = ClassifierTrainer(
-            NoteClassifier(TINY, task.classes),
-            task,
-            batch_size=6,
-            recipe=FINETUNING["paper"],
-            seed=0,
-            processes=Processes(device),
-            precision="fp32",
-        )
-        data = LabelledSegments(notes, labels).each(lambda t, device=device: t.to(device))
-        trainer.train_epoch(data, 1, lambda batches, _: iter(batches))
-        scores.append(trainer.evaluate(data, "test", lambda batches, _: iter(batches)))
+        model = new_classifier("velocity", config=TINY)
+        trainer = finetuner(model, device, recipe=FINETUNING["paper"])
+        on_device = data.each(lambda tensor, device=device: tensor.to(device))
+        trainer.train_epoch(on_device, 1)
+        scores.append(trainer.evaluate(on_device))
     assert scores[0].loss == pytest.approx(scores[1].loss, abs=2e-3)
     assert (scores[0].predictions != scores[1].predictions.cpu()).float().mean() < 0.01
 

@@ -1,7 +1,7 @@
 """The command `python -m m2bert.embed`."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +15,15 @@ from m2bert.model.encoder import M2BertForPreTraining, M2BertModel
 from m2bert.model.folder import BUNDLED_MODELS
 from m2bert.model.original import save_published
 from m2bert.notes.file_search import collect_music_files
+from tests.helpers.commands import call_main
 from tests.helpers.midi_files import END, SCALE, midi_bytes, off, on, write_midi
-from tests.helpers.task_files import SMALL
+from tests.helpers.task_files import SMALL, write_checkpoint
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """The folder of a pre-training run, as far as its model goes."""
-    folder = tmp_path_factory.mktemp("run")
-    torch.manual_seed(0)
-    M2BertForPreTraining(SMALL).save_pretrained(folder / "model_best", {"epoch": 2})
-    return folder
+    return write_checkpoint(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -41,15 +39,7 @@ def music(tmp_path) -> Path:
     return folder
 
 
-@pytest.fixture
-def embed(monkeypatch):
-    """Call the command in this process."""
-
-    def call(*words: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["embed", "--cpu", *map(str, words)])
-        main()
-
-    return call
+embed = partial(call_main, main, "--cpu")
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
@@ -57,14 +47,14 @@ def load(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def test_embed_reads_the_encoder_of_a_fine_tuned_model(music, tmp_path, embed):
+def test_embed_reads_the_encoder_of_a_fine_tuned_model(music, tmp_path):
     out = tmp_path / "vectors.npz"
     embed(music / "a/scale.mid", "--ckpt", BUNDLED_MODELS / "melody", "--out", out)
     expected = M2BertModel.from_pretrained("melody").embed(music / "a/scale.mid")
     assert np.allclose(load(out)["vectors"], expected, atol=1e-5)
 
 
-def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embed, capsys):
+def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, capsys):
     out = tmp_path / "new folder" / "vectors.npz"
     words = [music, music / "a/scale.mid", "--ckpt", run, "--out", out]
     embed(*words, "--level", "bar", "--index_layer", 11)
@@ -91,7 +81,7 @@ def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embed,
     np.testing.assert_allclose(found["vectors"], expected, rtol=0, atol=1e-5)
 
     record = json.loads(out.with_suffix(".json").read_text())
-    assert (record["level"], record["index_layer"], record["model"]["epoch"]) == ("bar", 11, 2)
+    assert (record["level"], record["index_layer"], record["model"]["epoch"]) == ("bar", 11, 3)
     facts = [(entry["vectors"], entry["other_meter"], entry["drums"]) for entry in record["files"]]
     assert facts == [(2, False, False), (2, True, False), (1, False, True)]
     skipped = [Path(entry["file"]).name for entry in record["skipped"]]
@@ -100,9 +90,7 @@ def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, embed,
     assert sorted(path.name for path in out.parent.iterdir()) == written
 
 
-def test_nearest_lists_songs_by_the_similarity_of_their_vectors(
-    run, music, tmp_path, embed, capsys
-):
+def test_nearest_lists_songs_by_the_similarity_of_their_vectors(run, music, tmp_path, capsys):
     out = tmp_path / "vectors.npz"
     embed(music, "--ckpt", run, "--out", out, "--any_key", "--index_layer", 11)
     assert json.loads(out.with_suffix(".json").read_text())["any_key"] is True
@@ -151,7 +139,7 @@ def test_collect_music_files_takes_folders_by_suffix(music, tmp_path):
         ("TEXT --ckpt RUN --out OUT --num_workers 1", "none of the 1 files is usable"),
     ],
 )
-def test_embed_rejects_bad_input_and_leaves_nothing(run, music, tmp_path, embed, arguments, words):
+def test_embed_rejects_bad_input_and_leaves_nothing(run, music, tmp_path, arguments, words):
     out = tmp_path / "vectors.npz"
     other = music / "other.ckpt"  # of no preset's size
     save_published(other, M2BertForPreTraining(SMALL), {})
@@ -162,7 +150,7 @@ def test_embed_rejects_bad_input_and_leaves_nothing(run, music, tmp_path, embed,
 
 
 @pytest.mark.parametrize("out", ["text/v.npz", "npz.npz", "song.npz"])
-def test_embed_names_unwritable_outputs_before_files_are_read(run, music, embed, capsys, out):
+def test_embed_names_unwritable_outputs_before_files_are_read(run, music, capsys, out):
     (music / "text").touch()
     (music / "npz.npz").mkdir()
     (music / "song.json").write_text('{"notes": []}')  # an annotation

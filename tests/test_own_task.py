@@ -1,6 +1,5 @@
 """Tasks of one's own from the command line: task file, fine-tuning, table, annotation."""
 
-import csv
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from m2bert.scores.results import read_results
 from m2bert.tasks import TASKS, Task
 from tests.helpers.commands import run_here, run_here_well
 from tests.helpers.midi_files import write_midi
+from tests.helpers.tables import read_csv
 from tests.helpers.task_files import SMALL, write_checkpoint, write_data
 
 CLASSES = ("padding", "$5^$ _", "mid 🎵", "<b>high</b>", "bridge", "B-")
@@ -90,8 +90,7 @@ def test_model_of_an_own_task_works_without_its_task_file(trained, tmp_path):
     printed = run_here_well(annotate.main, song, *given, "--markers", "beats")
     assert re.search(r"own voices +\S.* \(mean probability 0\.\d\d", printed)
     assert re.search(r"musical form +form \d+ ", printed)
-    rows = list(csv.DictReader((out / "song.csv").read_text("utf-8-sig").splitlines()))
-    assert {row[VOICES.name] for row in rows} <= set(CLASSES)
+    assert {row[VOICES.name] for row in read_csv(out / "song.csv")} <= set(CLASSES)
     written = json.loads((out / "song.json").read_text())
     assert [*written["piece"]["form"]] == list(FORM.classes)
     assert written["models"]["form"][0]["metric"] == "macro F1"
@@ -161,13 +160,3 @@ def test_patience_stops_a_run_without_improvement(trained):
     for result in read_results(trained / "patient").values():
         assert len(result["epochs"]) == 3  # the first of equal scores is the best
         assert result["settings"]["patience"] == 2
-        assert "balance" not in result["settings"]
-
-
-def test_balance_is_recorded_and_changes_the_loss(trained):
-    fine_tune(trained, "balanced", "--task melody --seed 2021 --epochs 2 --lr 1e-2 --balance")
-    (result,) = read_results(trained / "balanced").values()
-    assert result["settings"]["balance"] is True
-    other = json.loads((trained / "runs/seed_2021/melody/result.json").read_text())
-    assert "balance" not in other["settings"]
-    assert result["epochs"][0]["train_loss"] != other["epochs"][0]["train_loss"]

@@ -24,8 +24,9 @@ from m2bert.model.original import save_published
 from m2bert.model.tensors import load_tensors
 from m2bert.notes.cp import FIELDS
 from m2bert.pretrain import main
+from m2bert.pretraining import run
 from tests.helpers import forked
-from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
+from tests.helpers.commands import ONE_THREAD, call_main, processes_with, wait_until
 from tests.helpers.gradients import gradients, save_gradients
 from tests.helpers.synthetic import patterned_song, write_corpus
 
@@ -47,12 +48,11 @@ def data_root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def pretrain(data_root, monkeypatch):
+def pretrain(data_root):
     """Call the command in this process; returns its status."""
 
     def call(save_dir: Path, *flags: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["pretrain", *arguments(data_root, save_dir, *flags)])
-        return main()
+        return call_main(main, *arguments(data_root, save_dir, *flags))
 
     return call
 
@@ -237,6 +237,12 @@ def test_two_processes_have_the_gradients_of_one(data_root, tmp_path):
     for name, gradient in alone.items():
         assert (gradient - together[name]).norm() / gradient.norm() < 1e-6, name
     torch.testing.assert_close(metrics, together["metrics"], rtol=1e-5, atol=0)
+
+
+def test_run_stops_after_epochs_without_a_gain(tmp_path, pretrain, capsys, monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", 2)
+    assert pretrain(tmp_path, "--epochs", "9", "--lr", "0", "--num_workers", "0") == 0
+    assert "Finished: 3 epochs, the best was epoch 1 " in capsys.readouterr().out
 
 
 # Bad input

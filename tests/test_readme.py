@@ -1,9 +1,11 @@
 """README and docs: examples run, and links, files, commands and flags exist."""
 
+import importlib
 import importlib.util
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,9 @@ import pytest
 from m2bert.finetuning.result import RESULT_FILE, folder_of_run, read_result
 from m2bert.model.config import preset
 from m2bert.model.encoder import M2BertForPreTraining
-from tests.helpers.commands import ENVIRONMENT, call
+from tests.helpers.commands import ENVIRONMENT, call, run_here_well
 from tests.helpers.midi_files import SCALE, write_midi
 from tests.helpers.shared import REPOSITORY
-from tests.test_commands import FLAGS
 
 PAGES = [
     REPOSITORY / "README.md",
@@ -60,9 +61,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
+@cache
 def flags_of(module: str) -> set[str]:
-    names = FLAGS.get(module) or FLAGS[f"{module}.__main__"]
-    return {f"--{name.strip('()')}" for name in names.split()} | {"--help"}
+    """The flags that the help of a command lists."""
+    found = importlib.import_module(module)
+    if not hasattr(found, "main"):  # a package
+        found = importlib.import_module(f"{module}.__main__")
+    text = run_here_well(found.main, "--help")
+    return set(re.findall(r"^  (?:-\w, )?(--\w+)", text, re.MULTILINE))
 
 
 def test_readme_is_short():

@@ -8,7 +8,7 @@ import pytest
 
 from m2bert.base.outputs import RECORD
 from m2bert.results import main
-from tests.helpers.commands import ENVIRONMENT
+from tests.helpers.commands import ENVIRONMENT, call_main
 from tests.helpers.result_samples import write_policy, write_result
 
 
@@ -21,8 +21,7 @@ def results(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["results", *words])
-        main()
+        call_main(main, *words)
         return capsys.readouterr().out
 
     return call
@@ -66,10 +65,9 @@ def test_results_compares_two_folders(results, tmp_path):
         (["column.jsonl", "--plot"], "--plot needs --save_dir"),
     ],
 )
-def test_results_rejects_wrong_arguments(arguments, words, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["results", *arguments])
+def test_results_rejects_wrong_arguments(arguments, words, capsys):
     with pytest.raises(SystemExit) as rejected:
-        main()
+        call_main(main, *arguments)
     assert rejected.value.code == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
 

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from partitura.musicanalysis import estimate_key
 
+from benchmarks import rules
 from m2bert.base.tables import markdown_text
 from m2bert.model.folder import BUNDLED_MODELS, read_record
 from m2bert.notes.cp import LOWEST_PITCH
@@ -12,12 +14,6 @@ from m2bert.tasks import TASKS
 from tests.helpers.shared import REPOSITORY
 from tests.helpers.synthetic import random_song
 from tests.helpers.task_files import write_task
-
-pytest.importorskip("partitura")
-
-from partitura.musicanalysis import estimate_key
-
-from benchmarks import rules
 
 
 def cp(*rows: tuple[int, int, int, int]) -> np.ndarray:

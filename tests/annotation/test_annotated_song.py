@@ -1,6 +1,5 @@
 """Annotations in Python."""
 
-import csv
 import html
 import re
 import sys
@@ -14,36 +13,19 @@ from m2bert.annotation.page import page_text
 from m2bert.annotation.tables import write_annotation_csv
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import RECORD
-from m2bert.notes.reader import read_song
-from m2bert.tasks import TASKS
-from tests.helpers.annotation_samples import WALTZ_ROOTS, annotate, write_waltz
-
-C_MINOR = TASKS["localkey"].classes.index("C minor")
+from tests.helpers.annotation_samples import annotated_waltz, write_waltz
+from tests.helpers.commands import call_main
+from tests.helpers.tables import read_csv
 
 
 @pytest.fixture
 def waltz(tmp_path) -> AnnotatedSong:
-    """Three bars of 3/4 in half a second per beat: Cm, G7/B and Cm, in C minor."""
-    song = read_song(write_waltz(tmp_path / "<b> waltz.mid"))
-    return AnnotatedSong(annotate(song, {"chordroot": WALTZ_ROOTS, "localkey": [C_MINOR] * 21}))
+    return AnnotatedSong(annotated_waltz(tmp_path / "<b> waltz.mid"))
 
 
-def test_beats_chords_and_keys_have_seconds(waltz):
-    assert waltz.beats == [(beat / 2, beat % 3 + 1) for beat in range(9)]
-    names = [("Cm", 0, 1.5), ("G7/B", 1.5, 3), ("Cm", 3, 4.5)]
-    assert [(chord.name, chord.start, chord.end) for chord in waltz.chords] == names
-    assert [key[:3] for key in waltz.keys] == [(0, 4.5, "C minor")]
-    for segment in (*waltz.chords, *waltz.keys):
-        assert segment.probability == pytest.approx(0.9, abs=0.01)
-    plain = AnnotatedSong(annotate(waltz.annotation.song))
-    assert (plain.chords, plain.keys, len(plain.beats)) == ([], [], 9)
-
-
-def test_save_writes_the_files_of_the_command(tmp_path, monkeypatch):
+def test_save_writes_the_files_of_the_command(tmp_path):
     song = write_waltz(tmp_path / "waltz.mid")
-    words = ("annotate", song, "--out", tmp_path / "out", "--tasks", "keys", "chords")
-    monkeypatch.setattr(sys, "argv", list(map(str, words)))
-    main()
+    call_main(main, song, "--out", tmp_path / "out", "--tasks", "keys", "chords")
     saved = annotate_song(song, tasks=["keys", "chords"]).save(tmp_path / "saved")
     written = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     del written[RECORD]
@@ -56,8 +38,8 @@ def test_to_dataframe_has_the_rows_of_the_csv_file(waltz, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=list))
     rows = waltz.to_dataframe()
     write_annotation_csv(waltz.annotation, tmp_path / "song.csv")
-    written = list(csv.DictReader((tmp_path / "song.csv").open(encoding="utf-8-sig")))
-    assert [{name: str(cell) for name, cell in row.items()} for row in rows] == written
+    found = [{name: str(cell) for name, cell in row.items()} for row in rows]
+    assert found == read_csv(tmp_path / "song.csv")
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="to_dataframe needs pandas: pip install pandas"):
         waltz.to_dataframe()

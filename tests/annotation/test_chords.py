@@ -1,20 +1,10 @@
 """Chords from roots and notes, and their names."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
 from m2bert.annotation.chord_names import chord_symbol, harte_label, interval_lines
-from m2bert.annotation.chords import (
-    BASS_DEPTH,
-    QUALITIES,
-    ROOT_ALONE,
-    Chord,
-    decode_chords,
-    semitones,
-    sounding_time,
-)
+from m2bert.annotation.chords import QUALITIES, ROOT_ALONE, Chord, decode_chords, semitones
 from m2bert.tasks import TASKS
 
 CLASSES = TASKS["chordroot"].classes
@@ -92,26 +82,14 @@ def test_decode_chords_takes_a_short_low_note_for_the_bass_of_later_ones():
     assert (chord.quality, chord.bass) == ("maj", "1")
 
 
+def test_decode_chords_takes_the_lowest_note_for_the_bass_rather_than_a_doubled_root():
+    (chord,) = decode(block(0.0, (47, 48, 48, 52, 55), 4.0), ["C"] * 5)
+    assert (chord.quality, chord.bass) == ("maj7", "7")
+
+
 def test_decode_chords_of_no_notes_is_empty():
     nothing = np.empty(0)
     assert decode_chords(nothing, nothing, nothing, np.empty((0, len(CLASSES))), CLASSES) == []
-
-
-def test_sounding_time_adds_the_overlaps_of_notes_and_slots():
-    rng = np.random.default_rng(3)
-    onset = rng.integers(0, 40, 60) / 4
-    end, pitch = onset + rng.integers(0, 20, 60) / 4, rng.integers(30, 90, 60)
-    edges = np.append(np.unique(onset), end.max())
-    sounding, lowest = sounding_time(onset, end, pitch, edges)
-    for slot, (begin, stop) in enumerate(pairwise(edges)):
-        overlap = np.minimum(end, stop) - np.maximum(onset, begin)
-        here = overlap > 0
-        expected = np.bincount(pitch[here] % 12, overlap[here], minlength=12)
-        np.testing.assert_allclose(sounding[slot], expected)
-        deepest = here & (pitch == pitch[here].min(initial=128))
-        weight = (overlap * np.exp(-pitch / BASS_DEPTH))[deepest]
-        expected = np.bincount(pitch[deepest] % 12, weight, minlength=12)
-        np.testing.assert_allclose(lowest[slot], expected)
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,22 @@
 """Beats, chords and keys of a song in .lab files and tables."""
 
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from m2bert.annotation.annotated_song import AnnotatedSong
 from m2bert.annotation.lab import write_beats_lab, write_chords_lab, write_keys_lab
 from m2bert.annotation.tables import note_records, write_chords_csv
 from m2bert.notes.reader import read_song
-from m2bert.tasks import TASKS
-from tests.helpers.annotation_samples import WALTZ_ROOTS, annotate, write_waltz
+from tests.helpers.annotation_samples import annotate, annotated_waltz
 from tests.helpers.midi_files import write_midi
-
-KEYS = TASKS["localkey"].classes
+from tests.helpers.tables import read_csv
 
 
 @pytest.fixture
 def waltz(tmp_path):
-    """Three bars of 3/4 in half a second per beat: Cm, G7/B and Cm, in C minor."""
-    song = read_song(write_waltz(tmp_path / "waltz.mid"))
-    return annotate(song, {"chordroot": WALTZ_ROOTS, "localkey": [KEYS.index("C minor")] * 21})
+    return annotated_waltz(tmp_path / "waltz.mid")
 
 
 def rows_of(write, annotation, path) -> list[tuple]:
@@ -30,18 +26,26 @@ def rows_of(write, annotation, path) -> list[tuple]:
     return [(*map(float, row[:-1]), row[-1]) for row in rows]
 
 
-def test_lab_files_have_seconds_and_names(waltz, tmp_path):
+def test_beats_chords_and_keys_have_seconds_and_names(waltz, tmp_path):
     beats = rows_of(write_beats_lab, waltz, tmp_path / "beats.lab")
     assert beats == [(beat / 2, str(beat % 3 + 1)) for beat in range(9)]
     chords = rows_of(write_chords_lab, waltz, tmp_path / "chords.lab")
     assert chords == [(0, 1.5, "C:min"), (1.5, 3, "G:7/3"), (3, 4.5, "C:min")]
     keys = rows_of(write_keys_lab, waltz, tmp_path / "keys.lab")
     assert keys == [(0, 4.5, "C:min")]
+    song = AnnotatedSong(waltz)
+    assert song.beats == [(second, int(number)) for second, number in beats]
+    times = [(chord.start, chord.end) for chord in song.chords]
+    assert times == [(start, end) for start, end, _ in chords]
+    assert [chord.name for chord in song.chords] == ["Cm", "G7/B", "Cm"]
+    assert [key[:3] for key in song.keys] == [(0, 4.5, "C minor")]
+    for segment in (*song.chords, *song.keys):
+        assert segment.probability == pytest.approx(0.9, abs=0.01)
 
 
 def test_tables_have_true_bars_and_chords(waltz, tmp_path):
     write_chords_csv(waltz, tmp_path / "chords.csv")
-    first, second, _ = csv.DictReader((tmp_path / "chords.csv").open(encoding="utf-8-sig"))
+    first, second, _ = read_csv(tmp_path / "chords.csv")
     assert first["name"] == "Cm"
     expected = {"bar": "2", "beat": "1.0", "seconds": "1.5", "name": "G7/B"}
     assert second == expected | {"probability": second["probability"]}
@@ -58,6 +62,7 @@ def test_songs_without_chords_have_empty_files(tmp_path):
     silent = annotate(song, {"chordroot": [-1], "localkey": [-1]})
     assert rows_of(write_chords_lab, silent, tmp_path / "chords.lab") == []
     assert rows_of(write_keys_lab, silent, tmp_path / "keys.lab") == []
+    assert (AnnotatedSong(silent).chords, AnnotatedSong(silent).keys) == ([], [])
     write_chords_csv(silent, tmp_path / "chords.csv")
     assert (tmp_path / "chords.csv").read_text("utf-8-sig") == "bar,beat,seconds,name,probability\n"
 

@@ -93,6 +93,19 @@ def test_summary_answers_a_musician(tmp_path):
     assert certainty(annotate(song, {"melody": [NOT_READ] * 21}), "melody") == ""
 
 
+def test_summary_has_decoded_beats_and_the_number_of_models(tmp_path):
+    notes = [(576 * k, 576 * k + 400, 60) for k in range(24)]  # not on the beats of the file
+    song = read_song(write_midi(tmp_path / "in.mid", notes))
+    labels = {"beat": [2] * 24, "downbeat": [2, 1, 1] * 8, "melody": [1] * 24}
+    annotation = annotate(song, labels)
+    annotation.models["melody"] *= 3
+    assert summary(annotation).splitlines() == [
+        "  tempo           100 beats per minute  (mean probability 0.90)",
+        "  time signature  3 beats in a bar  (mean probability 0.90)",
+        "  melody          melody 100%  (mean probability 0.90, mean of 3 models)",
+    ]
+
+
 KEYS = TASKS["localkey"].classes
 
 

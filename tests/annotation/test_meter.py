@@ -28,15 +28,12 @@ def numbers_of(signatures, end, ticks_per_beat=480):
             [1, 2, 3, 1, 2, 1, 2],
         ),
         ([(3, 4, 960)], 3000, [0, 480, 960, 1440, 1920, 2400, 2880], [2, 3, 1, 2, 3, 1, 2]),
+        ([(1, 4, 0), (3, 4, 480)], 1920, [0, 480, 960, 1440], [3, 1, 2, 3]),  # an upbeat
         ([(3, 4, 0), (3, 4, 9000)], 480, [0], [1]),
     ],
 )
 def test_written_beats_follow_the_time_signatures(signatures, end, ticks, numbers):
     assert numbers_of(signatures, end) == (ticks, numbers)
-
-
-def test_written_beats_count_an_upbeat_from_its_end():
-    assert numbers_of([(1, 4, 0), (3, 4, 480)], 1920) == ([0, 480, 960, 1440], [3, 1, 2, 3])
 
 
 def test_written_beats_of_a_score_follow_its_measures():

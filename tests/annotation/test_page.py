@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from operator import itemgetter
 from pathlib import Path
@@ -15,14 +16,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from m2bert.annotation.colours import class_colours
-from m2bert.annotation.labels import Annotation, beat_ticks, shown_labels, spans
-from m2bert.annotation.names import pitch_name, readable_name, with_signs
+from m2bert.annotation.labels import Annotation, shown_labels
+from m2bert.annotation.names import pitch_name, readable_name
 from m2bert.annotation.page import TEMPLATE, write_page
 from m2bert.annotation.tables import note_records, write_annotation_csv
 from m2bert.base.outputs import sha256
 from m2bert.model.predictions import NOT_READ
 from m2bert.tasks import PADDING, TASKS
-from tests.helpers.annotation_samples import HOSTILE, NOTE_TASKS, made_up_annotation, made_up_song
+from tests.helpers.annotation_samples import (
+    HOSTILE,
+    NOTE_TASKS,
+    annotated_waltz,
+    made_up_annotation,
+    made_up_song,
+    note_labels,
+)
 
 
 class Reader(HTMLParser):
@@ -70,7 +78,6 @@ def test_page_has_every_note_and_its_labels(tmp_path, notes, unread):
     for task in song["tasks"]:
         labels = annotation.note_labels[task["name"]]
         colours = class_colours(TASKS[task["name"]], labels.classes)
-        assert -1 not in range(len(task["classes"]))
         shown, probability = shown_labels(annotation, task["name"])
         for note, (place, label) in enumerate(zip(task["label"], shown, strict=True)):
             assert (place == -1) == (label == NOT_READ)
@@ -92,21 +99,20 @@ def test_page_has_every_note_and_its_labels(tmp_path, notes, unread):
     np.testing.assert_allclose(seconds, annotation.song.seconds(read.end), atol=1e-5)
 
 
-def test_spans_and_events_are_those_of_the_annotation(tmp_path):
-    annotation = made_up_annotation(made_up_song(200, tmp_path / "a song.mid"))
-    tasks = {task["name"]: task for task in written(annotation, tmp_path).song["tasks"]}
-    for name, task in tasks.items():
-        labels = annotation.note_labels[name]
-        if name in ("chordroot", "localkey"):
-            found = spans(annotation, name)
-            assert task["spans"] == [[*span[:3], with_signs(span.name)] for span in found]
-            for start, end, label, _ in task["spans"]:
-                assert start < end
-                assert 0 <= label < len(labels.classes)
-        else:
-            assert task["spans"] == []
-        expected = beat_ticks(annotation, name) if name in ("beat", "downbeat") else []
-        assert task["events"] == expected
+def test_page_has_spans_of_chords_and_keys_and_events_of_beats(tmp_path):
+    waltz = annotated_waltz(tmp_path / "waltz.mid")
+    labels = {name: np.full(21, 2) for name in ("beat", "downbeat")}
+    more = {name: note_labels(name, label) for name, label in labels.items()}
+    waltz = replace(waltz, note_labels=waltz.note_labels | more, tasks=TASKS)
+    tasks = {task["name"]: task for task in written(waltz, tmp_path).song["tasks"]}
+    c, g = (TASKS["chordroot"].classes.index(root) for root in "CG")
+    c_minor = TASKS["localkey"].classes.index("C minor")
+    chords = [[0, 1440, c, "Cm"], [1440, 2880, g, "G7/B"], [2880, 4320, c, "Cm"]]
+    assert tasks["chordroot"]["spans"] == chords
+    assert tasks["localkey"]["spans"] == [[0, 4320, c_minor, "C minor"]]
+    assert tasks["beat"]["spans"] == tasks["chordroot"]["events"] == []
+    assert tasks["beat"]["events"] == list(range(0, 4320, 480))
+    assert tasks["downbeat"]["events"] == [0, 1440, 2880]
 
 
 @hypothesis_settings(max_examples=15)
@@ -155,7 +161,9 @@ def test_text_of_the_page_has_contrast_aa():
         linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
         return linear @ [0.2126, 0.7152, 0.0722]
 
-    for theme in re.findall(r":root \{([^}]*)\}", TEMPLATE.read_text(encoding="utf-8")):
+    themes = re.findall(r":root \{([^}]*)\}", TEMPLATE.read_text(encoding="utf-8"))
+    assert len(themes) == 2
+    for theme in themes:
         light = {
             name: luminance(colour) for name, colour in re.findall(r"--([\w-]+): #(\w{6});", theme)
         }

@@ -1,6 +1,5 @@
 """An annotation as CSV and JSON."""
 
-import csv
 import json
 
 import mido
@@ -13,11 +12,7 @@ from m2bert.notes.reader import read_song
 from m2bert.tasks import TASKS
 from tests.helpers.annotation_samples import annotate
 from tests.helpers.midi_files import write_midi
-
-
-def read_csv(path):
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+from tests.helpers.tables import read_csv
 
 
 def read_strict_json(path):

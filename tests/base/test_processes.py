@@ -5,7 +5,6 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -101,12 +100,3 @@ def test_own_gpu_is_that_of_the_local_rank(monkeypatch, variables, gpus, own):
             own_gpu(gpus)
     else:
         assert own_gpu(gpus) == own
-
-
-@pytest.mark.parametrize("world_size", [1, 2, 8])
-def test_own_rows_divide_a_batch(monkeypatch, world_size):
-    monkeypatch.setattr("torch.distributed.new_group", lambda **_: None)
-    ranks = range(world_size)
-    rows = [Processes(CPU, rank, world_size).own_rows(np.arange(5)) for rank in ranks]
-    assert np.concatenate(rows).tolist() == [0, 1, 2, 3, 4]
-    assert max(map(len, rows)) - min(map(len, rows)) <= 1

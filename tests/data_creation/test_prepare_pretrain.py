@@ -6,7 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 
 import numpy as np
@@ -16,7 +15,7 @@ from data_creation import prepare_pretrain
 from data_creation.corpora import find_files
 from m2bert.base.errors import UserError
 from m2bert.pretraining.corpus import PAPERS_CORPORA, open_corpus
-from tests.helpers.commands import call, contents, run_here, run_here_well
+from tests.helpers.commands import call, contents, run_here, run_here_well, wait_until
 from tests.helpers.midi_files import SCALE, read_cp_notes, write_midi
 from tests.helpers.scores import KERN, WALTZ, mxl
 from tests.helpers.shared import REPOSITORY
@@ -238,9 +237,8 @@ def test_prepare_pretrain_keeps_complete_corpora_when_killed(tmp_path, send):
         text=True,
         start_new_session=True,
     )
-    while not any(path.stat().st_size for path in output.glob(".m2bert_tmp_*/pop909.npy")):
-        assert process.poll() is None
-        time.sleep(0.01)
+    arrays = ".m2bert_tmp_*/pop909.npy"
+    wait_until(lambda: any(path.stat().st_size for path in output.glob(arrays)))
     os.killpg(process.pid, send)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if send == signal.SIGINT else -send)

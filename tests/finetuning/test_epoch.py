@@ -3,39 +3,17 @@
 import copy
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from m2bert.base.recipes import Recipe
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer, class_weights, with_states
+from m2bert.finetuning.epoch import class_weights, with_states
 from m2bert.finetuning.run import best_epoch, majority_label
-from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.tasks import TASKS
-from tests.helpers.synthetic import random_segments
-from tests.helpers.task_files import SMALL, labels_for
+from tests.helpers.task_files import SMALL, new_classifier
+from tests.helpers.trainers import CPU, finetuner, labelled
 
-CPU = torch.device("cpu")
-RECIPE = Recipe(epochs=2, lr=1e-2)
-
-
-def new_model(name: str) -> Classifier:
-    torch.manual_seed(0)
-    return CLASSIFIERS[TASKS[name].level](replace(SMALL, dropout=0.0), TASKS[name])
-
-
-def new_trainer(model: Classifier, name: str, recipe: Recipe = RECIPE) -> ClassifierTrainer:
-    return ClassifierTrainer(
-        model, TASKS[name], batch_size=4, recipe=recipe, seed=1, device=CPU, precision="fp32"
-    )
-
-
-def labelled(name: str) -> LabelledSegments:
-    """Segments of random lengths with labels of a task."""
-    notes = random_segments(np.random.default_rng(0), 10, 24, shortest=5)
-    labels = labels_for(TASKS[name], notes)
-    return LabelledSegments(torch.from_numpy(notes), torch.from_numpy(labels).short())
+WITHOUT_DROPOUT = replace(SMALL, dropout=0.0)
 
 
 @pytest.mark.parametrize("name", ["texture", "composer"])
@@ -56,13 +34,13 @@ def test_class_weights_balance_the_counted_labels(name):
 
 @pytest.mark.parametrize("name", ["melody", "composer"])
 def test_train_epoch_on_kept_states_trains_the_same_head(name):
-    model = new_model(name)
+    model = new_classifier(name, config=WITHOUT_DROPOUT)
     model.backbone.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
     trained = []
     for keeps in (True, False):
         model.load_state_dict(before)
-        trainer, data = new_trainer(model, name), labelled(name)
+        trainer, data = finetuner(model), labelled(name)
         if keeps:
             data = with_states(model, {"train": data}, CPU, "fp32")["train"]
         scores = [trainer.train_epoch(data, epoch) for epoch in (1, 2)]
@@ -78,10 +56,21 @@ def test_train_epoch_on_kept_states_trains_the_same_head(name):
 
 
 def test_train_epoch_skips_batches_without_labelled_notes():
-    trainer, data = new_trainer(new_model("texture"), "texture"), labelled("texture")
+    trainer, data = finetuner(new_classifier("texture")), labelled("texture")
     data.labels[1:] = 0  # only one of the three batches has labels
-    trainer.train_epoch(data, 1)
-    assert trainer.optimiser.param_groups[0]["step"] == 1
+    assert 0 < trainer.train_epoch(data, 1).loss < 10
+    assert all(weight.isfinite().all() for weight in trainer.model.parameters())
+
+
+def test_train_epoch_uses_bf16_only_in_the_model():
+    trainers = [
+        finetuner(new_classifier("melody", config=WITHOUT_DROPOUT), precision=precision)
+        for precision in ("bf16", "fp32")
+    ]
+    loss, exact = (trainer.train_epoch(labelled("melody"), 1).loss for trainer in trainers)
+    assert loss == pytest.approx(exact, rel=1e-2)
+    assert loss != exact
+    assert {weight.dtype for weight in trainers[0].model.parameters()} == {torch.float32}
 
 
 def test_best_epoch_is_the_latest_of_equal_ones():

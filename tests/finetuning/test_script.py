@@ -1,9 +1,7 @@
 """The script that fine-tunes on all tasks, several trainings at a time."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,6 @@ import pytest
 from m2bert.scores.results import read_results
 from tests.helpers.commands import ONE_THREAD, processes_with, wait_until
 from tests.helpers.shared import REPOSITORY
-
-PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 def script(inputs: Path, save_root: Path, *flags: str) -> list[str]:
@@ -23,7 +19,7 @@ def script(inputs: Path, save_root: Path, *flags: str) -> list[str]:
 
 def test_script_is_stopped_and_resumed_and_prints_the_table(finetuning_inputs, tmp_path):
     call = script(finetuning_inputs, tmp_path / "out", "--epochs", "12")
-    environment = ONE_THREAD | {"PATH": PATH, "JOBS": "2"}
+    environment = ONE_THREAD | {"JOBS": "2"}
     stopped = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL)
     wait_until(lambda: list((tmp_path / "out").glob("*/*/result.json")))
     stopped.terminate()
@@ -59,7 +55,7 @@ def test_script_spreads_jobs_over_the_gpus(tmp_path, visible, expected):
         path.write_text(f"#!/usr/bin/env bash\n{program}\n")
         path.chmod(0o755)
     environment = {n: v for n, v in ONE_THREAD.items() if n != "CUDA_VISIBLE_DEVICES"}
-    environment |= {"PATH": f"{tmp_path}:{PATH}", "JOBS": "3"}
+    environment |= {"PATH": f"{tmp_path}:{ONE_THREAD['PATH']}", "JOBS": "3"}
     if visible is not None:
         environment["CUDA_VISIBLE_DEVICES"] = visible
     call = ["bash", tmp_path / "scripts/finetune_modernbert_script.sh"]

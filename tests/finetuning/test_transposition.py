@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import numpy as np
@@ -6,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.finetuning.transposition import spelled_fifths, transposed
-from m2bert.model.transposition import class_shifts, moved_classes
-from m2bert.notes.cp import PAD
+from m2bert.finetuning.transposition import transposed
+from m2bert.model.transposition import class_shifts
+from m2bert.notes.cp import PAD, PITCHES
 from m2bert.tasks import TASKS
 from tests.helpers.synthetic import random_segments
 
@@ -100,15 +101,18 @@ def test_transposed_draws_every_possible_shift():
     ],
 )
 def test_transposed_names_are_spelled_near_the_middle_of_the_training_set(key, semitones, expected):
-    classes = TASKS["localkey"].classes
-    labels = np.zeros((80, 3), int)
-    labels[:, 0] = classes.index("G major")
-    labels[0] = classes.index(key)
-    shifts = np.zeros(80, int)
-    shifts[0] = semitones
-    fifths = spelled_fifths(TASKS["localkey"], labels, shifts)
-    assert not fifths[1:].any()
-    assert classes[moved_classes(TASKS["localkey"], fifths[0])[labels[0, 0]]] == expected
+    task = TASKS["localkey"]
+    notes = torch.zeros(80, 2, 4, dtype=torch.uint8)
+    notes[0, :, 2] = 40
+    notes[1:, 1, 2] = PITCHES - 1  # the others span all pitches and stay
+    labels = torch.full((80, 2), task.classes.index("G major"), dtype=torch.int16)
+    labels[0] = task.classes.index(key)
+    for seed in itertools.count():
+        moved, names = transposed(task, notes, labels, 1, [seed])
+        if moved[0, 0, 2] == 40 + semitones:
+            break
+    assert torch.equal(names[1:], labels[1:])
+    assert [task.classes[name] for name in names[0].tolist()] == [expected] * 2
 
 
 def test_transposed_names_of_a_segment_are_moved_together():

@@ -10,6 +10,7 @@ from m2bert.annotation.labels import Annotation
 from m2bert.annotation.models import ModelFacts
 from m2bert.model.predictions import NOT_READ, NoteLabels, PieceLabels
 from m2bert.notes.midi_reader import read_with_mido
+from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.scores.published import BENCHMARK_TASKS
 from m2bert.tasks import TASKS
@@ -35,6 +36,13 @@ def write_waltz(path: Path) -> Path:
         for pitch in (others if beat else [low])
     ]
     return write_midi(path, notes, signatures=[(3, 4)])
+
+
+def annotated_waltz(path: Path) -> Annotation:
+    """The song of `write_waltz`, with Cm, G7/B and Cm in C minor."""
+    c_minor = [TASKS["localkey"].classes.index("C minor")] * len(WALTZ_ROOTS)
+    song = read_song(write_waltz(path))
+    return annotate(song, {"chordroot": WALTZ_ROOTS, "localkey": c_minor})
 
 
 def note_labels(task: str, labels, probability: float | np.ndarray = 0.9) -> NoteLabels:

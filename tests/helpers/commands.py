@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
@@ -41,16 +42,17 @@ def run_well(*words: object, **options) -> str:
     return done.stdout
 
 
+def call_main(main: Callable, *words: object) -> int | None:
+    """Call a command's `main` in this process with a command line; returns its status."""
+    with patch.object(sys, "argv", ["command", *map(str, words)]):
+        return main()
+
+
 def run_here(main: Callable, *words: object) -> subprocess.CompletedProcess:
     """Run a command's `main` in this process, which saves the start of another."""
     output, errors = StringIO(), StringIO()
-    with (
-        patch.object(sys, "argv", ["command", *map(str, words)]),
-        redirect_stdout(output),
-        redirect_stderr(errors),
-        pytest.raises(SystemExit) as end,
-    ):
-        run_command(main)
+    with redirect_stdout(output), redirect_stderr(errors), pytest.raises(SystemExit) as end:
+        run_command(partial(call_main, main, *words))
     return subprocess.CompletedProcess(words, end.value.code, output.getvalue(), errors.getvalue())
 
 

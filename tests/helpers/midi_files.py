@@ -5,15 +5,13 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from m2bert.notes.reader import read_song
-from m2bert.notes.tokens import check_four_four, cp_notes_of
+from data_creation.prepare_pretrain import read_file
 
 
-def read_cp_notes(path: Path, reader: str = "mido", as_published: bool = True) -> np.ndarray:
-    """The CP notes of a file for pre-training."""
-    song = read_song(path, reader, as_published)
-    check_four_four(song.notes)
-    return cp_notes_of(song)
+def read_cp_notes(path: Path) -> np.ndarray:
+    """The CP notes of a file of the paper's corpora."""
+    notes, _ = read_file(path.parent, "mido", True, any_time_signature=False, file=path.name)
+    return notes
 
 
 SCALE = tuple((480 * i, 480 * i + 400, 60 + i) for i in range(8))

@@ -1,10 +1,11 @@
-"""Synthetic fine-tuning data, and a small pre-trained model."""
+"""Synthetic fine-tuning data, and small models."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from m2bert.model.classifiers import CLASSIFIERS, Classifier
 from m2bert.model.config import M2BertConfig
 from m2bert.model.encoder import M2BertForPreTraining
 from m2bert.notes.cp import PAD
@@ -60,4 +61,16 @@ def write_checkpoint(folder: Path, config: M2BertConfig = SMALL, seed: int = 0) 
     """Write a model as pre-training does."""
     torch.manual_seed(seed)
     M2BertForPreTraining(config).save_pretrained(folder / "model_best", {"epoch": 3})
+    return folder
+
+
+def new_classifier(name: str, seed: int = 0, config: M2BertConfig = SMALL) -> Classifier:
+    """A classifier with random weights."""
+    torch.manual_seed(seed)
+    return CLASSIFIERS[TASKS[name].level](config, TASKS[name])
+
+
+def save_classifier(folder: Path, name: str, seed: int = 0, **record) -> Path:
+    """Write a classifier as fine-tuning does."""
+    new_classifier(name, seed).save_pretrained(folder, {"task": name, **record})
     return folder

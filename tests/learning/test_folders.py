@@ -61,7 +61,6 @@ def test_pieces_in_needs_a_folder(tmp_path):
         pieces_in(tmp_path / "missing")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
 def test_pieces_in_reads_names_that_are_not_utf8(tmp_path):
     for name in (b"\xff", b"b"):
         write_songs(tmp_path / os.fsdecode(name))

@@ -15,7 +15,7 @@ from m2bert.learning.tables import UNITS, LabelTable, read_label_table
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Notes, Song, Track, in_order
 from tests.helpers.midi_files import write_midi
-from tests.learning.tables import write_table
+from tests.helpers.tables import write_csv
 
 GRID = 60  # ticks
 
@@ -120,7 +120,7 @@ def scale(tmp_path) -> Song:
 
 
 def table_in(tmp_path, rows) -> LabelTable:
-    return read_label_table(write_table(tmp_path / "scale.csv", rows), "voice")
+    return read_label_table(write_csv(tmp_path / "scale.csv", rows), "voice")
 
 
 ALL = [(str(beat), str(60 + beat), "low" if beat < 4 else "high ") for beat in range(8)]

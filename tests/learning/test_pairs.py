@@ -6,7 +6,7 @@ from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
 from m2bert.learning.pairs import songs_with_tables
 from tests.helpers.midi_files import SCALE, write_midi
-from tests.learning.tables import HEADER, write_table
+from tests.helpers.tables import HEADER, write_csv
 
 ROWS = [("0", "60", "low")]
 
@@ -24,11 +24,11 @@ def write_songs(folder, *names):
 
 def write_tables(folder, *names):
     for name in names:
-        write_table(folder / name, ROWS)
+        write_csv(folder / name, ROWS)
 
 
 def write_corrections(path, song):
-    write_table(path, [(*row, sha256(song)) for row in ROWS], (*HEADER, "sha256"))
+    write_csv(path, [(*row, sha256(song)) for row in ROWS], (*HEADER, "sha256"))
 
 
 def names_of(pairs):
@@ -39,7 +39,7 @@ def test_songs_with_tables_finds_the_latest_table_beside_each_song(folder, capsy
     write_songs(folder, "a.mid", "b (1).MID", "sub/c.kar", "d.mid", "no table.mid", "._a.mid")
     write_tables(folder, "A.csv", "a.corrected.csv", "a.corrected (2).CSV", "a.corrected (10).csv")
     write_tables(folder, "b (1).csv", "sub/c.tsv", "sub/c (1).csv", "d.csv")
-    write_table(folder / "a.chords.csv", [("1", "C")], ("bar", "name"))  # by annotate
+    write_csv(folder / "a.chords.csv", [("1", "C")], ("bar", "name"))  # by annotate
     pairs, skipped = songs_with_tables([folder, folder / "a.mid"], "voice")
     assert names_of(pairs) == {
         "a.mid": "a.corrected (10).csv",
@@ -93,7 +93,7 @@ def test_songs_with_tables_reports_what_is_wrong_in_tables(folder, tmp_path):
     write_tables(folder, "a.csv")
     with pytest.raises(UserError, match=r"a\.csv has no column label"):
         songs_with_tables([folder], "label")
-    write_table(folder / "b.csv", [("x", "60", "low")])
+    write_csv(folder / "b.csv", [("x", "60", "low")])
     with pytest.raises(UserError, match=r"b\.csv, row 2"):
         songs_with_tables([folder], "voice")
     write_corrections(folder / "b.csv", folder / "b.mid")

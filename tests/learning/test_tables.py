@@ -6,7 +6,7 @@ import pytest
 
 from m2bert.base.errors import UserError
 from m2bert.learning.tables import check_labels, read_label_table
-from tests.learning.tables import write_table
+from tests.helpers.tables import write_csv
 
 ROWS = [("0", "60", "Bäume"), ("1.5", "61", "'=x"), ("1e2", "62", "tief, ganz")]
 
@@ -26,7 +26,7 @@ def test_read_table_reads_what_spreadsheets_write(tmp_path, encoding, delimiter,
     rows = [(onset.replace(".", decimal), *rest) for onset, *rest in ROWS]
     rows[1:1] = [(), ("", " ", "")]  # blank rows count
     header = (" Onset_Beats", "PITCH ", "Voice", "")
-    path = write_table(tmp_path / "a.csv", rows, header, encoding, delimiter)
+    path = write_csv(tmp_path / "a.csv", rows, header, encoding, delimiter)
     table = read_label_table(path, "voice")
     assert (table.unit, table.onset.tolist()) == ("beats", [0, 1.5, 100])
     assert table.pitch.tolist() == [60, 61, 62]
@@ -48,7 +48,7 @@ def test_read_table_prefers_ticks_and_reads_names_of_pitches(tmp_path):
     )
     pitches = {"C4": 60, "c#4": 61, "Db4": 61, "B♭3": 58, "cb4": 59, "C-1": 0, "60.0": 60}
     rows = [("x", "x", "480", pitch, "yes", "piano") for pitch in pitches]
-    table = read_label_table(write_table(tmp_path / "a.csv", rows, header), "A")
+    table = read_label_table(write_csv(tmp_path / "a.csv", rows, header), "A")
     assert (table.unit, table.onset[0]) == ("ticks", 480)
     assert table.pitch.tolist() == list(pitches.values())
 
@@ -57,11 +57,11 @@ def test_read_table_finds_labels_that_were_chosen_by_hand(tmp_path):
     header = ("onset_ticks", "pitch", "melody", "melody_probability", "sha256")
     cells = [("melody", "0.9"), ("bridge", ""), ("", ""), ("bridge", " ")]
     rows = [("0", "60", *pair, "AB12") for pair in cells]
-    corrected = read_label_table(write_table(tmp_path / "a.csv", rows, header), "melody")
+    corrected = read_label_table(write_csv(tmp_path / "a.csv", rows, header), "melody")
     assert corrected.by_hand.tolist() == [False, True, False, True]
     assert corrected.sha256 == "ab12"
     plain = [row[:-1] for row in rows]
-    table = read_label_table(write_table(tmp_path / "b.csv", plain, header[:-1]), "melody")
+    table = read_label_table(write_csv(tmp_path / "b.csv", plain, header[:-1]), "melody")
     assert table.by_hand.tolist() == [True, True, False, True]
     assert table.label.tolist() == ["melody", "bridge", None, "bridge"]
 
@@ -111,7 +111,7 @@ def test_read_table_reports_files_that_are_not_text(tmp_path):
 def test_check_labels_reports_labels_that_differ_in_case_or_spaces(tmp_path):
     def table(name, *labels):
         rows = [("0", "60", label) for label in labels]
-        return read_label_table(write_table(tmp_path / name, rows), "voice")
+        return read_label_table(write_csv(tmp_path / name, rows), "voice")
 
     good = table("a.csv", "Melody", "Melody", "", "second  voice")
     check_labels([good, table("b.csv", "Melody", "other")])

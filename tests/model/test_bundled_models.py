@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import pytest
 import torch
@@ -17,8 +16,9 @@ from m2bert.model.card import AVERAGED_SCORES, FACTS
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import BUNDLED_MODELS, ENCODER
 from m2bert.tasks import TASKS
+from tests.helpers.commands import call_main
 from tests.helpers.shared import REPOSITORY
-from tests.test_annotate import save_model
+from tests.helpers.task_files import save_classifier
 
 FACTS_FILE = BUNDLED_MODELS / "facts.json"
 BUNDLED = sorted(json.loads(FACTS_FILE.read_text()))
@@ -79,17 +79,16 @@ def test_bundled_model_has_a_card_with_its_facts(name):
     assert licence[facts["licence"]] in row
 
 
-def test_checkpoint_facts_writes_a_copy_of_half_the_size(tmp_path, monkeypatch):
+def test_checkpoint_facts_writes_a_copy_of_half_the_size(tmp_path):
     source, copy, facts = tmp_path / "run/model", tmp_path / "melody", tmp_path / "facts.json"
-    save_model(source, "melody", valid_score=0.5)
-    words = ["checkpoint", source, copy, "--facts", facts]
-    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    save_classifier(source, "melody", valid_score=0.5)
+    words = (source, copy, "--facts", facts)
     facts.write_text(json.dumps({"melody": {"licence": "mit"}}))
     with pytest.raises(UserError, match=r"facts\.json lacks .* of melody"):
-        checkpoint.main()
+        call_main(checkpoint.main, *words)
     assert not copy.exists()
     facts.write_text(json.dumps({"melody": dict.fromkeys(FACTS, "mit")}))
-    checkpoint.main()
+    call_main(checkpoint.main, *words)
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (source, copy)]
     assert sizes[1] < 0.6 * sizes[0]
     before, after = (load_classifier(folder).state_dict() for folder in (source, copy))

@@ -1,32 +1,27 @@
-import importlib.util
-
 import mido
 import numpy as np
 import pytest
+import symusic
 import torch
 from miditoolkit import MidiFile
 
-from m2bert.base.recipes import PAPER
 from m2bert.finetuning.data import LabelledSegments
-from m2bert.finetuning.epoch import ClassifierTrainer
-from m2bert.model.classifiers import CLASSIFIERS, Classifier
+from m2bert.model.classifiers import Classifier
 from m2bert.model.transposition import PITCH
-from m2bert.notes.cp import PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
+from m2bert.notes.cp import PAD, PITCHES, cp_notes, cp_notes_of_beats, order_by_onset
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
 from m2bert.notes.windows import WINDOW, cut_notes
 from m2bert.tasks import TASKS, place_in_fifths
 from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, program, write_midi
 from tests.helpers.synthetic import random_song
-from tests.helpers.task_files import SMALL
-
-CPU = torch.device("cpu")
+from tests.helpers.task_files import new_classifier
+from tests.helpers.trainers import finetuner
 
 
 def new_model(task: str, seed: int = 0) -> Classifier:
     """A model of random weights, large enough to tell notes apart."""
-    torch.manual_seed(seed)
-    model = CLASSIFIERS[TASKS[task].level](SMALL, TASKS[task])
+    model = new_classifier(task, seed)
     for weight in model.parameters():
         weight.data.mul_(3)
     return model.eval()
@@ -65,11 +60,7 @@ def test_predict_equals_the_benchmark_on_its_windows(tmp_path, name):
     segments = torch.from_numpy(segments_of(song, name))
     shape = segments.shape[:2] if task.level == "note" else segments.shape[:1]
     data = LabelledSegments(segments, torch.zeros(shape, dtype=torch.int16))
-    trainer = ClassifierTrainer(
-        model, task, batch_size=2, recipe=PAPER, seed=0, device=CPU, precision="fp32"
-    )
-    evaluated = trainer.evaluate(data)
-    expected = evaluated.predictions.numpy()
+    expected = finetuner(model).evaluate(data).predictions.numpy()
     assert len(segments) > 2
     with pytest.raises(ValueError, match=r"stride 1025 is not in 1\.\.1024"):
         model.predict(song, stride=1025)
@@ -82,6 +73,47 @@ def test_predict_equals_the_benchmark_on_its_windows(tmp_path, name):
     else:
         np.testing.assert_array_equal(found.windows.argmax(1), expected)
         assert found.name == task.classes[found.label]
+
+
+def read_by_half_windows(model: Classifier, song: Song) -> dict[int, np.ndarray]:
+    """The probabilities of each window alone, by the windows' starts, half a window apart."""
+    length = model.task.segment_length
+    cp = np.concatenate([*segments_of(song, model.task.name), np.full((length, 4), PAD, np.uint8)])
+    notes = np.count_nonzero(cp[:, 0] != PAD[0])
+    starts = range(0, notes - length // 2, length // 2)
+    windows = {start: torch.from_numpy(cp[start : start + length]) for start in starts}
+    return {n: model(w[None])[0].softmax(-1).detach().numpy() for n, w in windows.items()}
+
+
+def test_predict_reads_notes_in_windows_that_overlap_by_half(tmp_path):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2060)))
+    model = new_model("melody")
+    sums, weights = np.zeros((1536 + WINDOW, len(model.classes))), np.zeros((1536 + WINDOW, 1))
+    nearness = np.minimum(np.arange(1, WINDOW + 1), np.arange(WINDOW, 0, -1))[:, np.newaxis]
+    for start, values in (alone := read_by_half_windows(model, song)).items():
+        sums[start : start + WINDOW] += nearness * values
+        weights[start : start + WINDOW] += nearness
+    assert list(alone) == [0, 512, 1024, 1536]
+    clipped = np.clip(song.notes.pitch, 22, 107)
+    found = model.predict(song).probabilities[np.lexsort((clipped, song.notes.start))]
+    np.testing.assert_allclose(found, (sums / weights)[: len(song)], atol=1e-6)
+
+
+def test_predict_reads_pieces_in_windows_that_overlap_by_half(tmp_path):
+    song = read_song(write_midi(tmp_path / "song.mid", random_notes(2060)))
+    model = new_model("composer")
+    alone = list(read_by_half_windows(model, song).values())
+    assert len(alone) > 3
+    np.testing.assert_allclose(model.predict(song).windows, alone, atol=1e-6)
+
+
+def test_predict_in_bf16_is_near_fp32(tmp_path):
+    path = write_midi(tmp_path / "song.mid", random_notes(300))
+    of_bf16, exact = (
+        new_model("melody").predict(path, precision=precision).probabilities
+        for precision in ("bf16", "fp32")
+    )
+    assert 0 < np.abs(of_bf16 - exact).max() < 0.1
 
 
 def track(notes: list, channel: int) -> bytes:
@@ -184,11 +216,7 @@ class PrettyMidi:
 
 def midi_objects(path):
     found = [str(path), PrettyMidi(path), MidiFile(path), mido.MidiFile(path)]
-    if importlib.util.find_spec("symusic"):
-        import symusic
-
-        found += [symusic.Score(path), symusic.Score(path).to("quarter")]
-    return found
+    return [*found, symusic.Score(path), symusic.Score(path).to("quarter")]
 
 
 def test_predict_and_embed_take_objects_of_midi_libraries_and_lists(tmp_path):

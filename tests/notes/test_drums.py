@@ -1,7 +1,5 @@
 """Drums that are not on channel 10, and notes on channel 10 that are not drums."""
 
-import importlib.util
-
 import mido
 import pytest
 
@@ -10,7 +8,6 @@ from m2bert.notes.midi_reader import READERS
 from m2bert.notes.reader import read_song
 from tests.helpers.midi_files import note, save
 
-HAS_SYMUSIC = importlib.util.find_spec("symusic") is not None
 PIANO = [mido.MetaMessage("track_name", name="Piano"), *note(0, 480), *note(0, 480, 64)]
 
 
@@ -51,11 +48,7 @@ def spread(channels, bends=True):
 
 def drums_of(path):
     """Which instruments are drums, by every reader."""
-    found = [
-        [track.is_drum for track in read_song(path, reader).tracks]
-        for reader in READERS
-        if reader == "mido" or HAS_SYMUSIC
-    ]
+    found = [[track.is_drum for track in read_song(path, reader).tracks] for reader in READERS]
     assert all(drums == found[0] for drums in found)
     return found[0]
 

@@ -14,7 +14,7 @@ from m2bert.notes.skipped import (
     UNREADABLE,
     RejectedSong,
 )
-from m2bert.notes.tokens import cp_notes_of
+from m2bert.notes.tokens import cp_notes_of, tokenise
 from tests.helpers.midi_files import END, SCALE, midi_bytes, on, read_cp_notes, write_midi
 from tests.helpers.shared import golden_all
 
@@ -64,19 +64,6 @@ def test_read_song_returns_the_notes_of_the_file(tmp_path):
     assert notes.time_signatures == ((4, 4, 0),)
 
 
-def test_read_song_rejects_files_that_are_cut_short_anywhere(tmp_path):
-    whole = write_midi(tmp_path / "whole.mid").read_bytes()
-    path = tmp_path / "bad.mid"
-    assert rejection(path) == UNREADABLE  # there is no file
-    for content in (
-        b"some text\n" * 50,
-        bytes(range(256)),
-        *(whole[:n] for n in range(len(whole))),
-    ):
-        path.write_bytes(content)
-        assert rejection(path) in (UNREADABLE, NO_USABLE_NOTES), content
-
-
 @pytest.mark.parametrize(
     ("signatures", "reason"),
     [
@@ -97,6 +84,17 @@ def test_read_cp_notes_requires_exactly_one_four_four_signature(tmp_path, signat
 def test_read_cp_notes_rejects_a_file_without_usable_notes(tmp_path, notes):
     path = write_midi(tmp_path / "silent.mid", notes)
     assert rejection(path) == rejection(path, read_any_meter) == NO_USABLE_NOTES
+
+
+def test_tokenise_keeps_the_index_of_each_note(tmp_path):
+    too_short = (100, 101, 90)
+    notes = [SCALE[3], too_short, *SCALE[:3], *SCALE[4:]]
+    song = tokenise(read_song(write_midi(tmp_path / "song.mid", notes, ticks_per_beat=240)))
+    order = sorted([*SCALE, too_short])  # as `Notes` has them
+    assert [order[i] for i in song.file_note] == list(SCALE)
+    assert song.onset_beats.tolist() == [start / 240 for start, _, _ in SCALE]
+    assert not song.has_other_meter
+    assert not song.has_drums
 
 
 def test_read_song_counts_notes_that_never_end(tmp_path):

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2bert.notes.file_search import files_below
 from m2bert.notes.midi_reader import READERS, read_with_miditoolkit
 from m2bert.notes.midi_repair import LAST_TICK, LONGEST_DELTA, NOT_COUNTED, is_legal, legal_midi
 from m2bert.notes.reader import read_song
 from m2bert.notes.skipped import SEVERAL_PIECES, RejectedSong
 from tests.helpers.malformed_midi import BOTH, MALFORMED, NOTES, OTHER, PLAIN, SONG, with_event
-from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, time_bytes, write_midi
+from tests.helpers.midi_files import END, FOUR_FOUR, midi_bytes, off, on, time_bytes
 from tests.helpers.readings import values_or_reason
 
 
@@ -133,11 +132,3 @@ def test_readers_agree_on_any_events(tracks, form, declared, lengths):
     )
     assert all(each == expected for each in found)
     assert len(mido.MidiFile(file=BytesIO(made.data)).tracks) >= 1
-
-
-def test_files_below_follows_links_once(tmp_path):
-    write_midi(tmp_path / "music" / "b" / "one.mid")
-    write_midi(tmp_path / "elsewhere" / "two.MIDI")
-    (tmp_path / "music" / "b" / "back").symlink_to(tmp_path / "music")
-    (tmp_path / "music" / "link").symlink_to(tmp_path / "elsewhere")
-    assert files_below(tmp_path / "music") == ["b/one.mid", "link/two.MIDI"]

@@ -5,42 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from m2bert.base.processes import Processes
-from m2bert.model.config import PRESETS, M2BertConfig
-from m2bert.model.encoder import M2BertForPreTraining
+from m2bert.model.config import M2BertConfig
 from m2bert.model.optimisers import StableAdamW
 from m2bert.notes.cp import real_notes
-from m2bert.pretraining.metrics import epoch_record
-from m2bert.pretraining.objectives import (
-    Objective,
-    loss_sums,
-    loss_terms,
-    pianoroll_targets,
-    total_loss,
-)
-from m2bert.pretraining.step import GREATEST_NORM, Trainer
+from m2bert.pretraining.objectives import loss_sums, loss_terms, pianoroll_targets, total_loss
+from m2bert.pretraining.step import GREATEST_NORM
 from tests.helpers.shared import golden_model, golden_unpublished
-from tests.helpers.synthetic import random_segments
-from tests.reference.reference_stable_adamw import reference_stable_adamw
-
-
-def test_stable_adamw_equals_the_reference_implementation():
-    rng = np.random.default_rng(0)
-    growth = [1.0, 1.0, 30.0, 1.0, 1000.0, 0.1, 5000.0, 1.0]
-    starts = [rng.normal(size=shape) for shape in [(7, 5), (11,), (1,), (3, 4, 2)]]
-    gradients = [
-        [(g * rng.normal(size=w.shape)).astype(np.float32) for g in growth] for w in starts
-    ]
-    weights = [torch.nn.Parameter(torch.from_numpy(w).float()) for w in starts]
-    optimiser = StableAdamW(weights, lr=1e-2)
-    for step in range(len(growth)):
-        for weight, series in zip(weights, gradients, strict=True):
-            weight.grad = torch.from_numpy(series[step])
-        optimiser.step()
-    for weight, start, series in zip(weights, starts, gradients, strict=True):
-        expected, greatest_r = reference_stable_adamw(start, series, lr=1e-2)
-        assert greatest_r > 2
-        np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+from tests.helpers.trainers import make_batch, pretrainer
 
 
 @golden_unpublished
@@ -96,39 +67,18 @@ def assert_checksums(model, checksums: dict) -> None:
         np.testing.assert_allclose(metrics, checksums[name], rtol=1e-5, atol=1e-5)
 
 
-def make_batch(rng, rows=6, length=48) -> dict:
-    notes = torch.from_numpy(random_segments(rng, rows, length))
-    objective = Objective()
-    keys = torch.from_numpy(rng.integers(0, 2**62, rows))
-    return {
-        "notes": notes,
-        "keys": keys,
-        "counted": torch.ones(rows, dtype=torch.bool),
-        "bars": length + 1,
-        "padded": True,
-        "selected": float(objective.corrupt(notes, keys).selected.sum()),
-        "real": float(real_notes(notes).sum()),
-    }
-
-
-def make_trainer(config: M2BertConfig = PRESETS["tiny"], precision="fp32", **more) -> Trainer:
-    torch.manual_seed(0)
-    model, cpu = M2BertForPreTraining(config), Processes(torch.device("cpu"))
-    return Trainer(model, Objective(), cpu, precision=precision, lr=1e-3, seed=1, **more)
-
-
 def test_train_step_uses_bf16_only_in_the_model():
-    batch = make_batch(np.random.default_rng(0))
-    trainer = make_trainer(precision="bf16")
-    loss, exact = (each.train_step(batch, 0)[0].item() for each in (trainer, make_trainer()))
+    batch = make_batch()
+    trainer = pretrainer(precision="bf16")
+    loss, exact = (each.train_step(batch, 0)[0].item() for each in (trainer, pretrainer()))
     assert loss == pytest.approx(exact, rel=1e-2)
     assert loss != exact
     assert {w.dtype for w in trainer.weights} == {torch.float32}
 
 
 def test_train_step_clips_gradients_to_a_norm_of_3():
-    batch = make_batch(np.random.default_rng(0)) | {"selected": 0.5, "real": 0.5}
-    trainer, unclipped = make_trainer(), make_trainer()
+    batch = make_batch() | {"selected": 0.5, "real": 0.5}
+    trainer, unclipped = pretrainer(), pretrainer()
     trainer.train_step(batch, 0)
     corrupted = unclipped.objective.corrupt(batch["notes"], batch["keys"])
     sums = unclipped.objective.sums(
@@ -144,19 +94,9 @@ def test_train_step_clips_gradients_to_a_norm_of_3():
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 def test_compiled_step_equals_the_plain_one():
     small = M2BertConfig(16, 24, 1, 2, local_attention=16, dropout=0.0)
-    plain, compiled = make_trainer(small), make_trainer(small, compile_mode="default")
-    batch = make_batch(np.random.default_rng(0), rows=3)
+    plain, compiled = pretrainer(config=small), pretrainer(config=small, compile_mode="default")
+    batch = make_batch(rows=3)
     expected = plain.train_step(batch, 0)
     torch.testing.assert_close(compiled.train_step(batch, 0), expected, rtol=1e-5, atol=0)
     for mine, other in zip(compiled.weights, plain.weights, strict=True):
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-6)
-
-
-def test_epoch_record_scores_rounded_accuracies_by_vocabulary():
-    metrics = torch.tensor([5.4321, 1, 2, 3, 4, 500, 0.99961, 0.75042, 0.25061, 0.1234])
-    record = epoch_record(metrics.double(), metrics.double())
-    assert record["valid_loss"] == 5.432
-    assert record["valid_acc"] == [1.0, 0.75, 0.251, 0.123]
-    expected = (1.0 * 4 + 0.75 * 18 + 0.251 * 88 + 0.123 * 66) / 176
-    assert record["score"] == pytest.approx(expected, abs=1e-12)
-    assert record["valid"]["pianoroll_loss"] == 500

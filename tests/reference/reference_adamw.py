@@ -1,4 +1,4 @@
-"""StableAdamW in float64, one tensor at a time."""
+"""The optimisers in float64, one tensor at a time."""
 
 import numpy as np
 
@@ -15,3 +15,16 @@ def reference_stable_adamw(weight, gradients, lr, decay=0.01, betas=(0.9, 0.99),
         w = w * (1 - decay * lr / r) - lr / r * m / (np.sqrt(v) + eps)
         greatest = max(greatest, r)
     return w, greatest
+
+
+def reference_adamw(weight, gradients, lr, decay, betas=(0.9, 0.999), eps=1e-6):
+    """The weight after steps with these gradients."""
+    w = weight.astype(np.float64)
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(gradients, start=1):
+        (b1, b2) = betas
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        w = w - lr * np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + eps)
+        w = w - lr * decay * w
+    return w
