@@ -33,6 +33,9 @@ NO_ONSET = (-1.9, -2.0)
 USUAL_PERIOD, PERIOD_WIDTH = 0.56, 1.0
 """The prior of the period: the median in seconds, and the width as a logarithm."""
 
+USUAL_BAR, BAR_WIDTH = 1.8, 0.45
+"""The prior of the duration of a bar: the median in seconds, and the width as a logarithm."""
+
 TRIPLET = 1.7
 """The cost of an onset at a third or two thirds of a beat: where there are many, the beats of a bar
 of three are being taken for triplets."""
@@ -140,13 +143,16 @@ def _interval_scores(at: np.ndarray) -> np.ndarray:
 
 
 def _downbeat_costs() -> np.ndarray:
-    """The costs from each place of a bar to the downbeat of each meter, (meters, places); to other
-    beats there is a way only from the one before."""
+    """The costs from each place of a bar to the downbeat of each meter, (periods, meters, places);
+    to other beats there is a way only from the one before."""
     last = np.cumsum(METERS) - 1
     costs = np.full((len(METERS), sum(METERS)), CUT_BAR)
     costs[:, last] = METER_CHANGE
     costs[np.arange(len(METERS)), last] = 0
-    return costs
+    bars = np.outer(PERIODS * FRAME, METERS)
+    of_bars = np.zeros((len(PERIODS), sum(METERS)))
+    of_bars[:, last] = (np.log(bars / USUAL_BAR) / BAR_WIDTH) ** 2 / 2
+    return costs + of_bars[:, np.newaxis]
 
 
 def _period_costs() -> tuple[np.ndarray, np.ndarray]:

@@ -34,3 +34,9 @@ def test_files_below_follows_links_once(tmp_path):
     (tmp_path / "music" / "b" / "back").symlink_to(tmp_path / "music")
     (tmp_path / "music" / "link").symlink_to(tmp_path / "elsewhere")
     assert files_below(tmp_path / "music") == ["b/one.mid", "link/two.MIDI"]
+
+
+def test_files_below_ignores_hidden_files(tmp_path):
+    for name in ("a.mid", "._a.mid", ".git/b.mid", "__MACOSX/a/._a.mid", "c/d.mid"):
+        write_midi(tmp_path / ".music" / name)
+    assert files_below(tmp_path / ".music") == ["a.mid", "c/d.mid"]
