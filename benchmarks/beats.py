@@ -21,8 +21,9 @@ import numpy as np
 import data_creation.benchmark.sources
 from data_creation.benchmark.sources import pm2s
 from m2bert.annotation.beats import decode_beats
+from m2bert.annotation.models import BEAT_TASKS, find_models
 from m2bert.base.errors import run_command
-from m2bert.model.classifiers import NoteClassifier
+from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import BUNDLED_MODELS
 from m2bert.notes.cp import cp_notes_of_beats, order_by_onset
 from m2bert.notes.object_arrays import read_pickle
@@ -38,7 +39,8 @@ def main() -> None:
     parser.add_argument("--pm2s", type=Path, required=True)
     parser.add_argument("--pop909", type=Path, required=True)
     args = parser.parse_args()
-    models = [NoteClassifier.from_pretrained(BUNDLED_MODELS / t) for t in ("beat", "downbeat")]
+    found = find_models([BUNDLED_MODELS], BEAT_TASKS)
+    models = [list(map(load_classifier, found[task])) for task in BEAT_TASKS]
     split = json.loads(SPLIT.read_text())
     print(
         "notes' beats, decoded beats, notes' downbeats, decoded downbeats, ms per second of music"
@@ -74,7 +76,10 @@ def performance_of_pop909(folder: Path) -> tuple[np.ndarray, ...]:
 def score(notes, seconds, beats, downbeats, models) -> list[float]:
     order = order_by_onset(notes)
     cp, seconds = cp_notes_of_beats(notes[order]), seconds[order]
-    of_notes = [model.probabilities([cp], precision="fp32")[0] for model in models]
+    of_notes = [
+        np.mean([model.probabilities([cp], precision="fp32")[0] for model in of_task], axis=0)
+        for of_task in models
+    ]
     begin = time.process_time()
     times, numbers = decode_beats(seconds, *(its[:, 2] for its in of_notes))
     pace = 1000 * (time.process_time() - begin) / (seconds[-1] - seconds[0])
