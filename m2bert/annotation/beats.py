@@ -23,24 +23,24 @@ CHORD, REACH, NEAR, SILENCE = 0.03, 1, 0.05, 10.0
 frames away, and is moved to one up to `NEAR` seconds away. After `SILENCE` seconds without an onset
 the beats are decoded separately."""
 
-BEAT_BIAS, BEAT_WEIGHT, DOWNBEAT_BIAS, DOWNBEAT_WEIGHT = 0.45, 0.65, 0.85, 1.1
+BEAT_BIAS, BEAT_WEIGHT, DOWNBEAT_BIAS, DOWNBEAT_WEIGHT = 0.23, 0.65, 0.6, 1.15
 """A beat at an onset scores bias + weight x logit of the model's probability; a downbeat has both
 scores."""
 
-NO_ONSET = (-1.9, -2.0)
+NO_ONSET = (-2.0, -3.3)
 """The scores of a beat and of a downbeat at which no note begins."""
 
-USUAL_PERIOD, PERIOD_WIDTH = 0.56, 1.0
+USUAL_PERIOD, PERIOD_WIDTH = 0.61, 1.5
 """The prior of the period: the median in seconds, and the width as a logarithm."""
 
-USUAL_BAR, BAR_WIDTH = 1.8, 0.45
+USUAL_BAR, BAR_WIDTH = 1.4, 0.7
 """The prior of the duration of a bar: the median in seconds, and the width as a logarithm."""
 
-TRIPLET = 1.7
+TRIPLET = 1.5
 """The cost of an onset at a third or two thirds of a beat: where there are many, the beats of a bar
 of three are being taken for triplets."""
 
-TEMPO_CHANGE, METER_CHANGE, CUT_BAR = 30.0, 6.0, 15.0
+TEMPO_CHANGE, METER_CHANGE, CUT_BAR = 29.0, 11.0, 15.0
 """Costs: of a change of the period, times its logarithm; of another meter; of a bar cut short."""
 
 
