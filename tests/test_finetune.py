@@ -208,7 +208,7 @@ def test_defect_in_a_task_does_not_cost_the_others(fine_tune, tmp_path, monkeypa
 
 def test_infinite_loss_is_one_sentence_and_no_result(fine_tune, tmp_path, capsys):
     assert fine_tune("out", "--task melody --seed 1 --lr 1e30") == SOME_TASKS_FAILED
-    assert "melody: the loss is not finite any more; use a lower --lr" in capsys.readouterr().err
+    assert "melody: the loss is NaN or infinite; use a lower --lr" in capsys.readouterr().err
     assert not list(tmp_path.rglob("result.json"))
 
 
