@@ -56,11 +56,9 @@ def _folders_below(folder: Path, unlisted: list[str]) -> Iterator[tuple[str, lis
 def files_in(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     """The files with one of the suffixes in `paths` and below folders in `paths`, each once. Raises
     `UserError` if one of `paths` does not exist."""
-    found = []
-    for path in paths:
-        if path.is_dir() or path.name.lower().endswith(suffixes) or not path.exists():
-            found += _files_of(path, suffixes)
-    return _each_once(found)
+    found = (file for path in paths for file in _files_of(path, suffixes))
+    # a folder among them cannot be listed, which its reader reports
+    return _each_once(f for f in found if f.name.lower().endswith(suffixes) or f.is_dir())
 
 
 def collect_music_files(paths: Iterable[Path]) -> list[Path]:

@@ -46,7 +46,7 @@ def beat_length(durations: np.ndarray) -> float:
 
 def on_beats(onset: np.ndarray, beats: np.ndarray) -> tuple[np.ndarray, int]:
     """The labels of notes, (notes,), and how many of them the original gets wrong, which misses
-    beats in the first 65 ms. Times are in seconds; `beats` rise."""
+    beats in the first 65 ms. Times are in seconds, those of `beats` ascending."""
     first, last = (np.rint((beats + reach) / _CELL) for reach in (-_REACH, _REACH))
     cell = np.rint(onset / _CELL)
     begun, ended = np.searchsorted(first, cell, side="right"), np.searchsorted(last, cell)
