@@ -50,10 +50,12 @@ def main() -> int:
     records, failed = [], []
     for name in arguments.dataset:
         try:
-            record = make_data_set(
-                DATA_SETS[name], arguments.smc_dir, arguments.output_dir, chosen, **way
+            data_set, incomplete = with_labels(DATA_SETS[name], arguments.smc_dir)
+            records.append(
+                make_data_set(data_set, arguments.smc_dir, arguments.output_dir, chosen, **way)
             )
-            records.append(record)
+            if incomplete:
+                raise incomplete
         except UserError as error:
             failed.append(name)
             print_error(error)
@@ -99,6 +101,22 @@ def stretch_factor(text: str) -> float:
     return float(text)
 
 
+def with_labels(data_set: DataSet, smc_dir: Path) -> tuple[DataSet, UserError | None]:
+    """The data set of those of its tasks whose labels are there, and an error if labels of the
+    benchmark's own tasks are missing. If there are no labels at all, the data set of all tasks."""
+    missing = {t: missing_files(replace(data_set, tasks=(t,)), smc_dir) for t in data_set.tasks}
+    labelled = tuple(task for task in missing if not missing[task])
+    unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
+    if not labelled:
+        return replace(data_set, tasks=unlabelled or data_set.tasks), None
+    error = None
+    if unlabelled:
+        without = ", ".join(task.name for task in unlabelled)
+        path = missing[unlabelled[0]][0]
+        error = UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
+    return replace(data_set, tasks=labelled), error
+
+
 def make_data_set(
     data_set: DataSet,
     smc_dir: Path,
@@ -112,21 +130,8 @@ def make_data_set(
 ) -> dict:
     """Make one data set in `output_dir`, or keep it if it is complete; returns its NAME.json.
 
-    A user's own task is omitted if its labels are missing. If labels of the benchmark's own tasks
-    are missing, the data set is made for the others, and then the error is raised. chosen: items by
-    part, as "augnet_train"; stretch, scores: of the part "train" (`convert_part`).
+    chosen: items by part, as "augnet_train"; stretch, scores: of the part "train" (`convert_part`).
     """
-    missing = {t: missing_files(replace(data_set, tasks=(t,)), smc_dir) for t in data_set.tasks}
-    labelled = tuple(task for task in missing if not missing[task])
-    unlabelled = tuple(t for t in missing if missing[t] and t.name in BENCHMARK_TASKS)
-    data_set = replace(data_set, tasks=labelled or unlabelled or data_set.tasks)
-    if labelled and unlabelled:
-        settings: dict[str, Any] = {"as_published": as_published, "overwrite": overwrite}
-        settings |= {"stretch": stretch, "scores": scores}
-        make_data_set(data_set, smc_dir, output_dir, chosen, **settings)
-        without = ", ".join(task.name for task in unlabelled)
-        path = missing[unlabelled[0]][0]
-        raise UserError(f"{data_set.name} has no labels of {without}: there is no {path}")
     if output_dir.resolve() == (smc_dir / data_set.folder).resolve():
         raise UserError(f"--output_dir {output_dir} contains the data to convert: give another")
     names = {part: f"{data_set.name}_{part}" for part in data_set.parts}
