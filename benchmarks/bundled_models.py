@@ -5,7 +5,8 @@ python -m benchmarks.bundled_models DATA_ROOT... [--model models] [--out docs/re
 The models below `--model` are scored as in fine-tuning, on the whole test set of their task
 (emotion: on its test fold). "One model" is the first one of a task, to be compared with the
 paper's. Several models of a task are also scored by the mean of their probabilities, and those of
-tasks that name pitches by means over transpositions. In brackets: the score on the clean grid. With
+tasks that name pitches by means over transpositions. "All averaging" is what `annotate` does:
+models, transpositions and overlapping windows. In brackets: the score on the clean grid. With
 `--part valid`, validation sets are scored instead.
 """
 
@@ -27,14 +28,13 @@ from m2bert.finetuning.run import rounded
 from m2bert.model.classifiers import Classifier, load_classifier
 from m2bert.model.folder import BUNDLED_MODELS, read_record
 from m2bert.model.predictions import window_probabilities
-from m2bert.model.transposition import OCTAVE
+from m2bert.model.transposition import TRANSPOSITIONS
+from m2bert.notes.cp import real_notes
+from m2bert.notes.windows import STRIDE, WINDOW
 from m2bert.tasks import METRIC_TITLES, TASKS, Task
 
-AVERAGES = (
-    (1, "one model", "mean of models"),
-    (OCTAVE, f"one model, {OCTAVE} transpositions", f"mean of models, {OCTAVE} transpositions"),
-)
-"""Numbers of transpositions, with the names of the scores of one model and of several."""
+ONE_TRANSPOSED = f"one model, {TRANSPOSITIONS} transpositions"
+SCORES = ("one model", "mean of models", ONE_TRANSPOSED, "all averaging")
 
 
 def main() -> None:
@@ -52,10 +52,13 @@ def main() -> None:
 
 
 def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str) -> dict:
-    """The record of a task's models: scores and clean scores of the first one, of the mean of all,
-    and of both averaged over transpositions."""
+    """The record of a task's models, with `SCORES`, each published and clean."""
     models, record = list(map(load_classifier, folders)), read_record(folders[0])
     data = split(task, read_parts(task, roots), record.get("fold"))[part]
+
+    def score_of(of_classes: np.ndarray) -> tuple[float | None, float | None]:
+        return published_and_clean(task, data, torch.from_numpy(of_classes.argmax(-1)))
+
     found = {
         "task": task.name,
         "models": [folder.name for folder in folders],
@@ -63,28 +66,33 @@ def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str
         "majority_class": record["majority_class_score"],
         "published": record.get("published_score"),
     }
-    for transpositions, one, several in AVERAGES if task.names_pitches else AVERAGES[:1]:
-        of_models = [probabilities(model, data, transpositions) for model in models]
-        means = {one: of_models[0]}
-        if len(models) > 1:
-            means[several] = np.mean(of_models, axis=0)
-        for name, of_classes in means.items():
-            labels = torch.from_numpy(of_classes.argmax(-1))
-            found[name] = published_and_clean(task, data, labels)
+    if task.level == "piece":
+        found["one model"] = score_of(
+            np.stack(window_probabilities(models[0], data.notes.numpy(), "fp32"))
+        )
+        return found
+    of_segments = [read_pieces(model, data, WINDOW) for model in models]
+    found["one model"] = score_of(of_segments[0])
+    if len(models) > 1:
+        found["mean of models"] = score_of(np.mean(of_segments, axis=0))
+    if task.names_pitches:
+        found[ONE_TRANSPOSED] = score_of(read_pieces(models[0], data, WINDOW, TRANSPOSITIONS))
+    every = [read_pieces(model, data, STRIDE, TRANSPOSITIONS) for model in models]
+    found["all averaging"] = score_of(np.mean(every, axis=0))
     return found
 
 
-def probabilities(model: Classifier, data: LabelledSegments, transpositions: int) -> np.ndarray:
-    """Those of the classes, (segments, notes, classes) or, of pieces, (segments, classes)."""
+def read_pieces(
+    model: Classifier, data: LabelledSegments, stride: int, transpositions: int = 1
+) -> np.ndarray:
+    """The probabilities of the notes of segments, (segments, notes, classes) float32, of pieces
+    that are read in windows every `stride` notes; with a stride of a window, in their segments."""
     notes = data.notes.numpy()
-    if transpositions == 1:
-        return np.stack(window_probabilities(model, notes, "fp32"))
-    of_segments = np.zeros((*notes.shape[:2], len(model.classes)), np.float32)
-    pieces = [segment[:length] for segment, length in zip(notes, data.lengths, strict=True)]
-    found = model.probabilities(pieces, None, "fp32", transpositions)
-    for row, its in zip(of_segments, found, strict=True):
-        row[: len(its)] = its
-    return of_segments
+    real, ends = real_notes(notes), np.cumsum(np.bincount(data.pieces, data.lengths).astype(int))
+    pieces = np.split(notes[real], ends[:-1])
+    found = np.zeros((*notes.shape[:2], len(model.classes)), np.float32)
+    found[real] = np.concatenate(model.probabilities(pieces, stride, "fp32", transpositions))
+    return found
 
 
 def published_and_clean(
@@ -109,7 +117,7 @@ def table(records: list[dict]) -> Table:
         ("task", itemgetter("task")),
         ("models", lambda record: ", ".join(record["models"])),
         ("metric", lambda record: METRIC_TITLES[record["metric"]]),
-        *((name, score_and_clean_one(name)) for row in AVERAGES for name in row[1:]),
+        *((name, score_and_clean_one(name)) for name in SCORES),
         score_column("majority class", "majority_class"),
         score_column("published", "published"),
     )

@@ -37,7 +37,7 @@ from m2bert.base.outputs import output_files, sha256
 from m2bert.base.settings import SETTINGS_FILE, claim_folder
 from m2bert.model.classifiers import Classifier, load_classifier
 from m2bert.model.folder import BUNDLED_MODELS, WEIGHTS_FILE
-from m2bert.model.transposition import OCTAVE, check_transpositions
+from m2bert.model.transposition import TRANSPOSITIONS, check_transpositions
 from m2bert.notes.file_search import collect_music_files
 from m2bert.notes.reader import read_song
 from m2bert.notes.song import Song
@@ -72,8 +72,8 @@ def parse_arguments() -> argparse.Namespace:
     what = "notes from the start of one window to that of the next (default: half a window)"
     add("--stride", type=checked(check_stride), help=what)
     what = "number of transpositions averaged for chord roots and keys; 1 disables averaging "
-    what += f"(default: {OCTAVE})"
-    add("--transpositions", type=checked(check_transpositions), default=OCTAVE, help=what)
+    what += f"(default: {TRANSPOSITIONS})"
+    add("--transpositions", type=checked(check_transpositions), default=TRANSPOSITIONS, help=what)
     what = f"cost of a change of key; 0: the most probable at each onset (default: {KEY_CHANGE:g})"
     add("--key_change", type=not_negative, default=KEY_CHANGE, help=what)
     what = "also write markers of beats and downbeats to the MIDI file"

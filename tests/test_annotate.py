@@ -317,7 +317,7 @@ def test_annotate_takes_folders_and_keeps_finished_songs(run, out, tmp_path, cap
     assert not (out / "a/one.mid/one.csv").exists()
     table = read_csv(out / "summary.csv")
     assert [row["notes"] for row in table] == ["8", "8", "1"]
-    with pytest.raises(UserError, match=r"other settings \(transpositions was 12 and is now 1\)"):
+    with pytest.raises(UserError, match=r"other settings \(transpositions was 6 and is now 1\)"):
         run(folder, *words, "--transpositions", "1")
     run(folder, *words, "--transpositions", "1", "--overwrite")
     assert (out / "a/one.mid/one.csv").exists()

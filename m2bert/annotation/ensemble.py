@@ -13,7 +13,7 @@ from m2bert.annotation.models import ModelFacts
 from m2bert.annotation.warnings import LEAST_PITCHED, marks_of, warnings_of
 from m2bert.model.classifiers import Classifier, load_classifier, task_in
 from m2bert.model.predictions import NoteLabels, PieceLabels
-from m2bert.model.transposition import OCTAVE
+from m2bert.model.transposition import TRANSPOSITIONS
 from m2bert.notes.song import Song
 
 
@@ -31,7 +31,7 @@ def annotate_together(
     precision: str | None = None,
     progress: Callable[[Iterable[str]], Iterable[str]] = iter,
     key_change: float = KEY_CHANGE,
-    transpositions: int = OCTAVE,
+    transpositions: int = TRANSPOSITIONS,
     load: Callable[[Path], Classifier] = load_classifier,
 ) -> list[Annotation]:
     """Label songs, each with its models of each task; windows of several songs share batches.

@@ -17,6 +17,9 @@ PITCH = FIELDS.index("Pitch")
 OCTAVE = 12
 """Semitones: so many transpositions give every key once."""
 
+TRANSPOSITIONS = 6
+"""As many are averaged for chord roots and keys; twelve are not better (benchmarks/LOG.md)."""
+
 
 def check_transpositions(number: int) -> int:
     """Return `number`; raise `ValueError` unless so many transpositions are within an octave."""
