@@ -41,25 +41,23 @@ pretrain small 10 --datasets pop909 openscore_lieder openscore_quartets --pianor
 "$PYTHON" -m m2bert.checkpoint "$runs/encoder-tiny" "$models/encoder" --facts "$models/facts.json" \
     --overwrite
 
-# train_model NAME PRESET EPOCHS SEMITONES SEED [FLAGS]: NAME is a task, or TASK_2 for its
-# second model; for emotion, the run that is tested on fold 3 is used.
+# train_model NAME PRESET EPOCHS SEMITONES [FLAGS]: NAME is a task, or TASK_2 for its second model;
+# for emotion, the run that is tested on fold 3 is used.
 train_model() {
     local task=${1%_2}
     "$PYTHON" -m m2bert.finetune --task "$task" --ckpt "$runs/encoder-$2" --data_root "$runs/data" \
-        --save_root "$runs/$1" --recipe small --epochs "$3" --transpose "$4" --save_ckpt \
-        --seed "$5" "${@:6}"
-    local run="$runs/$1/seed_$5/$task"
+        --save_root "$runs/$1" --recipe small --epochs "$3" --transpose "$4" --seed 2021 \
+        --save_ckpt "${@:5}"
+    local run="$runs/$1/seed_2021/$task"
     [[ $task == emotion ]] && run+=_fold_3
     "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json" \
     --overwrite
 }
-train_model chordroot small 20 6 2021 --dropout 0.1 --lr 1e-3
-train_model chordroot_2 small 20 6 2022 --dropout 0.1 --lr 1e-3
-train_model localkey small 20 6 2021 --dropout 0.1 --lr 1e-3
-train_model localkey_2 small 20 6 2022 --dropout 0.1 --lr 1e-3
-train_model melody tiny 12 0 2021
-train_model velocity tiny 8 0 2021
-train_model beat small 3 6 2021 --last_class_weight 2.3 --lr 1e-3
-train_model downbeat small 3 6 2021 --last_class_weight 3.5 --lr 1e-3
-train_model downbeat_2 tiny 3 6 2021 --last_class_weight 3.5
-train_model emotion small 8 3 2021
+train_model chordroot small 20 6 --dropout 0.1 --lr 1e-3
+train_model localkey small 20 6 --dropout 0.1 --lr 1e-3
+train_model melody tiny 12 0
+train_model velocity tiny 8 0
+train_model beat small 3 6 --last_class_weight 2.3 --lr 1e-3
+train_model downbeat small 3 6 --last_class_weight 3.5 --lr 1e-3
+train_model downbeat_2 tiny 3 6 --last_class_weight 3.5
+train_model emotion small 8 3

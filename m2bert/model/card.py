@@ -62,7 +62,7 @@ FACTS = ("licence", "trained_on", "attribution", "limits")
 model hubs; its training data, the authors of the data, and its limits, in sentences."""
 
 AVERAGED_SCORES = "averaged_scores"
-"""Entry of such a record, or missing: scores of averages over transpositions or over several
+"""Entry of such a record, or missing: scores of averages over windows, transpositions and
 models, by their names in the card."""
 
 UNKNOWN_LICENCE = """\
