@@ -55,7 +55,7 @@ train_model() {
 }
 train_model chordroot small 20 6 --dropout 0.1 --lr 1e-3
 train_model localkey small 20 6 --dropout 0.1 --lr 1e-3
-train_model melody tiny 12 0
+train_model melody small 12 6 --dropout 0.1 --lr 1e-3
 train_model velocity tiny 8 0
 train_model beat small 3 6 --last_class_weight 2.3 --lr 1e-3
 train_model downbeat small 3 6 --last_class_weight 3.5 --lr 1e-3
