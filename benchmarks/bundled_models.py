@@ -66,32 +66,27 @@ def scores(task: Task, folders: Sequence[Path], roots: Sequence[Path], part: str
         "majority_class": record["majority_class_score"],
         "published": record.get("published_score"),
     }
-    if task.level == "piece":
-        found["one model"] = score_of(
-            np.stack(window_probabilities(models[0], data.notes.numpy(), "fp32"))
-        )
-        return found
-    of_segments = [read_pieces(model, data, WINDOW) for model in models]
+    notes = data.notes.numpy()
+    of_segments = [np.stack(window_probabilities(model, notes, "fp32")) for model in models]
     found["one model"] = score_of(of_segments[0])
     if len(models) > 1:
         found["mean of models"] = score_of(np.mean(of_segments, axis=0))
     if task.names_pitches:
-        found[ONE_TRANSPOSED] = score_of(read_pieces(models[0], data, WINDOW, TRANSPOSITIONS))
-    every = [read_pieces(model, data, STRIDE, TRANSPOSITIONS) for model in models]
-    found["all averaging"] = score_of(np.mean(every, axis=0))
+        found[ONE_TRANSPOSED] = score_of(of_pieces(models[0], data, WINDOW))
+    if task.level == "note":
+        every = [of_pieces(model, data, STRIDE) for model in models]
+        found["all averaging"] = score_of(np.mean(every, axis=0))
     return found
 
 
-def read_pieces(
-    model: Classifier, data: LabelledSegments, stride: int, transpositions: int = 1
-) -> np.ndarray:
-    """The probabilities of the notes of segments, (segments, notes, classes) float32, of pieces
-    that are read in windows every `stride` notes; with a stride of a window, in their segments."""
+def of_pieces(model: Classifier, data: LabelledSegments, stride: int) -> np.ndarray:
+    """The probabilities of the notes of segments, (segments, notes, classes) float32, from pieces
+    that are read in their transpositions, in windows every `stride` notes."""
     notes = data.notes.numpy()
-    real, ends = real_notes(notes), np.cumsum(np.bincount(data.pieces, data.lengths).astype(int))
+    real, ends = real_notes(notes), np.bincount(data.pieces, data.lengths).cumsum().astype(int)
     pieces = np.split(notes[real], ends[:-1])
     found = np.zeros((*notes.shape[:2], len(model.classes)), np.float32)
-    found[real] = np.concatenate(model.probabilities(pieces, stride, "fp32", transpositions))
+    found[real] = np.concatenate(model.probabilities(pieces, stride, "fp32", TRANSPOSITIONS))
     return found
 
 

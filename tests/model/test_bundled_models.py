@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,9 +14,11 @@ from m2bert.annotation.models import find_models
 from m2bert.base.errors import UserError
 from m2bert.base.outputs import sha256
 from m2bert.base.tables import markdown_text
+from m2bert.finetuning.data import LabelledSegments
 from m2bert.model.card import AVERAGED_SCORES, FACTS
 from m2bert.model.classifiers import load_classifier
 from m2bert.model.folder import BUNDLED_MODELS, ENCODER
+from m2bert.notes.cp import PAD
 from m2bert.tasks import TASKS
 from tests.helpers.commands import call_main
 from tests.helpers.shared import REPOSITORY
@@ -58,6 +62,26 @@ def test_readme_of_the_models_has_the_recorded_scores():
         assert score == pytest.approx(first["test_score"], abs=0.01)  # two of 232 clips of emotion
         averaged = [score for score in record.get("all averaging", []) if score]
         assert list(first.get(AVERAGED_SCORES, {}).values()) == averaged
+
+
+def test_probabilities_of_pieces_return_to_the_segments():
+    notes = torch.tensor(PAD, dtype=torch.uint8).repeat(3, 1024, 1)
+    lengths = (1024, 100, 50)  # a piece of two segments, and one of one
+    for row, length in enumerate(lengths):
+        notes[row, :length] = torch.randint(2, (length, 4), dtype=torch.uint8)
+    read = []
+
+    def probabilities(pieces, stride, *_):
+        read.append((stride, [len(piece) for piece in pieces]))
+        return [piece.astype(np.float32) for piece in pieces]
+
+    model = SimpleNamespace(classes="abcd", probabilities=probabilities)
+    data = LabelledSegments(notes, torch.zeros(3, 1024))
+    found = bundled_models.of_pieces(model, data, 512)
+    assert read == [(512, [1124, 50])]
+    for row, length in enumerate(lengths):
+        np.testing.assert_array_equal(found[row, :length], notes[row, :length])
+        assert not found[row, length:].any()
 
 
 @pytest.mark.parametrize("name", BUNDLED)
