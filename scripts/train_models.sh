@@ -41,23 +41,30 @@ pretrain small 10 --datasets pop909 openscore_lieder openscore_quartets --pianor
 "$PYTHON" -m m2bert.checkpoint "$runs/encoder-tiny" "$models/encoder" --facts "$models/facts.json" \
     --overwrite
 
-# train_model NAME PRESET EPOCHS SEMITONES [FLAGS]: NAME is a task, or TASK_2 for its second model;
-# for emotion, the run that is tested on fold 3 is used.
-train_model() {
-    local task=${1%_2}
-    "$PYTHON" -m m2bert.finetune --task "$task" --ckpt "$runs/encoder-$2" --data_root "$runs/data" \
+# train NAME START EPOCHS SEMITONES [FLAGS]: NAME is a task, or TASK_NUMBER for its other models;
+# START is the folder of the encoder or of the run to start from
+train() {
+    "$PYTHON" -m m2bert.finetune --task "${1%_[0-9]}" --ckpt "$runs/$2" --data_root "$runs/data" \
         --save_root "$runs/$1" --recipe small --epochs "$3" --transpose "$4" --seed 2021 \
         --save_ckpt "${@:5}"
+}
+
+# train_model NAME START EPOCHS SEMITONES [FLAGS]: the same, and the model goes to models/NAME; for
+# emotion, the run that is tested on fold 3 is used.
+train_model() {
+    train "$@"
+    local task=${1%_[0-9]}
     local run="$runs/$1/seed_2021/$task"
     [[ $task == emotion ]] && run+=_fold_3
     "$PYTHON" -m m2bert.checkpoint "$run/model" "$models/$1" --facts "$models/facts.json" \
-    --overwrite
+        --overwrite
 }
-train_model chordroot small 20 6 --dropout 0.1 --lr 1e-3
-train_model localkey small 20 6 --dropout 0.1 --lr 1e-3
-train_model melody small 12 6 --dropout 0.1 --lr 1e-3
-train_model velocity tiny 8 0
-train_model beat small 3 6 --last_class_weight 2.3 --lr 1e-3
-train_model downbeat small 3 6 --last_class_weight 3.5 --lr 1e-3
-train_model downbeat_2 tiny 3 6 --last_class_weight 3.5
-train_model emotion small 8 3
+train_model chordroot encoder-small 20 6 --dropout 0.1 --lr 1e-3
+train_model localkey encoder-small 20 6 --dropout 0.1 --lr 1e-3
+train melody_1 encoder-small 12 6 --dropout 0.1 --lr 1e-3
+train_model melody melody_1/seed_2021/melody/model 16 6 --dropout 0.1 --lr 1e-3
+train_model velocity encoder-tiny 8 0
+train_model beat encoder-small 3 6 --last_class_weight 2.3 --lr 1e-3
+train_model downbeat encoder-small 3 6 --last_class_weight 3.5 --lr 1e-3
+train_model downbeat_2 encoder-tiny 3 6 --last_class_weight 3.5
+train_model emotion encoder-small 8 3
