@@ -56,6 +56,8 @@ def parse_arguments() -> argparse.Namespace:
     what = "stop after N epochs without a better validation score (--schedule is not shortened)"
     add("--patience", type=positive_int, metavar="N", help=what)
     add("--seed", type=seed, nargs="+", help="random seeds (default: the benchmark's)")
+    what = "test folds of the cross-validated tasks (default: all)"
+    add("--fold", type=non_negative_int, nargs="+", metavar="K", help=what)
     add("--preset", choices=PRESETS, help="size of the model with --nopretrain (default: base)")
     add("--index_layer", type=int, default=LAST_LAYER, help="layer to read; 12 is the last")
     add(
@@ -73,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     show_defaults(parser)
     args = parser.parse_args()
     args.recipe = chosen(args, FINETUNING)
-    for flag in ("task", "seed"):
+    for flag in ("task", "seed", "fold"):
         if twice := repeated(getattr(args, flag) or []):
             parser.error(f"--{flag}: {twice[0]} is given twice")
     if args.freeze and args.transpose:

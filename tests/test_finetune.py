@@ -270,6 +270,7 @@ def test_impossible_command_changes_nothing(fine_tune, tmp_path):
     ("flags", "message"),
     [
         ("--seed 1 1", "--seed: 1 is given twice"),
+        ("--fold 0 0", "--fold: 0 is given twice"),
         ("--task melody melody", "--task: melody is given twice"),
         ("--lr nan", "'nan' is not a number of at least 0"),
         ("--save_roo x", "unrecognized arguments: --save_roo x"),

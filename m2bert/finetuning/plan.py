@@ -115,8 +115,20 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
         for name in names
         for task in [tasks[name]]
         for seed in args.seed or task.seeds
-        for fold in task.test_folds
+        for fold in chosen_folds(task, args.fold)
     ]
+
+
+def chosen_folds(task: Task, folds: list[int] | None) -> list[int | None]:
+    """The test folds of a task that are among `folds` (None: all). A task without a cross-validation
+    has no folds to choose from."""
+    if not folds or not task.folds:
+        return list(task.test_folds)
+    if missing := set(folds).difference(task.test_folds):
+        raise UserError(
+            f"--fold: {task.name} has folds 0 to {task.folds - 1}, there is no fold {min(missing)}"
+        )
+    return [fold for fold in task.test_folds if fold in folds]
 
 
 def finetuning_settings(
