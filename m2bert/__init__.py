@@ -10,6 +10,8 @@ import signal
 import sys
 from typing import Any
 
+__version__ = "0.2.0"
+
 # Huge pages for large tensors on a CPU: torch allocates them at every step, and the first touch of
 # ordinary pages takes longer than the computation. Read when torch is imported.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -3,6 +3,8 @@
 import runpy
 import sys
 
+from m2bert import __version__
+
 COMMANDS = {
     "pretrain": "pre-train a model on corpora of CP notes",
     "finetune": "fine-tune a model on labelled notes and pieces",
@@ -25,6 +27,8 @@ def main() -> None:
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in ("-h", "--help"):
         print(usage())
+    elif command == "--version":
+        print(__version__)
     elif command in COMMANDS:
         sys.argv[1:] = arguments
         runpy.run_module(f"m2bert.{command}", run_name="__main__", alter_sys=True)

@@ -137,7 +137,7 @@ def annotate_songs(args: argparse.Namespace) -> None:
             for name, write_file in outputs.items():
                 write_file(annotation, temporary / name)
 
-    skipped = annotate_many(
+    outcome = annotate_many(
         songs,
         args.out,
         lambda songs: label(songs, args, iter, load),
@@ -145,10 +145,15 @@ def annotate_songs(args: argparse.Namespace) -> None:
         write,
         progress("songs"),
     )
-    for sentence in skipped:
+    for sentence in outcome.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
-    done = f"{counted(len(songs) - len(skipped), 'song')} annotated, {len(skipped)} skipped"
-    print_result(f"{done}: {args.out / INDEX}, {args.out / TABLE}")
+    counts = [
+        f"{counted(outcome.annotated, 'song')} annotated",
+        f"{outcome.kept} finished before" if outcome.kept else "",
+        f"{len(outcome.skipped)} skipped",
+        f"{outcome.with_warnings} with warnings" if outcome.with_warnings else "",
+    ]
+    print_result(f"{', '.join(filter(None, counts))}: {args.out / INDEX}, {args.out / TABLE}")
 
 
 def label(

@@ -7,6 +7,10 @@
 # six minutes on two CPU cores; a GPU is used if there is one. All outputs are in quickstart/ in the
 # repository; a second call reuses them. .venv is created once.
 set -euo pipefail
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
+    exit
+fi
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" requirements.txt
 
 if [[ $# -gt 0 ]]; then

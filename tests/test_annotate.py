@@ -314,6 +314,8 @@ def test_annotate_takes_folders_and_keeps_finished_songs(run, out, tmp_path, cap
     (out / "a/one.mid/one.csv").unlink()  # is not written again: the song is finished
     write_midi(folder / "b/one.mid", [(0, 480, 40)])
     run(folder, *words)
+    counts = "1 song annotated, 2 finished before, 1 skipped, 3 with warnings"
+    assert counts in capsys.readouterr().out
     assert not (out / "a/one.mid/one.csv").exists()
     table = read_csv(out / "summary.csv")
     assert [row["notes"] for row in table] == ["8", "8", "1"]

@@ -26,6 +26,8 @@ def test_m2bert_passes_arguments_and_rejects_unknown_commands():
     done = run("-m", "m2bert", "checkpoint", "no_such_file", "x.ckpt")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: there is no checkpoint no_such_file\n"
+    done = run("-m", "m2bert", "--version")
+    assert f"\nversion: {done.stdout}" in (REPOSITORY / "CITATION.cff").read_text()
     done = run("-m", "m2bert", "anotate")
     assert done.returncode == 2
     assert "error: there is no command anotate" in done.stderr

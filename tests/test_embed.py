@@ -62,7 +62,7 @@ def test_embed_embeds_good_files_and_lists_bad_ones(run, music, tmp_path, capsys
     for line in (
         "3 songs, 16 notes",
         "skipped 2 files: no usable notes 1, unreadable 1",
-        "warning: 1 of 3 songs are not in 4/4",
+        "warning: 1 of 3 songs are without bars of four quarter notes",
         "warning: 1 of 3 songs are with drums",
         "5 vectors of width 16",
     ):

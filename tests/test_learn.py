@@ -77,6 +77,9 @@ def test_learn_writes_a_model_that_annotates_without_its_data(learnt, tmp_path):
     assert printed.endswith(f"python -m m2bert.annotate song.mid --model {out}\n")
     found = json.loads((out / "scores.json").read_text())
     assert found["test"]["accuracy"] == 1  # registers are easy to hear
+    assert "so few test songs say little" in printed
+    exact = [0.025 ** (1 / found["test"]["songs"]), 1]
+    assert found["test"]["accuracy_interval"] == pytest.approx(exact)
     assert found["baselines"]["hand-crafted features"]["accuracy"] == 1
     assert {row["name"] for row in found["test"]["classes"]} == {LOW, HIGH}
     moved = shutil.copytree(out, tmp_path / "elsewhere")

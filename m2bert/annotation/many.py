@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from m2bert.annotation.labels import Annotation
@@ -21,7 +22,7 @@ from m2bert.notes.song import Song
 ROWS, TABLE, INDEX = "summary.jsonl", "summary.csv", "index.html"
 """The rows of the finished songs, as JSON and as CSV, and the page with links."""
 
-COLUMNS = ("file", "notes", "duration", "key", "chords", "tempo")
+COLUMNS = ("file", "notes", "duration", "key", "chords", "tempo", "warnings")
 """The columns of the page."""
 
 PAGE = """<!doctype html>
@@ -37,6 +38,16 @@ td, th {{ border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left }}
 {body}
 </table>
 """
+
+
+class Outcome(NamedTuple):
+    """What was made of several songs: how many were annotated, how many were finished before, how
+    many of both have warnings, and the songs that cannot be used, with the reasons."""
+
+    annotated: int
+    kept: int
+    with_warnings: int
+    skipped: list[str]
 
 
 def song_names(files: Sequence[Path], out: Path) -> dict[str, Path]:
@@ -56,21 +67,24 @@ def annotate_many(
     notes_together: int,
     write: Callable[[Annotation, Path], object],
     progress: Callable[[Iterable[str]], Iterable[str]],
-) -> list[str]:
+) -> Outcome:
     """Annotate each song and write its files to the folder `out`/NAME, NAME with its extension.
 
     notes_together: songs are collected until they have so many notes, and annotated together.
 
-    A song that has a row in `ROWS` and the same content is kept. Returns the songs that cannot be
-    used, with the reasons. Raises `UserError` if no song was annotated.
+    A song that has a row in `ROWS` and the same content is kept. Raises `UserError` if no song can
+    be used.
     """
     rows, skipped, last = read_rows(out / ROWS), [], next(reversed(songs))
+    kept, annotated = set(), set()
     collected: dict[str, Song] = {}
     out.mkdir(parents=True, exist_ok=True)
     try:
         for name in progress(songs):
             try:
-                if not (name in rows and is_unchanged(songs[name], rows[name])):
+                if name in rows and is_unchanged(songs[name], rows[name]):
+                    kept.add(name)
+                else:
                     collected[name] = read_song(songs[name])
             except UserError as error:
                 skipped.append(str(error))
@@ -83,6 +97,7 @@ def annotate_many(
                 except UserError as error:
                     skipped.append(str(error))
                     continue
+                annotated.add(done)
                 rows[done] = row(annotation, done) | {"sha256": sha256(songs[done])}
                 line = json.dumps(rows[done], ensure_ascii=False)
                 with write_errors_of(out / ROWS), (out / ROWS).open("a", encoding="utf-8") as file:
@@ -93,7 +108,8 @@ def annotate_many(
             write_lists(out, [rows[name] for name in sorted(rows)])
     if not rows:
         raise UserError(f"none of the {len(songs)} files is usable: {skipped[0]}")
-    return skipped
+    warned = sum(bool(rows[name].get("warnings")) for name in kept | annotated)
+    return Outcome(len(annotated), len(kept), warned, skipped)
 
 
 def is_unchanged(song: Path, found: dict) -> bool:

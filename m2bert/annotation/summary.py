@@ -16,6 +16,7 @@ from m2bert.annotation.labels import (
     shown_labels,
     spans,
 )
+from m2bert.annotation.meter import has_written_bars
 from m2bert.annotation.models import BEAT_TASKS
 from m2bert.annotation.names import clock, readable_class, with_signs
 
@@ -59,17 +60,19 @@ def tempo_line(annotation: Annotation) -> str:
         return "unknown: there is a single beat"
     low, median, high = np.rint(np.percentile(tempo, (10, 50, 90))).astype(int)
     changing = f", mostly {low} to {high}" if low < high else ""
-    return f"{median} beats per minute{changing}{_source(annotation, 'beat')}"
+    return f"{median} beats per minute{changing}{_source(annotation)}"
 
 
 def meter_line(annotation: Annotation) -> str:
     """The time signatures of the file, the longest first; where bars are decoded, the most
     frequent number of beats."""
     if annotation.beats.is_decoded:
+        if "downbeat" not in annotation.note_labels:
+            return "unknown, as downbeats were not labelled"
         number = annotation.beats.number
         lengths = np.diff(np.flatnonzero(number == 1))
         usual = np.bincount(lengths).argmax() if len(lengths) else number.max()
-        return f"{usual} beats in a bar{_source(annotation, 'downbeat')}"
+        return f"{usual} beats in a bar{_source(annotation)}"
     notes = annotation.song.notes
     held: Counter[str] = Counter()
     for (top, bottom, tick), (*_, end) in pairwise(
@@ -77,13 +80,14 @@ def meter_line(annotation: Annotation) -> str:
     ):
         held[f"{top}/{bottom}"] += max(end - tick, 0)
     names = [name for name, _ in held.most_common()] or ["4/4"]
-    return f"{_several(names)}{_source(annotation, 'downbeat')}"
+    return f"{_several(names)}{_source(annotation)}"
 
 
-def _source(annotation: Annotation, task: str) -> str:
-    if not annotation.beats.is_decoded:
-        return "  (as written in the file)"
-    return certainty(annotation, task) if task in annotation.note_labels else ""
+def _source(annotation: Annotation) -> str:
+    if annotation.beats.is_decoded:
+        return "  (decoded)"
+    ignored = "" if has_written_bars(annotation.song) else "; the notes ignore it"
+    return f"  (as written in the file{ignored})"
 
 
 def fractions(annotation: Annotation, task: str) -> str:
@@ -93,8 +97,9 @@ def fractions(annotation: Annotation, task: str) -> str:
         return readable_class(piece.name, annotation.tasks[task])
     if not annotation.note_labels[task].was_read.any():
         return "no note that the models read"
-    ordered = _most_frequent(annotation, task)
-    return _several([f"{name} {part:.0%}" for name, part in ordered if part >= LEAST_FRACTION])
+    ordered = [(n, part) for n, part in _most_frequent(annotation, task) if part >= LEAST_FRACTION]
+    shown = with_signs if task in SPAN_TITLES else str
+    return _several([f"{shown(name)} {part:.0%}" for name, part in ordered])
 
 
 def row(annotation: Annotation, name: str) -> dict:
@@ -116,13 +121,13 @@ def row(annotation: Annotation, name: str) -> dict:
 
 
 def _most_frequent(annotation: Annotation, task: str) -> list[tuple[str, float]]:
-    """The labels of a task with their fractions, the most frequent first."""
+    """The labels of a task, as in tables, with their fractions, the most frequent first."""
     labels = annotation.note_labels[task]
     found: Counter[str] = Counter()
     if task in SPAN_TITLES:
         for span in spans(annotation, task):
             root_position = span.name.split("/")[0]
-            found[with_signs(root_position)] += span.end - span.start
+            found[root_position] += span.end - span.start
     else:
         names = labels.names_of(shown_labels(annotation, task)[0][labels.was_read])
         found.update(readable_class(name, annotation.tasks[task]) for name in names)

@@ -145,8 +145,8 @@ def _unlike_pop(song: Song, tasks: Collection[str]) -> list[str]:
     if not affected or not reasons:
         return []
     return [
-        f"unlike the pop arrangements that the models of {affected} were trained on "
-        f"({'; '.join(reasons)}): their labels may be wrong"
+        f"this music is unlike the pop arrangements that the models of {affected} were trained on "
+        f"({'; '.join(reasons)}), so their labels may be wrong"
     ]
 
 

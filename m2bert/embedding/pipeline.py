@@ -130,7 +130,7 @@ def tokenise_files(files: list[Path], level: str, workers: int) -> Reading:
     if not reading.songs:
         raise UserError(f"none of the {len(files)} files is usable")
     for fact, what in {
-        "other_meter": "not in 4/4; they were cut into bars of four beats",
+        "other_meter": "without bars of four quarter notes; they were cut into such bars",
         "drums": "with drums, which were read as pitches",
     }.items():
         if number := sum(song[fact] for song in reading.songs):

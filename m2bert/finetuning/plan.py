@@ -120,8 +120,8 @@ def plan_runs(args: argparse.Namespace) -> list[PlannedRun]:
 
 
 def chosen_folds(task: Task, folds: list[int] | None) -> list[int | None]:
-    """The test folds of a task that are among `folds` (None: all). A task without a cross-validation
-    has no folds to choose from."""
+    """The test folds of a task that are among `folds`, all if that is None. A task without a
+    cross-validation has no folds to choose from."""
     if not folds or not task.folds:
         return list(task.test_folds)
     if missing := set(folds).difference(task.test_folds):

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from m2bert.annotation.names import counted
@@ -31,6 +32,9 @@ MOST_TITLES = 12
 
 RESAMPLES = 1000
 """Resamples of the test songs for a bootstrap interval."""
+
+FEW_SONGS = 10
+"""Fewer test songs are said to be few."""
 
 
 def scores(
@@ -79,9 +83,12 @@ def _flat(
 
 
 def _interval(true: list[np.ndarray], found: list[np.ndarray], seed: int) -> list[float]:
-    """The 95 % interval of the accuracy, by a bootstrap over songs."""
+    """The 95 % interval of the accuracy: exact for songs of one label, else by a bootstrap over
+    songs."""
     correct = np.array([(a == b).sum() for a, b in zip(true, found, strict=True)])
     counts = np.array([len(of_song) for of_song in true])
+    if (counts == 1).all():
+        return list(binomtest(int(correct.sum()), len(counts)).proportion_ci())
     drawn = np.random.default_rng(seed).integers(0, len(true), (RESAMPLES, len(true)))
     totals = np.maximum(counts[drawn].sum(1), 1)
     return np.quantile(correct[drawn].sum(1) / totals, [0.025, 0.975]).tolist()
@@ -124,6 +131,8 @@ def summary_lines(result: dict) -> list[str]:
         f"macro F1 {test['macro_f1']:.3f}",
         f"majority class: accuracy {result['majority_accuracy']:.3f}",
     ]
+    if test["songs"] < FEW_SONGS:
+        lines.append("so few test songs say little about other songs")
     for name, found in result.get("baselines", {}).items():
         scores = f"accuracy {found['accuracy']:.3f}, macro F1 {found['macro_f1']:.3f}"
         lines.append(f"logistic regression on {name}: {scores}")
@@ -194,7 +203,9 @@ def corrections_text(result: dict, start: Path, out: Path) -> str:
                 f"{found['labelled_notes']:,}; {found['other_notes_changed']:,} of "
                 f"{found['other_notes']:,} other notes changed"
             )
-    if not result["helped"]:
+    if result["helped"]:
+        lines.append("the corrections help: the model is saved")
+    else:
         lines.append(
             f"the new model is not better by this measure, so {out} is a copy of {start}: correct "
             "more notes, spread over each song"

@@ -162,7 +162,8 @@ def find_model(path: Path | str) -> Path:
         )
     bundled = model_in(BUNDLED_MODELS / path) if len(path.parts) == 1 else None
     if not bundled:
-        raise UserError(f"there is no folder {path}")
+        names = ", ".join(read_json(FACTS_FILE))
+        raise UserError(f"there is no folder {path}, and no such bundled model; these are {names}")
     return bundled
 
 

@@ -23,7 +23,7 @@ def scores_figure(rows: Sequence[dict]) -> Figure:
         np.array([row[name] for row in rows], float)  # None becomes NaN, which is not drawn
         for name in ("mean", "sd", "majority", "published_proposed")
     )
-    figure = Figure(figsize=(2.5 + 0.8 * len(rows), 4.5), layout="constrained")
+    figure = Figure(figsize=(max(2.5 + 0.8 * len(rows), 6.5), 4.5), layout="constrained")
     axes = figure.subplots()
     axes.bar(places, means, 0.5, color="#9ecae1", label="mean and sd over the seeds")
     axes.errorbar(places, means, sd, fmt="none", color="k", capsize=4)

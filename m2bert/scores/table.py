@@ -172,8 +172,17 @@ def _notes(rows: list[dict]) -> list[str]:
 
 
 def _settings(columns: Mapping[str, Results]) -> list[str]:
-    """Notes on checkpoints and settings."""
+    """Notes on checkpoints and settings: those of all columns, then the others of each."""
     checkpoints = (f"{name} {name_checkpoints(of.values())}" for name, of in columns.items())
-    settings = common_settings(result for of in columns.values() for result in of.values())
-    given = (f"{name}={value}" for name, value in settings.items() if value != "None")
-    return [f"checkpoint: {'; '.join(checkpoints).strip()}", f"settings: {', '.join(given)}"]
+    settings = {name: common_settings(of.values()) for name, of in columns.items()}
+    shared = set.intersection(*(set(of.items()) for of in settings.values()))
+    first = next(iter(settings.values()))
+    given = {"settings": [item for item in first.items() if item in shared]} | {
+        f"settings of {name}": [item for item in of.items() if item not in shared]
+        for name, of in settings.items()
+    }
+    notes = [f"checkpoint: {'; '.join(checkpoints).strip()}"]
+    for title, items in given.items():
+        listed = ", ".join(f"{name}={value}" for name, value in items if value != "None")
+        notes += [f"{title}: {listed}"] if listed else []
+    return notes

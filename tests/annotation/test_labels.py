@@ -100,9 +100,17 @@ def test_summary_has_decoded_beats_and_the_number_of_models(tmp_path):
     annotation = annotate(song, labels)
     annotation.models["melody"] *= 3
     assert summary(annotation).splitlines() == [
-        "  tempo           100 beats per minute  (mean probability 0.90)",
-        "  time signature  3 beats in a bar  (mean probability 0.90)",
+        "  tempo           100 beats per minute  (decoded)",
+        "  time signature  3 beats in a bar  (decoded)",
         "  melody          melody 100%  (mean probability 0.90, mean of 3 models)",
+    ]
+    assert summary(annotate(song, {"beat": [2] * 24})).splitlines() == [
+        "  tempo           100 beats per minute  (decoded)",
+        "  time signature  unknown, as downbeats were not labelled",
+    ]
+    assert summary(annotate(song, {"melody": [1] * 24})).splitlines()[:2] == [
+        "  tempo           120 beats per minute  (as written in the file; the notes ignore it)",
+        "  time signature  4/4  (as written in the file; the notes ignore it)",
     ]
 
 

@@ -137,5 +137,6 @@ def test_columns_table_has_the_mean_of_each_model(tmp_path):
     assert cells["b"] == ("b", ["", "", "0.800", ""])
     assert [row["seeds"] for row in table.records] == ["1 0", "1 0", "2 1", "0 0"]
     assert table.records[2]["majority"] == 0.3
-    assert table.notes[-2] == "checkpoint: task runs/base/model_best; b none (random weights)"
-    assert "lr=2e-05 or 1.0" in table.notes[-1]
+    assert table.notes[-4] == "checkpoint: task runs/base/model_best; b none (random weights)"
+    assert "lr" not in table.notes[-3]
+    assert table.notes[-2:] == ["settings of task: lr=2e-05", "settings of b: lr=1.0"]
