@@ -33,6 +33,9 @@ onset, with at most this fraction of exceptions."""
 ORCHESTRAL_PROGRAMS = range(40, 80)
 """Strings, choirs, brass, reeds and pipes of General MIDI."""
 
+FEW_MARKED = 0.02
+"""Up to this fraction of the notes may be clipped or skipped without a warning."""
+
 LONGEST_BEATS = ORDINARY_SIZES[3] / 8
 """The longest duration that a token stands for: 64 32nd notes."""
 
@@ -61,7 +64,7 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
     drums, short, pitch, duration = (
         int(marks[name].sum()) for name in ("drums", "short", "pitch clipped", "duration clipped")
     )
-    pitched = len(song) - drums
+    pitched, few = len(song) - drums, FEW_MARKED * len(song)
     doubtful = [track for track in song.tracks if not track.is_drum and is_named_drums(track.name)]
     found = []
     if drums:
@@ -87,17 +90,17 @@ def warnings_of(song: Song, marks: dict[str, np.ndarray], tasks: Collection[str]
         found.append("only one note sounds at a time: chords of a single line are guesses")
     if pitched:
         found += [*_off_grid(song, tasks), *_unlike_pop(song, tasks)]
-    if pitch:
+    if pitch > few:
         found.append(
             f"{_notes_are(pitch)} below A#0 or above B7 and read at the nearest of these pitches"
         )
-    if duration:
+    if duration > few:
         beats = f"{LONGEST_BEATS:g} quarter notes"
         found.append(f"{_notes_are(duration)} longer than {beats} and read as that long")
     found += [f"{_notes_are(number)} {what}: omitted" for what, number in song.omitted.items()]
     if short == len(song):
         found.append("every note is shorter than a 64th note: piece-level models read nothing")
-    elif short:
+    elif short > few:
         found.append(f"{_notes_are(short)} shorter than a 64th note: skipped by piece-level models")
     if defects := song.defects:
         found.append(f"the file is malformed and was repaired: {in_words(defects)}")

@@ -35,6 +35,7 @@ def test_unusual_notes_are_marked_and_named(tmp_path):
     [
         ({"signatures": [(4, 4), (2, 2)]}, None),
         ({"tempos": ()}, "no tempo"),
+        ({"notes": [*[(480 * k, 480 * k + 480, 60) for k in range(60)], (0, 20, 62)]}, None),
         ({"notes": [(0, 20, 60)]}, "every note is shorter than a 64th note"),
     ],
 )
