@@ -163,7 +163,7 @@ def find_model(path: Path | str) -> Path:
     bundled = model_in(BUNDLED_MODELS / path) if len(path.parts) == 1 else None
     if not bundled:
         names = ", ".join(read_json(FACTS_FILE))
-        raise UserError(f"there is no folder {path}, and no such bundled model; these are {names}")
+        raise UserError(f"there is no folder {path} and no bundled model of this name ({names})")
     return bundled
 
 
